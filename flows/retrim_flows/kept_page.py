@@ -97,7 +97,7 @@ def summarise(workspace: Workspace, checked: CheckOutcome, page: kept_page.KeptP
         kept = f"none ({page.error or why})"
     lines = (
         f"# {workspace.model}: {checked.outcome}",
-        checked.reason,
+        checked.sentence,
         f"- as of {record.as_of.isoformat()}, live version: {record.champion or 'none yet'}",
         f"- drifted columns: {', '.join(record.drifted) or 'none'}",
         f"- page in MLflow: {kept}; in the workspace's pages: `/retrim/decisions/{checked.id}`",

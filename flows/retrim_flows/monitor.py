@@ -86,7 +86,7 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     """The check of a moment and what it decides. After a missed one its retraining ends before the next check."""
     resumed = put_right(open_workspace(), moment(at))
     checked = look(at, actor())
-    say("checked", f"{checked.outcome}, as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.reason}")
+    say("checked", f"as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
     outcome = None
     if checked.outcome == "retrain" and not _has_run(checked.id):
         outcome = start(checked.id, at, wait=missed)

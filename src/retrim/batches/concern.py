@@ -1,5 +1,6 @@
 """A concern is one line of a batch's verdict. The limits that make a batch broken or suspicious stand here too."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,23 @@ class Concern:
     def setting(self) -> str:
         """The setting that lets such a batch pass."""
         return f"batches.skip: [{self.column or self.check}]"
+
+    @property
+    def rule(self) -> str:
+        """The rule that the batch breaks, in a fault."""
+        return f"resembles earlier batches ({self.verdict}: {self.text})"
+
+
+BROKEN_RULE = re.compile(
+    r'(?:^|; )(?:(?P<column>[^;"]+): )?the (?:column|file) breaks the rule "resembles earlier batches '
+    r'\(\w+: (?P<text>[^"]*)\)"'
+)
+
+
+def suspicion_of(faults: str) -> str:
+    """The concerns of a suspicious batch, short: its columns and what was found, from the text that landed with it."""
+    concerns = [(match["column"], match["text"]) for match in BROKEN_RULE.finditer(faults)]
+    return "; ".join(f"{column}: {text}" if column else text for column, text in concerns) or faults
 
 
 class BatchParams(SettingsSection):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.checking.beside import look_at_canary
-from retrim.checking.comparison import compare_losses
+from retrim.checking.comparison import compare_losses, find_suspects
 from retrim.checking.drift import estimate, find_drift
 from retrim.checking.history import (
     CHECK,
@@ -50,6 +50,7 @@ from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY, NOTHING, AccumulatedGain
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
+from retrim.decision.check_verdict import CheckVerdict, make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import restore_instead
@@ -88,6 +89,12 @@ class CheckOutcome:
     record: CheckRecord
     fresh: bool
 
+    @property
+    def sentence(self) -> str:
+        """The verdict and the decision with its reason, as people read them."""
+        decision = f"{self.outcome}: {self.reason}"
+        return decision if self.record.verdict is None else f"{self.record.verdict.text} Decision: {decision}"
+
     def as_record(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -118,7 +125,8 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
     """Alerts of what a check found; what lasts from check to check is told again as a reminder only."""
     if checked.record.drifted:
         listed = ", ".join(checked.record.drifted)
-        record_alert(workspace, AlertKind.DRIFT, f"{listed} drifted: {checked.reason}", now=now, about=listed)
+        text = f"{listed} drifted. {checked.sentence}"
+        record_alert(workspace, AlertKind.DRIFT, text, now=now, about=listed)
     if checked.record.stopped == "budget":
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
     month = month_spent(workspace, now=now)
@@ -130,7 +138,7 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
         if previous is not None and checked.record.change == RESTORE_ASKED:
             record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
         else:
-            record_alert(workspace, AlertKind.HELD, checked.reason, now=now, about=held_since(workspace))
+            record_alert(workspace, AlertKind.HELD, checked.sentence, now=now, about=held_since(workspace))
 
 
 def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:
@@ -182,7 +190,8 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     evidence = _evidence(workspace, record, table, past_of_store(workspace, past, decisions))
     decision = after_rollback(_decide(workspace, evidence, record, past=past), back)
     decision = rolled_back_instead(workspace, decision, record.probation, previous)
-    return _store(workspace, row, decision, replace(record, said=decision.said), counts.to_write(taken))
+    record = replace(record, said=decision.said, verdict=_verdict_of(workspace, record, decision))
+    return _store(workspace, row, decision, record, counts.to_write(taken))
 
 
 def _with_champion(
@@ -248,6 +257,7 @@ def _with_champion(
         labels_until=pd.Timestamp(mature.times["_matured"].max()) if len(mature) else None,
         band=band,
         comparison=comparison,
+        suspects=find_suspects(workspace, table, None if measured is None else measured.part, guessed.estimate),
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
@@ -420,6 +430,17 @@ def _store(
     if not workspace.store.add_check(made, counted):
         return None
     return CheckOutcome(made.id, decision.outcome, decision.reason, record, fresh=True)
+
+
+def _verdict_of(workspace: Workspace, record: CheckRecord, decision: Decision) -> CheckVerdict:
+    params = workspace.params
+    return make_verdict(
+        record,
+        decision.outcome,
+        loss=params.judge.loss,
+        needed_rows=params.gate.min_rows,
+        probe_rows=params.probe.min_rows,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 import pandas as pd
 
+from retrim.batches.concern import suspicion_of
 from retrim.checking.probe import MeasuredRows
 from retrim.decision.check_record import StoredCheck
+from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
     SPANS,
     LossComparison,
@@ -71,7 +74,32 @@ def compare_losses(
         expected=expect_loss(reference, window, block_rows=judge.block_rows),
         naive=naive_losses(losses, naive, block_rows=judge.block_rows),
     )
-    return replace(comparison, worse_than=find_worse_than(comparison, _earlier(past, champion.version)))
+    earlier = _earlier(past, champion.version)
+    above_before = takewhile(lambda each: each.above_expected, earlier)
+    return replace(
+        comparison,
+        worse_than=find_worse_than(comparison, earlier),
+        rows_above_before=sum(each.rows for each in above_before),
+    )
+
+
+def find_suspects(
+    workspace: Workspace, table: AsOfTable, measured: SlicedRows | None, estimate: DatedEstimate | None
+) -> tuple[SuspectBatch, ...]:
+    """The suspicious batches that brought rows of the loss, those with most rows first."""
+    if measured is not None:
+        batches = measured.rows["_batch"]
+    elif estimate is not None:
+        batches = table.times["_batch"][table.times["_arrived"] > estimate.since]
+    else:
+        return ()
+    rows = batches.value_counts()
+    suspects = [
+        SuspectBatch(file.batch, int(rows[file.batch]), suspicion_of(file.suspicious))
+        for file in workspace.landing.standing()
+        if file.suspicious and rows.get(file.batch, 0)
+    ]
+    return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))
 
 
 def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:

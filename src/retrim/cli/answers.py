@@ -18,6 +18,8 @@ from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
 from retrim.decision.alerts import KIND_FACTS, AlertKind, what_to_do
 from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
+from retrim.decision.check_verdict import CheckVerdict
+from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
 from retrim.decision.rules import RolledBack
@@ -346,6 +348,8 @@ class StatusAnswer:
         served: Loss of the served predictions, as of the last check.
         estimates: Accuracy of the estimated losses.
         last_check: As-of date of the last check.
+        verdict: Verdict of the last check: how the model does, why, whether a retraining would help, and what to do.
+        comparison: Loss at the last check beside its expected loss and the naive baselines.
         last_decision: `id`, `as_of`, `outcome` and `reason`.
         held: Whether a decision waits for a person.
         hold_ends: What ends a hold after refusals; None if there is no such hold.
@@ -381,6 +385,8 @@ class StatusAnswer:
     served: ServedPredictions | None
     estimates: EstimateQuality | None
     last_check: str | None
+    verdict: CheckVerdict | None
+    comparison: LossComparison | None
     last_decision: LastDecision | None
     held: bool
     hold_ends: str | None
@@ -432,6 +438,8 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         served=None if newest is None else newest.served,
         estimates=None if newest is None else newest.estimates,
         last_check=checks[-1].as_of if checks else None,
+        verdict=None if newest is None else newest.verdict,
+        comparison=None if newest is None else newest.comparison,
         last_decision=None if last is None else LastDecision(last.id, last.as_of, last.outcome, last.reason),
         held=is_held(workspace, decisions),
         hold_ends=newest.change if newest is not None and newest.stopped == "hold" else None,

@@ -26,6 +26,8 @@ from retrim.cli.screens import (
     version_screen,
 )
 from retrim.decision.check_record import StoredCheck
+from retrim.decision.check_verdict import CALM
+from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.stored_rows import ReleaseRow
 from retrim.drift.joint import TOGETHER
 from retrim.drift.profile import WindowBar
@@ -222,13 +224,19 @@ def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, .
 
 
 def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
-    """The five answers on top of the page."""
+    """The answers on top of the page."""
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
     decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
     waits = tuple(line for line in asked if line is not None)
+    verdict = status.verdict
     return (
+        Answer(
+            "How does it do?",
+            ("No check has been made yet.",) if verdict is None else (verdict.text,),
+            calm=verdict is None or verdict.code in CALM,
+        ),
         Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),
         Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
@@ -244,12 +252,15 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
     first = pd.Timestamp(checks[0].as_of)
     releases = [(pd.Timestamp(row.as_of), f"v{row.version}") for row in workspace.store.releases(workspace.model)]
     events = [event for event in releases if event[0] >= first]
-    losses, gains, intervals, estimates = [], [], [], []
+    losses, gains, intervals, estimates, expected_bands = [], [], [], [], []
     decided: dict[str, list[tuple[pd.Timestamp, float]]] = {}
     for check in checks:
         at, record = pd.Timestamp(check.as_of), check.record
         if record.loss is not None:
-            losses.append((at, {"realised": record.loss}))
+            losses.append((at, {"realised": record.loss, **_beside_loss(record.comparison)}))
+            expected = None if record.comparison is None else record.comparison.expected
+            if expected is not None and expected.low is not None and expected.high is not None:
+                expected_bands.append((at, expected.low, expected.high))
             if record.interval is not None:
                 intervals.append((at, *record.interval))
             if check.outcome != "none":
@@ -261,11 +272,12 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
         sums = {"accumulated gain": record.accumulated_gain.balance, "retraining cost": record.retraining_cost}
         gains.append((at, sums))
     loss = workspace.params.judge.loss
+    bands = {"90% interval": intervals, "band of the expected loss": expected_bands}
     days = _predicted(workspace)
     made = [
         DrawnPicture(
-            "Loss at each check with its interval, decisions marked",
-            loss_over_time(losses, loss=loss, events=events, intervals=intervals, marks=decided),
+            "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
+            loss_over_time(losses, loss=loss, events=events, bands=bands, marks=decided),
         ),
         DrawnPicture("Accumulated gain and retraining cost at each check", gain_over_time(gains, events=events)),
     ]
@@ -275,6 +287,17 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
     if days:
         made.append(DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))
     return tuple(made)
+
+
+def _beside_loss(comparison: LossComparison | None) -> dict[str, float]:
+    """What a loss is held against, by the name of its line."""
+    if comparison is None:
+        return {}
+    known = {
+        "expected": None if comparison.expected is None else comparison.expected.loss,
+        "best naive baseline": comparison.naive_loss,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _predicted(workspace: Workspace) -> dict[pd.Timestamp, int]:

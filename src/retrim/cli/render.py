@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun
     from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
     from retrim.decision.check_record import CheckRecord
+    from retrim.decision.loss_comparison import LossComparison
     from retrim.decision.previous_champions import PreviousChampions
     from retrim.decision.probation import ProbationFacts, ServedPredictions, Skew
     from retrim.decision.rules import RolledBack
@@ -297,14 +298,36 @@ def limit_in_words(finding: "DriftFinding") -> str:
 
 
 def loss_in_words(check: "CheckRecord") -> str | None:
-    """The champion's realised loss with its interval, and the band it is held against."""
+    """The champion's measured loss with its interval."""
     if check.loss is None or check.window is None:
         return None
     said = f"{check.loss:.4g} on {check.window.rows} rows"
     if check.interval is not None:
         low, high = check.interval
         said += f", between {low:.4g} and {high:.4g} with 90% confidence"
-    return said if check.band is None else f"{said}; {check.band.centre:.4g} when it was judged"
+    return said
+
+
+def expected_in_words(comparison: "LossComparison | None") -> str | None:
+    """What the loss was expected to be, with its band."""
+    if comparison is None or comparison.expected is None:
+        return None
+    expected = comparison.expected
+    text = f"{expected.loss:.4g}"
+    if expected.low is not None and expected.high is not None:
+        text += f", between {expected.low:.4g} and {expected.high:.4g} if nothing has changed"
+    text += f"; {expected.judged:.4g} on the holdout rows"
+    return f"{text}, and these rows are {expected.harder:.2f} times harder" if expected.harder > 1 else text
+
+
+def naive_in_words(comparison: "LossComparison | None") -> str | None:
+    """The naive baselines on the same rows, the best first."""
+    if comparison is None or not comparison.naive:
+        return None
+    ranked = sorted(comparison.naive.items(), key=lambda item: item[1].loss)
+    text = ", ".join(f"{name.replace('_', ' ')} {naive.loss:.4g}" for name, naive in ranked)
+    worse = comparison.worse_than
+    return text if worse is None else f"{text}; the live version is worse than {worse.replace('_', ' ')}"
 
 
 def served_in_words(served: "ServedPredictions | None") -> str | None:

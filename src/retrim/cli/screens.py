@@ -35,11 +35,13 @@ from retrim.cli.render import (
     answer_in_words,
     back_in_words,
     estimate_in_words,
+    expected_in_words,
     gain_in_words,
     guards_in_words,
     lacks_in_words,
     limit_in_words,
     loss_in_words,
+    naive_in_words,
     previous_champions_in_words,
     probation_in_words,
     probe_in_words,
@@ -53,6 +55,7 @@ from retrim.cli.render import (
     waits_in_words,
 )
 from retrim.decision.check_record import AskedRefit, CheckRecord, HoldAnswer
+from retrim.decision.check_verdict import CALM
 from retrim.decision.history import RunOutcome
 from retrim.decision.probe import ProbeReading
 from retrim.drift.findings import DriftFinding
@@ -87,6 +90,7 @@ def decision_screen(decision: DecisionAnswer) -> Screen:
     return Screen(
         (
             ("decision", decision.id),
+            ("verdict", verdict_in_words(check)),
             ("outcome", decision.outcome),
             ("as of", render.moment(decision.as_of)),
             ("by", decision.by),
@@ -110,6 +114,8 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
     return [
         ("live", check.champion),
         ("loss", loss_in_words(check)),
+        ("expected", expected_in_words(check.comparison)),
+        ("naive baselines", naive_in_words(check.comparison)),
         ("measured by", served_in_words(check.served)),
         ("estimated", estimate_in_words(check)),
         ("probe against it", None if reading is None else _reading_in_words(reading)),
@@ -120,6 +126,17 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
         ("probe", probe_in_words(check)),
         ("cost so far", totals_in_words(check.totals)),
     ]
+
+
+WHAT_NOW = "docs/how-to/when-a-check-is-red.md"
+
+
+def verdict_in_words(check: CheckRecord | None) -> str | None:
+    """The verdict of a check, and the page that says what now where something is wrong."""
+    if check is None or check.verdict is None:
+        return None
+    text, code = check.verdict.text, check.verdict.code
+    return text if code in CALM else f"{text} ({code}: {WHAT_NOW})"
 
 
 def _of_rules(check: CheckRecord) -> list[ShownTable]:
@@ -299,6 +316,8 @@ def show_check(checked: CheckOutcome, run: RunOutcome | None, resumed: Sequence[
     if landed is not None and landed.since is not None and not landed.new:
         said = f"no row has landed since the check of {render.moment(landed.since)}: retrim ingest FILE"
         render.OUT.print(said, highlight=False, markup=False)
+    if checked.record.verdict is not None:
+        render.OUT.print(checked.record.verdict.text, highlight=False, markup=False)
     render.OUT.print(f"{checked.outcome}: {checked.reason}", highlight=False, markup=False)
     if run is not None:
         render.OUT.print(f"run {run.state}: {run.reason}", highlight=False, markup=False)
@@ -375,6 +394,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("shadow", "; ".join(f"{each.outcome}: {each.said}" for each in status.shadows) or None),
         ("canary", canary_in_words(status.canary)),
         ("to do", to_do),
+        ("verdict", None if status.verdict is None else status.verdict.text),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
         ("accumulated gain", accumulated_gain),
         ("too few rows", status.short),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from retrim.decision.accumulated_gain import AccumulatedGain, Band, LifeTotals, MoneyParams
+from retrim.decision.check_verdict import CheckVerdict, SuspectBatch
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
@@ -96,6 +97,9 @@ class CheckRecord:
         interval: 90% interval of that mean loss.
         served: Which versions made the predictions that were measured.
         comparison: The loss beside its expected loss and the naive baselines on the same rows; None without a loss.
+        suspects: Suspicious batches among these rows, those with most rows first.
+        verdict: How the model does, why, whether a retraining would help, and what to do; None if the check looked at
+            nothing.
         estimate: Estimated loss of newer rows, whose labels are not known yet.
         scored: Earlier estimates whose labels have arrived.
         estimates: Accuracy of all estimates scored so far.
@@ -143,6 +147,8 @@ class CheckRecord:
     interval: tuple[float, float] | None = None
     served: ServedPredictions | None = None
     comparison: LossComparison | None = None
+    suspects: tuple[SuspectBatch, ...] = ()
+    verdict: CheckVerdict | None = None
     estimate: DatedEstimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
     estimates: EstimateQuality | None = None

@@ -70,6 +70,8 @@ class LossComparison:
             is estimated or no label was known.
         worse_than: The naive baseline that the champion surely loses to, on these rows or on those of the newest 4
             or 13 checks; None if there is none.
+        rows_above_before: Rows of the checks just before this one whose loss was above the band too: a refit may have
+            learned from them.
     """
 
     rows: int
@@ -78,6 +80,7 @@ class LossComparison:
     expected: ExpectedLoss | None
     naive: dict[str, NaiveLoss]
     worse_than: str | None = None
+    rows_above_before: int = 0
 
     @written
     def best_naive(self) -> str | None:

@@ -357,6 +357,8 @@ def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
         )
         return f"it would not have fired at a retraining cost of {expected:.4g} or more{clear}"
     if accumulated_gain.balance <= 0:
+        if evidence.deposited is None:
+            return "a probe: this check refitted nothing, so nobody knows what a retraining would gain"
         return "the accumulated gain is zero: no retraining cost is low enough while a refit gains nothing"
     wanted = []
     if expected <= retraining_cost:

@@ -154,9 +154,8 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
 
 
 def _fault(concern: Concern, rows: int) -> Fault:
-    rule = f"resembles earlier batches ({concern.verdict}: {concern.text})"
     cure = f"{CURE[concern.verdict]}; to accept such batches, set {concern.setting}"
-    return Fault(concern.column, rule, rows, (), releasable=True, cure=cure)
+    return Fault(concern.column, concern.rule, rows, (), releasable=True, cure=cure)
 
 
 WHICH = (

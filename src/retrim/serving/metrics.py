@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from retrim.decision.loss_comparison import LossComparison
 from retrim.lineage.workspace import Workspace
 
 PATHS = ("/predict", "/explain", "/labels", "/jobs", "/metrics", "/openapi.json", "/health", "/ready")
@@ -53,7 +54,23 @@ class LoopFigures(Collector):
             figures["retrim_last_check_age_seconds"] = (self._now() - pd.Timestamp(check.as_of)).total_seconds()
             figures["retrim_accumulated_gain"] = check.record.accumulated_gain.balance
             figures["retrim_retraining_cost"] = check.record.retraining_cost
+            figures["retrim_drifted_columns"] = float(len(check.record.drifted))
+            figures |= loss_figures(check.record.comparison)
         return figures
+
+
+def loss_figures(comparison: LossComparison | None) -> dict[str, float]:
+    """The loss of a check, and what it is held against, by the name of their metric; those that are known."""
+    if comparison is None:
+        return {}
+    expected = comparison.expected
+    known = {
+        "retrim_loss": comparison.loss,
+        "retrim_loss_expected": None if expected is None else expected.loss,
+        "retrim_loss_expected_high": None if expected is None else expected.high,
+        "retrim_loss_naive": comparison.naive_loss,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 HELP = {
@@ -62,6 +79,11 @@ HELP = {
     "retrim_last_check_age_seconds": "seconds since the as-of time of the last check",
     "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
     "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
+    "retrim_loss": "mean loss of the live version at the last check, estimated while labels are late",
+    "retrim_loss_expected": "mean loss to expect on the same rows, had nothing changed",
+    "retrim_loss_expected_high": "high end of the band of the expected loss",
+    "retrim_loss_naive": "mean loss of the best naive baseline on the same rows",
+    "retrim_drifted_columns": "number of columns that drifted at the last check",
     "retrim_alerts": "number of recorded alerts",
 }
 

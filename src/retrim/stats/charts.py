@@ -311,7 +311,7 @@ def loss_over_time(
     *,
     loss: str,
     events: Sequence[tuple[pd.Timestamp, str]],
-    intervals: Sequence[tuple[pd.Timestamp, float, float]] = (),
+    bands: Mapping[str, Sequence[tuple[pd.Timestamp, float, float]]] = MappingProxyType({}),
     marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
     """A line a model over the checks, with upright lines where something happened, such as a release.
@@ -320,7 +320,7 @@ def loss_over_time(
         checks: Time and each model's mean loss since the check before; a model may be absent.
         loss: Name of the loss, for the axis.
         events: Time and a short word, such as "v2".
-        intervals: Time, and what the loss of the first model lies between.
+        bands: Time, low and high, by what they are; the first is of the first model, and so on.
         marks: Points that stand out, by what they are, such as "retrain".
     """
     return _lines(
@@ -329,7 +329,7 @@ def loss_over_time(
         label=f"mean {plain(loss)} since the last check",
         time="time (UTC)",
         events=events,
-        intervals=intervals,
+        bands=bands,
         marks=marks,
     )
 
@@ -405,7 +405,7 @@ def _lines(
     label: str,
     time: str,
     events: Sequence[tuple[pd.Timestamp, str]] = (),
-    intervals: Sequence[tuple[pd.Timestamp, float, float]] = (),
+    bands: Mapping[str, Sequence[tuple[pd.Timestamp, float, float]]] = MappingProxyType({}),
     marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
     points = sorted(points, key=lambda point: point[0])
@@ -423,9 +423,11 @@ def _lines(
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
                 label=plain(model),
             )
-        if intervals:
-            times, low, high = zip(*((naive(at), low, high) for at, low, high in intervals), strict=True)
-            axes.fill_between(times, low, high, color=COLOURS[0], alpha=0.18, linewidth=0, label="90% interval")
+        for number, (word, band) in enumerate(bands.items()):
+            if not band:
+                continue
+            times, low, high = zip(*((naive(at), low, high) for at, low, high in band), strict=True)
+            axes.fill_between(times, low, high, color=COLOURS[number], alpha=0.18, linewidth=0, label=plain(word))
         for number, (word, found) in enumerate(marks.items()):
             times, values = zip(*((naive(at), value) for at, value in found), strict=True)
             colour = COLOURS[(number + 1) % len(COLOURS)]
@@ -447,7 +449,10 @@ def _lines(
             )
         _date_axis(axes)
         axes.set(xlabel=time, ylabel=label)
-        tops = [*(high for _, _, high in intervals), *(value for _, losses in points for value in losses.values())]
+        tops = [
+            *(high for band in bands.values() for _, _, high in band),
+            *(value for _, losses in points for value in losses.values()),
+        ]
         highest = max(tops, default=0.0)
         axes.set_ylim(0, 1.12 * highest or 1.0)
         if len({at for at, _ in points}) == 1:

@@ -1,0 +1,276 @@
+"""The verdict of a check: how the model does, the likely cause, whether a retraining would help, and what to do.
+
+It is one sentence or two, the same wherever it is shown, with a code that stays. It says nothing as measured that was
+not measured: without a probe, or with refits that had too few rows from after a change, nobody knows what one would
+gain. `docs/how-to/when-a-check-is-red.md` says for each code what to do.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from retrim.decision.loss_comparison import LossComparison
+from retrim.drift.joint import TOGETHER
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
+
+if TYPE_CHECKING:
+    from retrim.decision.check_record import CheckRecord
+    from retrim.decision.rules import Outcome
+
+VerdictCode = Literal[
+    "first",
+    "too_few_rows",
+    "ok",
+    "gain_waiting",
+    "retraining",
+    "held",
+    "estimated_above",
+    "above_expected_batch",
+    "above_expected_retraining",
+    "above_expected_labels",
+    "above_expected_columns",
+    "above_expected_unknown",
+    "worse_than_naive",
+]
+CALM: tuple[VerdictCode, ...] = ("first", "too_few_rows", "ok", "gain_waiting", "retraining")
+"""Verdicts under which nothing is wrong."""
+LITTLE = 0.2  # share of the excess loss below which a refit helps only a little: random labels let it too
+NEAR_NAIVE = 0.9  # times the loss of the best naive baseline: a refit above it has learned a constant at best
+CLEAR = 2.0  # standard errors from which a probe's gain, or the lack of one, counts as shown
+NAMED = 3  # columns that a sentence names; the others are counted
+BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
+LOSSES = {"mae": "MAE", "mse": "MSE", "log_loss": "log loss", "brier": "Brier score", "poisson": "Poisson loss"}
+
+
+@dataclass(frozen=True)
+class SuspectBatch:
+    """A suspicious batch among the rows of a check's loss.
+
+    Args:
+        batch: Id of the batch.
+        rows: Rows of the loss that it brought.
+        text: What is suspicious about it.
+    """
+
+    batch: str
+    rows: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CheckVerdict:
+    """The verdict of a check.
+
+    Args:
+        code: What it comes to; it stays the same between releases.
+        text: All of it.
+        loss: The loss, and what it is held against.
+        cause: The likely cause; empty if nothing is wrong.
+        would_help: Whether a retraining would help; empty if nobody needs to know.
+        do: What to do; empty: nothing.
+    """
+
+    code: VerdictCode
+    text: str
+    loss: str
+    cause: str
+    would_help: str
+    do: str
+
+
+Benefit = Literal["helps", "little", "naive", "none", "unknown"]
+"""What a retraining does to the loss: lowers it, lowers it a little so far, lowers it to that of a naive baseline,
+nothing, or nobody knows yet."""
+
+
+@dataclass(frozen=True)
+class Help:
+    """Whether a retraining would help, and the figures in a sentence."""
+
+    benefit: Benefit
+    text: str
+
+
+def make_verdict(
+    record: "CheckRecord", outcome: "Outcome", *, loss: str, needed_rows: int, probe_rows: int
+) -> CheckVerdict:
+    """The verdict of a check.
+
+    Args:
+        record: Its evidence.
+        outcome: Its decision.
+        loss: Name of the loss.
+        needed_rows: Rows from after a change that a refit needs before it shows whether a retraining would help.
+        probe_rows: Rows that a probe needs.
+    """
+    comparison = record.comparison
+    if record.champion is None:
+        do = "" if outcome == "retrain" else "retrim retrain"
+        return _verdict("first", "No version is live.", do=do)
+    if comparison is None:
+        return _verdict("too_few_rows", "Too few rows with labels to measure the loss.", do=_answer(outcome))
+    loss_text = _loss_in_words(comparison, loss)
+    if comparison.estimated and comparison.above_expected:
+        cause = _suspects(record) or _moved(record)
+        help_text = "Whether a retraining would help is not known before labels come."
+        look = "see retrim why, and land labels as soon as you can"
+        return _verdict("estimated_above", loss_text, cause, help_text, _answer(outcome) or _withdraw(record) or look)
+    if comparison.above_expected or comparison.worse_than is not None:
+        return _bad(record, comparison, outcome, loss_text, needed_rows=needed_rows, probe_rows=probe_rows)
+    return _good(record, outcome, loss_text)
+
+
+def _bad(
+    record: "CheckRecord",
+    comparison: LossComparison,
+    outcome: "Outcome",
+    loss_text: str,
+    *,
+    needed_rows: int,
+    probe_rows: int,
+) -> CheckVerdict:
+    """The verdict on a loss that is above what was expected, or above that of a naive baseline."""
+    answer = would_help(record, needed_rows=needed_rows, probe_rows=probe_rows)
+    suspects, moved = _suspects(record), _moved(record)
+    still = "the target drifted and no feature did" if TARGET in record.drifted else "no feature drifted"
+    code: VerdictCode
+    if suspects:
+        code, cause, do = "above_expected_batch", suspects, _withdraw(record)
+    elif answer.benefit == "helps":
+        cause = moved or f"What the target depends on changed: {still}, and a refit is better."
+        code, do = "above_expected_retraining", "retrim retrain --reason WHY, or let the accumulated gain decide"
+    elif moved:
+        code = "above_expected_columns" if answer.benefit == "none" else "above_expected_unknown"
+        cause, do = moved, "check where these columns come from, and see retrim why"
+    elif answer.benefit in ("none", "naive"):
+        code = "above_expected_labels"
+        cause = f"The labels look wrong, or the target became random: {still}."
+        do = "compare some labels with their source; if they are wrong, correct or withdraw their batch"
+    else:
+        code = "above_expected_unknown"
+        cause = f"What the target depends on changed, or the labels are wrong: {still}."
+        do = "compare some labels with their source, and see retrim why"
+    if not comparison.above_expected:
+        code = "worse_than_naive"
+    decided = _answer(outcome)
+    if outcome == "retrain" and code in ("above_expected_batch", "above_expected_labels"):
+        decided = f"{do}; a retraining starts anyway, and retrim versions rollback --reason WHY undoes it"
+    return _verdict(code, loss_text, cause, answer.text, decided or do)
+
+
+def _good(record: "CheckRecord", outcome: "Outcome", loss_text: str) -> CheckVerdict:
+    """The verdict on a loss that is as expected."""
+    gain, cost = record.accumulated_gain.balance, record.retraining_cost
+    if outcome == "held":
+        return _verdict("held", loss_text, do=_answer(outcome))
+    if outcome != "none":
+        paid = f"A retraining pays: accumulated gain {gain:.4g}, cost {cost:.4g}." if outcome == "retrain" else ""
+        return _verdict("retraining", loss_text, would_help=paid, do=_answer(outcome))
+    if 0 < cost <= 2 * gain:
+        waiting = f"A retraining would help, and does not pay yet: accumulated gain {gain:.4g} of {cost:.4g}."
+        return _verdict("gain_waiting", loss_text, would_help=waiting)
+    return _verdict("ok", loss_text)
+
+
+def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> Help:
+    """Whether a retraining would help, as the probe of this check measured it."""
+    reading, comparison = record.reading, record.comparison
+    assert comparison is not None
+    before, naive = comparison.rows_above_before, comparison.naive_loss
+    if reading is not None:
+        better, excess = reading.champion_loss - reading.probe_loss, _excess(comparison)
+        figures = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g} on the same rows"
+        is_clear, is_learned = reading.gain > CLEAR * reading.error, before >= needed_rows
+        if is_clear and is_learned and naive is not None and reading.probe_loss > NEAR_NAIVE * naive:
+            level = f"{figures}; the naive {naming(comparison.best_naive)} has {naive:.3g}"
+            return Help("naive", f"A retraining would lower it to about that of a naive baseline ({level}).")
+        if is_clear and better > LITTLE * excess:
+            return Help("helps", f"A retraining would help ({figures}).")
+        if is_clear:
+            return Help("little", f"A retraining would help only a little so far ({figures}).")
+        if is_learned and reading.gain + CLEAR * reading.error < excess / 2:
+            return Help("none", f"A retraining would not help ({figures}).")
+    missing = max(needed_rows - before - comparison.rows, 0) + probe_rows
+    why = "no refit was made" if reading is None else f"a refit had {before} rows from after the change to learn from"
+    text = f"Whether a retraining would help is not known yet ({why}); about {missing} more rows with labels show it."
+    return Help("unknown", text)
+
+
+def naming(baseline: str | None) -> str:
+    """A naive baseline as people write it."""
+    return (baseline or "").replace("_", " ")
+
+
+def _excess(comparison: LossComparison) -> float:
+    """How much of the loss is above what it is held against."""
+    limits = [comparison.expected.loss] if comparison.expected is not None else []
+    if comparison.worse_than is not None:
+        limits.append(comparison.naive[comparison.worse_than].loss)
+    return max((comparison.loss - limit for limit in limits), default=0.0)
+
+
+def loss_name(loss: str) -> str:
+    """A loss as people write it."""
+    return LOSSES.get(loss, loss.replace("_", " "))
+
+
+def _loss_in_words(comparison: LossComparison, loss: str) -> str:
+    named = loss_name(loss)
+    text = f"Estimated {named}" if comparison.estimated else f"{named[0].upper()}{named[1:]}"
+    text += f" {comparison.loss:.3g}"
+    expected = comparison.expected
+    if expected is not None:
+        text += f", expected {expected.loss:.3g}"
+        if comparison.above_expected and comparison.times_expected is not None:
+            text += f" ({comparison.times_expected:.1f} times)"
+        elif comparison.above_expected is None:
+            text += " (too few rows to say how far it may lie from it)"
+    if comparison.best_naive is not None and comparison.naive_loss is not None:
+        best = f"the naive {naming(comparison.best_naive)} has {comparison.naive_loss:.3g}"
+        if comparison.worse_than is not None:
+            text += f". It loses to a naive baseline: {best}"
+        elif not comparison.above_expected or comparison.loss > comparison.naive_loss:
+            text += f"; {best}"
+    return f"{text}."
+
+
+def _suspects(record: "CheckRecord") -> str:
+    """What is suspicious about the batches of these rows."""
+    if not record.suspects:
+        return ""
+    first, others = record.suspects[0], len(record.suspects) - 1
+    more = f" So are {others} more batches." if others > 1 else " So is another batch." if others else ""
+    return f"Batch {first.batch} is suspicious: {first.text}.{more}"
+
+
+def _withdraw(record: "CheckRecord") -> str:
+    if not record.suspects:
+        return ""
+    batch = record.suspects[0].batch
+    return f"look at it with retrim batch show {batch}; if it is wrong, retrim batch withdraw {batch} --reason WHY"
+
+
+def _moved(record: "CheckRecord") -> str:
+    """The features that drifted, those whose shift costs most first."""
+    over = list(dict.fromkeys(finding.column for finding in record.findings if finding.over))
+    features = [column for column in over if column not in BESIDE_FEATURES]
+    if not features:
+        return ""
+    named, others = features[:NAMED], len(features) - NAMED
+    *first, last = [*named, f"{others} more"] if others > 0 else named
+    return f"Drifted: {', '.join(first)} and {last}." if first else f"Drifted: {last}."
+
+
+def _answer(outcome: "Outcome") -> str:
+    """What the decision leaves to do."""
+    if outcome == "held":
+        return "answer the hold: retrim retrain, or retrim policy acknowledge --reason WHY"
+    if outcome == "retrain":
+        return "nothing, a retraining starts"
+    if outcome in ("restore", "rollback"):
+        return "nothing, an earlier version goes live again"
+    return ""
+
+
+def _verdict(code: VerdictCode, loss: str, cause: str = "", would_help: str = "", do: str = "") -> CheckVerdict:
+    parts = (loss, cause, would_help, f"Do: {do}." if do else "")
+    return CheckVerdict(code, " ".join(part for part in parts if part), loss, cause, would_help, do)

@@ -1,0 +1,128 @@
+"""The verdict of a check: its code follows from what was measured, and it claims nothing else."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.check_record import CheckRecord
+from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
+from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
+from retrim.decision.probe import ProbeReading
+from retrim.decision.rules import Outcome
+from retrim.drift.findings import DriftFinding, WindowExtent
+
+AT = pd.Timestamp("2024-03-04", tz="UTC")
+WEEK = WindowExtent(AT, AT, 170)
+EXPECTED = ExpectedLoss(loss=1.8, judged=1.8, harder=1.0, low=1.3, high=2.5)
+NAIVE = {"mean": NaiveLoss(loss=7.5, error=0.2, parts=10)}
+NORMAL = LossComparison(rows=170, loss=1.9, estimated=False, expected=EXPECTED, naive=NAIVE)
+HIGH = replace(NORMAL, loss=6.6)
+LEARNED = replace(HIGH, rows_above_before=170)
+SUSPECT = SuspectBatch("c917", 170, "km: as if in another unit (times 1.61, as kilometres for miles)")
+
+
+def record_of(comparison: LossComparison | None, **evidence: object) -> CheckRecord:
+    facts = {"as_of": AT, "champion": 1, "accumulated_gain": EMPTY, "retraining_cost": 5.0}
+    return CheckRecord(**{**facts, "comparison": comparison, **evidence})  # type: ignore[arg-type]
+
+
+def verdict(comparison: LossComparison | None, *, outcome: Outcome = "none", **evidence: object) -> CheckVerdict:
+    return make_verdict(record_of(comparison, **evidence), outcome, loss="mae", needed_rows=170, probe_rows=80)
+
+
+def probe(refit: float, *, champion: float = 6.6, error: float = 0.1) -> ProbeReading:
+    return ProbeReading(170, 0, 1.0, champion, refit, champion - refit, error)
+
+
+def drift(column: str) -> DriftFinding:
+    return DriftFinding(column, "psi", 1.0, 1.0, None, 0.1, True, None, None, None, None, None, 1.0, WEEK, WEEK)
+
+
+def test_a_normal_week_is_ok_and_leaves_nothing_to_do() -> None:
+    found = verdict(NORMAL)
+
+    assert (found.code, found.do) == ("ok", "")
+    assert found.text == "MAE 1.9, expected 1.8; the naive mean has 7.5."
+
+
+def test_a_suspicious_batch_in_these_rows_is_the_likely_cause() -> None:
+    found = verdict(LEARNED, suspects=(SUSPECT,), reading=probe(6.5))
+
+    assert found.code == "above_expected_batch"
+    assert "another unit" in found.cause
+    assert "retrim batch withdraw c917" in found.do
+
+
+def test_without_a_probe_nobody_knows_whether_a_retraining_helps() -> None:
+    found = verdict(HIGH)
+
+    assert found.code == "above_expected_unknown"
+    assert "not known" in found.would_help
+    assert "no refit was made" in found.would_help
+
+
+def test_a_refit_without_rows_from_after_the_change_shows_nothing() -> None:
+    found = verdict(HIGH, reading=probe(6.6))
+
+    assert found.code == "above_expected_unknown"
+    assert "0 rows from after the change" in found.would_help
+
+
+def test_a_better_refit_says_that_a_retraining_helps() -> None:
+    found = verdict(LEARNED, reading=probe(1.9))
+
+    assert found.code == "above_expected_retraining"
+    assert "a refit has 1.9" in found.would_help
+
+
+@pytest.mark.parametrize("refit", [6.6, 7.4])
+def test_a_refit_that_learned_and_is_no_better_points_at_the_labels(refit: float) -> None:
+    assert verdict(LEARNED, reading=probe(refit)).code == "above_expected_labels"
+
+
+def test_a_refit_that_is_no_better_than_a_constant_points_at_the_labels() -> None:
+    lost = replace(LEARNED, loss=11.0)
+
+    assert verdict(lost, reading=probe(7.4, champion=11.0)).code == "above_expected_labels"
+
+
+def test_a_feature_that_drifted_is_named_before_the_labels_are() -> None:
+    found = verdict(LEARNED, reading=probe(6.6), findings=(drift("km"),), drifted=("km",))
+
+    assert found.code == "above_expected_columns"
+    assert "km" in found.cause
+
+
+def test_a_model_that_loses_to_a_constant_is_told_so_within_its_band() -> None:
+    found = verdict(replace(NORMAL, naive={"mean": NaiveLoss(1.5, 0.05, 10)}, worse_than="mean"))
+
+    assert found.code == "worse_than_naive"
+    assert "naive mean has 1.5" in found.loss
+
+
+def test_an_estimated_loss_is_called_estimated() -> None:
+    found = verdict(replace(HIGH, estimated=True, naive={}))
+
+    assert found.code == "estimated_above"
+    assert found.loss.startswith("Estimated")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "word"),
+    [("held", "held", "retrim policy acknowledge"), ("retrain", "retraining", "starts"), ("restore", "retraining", "")],
+)
+def test_what_was_decided_is_what_is_left_to_do(outcome: Outcome, code: str, word: str) -> None:
+    found = verdict(NORMAL, outcome=outcome)
+
+    assert found.code == code
+    assert word in found.do
+
+
+def test_without_a_loss_it_says_that_rows_are_too_few() -> None:
+    assert verdict(None).code == "too_few_rows"
+
+
+def test_without_a_live_version_it_is_the_first() -> None:
+    assert verdict(None, champion=None, outcome="retrain").code == "first"
