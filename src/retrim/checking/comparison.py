@@ -12,11 +12,13 @@ from retrim.checking.probe import MeasuredRows
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
+    LEAST_BLOCKS,
     SPANS,
     LossComparison,
     RowLosses,
     expect_estimated,
     expect_loss,
+    find_worse_slice,
     find_worse_than,
     naive_losses,
 )
@@ -76,9 +78,14 @@ def compare_losses(
     )
     earlier = _earlier(past, champion.version)
     above_before = takewhile(lambda each: each.above_expected, earlier)
+    best, features = comparison.best_naive, champion.predictor.view.features
+    worse_slice = None
+    if best is not None and len(losses) >= LEAST_BLOCKS * judge.block_rows:
+        worse_slice = find_worse_slice(rows, losses, naive[best], features, block_rows=judge.block_rows)
     return replace(
         comparison,
         worse_than=find_worse_than(comparison, earlier),
+        worse_slice=worse_slice,
         rows_above_before=sum(each.rows for each in above_before),
     )
 

@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from retrim.drift.slices import SliceLoss, SliceParams, slice_table
 from retrim.stats.codec import written
 from retrim.stats.metrics import row_losses
+from retrim.table.data import ColumnType
 
 LEAST_BLOCKS = 4  # of the window and of the holdout: with fewer their spread is not known
 WRONG = 0.05 / 52
@@ -70,6 +73,8 @@ class LossComparison:
             is estimated or no label was known.
         worse_than: The naive baseline that the champion surely loses to, on these rows or on those of the newest 4
             or 13 checks; None if there is none.
+        worse_slice: The slice in which the champion surely loses most to the best naive baseline; None if there is
+            none.
         rows_above_before: Rows of the checks just before this one whose loss was above the band too: a refit may have
             learned from them.
     """
@@ -80,6 +85,7 @@ class LossComparison:
     expected: ExpectedLoss | None
     naive: dict[str, NaiveLoss]
     worse_than: str | None = None
+    worse_slice: SliceLoss | None = None
     rows_above_before: int = 0
 
     @written
@@ -210,6 +216,33 @@ def find_worse_than(newest: LossComparison, earlier: Sequence[LossComparison]) -
     """
     surely = [name for name in newest.naive if _is_worse(name, [newest, *earlier])]
     return min(surely, key=lambda name: newest.naive[name].loss, default=None)
+
+
+def find_worse_slice(
+    rows: pd.DataFrame,
+    champion: np.ndarray,
+    naive: np.ndarray,
+    features: Mapping[str, ColumnType],
+    *,
+    block_rows: int,
+) -> SliceLoss | None:
+    """The slice in which the champion surely loses most to a naive baseline; None if there is none.
+
+    Args:
+        rows: In time order, shape (n, columns).
+        champion: The champion's losses, shape (n,).
+        naive: The baseline's.
+        features: Columns and their types.
+        block_rows: Rows that belong together.
+    """
+    params = SliceParams()
+    slices = slice_table(rows, champion, naive, features, params, confidence=1 - WRONG, block_rows=block_rows)
+    if not slices:
+        return None
+    sure = 1 - 2 * WRONG / len(slices)  # each has an equal part of the error of one claim
+    slices = slice_table(rows, champion, naive, features, params, confidence=sure, block_rows=block_rows)
+    worse = [each for each in slices if each.saved is not None and each.saved[2] < 0]
+    return min(worse, key=lambda each: each.rows * each.saved[0] if each.saved else 0.0, default=None)
 
 
 def _is_worse(name: str, comparisons: Sequence[LossComparison]) -> bool:
