@@ -27,8 +27,7 @@ from retrim.cli.screens import (
 )
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import ReleaseRow
-from retrim.drift.joint import TOGETHER
-from retrim.drift.profile import WindowBar
+from retrim.drift.profile import TOGETHER, WindowBar
 from retrim.errors import RetrimError
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace
