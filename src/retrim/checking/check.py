@@ -14,6 +14,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.checking.beside import look_at_canary
 from retrim.checking.drift import estimate, find_drift
+from retrim.checking.drift_news import tell_drift
 from retrim.checking.history import (
     CHECK,
     as_check,
@@ -101,9 +102,7 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
 
 def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> None:
     """Alerts of what a check found; what lasts from check to check is told again as a reminder only."""
-    if checked.record.drifted:
-        listed = ", ".join(checked.record.drifted)
-        record_alert(workspace, AlertKind.DRIFT, f"{listed} drifted: {checked.reason}", now=now, about=listed)
+    tell_drift(workspace, checked.record, checked.reason, now=now)
     if checked.record.stopped == "budget":
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
     month = month_spent(workspace, now=now)

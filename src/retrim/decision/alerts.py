@@ -72,6 +72,7 @@ class AlertKind(StrEnum):
     BUDGET_REACHED = "budget reached"
     BUDGET_NEAR = "budget near"
     DRIFT = "drift"
+    DRIFT_DIGEST = "drift digest"
     SKEW = "skew"
     PREDICTIONS_DIFFER = "predictions differ"
     TABLE_AWAY = "table away"
@@ -135,6 +136,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.BUDGET_NEAR: KindFacts(WARNING, "to see what asked for runs", ("why",), lasts=True),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
+    AlertKind.DRIFT_DIGEST: KindFacts(INFO, "nothing to do; to see the evidence", ("why",)),
     AlertKind.SKEW: KindFacts(WARNING, "inspect a row as the text says, then", ("status",), lasts=True),
     AlertKind.PREDICTIONS_DIFFER: KindFacts(
         CRITICAL, "restore var/predictions from a backup, then", ("status",), lasts=True

@@ -90,6 +90,11 @@ class DriftFinding:
     current: WindowExtent
     loss_change: float | None = None
 
+    @property
+    def importance(self) -> float:
+        """The column's share of the champion's gain, 0 to 1; 1 of predictions and target; 0 without an effect."""
+        return self.rank * self.threshold / self.effect if self.effect else 0.0
+
 
 def alarms_of(
     profile: Profile, windows: Mapping[str, np.ndarray], *, times: pd.Series, asked: AlarmRequest
