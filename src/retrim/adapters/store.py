@@ -496,7 +496,7 @@ ENDED = ("deferred", "promoted", "refused", "failed")
 def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[VersionRow]:
     """Copies a model's past into an empty store; gives its versions, first to last.
 
-    Alerts are left behind: no decision looks at them. So is a run that had not
+    Alerts are left behind: no decision looks at them. So are pauses, and a run that had not
     ended by then, with the version it made unless that was live; its decision stays. A version
     that was imported has no run, and comes along if it had been registered by then.
 
@@ -508,7 +508,8 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
             later one, what became known of a version by when it was made, a run by both.
         keys: Sign how many releases were copied; who signed them is kept.
     """
-    decisions = [row for row in source.decisions(model) if row.as_of < before]
+    acts = [row for row in source.decisions(model) if row.outcome not in ("paused", "resumed")]
+    decisions = [row for row in acts if row.as_of < before]
     known = {row.id for row in decisions}
     runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
     made, every = {row.id for row in runs}, {row.id for row in source.runs(model)}

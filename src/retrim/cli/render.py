@@ -266,6 +266,7 @@ GUARDS = {
     "budget": "the budget",
     "gate": "the gate preview",
     "manual": "manual",
+    "pause": "a pause",
 }
 
 

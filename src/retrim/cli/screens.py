@@ -63,6 +63,7 @@ from retrim.landing.ingest import quarantined_batch, show_batch
 from retrim.landing.quarantine import QuarantinedBatch
 from retrim.lineage.workspace import Workspace
 from retrim.release.approval import WaitingVersion
+from retrim.release.pause import RESUME
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.health import ModelPlace
@@ -374,6 +375,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("probation", probation_in_words(status.probation)),
         ("shadow", "; ".join(f"{each.outcome}: {each.said}" for each in status.shadows) or None),
         ("canary", canary_in_words(status.canary)),
+        ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
         ("accumulated gain", accumulated_gain),

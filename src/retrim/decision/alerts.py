@@ -69,6 +69,7 @@ class AlertKind(StrEnum):
     RESTORE_NEEDED = "restore needed"
     APPROVAL_EXPIRED = "approval expired"
     APPROVAL_OUTDATED = "approval outdated"
+    PAUSED = "paused"
     BUDGET_REACHED = "budget reached"
     BUDGET_NEAR = "budget near"
     DRIFT = "drift"
@@ -131,6 +132,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.APPROVAL_EXPIRED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.APPROVAL_OUTDATED: KindFacts(WARNING, "to make another version", ("retrain",)),
+    AlertKind.PAUSED: KindFacts(WARNING, "if you agree", ("why", "resume --reason WHY"), lasts=True),
     AlertKind.BUDGET_REACHED: KindFacts(
         WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),

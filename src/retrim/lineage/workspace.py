@@ -223,7 +223,7 @@ def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
     return say
 
 
-PERSON, SETTLEMENT, REFIT = "person", "settlement", "refit"  # sources of decisions beside the checks
+PERSON, SETTLEMENT, REFIT, PAUSE = "person", "settlement", "refit", "pause"  # sources of decisions beside the checks
 
 
 def decision_of(workspace: Workspace, as_of: pd.Timestamp) -> str:
