@@ -31,6 +31,7 @@ from retrim.adapters.migrations.schema import (
     DELIVERIES,
     DUE_TIMES,
     ENVELOPES,
+    METADATA,
     RELEASE_HEADS,
     RELEASES,
     RUNS,
@@ -535,6 +536,24 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
             if rows:
                 connection.execute(sa.insert(table), [columns_of(row) for row in rows])
     return versions
+
+
+def copy_whole(source: Store, target: Store, model: str) -> None:
+    """Copies every row of a model into an empty store.
+
+    Args:
+        source: It is only read.
+        target: The empty one.
+        model: Name of the model.
+    """
+    alerts = sa.select(ALERTS.c.id).where(ALERTS.c.model == model)
+    for table in METADATA.sorted_tables:
+        mine = table.c.model == model if "model" in table.c else table.c.alert.in_(alerts)
+        names = table.c.keys()
+        rows = [dict(zip(names, row, strict=True)) for row in source.all(sa.select(table).where(mine))]
+        if rows:
+            with target.begin() as connection:
+                connection.execute(sa.insert(table), rows)
 
 
 def _ended(run: RunRow, before: str) -> bool:

@@ -307,6 +307,16 @@ def show_check(checked: CheckOutcome, run: RunOutcome | None, resumed: Sequence[
     render.OUT.print(f"evidence: retrim why {checked.id}", highlight=False)
 
 
+def show_dry_check(checked: CheckOutcome) -> None:
+    """A check that decided without acting, with its evidence: there is no record that `retrim why` could show."""
+    record = checked.record
+    said = "dry run: nothing is stored, sent or started" if checked.fresh else "this check was made before"
+    render.OUT.print(said, highlight=False, markup=False)
+    render.OUT.print(f"{checked.outcome}: {checked.reason}", highlight=False, markup=False)
+    facts = (*_evidence(record), ("otherwise", record.change or None))
+    render.show_screen(Screen(facts, tuple(_of_rules(record))))
+
+
 def _late_in_words(reading: ProbeReading) -> str:
     counts = ((reading.apart, "came late"), (reading.waited, "waited for this probe"))
     said = [f"{rows} of them {what} and were not judged" for rows, what in counts if rows]
