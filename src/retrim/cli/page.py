@@ -227,11 +227,13 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
     waits = tuple(line for line in asked if line is not None)
+    paused = () if status.paused is None else (f"Nothing starts by itself: {status.paused.text}",)
+    following = (*paused, next_in_words(status.next_run))
     return (
         Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),
         Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
-        Answer("What happens next?", (next_in_words(status.next_run),), calm=status.next_run is not None),
+        Answer("What happens next?", following, calm=status.next_run is not None and status.paused is None),
         Answer("What waits for you?", waits or ("Nothing.",), calm=not waits),
     )
 
