@@ -167,8 +167,8 @@ class Room:
             JointParams(**self.settings["drift"]["joint"]),
             self.fairness.groups,
             self.fairness.mitigate,
-            self.settings["reading"]["calendar"],
-            self.settings["reading"]["zone"],
+            {},
+            "UTC",
             self.paths,
             cores,
         )
