@@ -316,6 +316,8 @@ RECORDS = (
     Printed("retrim status --all", "retrim.reports.health:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
+    Printed("retrim pause", "retrim.decision.rules:Paused", "Under `paused`."),
+    Printed("retrim resume", "retrim.decision.rules:Paused", "Under `ended`."),
     Printed("retrim gameday", "retrim.operations.game_day:FaultResult", "Under `faults`, a list of these."),
     Printed("retrim backup", "retrim.operations.backup_record:BackupMade"),
     Printed("retrim restore", "retrim.operations.backup_record:BackupRestored"),

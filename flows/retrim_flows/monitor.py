@@ -13,6 +13,7 @@ from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, BusyError, RefusedError
+from retrim.release.pause import pause_of
 from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import put_right
@@ -88,6 +89,10 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     checked = look(at, actor())
     say("checked", f"as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
     outcome = None
+    paused = pause_of(open_workspace(), checked.id)
+    if paused is not None and checked.outcome in (*MOVES, "retrain"):  # it was decided before the pause
+        say("paused", f"{checked.outcome} is not carried out: {paused.text}")
+        return CheckDone(checked, None, resumed)
     if checked.outcome == "retrain" and not _has_run(checked.id):
         outcome = start(checked.id, at, wait=missed)
     if checked.outcome in MOVES:

@@ -65,6 +65,24 @@ def test_a_calendar_month_has_one_month(months: int) -> None:
     assert not [each for each in verdict(batch, past).concerns if each.column in ("month", "weekday")]
 
 
+def test_a_month_counted_with_its_year_goes_on_in_january() -> None:
+    past, january = (
+        rows.assign(month=(100 * rows["at"].dt.year + rows["at"].dt.month).astype("float64"))
+        for rows in (YEAR, hours("2023-01-01", "2023-02-01"))
+    )
+
+    assert not verdict(january, past).holds
+
+
+def test_a_new_quarter_is_no_change_of_unit() -> None:
+    past, july = (
+        rows.assign(month=rows["at"].dt.quarter.astype("float64"))
+        for rows in (YEAR[YEAR["month"] <= 6], YEAR[YEAR["month"] == 7])
+    )
+
+    assert not [each for each in verdict(july, past).concerns if each.column == "month"]
+
+
 def test_a_spell_nearly_as_long_as_earlier_ones_is_not_a_constant_column() -> None:
     spells = [pd.Series([0.0] * 60 + [1.0] * 40)] * 4
     mixed = [pd.Series([0.0, 1.0] * 50)] * 4

@@ -167,6 +167,8 @@ class Room:
             JointParams(**self.settings["drift"]["joint"]),
             self.fairness.groups,
             self.fairness.mitigate,
+            {},
+            "UTC",
             self.paths,
             cores,
         )

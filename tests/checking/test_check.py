@@ -910,7 +910,7 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones
-    assert found["_score", "ks"] > 0.15
+    assert found["predictions", "ks"] > 0.15
 
 
 def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
@@ -919,7 +919,7 @@ def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
     record = desk.check(30).record
 
     assert len(record["findings"]) == 15  # three of each feature, one of the score, two of the target
-    assert set(record["drifted"]) <= {"_score"}  # the score is held against 48 judged rows alone
+    assert set(record["drifted"]) <= {"predictions"}  # the score is held against 48 judged rows alone
 
 
 # --- records --------------------------------------------------------------------------------------

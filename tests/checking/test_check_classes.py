@@ -57,5 +57,5 @@ def test_checks_go_on_whatever_classes_come(tmp_path: Path, task: str, then: str
 
         assert checked.outcome in ("none", "retrain", "held")
         assert checked.record["probe"] is not None
-        assert "_target" in {finding["column"] for finding in checked.record["findings"]}
+        assert "target" in {finding["column"] for finding in checked.record["findings"]}
         assert all(map(math.isfinite, numbers(checked.record)))

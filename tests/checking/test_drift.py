@@ -12,7 +12,7 @@ import pytest
 from retrim.checking.drift import asked_of, enough_time, find_drift, importances_of
 from retrim.checking.history import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
-from retrim.drift.profile import Profile, ProfileParams
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, Profile, ProfileParams
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed
@@ -23,6 +23,7 @@ from tests.builders.desk import START, Desk, make_desk
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 
 Make = Callable[..., Desk]
+BESIDE = (SCORE, CONFIDENCE, TARGET, TOGETHER)
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 
 
@@ -106,9 +107,16 @@ def test_the_target_is_looked_at_when_its_labels_mature(make: Make) -> None:
     desk.land(rows, 15, kind="labels")
     labelled = desk.check(15).record
 
-    assert {column for column, _ in effects(without)} == {"level", "slope", "noise", "group", "_together", "_score"}
-    assert {column for column, _ in effects(labelled)} == {"_target"}
-    assert effects(labelled)["_target", "ks"] > 0.5
+    assert {column for column, _ in effects(without)} == {
+        "level",
+        "slope",
+        "noise",
+        "group",
+        "all columns together",
+        "predictions",
+    }
+    assert {column for column, _ in effects(labelled)} == {"target"}
+    assert effects(labelled)["target", "ks"] > 0.5
 
 
 def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
@@ -117,7 +125,7 @@ def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
     for day in (12, 14, 15):
         desk.land(desk.rows({12: 10, 14: 12, 15: 14}[day], day), day)
         found = desk.check(day).record["findings"]
-        rows.append(next(f["current"]["rows"] for f in found if f["column"] == "_target"))
+        rows.append(next(f["current"]["rows"] for f in found if f["column"] == "target"))
 
     assert rows == [48, 48, 24]
 
@@ -152,7 +160,7 @@ def test_rows_wait_for_as_much_of_a_day_as_the_reference_covers(
 def test_what_the_model_leans_on_comes_first(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
-    features = [f["column"] for f in desk.check(14).record["findings"] if not f["column"].startswith("_")]
+    features = [f["column"] for f in desk.check(14).record["findings"] if f["column"] not in BESIDE]
 
     assert features[0] == "level"
 
@@ -170,7 +178,7 @@ def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
     desk.land(desk.rows(10, 14), 14)
     tested = {column for column, _ in effects(desk.check(14).record)}
 
-    assert tested == {"level", "slope", "noise", "group", "_together", "_score", "_confidence", "_target"}
+    assert tested == {"level", "slope", "noise", "group", "all columns together", "predictions", "confidence", "target"}
 
 
 def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
@@ -189,7 +197,7 @@ def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Mak
     found = desk.check(20).record["findings"]
     costs = [each["loss_change"] for each in found if each["over"] and each["loss_change"] is not None]
 
-    assert {each["loss_change"] for each in found if each["column"].startswith("_")} <= {None}
+    assert {each["loss_change"] for each in found if each["column"] in BESIDE} <= {None}
     assert costs == sorted(costs, reverse=True)
     assert costs != []
 

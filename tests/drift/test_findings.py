@@ -126,19 +126,19 @@ def test_the_order_of_findings_does_not_depend_on_the_order_of_columns() -> None
 
 
 def test_scores_are_tested_where_both_windows_have_them():
-    before, after = (rows.assign(_score=rows["heat"]) for rows in (BEFORE, AFTER))
+    before, after = (rows.assign(predictions=rows["heat"]) for rows in (BEFORE, AFTER))
 
-    assert [f.test for f in found(before, after) if f.column == "_score"] == ["ks"]
+    assert [f.test for f in found(before, after) if f.column == "predictions"] == ["ks"]
 
 
 def test_a_column_of_one_window_alone_is_left_out() -> None:
-    assert {f.column for f in found(BEFORE, AFTER.assign(_score=1.0).drop(columns="heat"))} == {"hour", "kind"}
+    assert {f.column for f in found(BEFORE, AFTER.assign(predictions=1.0).drop(columns="heat"))} == {"hour", "kind"}
 
 
 def test_a_target_is_tested_by_its_type_and_not_for_missing_labels() -> None:
-    before, after = (rows.assign(_target=rows["heat"]) for rows in (BEFORE, AFTER))
+    before, after = (rows.assign(target=rows["heat"]) for rows in (BEFORE, AFTER))
 
-    assert {f.test for f in found(before, after) if f.column == "_target"} == {"psi", "ks"}
+    assert {f.test for f in found(before, after) if f.column == "target"} == {"psi", "ks"}
 
 
 def test_a_current_window_below_the_least_rows_finds_nothing():
@@ -160,7 +160,7 @@ def test_a_finding_says_what_its_windows_held():
 
 
 def test_a_record_is_plain_json():
-    before, after = (rows.assign(_score=rows["heat"]) for rows in (BEFORE, AFTER))
+    before, after = (rows.assign(predictions=rows["heat"]) for rows in (BEFORE, AFTER))
     records = [to_record(f) for f in found(before, after)]
 
     assert json.loads(json.dumps(records, allow_nan=False)) == records

@@ -131,7 +131,12 @@ def found_together(window: pd.DataFrame, **changed: Any) -> list[Any]:
 def test_a_finding_of_all_features_names_the_test_and_what_moved() -> None:
     (found,) = found_together(stream(500, 2, together=-0.5))
 
-    assert (found.column, found.test, found.contrast, found.over) == ("_together", "correlation", "x0 with x1", True)
+    assert (found.column, found.test, found.contrast, found.over) == (
+        "all columns together",
+        "correlation",
+        "x0 with x1",
+        True,
+    )
 
 
 def test_too_few_rows_find_nothing_together() -> None:

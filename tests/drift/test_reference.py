@@ -25,20 +25,47 @@ USUAL = ExpectedWindows(24, ALARMS, JointParams(tests={"correlation": {}}, windo
 
 
 def reference(rows: pd.DataFrame = ROWS, judged: pd.DataFrame = JUDGED) -> Reference:
-    return make_reference(rows, judged, judged["x"].to_numpy(), NUMBER, PARAMS, USUAL)
+    return make_reference(rows, judged, judged["x"].to_numpy(), NUMBER, PARAMS, USUAL, calendar=(), zone="UTC")
+
+
+def columns_of(rows: pd.DataFrame, view: FeatureView, *, calendar: tuple[str, ...] = ()) -> list[str]:
+    """What drift tests look at in a model of these rows, beside its predictions."""
+    predicted = np.zeros(len(rows))
+    return list(make_reference(rows, rows, predicted, view, PARAMS, USUAL, calendar=calendar, zone="UTC").rows.columns)
 
 
 def test_it_holds_features_and_target_of_all_rows() -> None:
     kept = reference().rows
 
-    assert (list(kept.columns), kept.rows) == (["x", "_target"], 300)
+    assert (list(kept.columns), kept.rows) == (["x", "target"], 300)
 
 
 def test_it_holds_the_predictions_for_the_rows_that_judged() -> None:
     kept = reference().scores
 
     assert kept is not None
-    assert (list(kept.columns), kept.rows) == (["_score"], 100)
+    assert (list(kept.columns), kept.rows) == (["predictions"], 100)
+
+
+def test_a_feature_of_the_calendar_is_not_tested() -> None:
+    view = FeatureView({"x": "number", "age": "number"}, {}, "y", "regression", ())
+
+    assert columns_of(ROWS.assign(age=1.0), view, calendar=("age",)) == ["x", "target"]
+
+
+def test_a_column_of_the_file_that_the_time_decides_is_not_tested() -> None:
+    view = FeatureView({"x": "number", "hour": "integer", "day": "category"}, {}, "y", "regression", ())
+    times = ROWS["_event"].dt
+    rows = ROWS.assign(hour=times.hour.astype("float64"), day=times.day_name().astype("str"))
+
+    assert columns_of(rows, view) == ["x", "target"]
+
+
+def test_a_feature_called_target_stands_in_quotes_beside_the_target() -> None:
+    view = FeatureView({"target": "number", "predictions": "number"}, {}, "y", "regression", ())
+    rows = ROWS.rename(columns={"x": "target"}).assign(predictions=1.0)
+
+    assert columns_of(rows, view) == ['"target"', '"predictions"', "target"]
 
 
 def test_without_judging_rows_there_are_no_predictions() -> None:
@@ -78,13 +105,13 @@ def test_the_score_of_two_classes_is_a_probability_and_its_confidence() -> None:
     view = FeatureView({"x": "number"}, {}, "y", "binary", ("not yes", "yes"))
     found = score_columns(np.array([0.2, 0.9]), view)
 
-    assert found.to_dict("list") == {"_score": [0.2, 0.9], "_confidence": [0.8, 0.9]}
+    assert found.to_dict("list") == {"predictions": [0.2, 0.9], "confidence": [0.8, 0.9]}
 
 
 def test_the_score_of_many_classes_is_the_likeliest_and_its_confidence() -> None:
     found = score_columns(np.array([[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]), MANY)
 
-    assert found.to_dict("list") == {"_score": ["b", "a"], "_confidence": [0.7, 0.5]}
+    assert found.to_dict("list") == {"predictions": ["b", "a"], "confidence": [0.7, 0.5]}
 
 
 def test_no_rows_have_no_scores() -> None:

@@ -31,6 +31,7 @@ from retrim.adapters.migrations.schema import (
     DELIVERIES,
     DUE_TIMES,
     ENVELOPES,
+    METADATA,
     RELEASE_HEADS,
     RELEASES,
     RUNS,
@@ -471,7 +472,7 @@ ENDED = ("deferred", "promoted", "refused", "failed")
 def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[VersionRow]:
     """Copies a model's past into an empty store; gives its versions, first to last.
 
-    Alerts are left behind: no decision looks at them. So is a run that had not
+    Alerts are left behind: no decision looks at them. So are pauses, and a run that had not
     ended by then, with the version it made unless that was live; its decision stays. A version
     that was imported has no run, and comes along if it had been registered by then.
 
@@ -483,7 +484,8 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
             later one, what became known of a version by when it was made, a run by both.
         keys: Sign how many releases were copied; who signed them is kept.
     """
-    decisions = [row for row in source.decisions(model) if row.as_of < before]
+    acts = [row for row in source.decisions(model) if row.outcome not in ("paused", "resumed")]
+    decisions = [row for row in acts if row.as_of < before]
     known = {row.id for row in decisions}
     runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
     made, every = {row.id for row in runs}, {row.id for row in source.runs(model)}
@@ -509,6 +511,24 @@ def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Ke
             if rows:
                 connection.execute(sa.insert(table), [columns_of(row) for row in rows])
     return versions
+
+
+def copy_whole(source: Store, target: Store, model: str) -> None:
+    """Copies every row of a model into an empty store.
+
+    Args:
+        source: It is only read.
+        target: The empty one.
+        model: Name of the model.
+    """
+    alerts = sa.select(ALERTS.c.id).where(ALERTS.c.model == model)
+    for table in METADATA.sorted_tables:
+        mine = table.c.model == model if "model" in table.c else table.c.alert.in_(alerts)
+        names = table.c.keys()
+        rows = [dict(zip(names, row, strict=True)) for row in source.all(sa.select(table).where(mine))]
+        if rows:
+            with target.begin() as connection:
+                connection.execute(sa.insert(table), rows)
 
 
 def _ended(run: RunRow, before: str) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.batches.concern import GRAVER, BatchParams, Concern, Gravity
+from retrim.table.clock_columns import LEAST, MOST_VALUES, ClockColumn, ClockPart, clock_columns, parts_of
 from retrim.table.data import DataParams
 
 
@@ -391,97 +392,11 @@ def _spread(quantiles: np.ndarray) -> np.ndarray:
     return np.asarray(quantiles[..., -2] - quantiles[..., 1])
 
 
-MOST_VALUES = 366  # distinct values of such a column, at most
-ERRORS = 0.02  # rows that the time gets wrong, as a share of those that the commonest value gets wrong
-PERIODS = 2  # days, weeks, months or years in which a part of the clock has to have come before it is known
-LEAST = 20  # rows of a batch about which the time says something
 SPLIT = 2  # values that a batch has which lies across a midnight of another zone
 CLOCK_OFF = 0.1  # share of these that are not as the time says
 
 
-@dataclass(frozen=True)
-class ClockColumn:
-    """A column that the event time decides.
-
-    Args:
-        part: Of the calendar, such as `month`.
-        says: The value at each of its numbers, of those that came in several periods; all, where it counts along.
-        known: Every value seen.
-    """
-
-    part: str
-    says: dict[int, object]
-    known: frozenset[object]
-
-
-@dataclass(frozen=True)
-class CalendarPart:
-    """One part of the calendar of rows.
-
-    Args:
-        numbers: That came, ascending, shape (k,).
-        places: Of the number of each row among them, shape (n,).
-        often: Whether each came in several periods, shape (k,).
-    """
-
-    numbers: np.ndarray
-    places: np.ndarray
-    often: np.ndarray
-
-
-def parts_of(times: pd.Series, zone: str) -> dict[str, CalendarPart]:
-    """The calendar of event times, as clocks in a zone show it."""
-    local = times.dt.tz_convert(zone)
-    year, iso = local.dt.year, local.dt.isocalendar().astype("int64")
-    named = {
-        "hour": (local.dt.hour, local.dt.normalize().astype("int64")),
-        "weekday": (local.dt.day_of_week, iso["year"] * 53 + iso["week"]),
-        "day_of_month": (local.dt.day, year * 12 + local.dt.month),
-        "month": (local.dt.month, year),
-        "week": (iso["week"], iso["year"]),
-        "day_of_year": (local.dt.day_of_year, year),
-        "year": (year, year * 0),
-    }
-    found = {}
-    for name, (number, period) in named.items():
-        numbers, places = np.unique(number, return_inverse=True)
-        periods = pd.factorize(period)[0]
-        came = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (int(periods.max(initial=0)) + 1)
-        found[name] = CalendarPart(numbers, places, np.bincount(came, minlength=len(numbers)) >= PERIODS)
-    return found
-
-
-def clock_column(values: pd.Series, parts: dict[str, CalendarPart]) -> ClockColumn | None:
-    """How the event time decides a column; None where it does not.
-
-    Args:
-        values: Of earlier rows, shape (n,).
-        parts: Of the same rows.
-    """
-    codes, distinct = pd.factorize(values)
-    if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
-        return None
-    seen, wide = codes >= 0, len(distinct)
-    found: list[tuple[float, ClockColumn]] = []
-    for name, part in parts.items():
-        cells = part.places[seen] * wide + codes[seen]
-        table = np.bincount(cells, minlength=len(part.numbers) * wide).reshape(-1, wide)
-        modes = table.argmax(axis=1)
-        steps = distinct.to_numpy()[modes] - part.numbers if values.dtype.kind == "f" else np.empty(0)
-        along = len(steps) > 1 and bool((steps == steps[0]).all())
-        counted = table if along else table[part.often]
-        total = counted.sum()
-        wrong, alone = total - counted.max(axis=1, initial=0).sum(), total - counted.sum(axis=0).max(initial=0)
-        if total < LEAST or alone == 0 or wrong > ERRORS * alone:
-            continue
-        numbers = np.arange(part.numbers[-1] + MOST_VALUES) if along else part.numbers[part.often]
-        said = numbers + steps[0] if along else distinct.to_numpy()[modes[part.often]]
-        says = dict(zip(numbers.tolist(), said.tolist(), strict=True))
-        found.append((-wrong / total, ClockColumn(name, says, frozenset(distinct.tolist()))))
-    return max(found, key=lambda each: each[0])[1] if found else None
-
-
-def clock_concern(name: str, values: pd.Series, parts: dict[str, CalendarPart], column: ClockColumn) -> Concern | None:
+def clock_concern(name: str, values: pd.Series, parts: dict[str, ClockPart], column: ClockColumn) -> Concern | None:
     """A column that does not say what the time does.
 
     Values that were never seen are nobody's clock. Known ones at another time may be: clocks change in spring.
@@ -904,7 +819,9 @@ def look_at(
     windows = _windows(history.rows, len(batch), params)
     if len(batch) >= params.least_rows and len(windows) >= params.least_windows:
         names = [name for name in (*data.own_features, data.target) if name not in (*made, *params.skip)]
-        columns = _Columns(data, params, history.without, _clocks(history.rows, names, data, zone), zone)
+        own = [name for name in names if name != data.target]
+        clocks = clock_columns(history.rows, own, zone, time=data.time)
+        columns = _Columns(data, params, history.without, clocks, zone)
         found += [columns.weighed(each, windows) for each in columns.concerns(batch, windows, names)]
         if not data.key:
             found.append(twice_concern(batch[list(data.columns)], [window[list(data.columns)] for window in windows]))
@@ -914,13 +831,6 @@ def look_at(
         found.append(resent_concern(batch[told], [window[told] for window in windows]))
     concerns = [concern for concern in found if concern is not None and concern.check not in params.skip]
     return BatchVerdict(tuple(sorted(concerns, key=lambda each: (-RANK.index(each.verdict), each.column))))
-
-
-def _clocks(rows: pd.DataFrame, names: list[str], data: DataParams, zone: str) -> dict[str, ClockColumn]:
-    """The columns that the event time decides."""
-    parts = parts_of(rows[data.time], zone)
-    found = {name: clock_column(rows[name], parts) for name in names if name != data.target}
-    return {name: column for name, column in found.items() if column is not None}
 
 
 def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.DataFrame]:

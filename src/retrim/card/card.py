@@ -24,7 +24,6 @@ import pandas as pd
 from pydantic import Field, JsonValue
 
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseRow, VersionRow
-from retrim.drift.profile import SCORE
 from retrim.drift.slices import SliceLoss
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure
@@ -699,8 +698,7 @@ def drift(facts: Facts) -> CardSection:
 
 
 def _finding(found: "DriftFinding") -> str:
-    name = "predictions" if found.column == SCORE else found.column
-    return f"{name} ({found.test} {found.effect:.3g})"
+    return f"{found.column} ({found.test} {found.effect:.3g})"
 
 
 def card_of(facts: Facts) -> Card:

@@ -15,6 +15,7 @@ from retrim.adapters.database import iso
 from retrim.checking.beside import look_at_canary
 from retrim.checking.comparison import compare_losses, find_suspects
 from retrim.checking.drift import estimate, find_drift
+from retrim.checking.drift_news import tell_drift
 from retrim.checking.history import (
     CHECK,
     as_check,
@@ -56,7 +57,16 @@ from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
-from retrim.decision.rules import RESTORE_ASKED, Decision, Evidence, after_rollback, ask_to_restore, decide, repeats
+from retrim.decision.rules import (
+    RESTORE_ASKED,
+    Decision,
+    Evidence,
+    after_rollback,
+    ask_to_restore,
+    decide,
+    repeats,
+    while_paused,
+)
 from retrim.decision.stored_rows import DecisionRow, RunRow, as_text
 from retrim.drift.findings import DriftFinding
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
@@ -65,6 +75,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
 from retrim.release.approval import end_waiting
+from retrim.release.pause import pause_now
 from retrim.release.versions import Stored, find_live_version, load_champion, worth_of_live
 from retrim.stats.codec import Moment, from_record, to_record
 from retrim.table.data import overdue_labels
@@ -123,10 +134,9 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
 
 def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> None:
     """Alerts of what a check found; what lasts from check to check is told again as a reminder only."""
-    if checked.record.drifted:
-        listed = ", ".join(checked.record.drifted)
-        text = f"{listed} drifted. {checked.sentence}"
-        record_alert(workspace, AlertKind.DRIFT, text, now=now, about=listed)
+    tell_drift(workspace, checked.record, checked.sentence, now=now)
+    if checked.record.stopped == "pause":
+        record_alert(workspace, AlertKind.PAUSED, checked.reason, now=now, about=checked.record.change)
     if checked.record.stopped == "budget":
         record_alert(workspace, AlertKind.BUDGET_REACHED, checked.reason, now=now, about="triggers.budget")
     month = month_spent(workspace, now=now)
@@ -190,8 +200,18 @@ def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome 
     evidence = _evidence(workspace, record, table, past_of_store(workspace, past, decisions))
     decision = after_rollback(_decide(workspace, evidence, record, past=past), back)
     decision = rolled_back_instead(workspace, decision, record.probation, previous)
-    record = replace(record, said=decision.said, verdict=_verdict_of(workspace, record, decision))
+    paused = pause_now(workspace)
+    decision = while_paused(decision, paused, version=_back_to(record, decision))
+    verdict = _verdict_of(workspace, record, decision)
+    record = replace(record, said=decision.said, paused=paused, verdict=verdict)
     return _store(workspace, row, decision, record, counts.to_write(taken))
+
+
+def _back_to(record: CheckRecord, decision: Decision) -> int | None:
+    """The earlier version that a decision to restore or to roll back makes live; None for any other."""
+    if decision.outcome == "restore":
+        return None if record.previous_champions is None else record.previous_champions.best
+    return None if decision.outcome != "rollback" or record.probation is None else record.probation.against
 
 
 def _with_champion(

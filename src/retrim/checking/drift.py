@@ -23,7 +23,7 @@ from retrim.drift.performance import (
     estimate_loss,
     quality,
 )
-from retrim.drift.profile import TARGET, Profile
+from retrim.drift.profile import TARGET, Profile, drift_name
 from retrim.drift.reference import Reference
 from retrim.files import count_cores
 from retrim.landing.as_of_view import AsOfTable
@@ -51,9 +51,10 @@ class DriftLook:
 
     def with_losses(self, shifted: Mapping[str, float]) -> "DriftLook":
         """The same with the change of the loss that goes with each column's shift, ranked by it."""
+        changes = {drift_name(feature): change for feature, change in shifted.items()}
         return replace(
             self,
-            findings=ranked(replace(each, loss_change=shifted.get(each.column)) for each in self.findings),
+            findings=ranked(replace(each, loss_change=changes.get(each.column)) for each in self.findings),
         )
 
     def put_into(self, record: CheckRecord) -> CheckRecord:
@@ -82,7 +83,7 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
         )
         return DriftLook([], {}, text)
     untested = counts.waiting("tested")[table.places]
-    newest = enough_time(kept.rows, predictor.view.seen(table.only(untested).read()))
+    newest = enough_time(kept.rows, features_seen(predictor, table.only(untested)))
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
     drift, asked = workspace.params.drift, asked_of(workspace, kept)
     came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked.rows)
@@ -98,6 +99,14 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
     taken |= {"target": matured} if of_target else {}
     return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
+
+
+def features_seen(predictor: Predictor, rows: AsOfTable) -> pd.DataFrame:
+    """The rows as the champion sees them, with its features under the names that they have in drift findings."""
+    named = predictor.view.seen(rows.read()).rename(
+        columns={name: drift_name(name) for name in predictor.view.features}
+    )
+    return named.drop(columns=TARGET, errors="ignore")  # a target of that name is tested once its labels have matured
 
 
 COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows (`bench/part_days.py`)
@@ -136,7 +145,7 @@ def importances_of(predictor: Predictor) -> dict[str, float]:
     names, gains = list(view.needs), view.by_feature(predictor.model.gains())
     total = float(gains.sum())
     shares = {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
-    return {name: shares[name] for name in view.features}  # the time of an event does not drift
+    return {drift_name(name): shares[name] for name in view.features}  # the time of an event does not drift
 
 
 SHARE_KNOWN = 0.9  # of an estimate's rows: with that many labels it is scored

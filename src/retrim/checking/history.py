@@ -30,6 +30,7 @@ from retrim.decision.check_record import (
     DecisionEvidence,
     EarlierCheck,
     HoldAnswer,
+    PauseChange,
     StartedBy,
     StoredCheck,
     TableView,
@@ -44,7 +45,7 @@ from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
-from retrim.lineage.workspace import PERSON, REFIT, SETTLEMENT, Workspace, record_alert
+from retrim.lineage.workspace import PAUSE, PERSON, REFIT, SETTLEMENT, Workspace, record_alert
 from retrim.parquet import read_parquet
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import Stored, load_champion
@@ -131,7 +132,12 @@ def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, st
 
 def evidence_of(row: DecisionRow) -> DecisionEvidence:
     """What the store keeps of a decision, whoever took it."""
-    kinds: dict[str, type[DecisionEvidence]] = {SETTLEMENT: HoldAnswer, REFIT: AskedRefit, PERSON: AskedRun}
+    kinds: dict[str, type[DecisionEvidence]] = {
+        SETTLEMENT: HoldAnswer,
+        REFIT: AskedRefit,
+        PERSON: AskedRun,
+        PAUSE: PauseChange,
+    }
     return from_record(kinds.get(row.source, CheckRecord), row.record)
 
 

@@ -24,6 +24,7 @@ from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_gr
 from retrim.gate.verdict import Check
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
+from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
 from retrim.release.versions import LiveVersion, champions_before, find_live_version, load_stored_version
 from retrim.stats.codec import to_json
@@ -172,6 +173,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     """
     row = workspace.store.decision(decision)
     assert row is not None, decision
+    refuse_while_paused(workspace, decision)
     record = as_check(row).record
     assert record.previous_champions is not None, decision
     assert record.champion is not None, decision

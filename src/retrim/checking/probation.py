@@ -24,6 +24,7 @@ from retrim.decision.stored_rows import ReleaseRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
+from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
 from retrim.release.versions import find_live_version, load_stored_version, replaced
 from retrim.stats.codec import from_record, to_record
@@ -90,7 +91,7 @@ def rolled_back_instead(
 def _is_to_act(found: ProbationCheck, previous: StoredCheck | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
-    It ended at this check, or a kill or a refusal came between the check before and its rollback. What was
+    It ended at this check, or a kill, a refusal or a pause came between the check before and its rollback. What was
     held for a person is that person's.
     """
     if found.outcome != "worse":
@@ -99,7 +100,7 @@ def _is_to_act(found: ProbationCheck, previous: StoredCheck | None) -> bool:
     if before is None or before.release != found.release or before.ended is None:
         return True
     assert previous is not None
-    return bool(previous.outcome == "rollback")
+    return previous.outcome == "rollback" or previous.record.stopped == "pause"
 
 
 def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunOutcome:
@@ -110,6 +111,7 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
     """
     row = workspace.store.decision(decision)
     assert row is not None, decision
+    refuse_while_paused(workspace, decision)
     facts = as_check(row).record.probation
     assert facts is not None, decision
     version, against = facts.version, facts.against

@@ -22,7 +22,7 @@ from retrim.decision.check_verdict import CheckVerdict
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
-from retrim.decision.rules import RolledBack
+from retrim.decision.rules import Paused, RolledBack
 from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError, RefusedError
@@ -30,10 +30,11 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.ingest import withdrawn_of_versions
 from retrim.landing.quarantine import Quarantine
-from retrim.lineage.workspace import REFIT, Workspace
+from retrim.lineage.workspace import PAUSE, REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
+from retrim.release.pause import pause_now
 from retrim.release.release import FIRST
 from retrim.release.versions import LastProof, LiveVersion, find_live_version, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
@@ -173,9 +174,9 @@ class DecisionAnswer:
 
     Args:
         id: Id of the decision.
-        source: What made the decision: a check, a person, or an acknowledgement.
+        source: What made the decision: a check, a person, an acknowledgement, or a pause.
         as_of: As-of date of the decision.
-        outcome: `none`, `retrain`, `restore`, `rollback`, `held` or `settled`.
+        outcome: `none`, `retrain`, `restore`, `rollback`, `held`, `settled`, `paused` or `resumed`.
         by: Who made it.
         reason: The reason, in one sentence.
         record: The evidence.
@@ -356,6 +357,7 @@ class StatusAnswer:
         guards: How often each guard stopped a run since the release: `checks`, `since`, `guards`, `refused`.
         rolled_back: The rollback that nobody has answered; None if there is none.
         settled: The acknowledgement that still holds; None if there is none.
+        paused: The pause of automatic retraining and promotion: `by`, `since`, `why`; None if there is none.
         probation: Probation of the live version; None if it has none.
         shadows: Comparison with versions that answered requests alongside the live version, on rows whose labels have
             arrived.
@@ -393,6 +395,7 @@ class StatusAnswer:
     guards: StopCounts | None
     rolled_back: RolledBack | None
     settled: StandingAnswer | None
+    paused: Paused | None
     probation: ProbationNow | None
     shadows: tuple[ServedBeside, ...]
     canary: CanaryFacts | None
@@ -417,7 +420,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
     newest = checks[-1].record if checks else None
     stopped = stopped_runs(workspace)
     running = [run for run in store.runs(workspace.model, state="running") if run not in stopped]
-    last = next((row for row in reversed(decisions) if row.source != REFIT), None)
+    last = next((row for row in reversed(decisions) if row.source not in (REFIT, PAUSE)), None)
     server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
     following = None if server is None else server.next_run(workspace.model)
     return StatusAnswer(
@@ -446,6 +449,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         guards=stopped_since(workspace, checks),
         rolled_back=rolled_back(workspace, decisions, None),
         settled=settlement_now(workspace),
+        paused=pause_now(workspace),
         probation=probation_now(workspace),
         shadows=compare_shadows(workspace, now=now),
         canary=_find_canary(workspace, now=now),

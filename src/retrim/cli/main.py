@@ -3,7 +3,7 @@
 Exit codes: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed.
 """
 
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -25,6 +25,11 @@ from retrim.cli.base import (
     tell_at_end,
     workspace_here,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrim.lineage.workspace import Workspace
 
 app = typer.Typer(
     name="retrim",
@@ -77,11 +82,21 @@ def demo(as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=example("retrim check --now 2012-03-01"))
-def check(now: Now = None, as_json: AsJson = False) -> None:
+def check(
+    now: Now = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Decide without acting: print decision and evidence, and store nothing."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check the landed rows, and retrain if that pays for itself.
 
     The command tests for drift, measures the champion's loss and probes what a fresh model would gain. Then it decides
     whether to retrain. `retrim why` shows the evidence.
+
+    With --dry-run no check is recorded, no alert is sent, no row is counted and no run starts. A check of the same
+    moment afterwards decides the same. The exit code is 0, whatever the decision.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
@@ -91,6 +106,9 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
     from retrim.stats.codec import to_record
 
     workspace, at = workspace_here(), past_time(now)
+    if dry_run:
+        _check_dry(workspace, at, as_json=as_json)
+        return
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
@@ -119,6 +137,20 @@ def check(now: Now = None, as_json: AsJson = False) -> None:
         show_check(checked, run, resumed)
     if failed:
         render.ERR.print(f"the page of this check could not be stored: {failed}", highlight=False, markup=False)
+
+
+def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> None:
+    from retrim.checking.dry_check import dry_check
+    from retrim.cli import render
+    from retrim.cli.screens import show_dry_check
+    from retrim.files import login
+
+    with render.progress():
+        checked = dry_check(workspace, by=login(), now=at)
+    if as_json:
+        render.show_json({"check": checked.as_record(), "run": None, "resumed": []})
+    else:
+        show_dry_check(checked)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, flows_at, several_workspaces, workspace_here
+from retrim.cli.base import AsJson, By, as_time, example, flows_at, several_workspaces, workspace_here
 
 if TYPE_CHECKING:
     from retrim.files import WorkspacePaths
@@ -457,3 +457,44 @@ def gameday(
         rows = [(each.outcome, each.fault, f"{each.seconds:.1f}", each.found or each.expected) for each in results]
         render.show_table(("outcome", "fault", "seconds", "what happened"), rows)
     raise typer.Exit(1 if any(each.outcome == "fail" for each in results) else 0)
+
+
+WhyPaused = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the decision.")]
+
+
+@app.command(epilog=example('retrim pause --reason "the source is being moved"'))
+def pause(by: By, reason: WhyPaused, as_json: AsJson = False) -> None:
+    """Stop automatic retraining and promotion until `retrim resume`.
+
+    Checks go on, measure, and say what they would have decided. No run starts by itself, and no version goes live by
+    itself. A run in progress ends, and its version waits for a person. `retrim retrain`, `retrim versions approve` and
+    `retrim versions rollback` still work.
+    """
+    from retrim.cli import render
+    from retrim.release.pause import RESUME
+    from retrim.release.pause import pause as pause_model
+    from retrim.stats.codec import to_record
+
+    made = pause_model(workspace_here(), by=by, reason=reason, now=as_time(None))
+    if as_json:
+        render.show_json({"paused": to_record(made)})
+        return
+    render.OUT.print(f"{made.text}; to end that: {RESUME}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(epilog=example('retrim resume --reason "the source is back"'))
+def resume(by: By, reason: WhyPaused, as_json: AsJson = False) -> None:
+    """End a pause: the next check acts on what it decides.
+
+    A version that began to wait for a person during the pause still waits.
+    """
+    from retrim.cli import render
+    from retrim.release.pause import resume as resume_model
+    from retrim.stats.codec import to_record
+
+    ended = resume_model(workspace_here(), by=by, reason=reason, now=as_time(None))
+    if as_json:
+        render.show_json({"ended": to_record(ended)})
+        return
+    said = f"resumed; it was {ended.text}. The next check acts on what it decides: retrim check"
+    render.OUT.print(said, highlight=False, markup=False, soft_wrap=True)

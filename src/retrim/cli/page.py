@@ -29,8 +29,7 @@ from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import CALM
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.stored_rows import ReleaseRow
-from retrim.drift.joint import TOGETHER
-from retrim.drift.profile import WindowBar
+from retrim.drift.profile import TOGETHER, WindowBar
 from retrim.errors import RetrimError
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace
@@ -231,6 +230,8 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
     waits = tuple(line for line in asked if line is not None)
     verdict = status.verdict
+    paused = () if status.paused is None else (f"Nothing starts by itself: {status.paused.text}",)
+    following = (*paused, next_in_words(status.next_run))
     return (
         Answer(
             "How does it do?",
@@ -240,7 +241,7 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
         Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),
         Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
-        Answer("What happens next?", (next_in_words(status.next_run),), calm=status.next_run is not None),
+        Answer("What happens next?", following, calm=status.next_run is not None and status.paused is None),
         Answer("What waits for you?", waits or ("Nothing.",), calm=not waits),
     )
 

@@ -267,6 +267,7 @@ GUARDS = {
     "budget": "the budget",
     "gate": "the gate preview",
     "manual": "manual",
+    "pause": "a pause",
 }
 
 

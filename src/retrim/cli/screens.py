@@ -66,6 +66,7 @@ from retrim.landing.ingest import quarantined_batch, show_batch
 from retrim.landing.quarantine import QuarantinedBatch
 from retrim.lineage.workspace import Workspace
 from retrim.release.approval import WaitingVersion
+from retrim.release.pause import RESUME
 from retrim.release.versions import LiveVersion
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.health import ModelPlace
@@ -325,6 +326,16 @@ def show_check(checked: CheckOutcome, run: RunOutcome | None, resumed: Sequence[
     render.OUT.print(f"evidence: retrim why {checked.id}", highlight=False)
 
 
+def show_dry_check(checked: CheckOutcome) -> None:
+    """A check that decided without acting, with its evidence: there is no record that `retrim why` could show."""
+    record = checked.record
+    said = "dry run: nothing is stored, sent or started" if checked.fresh else "this check was made before"
+    render.OUT.print(said, highlight=False, markup=False)
+    render.OUT.print(f"{checked.outcome}: {checked.reason}", highlight=False, markup=False)
+    facts = (*_evidence(record), ("otherwise", record.change or None))
+    render.show_screen(Screen(facts, tuple(_of_rules(record))))
+
+
 def _late_in_words(reading: ProbeReading) -> str:
     counts = ((reading.apart, "came late"), (reading.waited, "waited for this probe"))
     said = [f"{rows} of them {what} and were not judged" for rows, what in counts if rows]
@@ -393,6 +404,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("probation", probation_in_words(status.probation)),
         ("shadow", "; ".join(f"{each.outcome}: {each.said}" for each in status.shadows) or None),
         ("canary", canary_in_words(status.canary)),
+        ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
         ("verdict", None if status.verdict is None else status.verdict.text),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),

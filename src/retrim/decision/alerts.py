@@ -69,9 +69,11 @@ class AlertKind(StrEnum):
     RESTORE_NEEDED = "restore needed"
     APPROVAL_EXPIRED = "approval expired"
     APPROVAL_OUTDATED = "approval outdated"
+    PAUSED = "paused"
     BUDGET_REACHED = "budget reached"
     BUDGET_NEAR = "budget near"
     DRIFT = "drift"
+    DRIFT_DIGEST = "drift digest"
     SKEW = "skew"
     PREDICTIONS_DIFFER = "predictions differ"
     TABLE_AWAY = "table away"
@@ -130,11 +132,13 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.APPROVAL_EXPIRED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.APPROVAL_OUTDATED: KindFacts(WARNING, "to make another version", ("retrain",)),
+    AlertKind.PAUSED: KindFacts(WARNING, "if you agree", ("why", "resume --reason WHY"), lasts=True),
     AlertKind.BUDGET_REACHED: KindFacts(
         WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),
     AlertKind.BUDGET_NEAR: KindFacts(WARNING, "to see what asked for runs", ("why",), lasts=True),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
+    AlertKind.DRIFT_DIGEST: KindFacts(INFO, "nothing to do; to see the evidence", ("why",)),
     AlertKind.SKEW: KindFacts(WARNING, "inspect a row as the text says, then", ("status",), lasts=True),
     AlertKind.PREDICTIONS_DIFFER: KindFacts(
         CRITICAL, "restore var/predictions from a backup, then", ("status",), lasts=True

@@ -10,7 +10,7 @@ from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
 from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
 from retrim.decision.rows_counted import Kind
-from retrim.decision.rules import RolledBack, RuleResult
+from retrim.decision.rules import Paused, RolledBack, RuleResult
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import DatedEstimate, EstimateQuality, ScoredEstimate
@@ -125,6 +125,7 @@ class CheckRecord:
         counted: Rows that this check counted, by purpose.
         view: Settings that determine the rows of the table.
         rolled_back: The rollback that nobody has answered.
+        paused: The pause of automatic retraining and promotion that went on at the check.
         accumulated_gain: Accumulated gain after this check.
         retraining_cost: Cost of a retraining, in the unit of the accumulated gain.
         money: `gain.money`, from which the retraining cost is computed.
@@ -174,6 +175,7 @@ class CheckRecord:
     counted: dict[Kind, int] = field(default_factory=dict)
     view: TableView | None = None
     rolled_back: RolledBack | None = None
+    paused: Paused | None = None
     accumulated_gain: AccumulatedGain
     retraining_cost: float
     money: MoneyParams | None = None
@@ -326,5 +328,17 @@ class HoldAnswer:
     answers: str
 
 
-DecisionEvidence = CheckRecord | HoldAnswer | AskedRefit | AskedRun
-"""What a decision keeps: that of a check, of an acknowledgement, of a second fit, of a person's wish for a run."""
+@dataclass(frozen=True)
+class PauseChange:
+    """What is stored of a pause, or of its end.
+
+    Args:
+        as_of: From when it holds.
+    """
+
+    as_of: Moment
+
+
+DecisionEvidence = CheckRecord | HoldAnswer | AskedRefit | AskedRun | PauseChange
+"""What a decision keeps: that of a check, of an acknowledgement, of a second fit, of a person's wish for a run, of a
+pause."""

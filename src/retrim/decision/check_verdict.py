@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from retrim.decision.loss_comparison import LossComparison
-from retrim.drift.joint import TOGETHER
-from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
 
 if TYPE_CHECKING:
     from retrim.decision.check_record import CheckRecord

@@ -487,10 +487,10 @@ RELEASE = "`retrim retrain --reason ...`, or without a run `retrim policy acknow
 
 
 Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
-Guard = Literal["hold", "cooldown", "circle", "budget", "gate", "manual"]
+Guard = Literal["hold", "cooldown", "circle", "budget", "gate", "manual", "pause"]
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 """What may keep a rule that fires from a run: refusals running, the checks after a run, an alarm that goes round in a
-circle, the budget, the gate's preview, a person."""
+circle, the budget, the gate's preview, a person, a pause."""
 
 
 @dataclass(frozen=True)
@@ -796,6 +796,44 @@ def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decisi
         change=f"a person: {RELEASE}; or {more} more mature rows",
         fired=(),
     )
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A pause of automatic retraining and promotion.
+
+    Args:
+        by: Who paused.
+        since: Since when.
+        why: The reason that was given.
+    """
+
+    by: str
+    since: Moment
+    why: str
+
+    @property
+    def text(self) -> str:
+        """The pause, in words."""
+        return f"paused by {self.by} since {self.since:%Y-%m-%d %H:%M}: {self.why}"
+
+
+def while_paused(decision: Decision, paused: Paused | None, *, version: int | None) -> Decision:
+    """The decision, which says during a pause what it would have been, and starts or moves nothing.
+
+    Args:
+        decision: What was decided.
+        paused: The pause that goes on; None: there is none.
+        version: The version that would go live by a restore or a rollback.
+    """
+    if paused is None:
+        return decision
+    reason = f"{paused.text}; it would have decided {decision.outcome}: {decision.reason}"
+    if decision.outcome in ("none", "held"):
+        return replace(decision, reason=reason)
+    command = "retrain" if decision.outcome == "retrain" else f"versions rollback --to {version}"
+    change = f"`retrim resume --reason ...`; or a person: `retrim {command} --reason ...`"
+    return replace(decision, outcome="none", reason=reason, change=change, fired=(), stopped="pause")
 
 
 Move = Literal["first", "promote", "restore"]

@@ -20,7 +20,7 @@ def as_text(evidence: object) -> str:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision: of a check, a person, an acknowledgement, or to fit a recipe once more.
+    """A decision: of a check, a person, an acknowledgement, a pause, or to fit a recipe once more.
 
     Args:
         text: The evidence as it lies there; read when it is first asked for, as a life has thousands of checks.

@@ -17,9 +17,9 @@ import pandas as pd
 
 from retrim.drift.alarms import LEAST_STRETCHES, Alarm, AlarmRequest, promise
 from retrim.drift.calibration import WindowCalibration, calibrate
-from retrim.drift.joint import JOINT_TESTS, TOGETHER, judge_joint, thinned_rows
+from retrim.drift.joint import JOINT_TESTS, judge_joint, thinned_rows
 from retrim.drift.params import DriftParams, Tests
-from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, ColumnProfile, Profile
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, ColumnProfile, Profile
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import noise_of, watch, waves_of
 from retrim.errors import BadInputError
@@ -50,7 +50,8 @@ class DriftFinding:
     """The result of one drift test of one column.
 
     Args:
-        column: A feature, `_score`, `_confidence` or `_target`.
+        column: A feature, `predictions`, `confidence`, `target` or `all columns together`. A feature with one of these
+            names stands in quotes.
         test: Name of the test.
         statistic: The test's statistic.
         effect: Distance between the two windows, in the test's unit.
@@ -88,6 +89,11 @@ class DriftFinding:
     reference: WindowExtent
     current: WindowExtent
     loss_change: float | None = None
+
+    @property
+    def importance(self) -> float:
+        """The column's share of the champion's gain, 0 to 1; 1 of predictions and target; 0 without an effect."""
+        return self.rank * self.threshold / self.effect if self.effect else 0.0
 
 
 def alarms_of(
@@ -240,8 +246,8 @@ def together(
         cores: Cores to use; changes no result.
 
     Returns:
-        A finding a test, of the column `_together`; none where the window has fewer than `params.min_rows` rows, is too
-        small to be thinned as the sample is, or shares fewer than two columns.
+        A finding a test, of the column `all columns together`; none where the window has fewer than `params.min_rows`
+        rows, is too small to be thinned as the sample is, or shares fewer than two columns.
     """
     columns = tuple(name for name in profile.columns if name in current.columns and name != TARGET)
     if len(current) < params.min_rows or len(columns) < 2:

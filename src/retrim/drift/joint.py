@@ -12,7 +12,6 @@ from retrim.drift.profile import Profile
 from retrim.stats.plugins import PluginRegistry, Seed, SettingsSection, Several
 from retrim.training.recipe import in_parallel
 
-TOGETHER = "_together"  # what a finding of all features together is called
 LEAST_WINDOWS = 8  # windows of the reference without which nothing is known of how far one strays
 LEAST_ROWS = 20  # of a window, thinned as the sample is
 

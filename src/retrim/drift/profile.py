@@ -5,7 +5,7 @@ side by side, for people: a few bars instead of the many cells that tests look a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -105,6 +105,11 @@ class Profile:
     def rows(self) -> int:
         """Rows of the reference."""
         return int(self.blocks["rows"].sum())
+
+    def without(self, names: Collection[str]) -> "Profile":
+        """The profile without some columns, and without nulls."""
+        columns = {name: column for name, column in self.columns.items() if name not in names}
+        return Profile(columns, self.blocks, self.sample.drop(columns=list(names), errors="ignore"))
 
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it; same profile, same bytes."""
@@ -215,7 +220,13 @@ def _column(
     return ColumnProfile("categorical" if kind == "category" else "numeric", cells, counts.astype("int64"))
 
 
-SCORE, CONFIDENCE, TARGET = "_score", "_confidence", "_target"
+SCORE, CONFIDENCE, TARGET, TOGETHER = "predictions", "confidence", "target", "all columns together"
+"""What drift tests look at beside the features."""
+
+
+def drift_name(feature: str) -> str:
+    """The name of a feature in drift findings: in quotes if something else that is tested has that name."""
+    return f'"{feature}"' if feature in (SCORE, CONFIDENCE, TARGET, TOGETHER) else feature
 
 
 def score_types(task: str) -> dict[str, ColumnType]:
@@ -233,8 +244,8 @@ def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
         view: Of the model.
 
     Returns:
-        `_score`: the prediction of a regression, the probability of the positive class, or the most probable
-        class; `_confidence` for a task of classes: the probability of the most probable one. Shape (n, 1 or 2).
+        `predictions`: the prediction of a regression, the probability of the positive class, or the most probable
+        class; `confidence` for a task of classes: the probability of the most probable one. Shape (n, 1 or 2).
     """
     if view.task == "regression":
         return pd.DataFrame({SCORE: predicted.astype("float64")})

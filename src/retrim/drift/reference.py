@@ -1,6 +1,6 @@
 """What a check knows of the training rows: the profiles in the bundle, and distances of windows drawn from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -9,9 +9,20 @@ import pandas as pd
 
 from retrim.drift.alarms import LEAST_STRETCHES, AlarmParams, KeptNull, KeptTogether, Null, Nulls
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, thinned_rows, usual_strays
-from retrim.drift.profile import FILES, NULLS, TARGET, Profile, ProfileParams, make_profile, score_columns, score_types
+from retrim.drift.profile import (
+    FILES,
+    NULLS,
+    TARGET,
+    Profile,
+    ProfileParams,
+    drift_name,
+    make_profile,
+    score_columns,
+    score_types,
+)
 from retrim.drift.watched import ContrastNoise, ContrastReference, furthest, noise_of, watch
 from retrim.features.view import FeatureView
+from retrim.table.clock_columns import clock_columns
 from retrim.table.data import ColumnType
 
 LEAST_RUNS = 4  # a drawn window is made of that many runs at least, so that there are many different ones
@@ -134,7 +145,7 @@ class Reference:
     """The rows a model was made from, and its predictions for those that it was judged on.
 
     Args:
-        rows: Features and the target (`_target`) from its oldest training row to the newest that judged it.
+        rows: Features and the target (`target`) from its oldest training row to the newest that judged it.
         scores: Its predictions for the judging block; None where that is empty.
     """
 
@@ -173,8 +184,13 @@ def make_reference(
     view: FeatureView,
     params: ProfileParams,
     usual: ExpectedWindows,
+    *,
+    calendar: Collection[str],
+    zone: str,
 ) -> Reference:
-    """The reference of a model.
+    """The reference of a model: all features but those that are computed from the event time.
+
+    The hour or the month of a window says when it was, not that anything changed.
 
     Args:
         rows: From its oldest training row to its newest judging one, in order, with features, target and `_event`.
@@ -183,11 +199,15 @@ def make_reference(
         view: Its own.
         params: What is kept.
         usual: What later checks will ask.
+        calendar: Names of the features in `reading.calendar`; others that follow the time are found.
+        zone: Whose clocks they show.
     """
     target: ColumnType = "number" if view.task == "regression" else "category"
-    kept = make_profile(
-        rows.assign(**{TARGET: rows[view.target]}), {**view.features, TARGET: target}, params, time=TIME
-    )
+    named = rows.rename(columns={name: drift_name(name) for name in view.features})
+    types = {drift_name(name): kind for name, kind in view.features.items()}
+    kept = make_profile(named.assign(**{TARGET: rows[view.target]}), {**types, TARGET: target}, params, time=TIME)
+    sampled = [name for name in kept.columns if name != TARGET]
+    kept = kept.without({drift_name(name) for name in calendar} | {*clock_columns(kept.sample, sampled, zone)})
     features = tuple(name for name in kept.columns if name != TARGET)
     kept = keep(kept, usual, alone=(features, (TARGET,)), together=features)
     if not len(judged):

@@ -43,11 +43,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace with its settings; adapters are opened when first asked for."""
+    """A workspace with its settings; adapters are opened when first asked for.
+
+    Args:
+        paths: Where its files are.
+        params: Its settings.
+        env: Addresses in the environment.
+        mirrored: Whether git and MLflow follow what the store says is live; not those of a copy for a dry run.
+    """
 
     paths: WorkspacePaths
     params: Params
     env: Env
+    mirrored: bool = True
 
     @property
     def model(self) -> str:
@@ -209,7 +217,7 @@ def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
     return say
 
 
-PERSON, SETTLEMENT, REFIT = "person", "settlement", "refit"  # sources of decisions beside the checks
+PERSON, SETTLEMENT, REFIT, PAUSE = "person", "settlement", "refit", "pause"  # sources of decisions beside the checks
 
 
 def decision_of(workspace: Workspace, as_of: pd.Timestamp) -> str:

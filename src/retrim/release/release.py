@@ -255,6 +255,8 @@ def sync_aliases(workspace: Workspace) -> None:
     MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
     last to set one sees the last of them.
     """
+    if not workspace.mirrored:
+        return
     keep_copies(workspace)
     before: LiveVersion | None = None
     champion = find_live_version(workspace)
@@ -274,6 +276,8 @@ def sync_aliases(workspace: Workspace) -> None:
 
 def show_challenger(workspace: Workspace, version: int | None) -> None:
     """Points MLflow's alias `challenger` at the version whose verdict is carried out next; None: at nothing."""
+    if not workspace.mirrored:
+        return
     if version is None:
         workspace.registry.drop_alias("challenger")
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.checking.drift import asked_of
+from retrim.checking.drift import asked_of, features_seen
 from retrim.checking.history import CHECK, as_check
 from retrim.checking.score import stored_scores
 from retrim.decision.check_record import StoredCheck
@@ -71,7 +71,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     elif column == TARGET:
         values = looked_at.read([view.target])[view.target]
     else:
-        values = view.seen(looked_at.read())[column]
+        values = features_seen(kept.predictor, looked_at)[column]
     return ColumnDistributions(
         check=found,
         column=column,

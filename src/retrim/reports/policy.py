@@ -66,6 +66,7 @@ from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion, worth_of_live
 from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
 from retrim.stats.metrics import row_losses
+from retrim.table.clock_columns import clock_columns
 from retrim.table.data import DataParams, mature
 from retrim.training.baseline import BASELINES
 from retrim.training.groups import as_trained
@@ -405,6 +406,9 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         factor * params.gain.cost for factor in params.policy.retraining_costs
     )
     before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
+    features, reading = params.data.features, workspace.params.reading
+    clocks = {*reading.calendar, *clock_columns(table.iloc[: edges[0]], list(features), reading.zone)}
+    tested = {name: kind for name, kind in features.items() if name not in clocks}
     wanted = PolicySetup(
         triggers=params.triggers,
         drift=params.drift,
@@ -415,9 +419,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         ahead=params.gain.ahead,
         when=params.probe.when,
         every=pd.Timedelta(params.data.batch_every),
-        counted=count_windows(
-            table, params.data.features, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS
-        ),
+        counted=count_windows(table, tested, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS),
         sliding_rows=params.split.sliding_rows,
         task=params.data.task,
         seed=params.policy.seed,

@@ -25,6 +25,7 @@ from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
 from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
 from retrim.release.approval import end_waiting, refit_waiting
+from retrim.release.pause import pause_of
 from retrim.release.release import sync_aliases, tell_move_back
 from retrim.release.versions import find_live_version
 from retrim.retraining.run_directory import UNPUSHED
@@ -152,7 +153,7 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     sequel = refit_waiting(workspace)
     if sequel is not None and sequel not in waiting:
         waiting.append(sequel)
-    return waiting
+    return [decision for decision in waiting if pause_of(workspace, decision) is None]
 
 
 def _overtaken(workspace: Workspace, decision: DecisionRow, decisions: list[DecisionRow]) -> bool:

@@ -24,6 +24,7 @@ from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
+from retrim.decision.rules import Paused
 from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError, is_machine_fault
 from retrim.features.view import FeatureView
@@ -45,6 +46,7 @@ from retrim.lineage.workspace import (
 )
 from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
+from retrim.release.pause import pause_of, refuse_while_paused
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
@@ -76,9 +78,11 @@ def claim_run(workspace: Workspace, decision: str, *, now: pd.Timestamp, mode: M
     """Starts the run of a decision; one decision has one run, and one model one run at a time.
 
     Raises:
-        RefusedError: The decision has had its run, another run is in progress, or this workspace's code is another.
+        RefusedError: The decision has had its run, another run is in progress, automatic retraining is paused, or this
+            workspace's code is another.
     """
     require_running_code(lock_of(workspace.paths))
+    refuse_while_paused(workspace, decision)
     row = workspace.store.decision(decision)
     assert row is not None, decision
     decided = from_record(StartedBy, row.record).mode
@@ -183,8 +187,11 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
         checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
         workspace.registry.add_to_note(parent, version, row.judged, checks)
         promotes, reason = checks.passed, reason if checks.passed else checks.reason
-    against = row.made_from.champion
-    if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
+    against, paused = row.made_from.champion, pause_of(workspace, run.decision)
+    if promotes and paused is not None:
+        reason = f"{reason}; {paused.text}"
+    asks = run.mode != FINAL and workspace.params.release.approval.asks(against)  # a word holds for both fits
+    if promotes and (asks or paused is not None):
         workspace.registry.finish(parent, "FINISHED")
         said = let_wait(workspace, run, version, reason=reason, now=now)
         clear_run_directories(workspace)
@@ -192,7 +199,7 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     if promotes:
         promote_version(workspace, version, judged_against=against, by=asked.actor, reason=reason, now=now)
         ask_for_refit(workspace, run, version, now=now)
-    back, reason = _brought_back(workspace, row, reason, by=asked.actor, now=now)
+    back, reason = _brought_back(workspace, row, reason, by=asked.actor, paused=paused, now=now)
     show_challenger(workspace, None)
     workspace.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
@@ -206,12 +213,14 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
 
 
 def _brought_back(
-    workspace: Workspace, row: VersionRow, reason: str, *, by: str, now: pd.Timestamp
+    workspace: Workspace, row: VersionRow, reason: str, *, by: str, paused: Paused | None, now: pd.Timestamp
 ) -> tuple[int | None, str]:
     """The previous champion that won a run and is live again, and the reason: why not too, if it cannot or may not."""
     previous_champions = row.judged.previous_champions
     restored = None if previous_champions is None else previous_champions.restore
     asked = None if restored is None else workspace.params.release.approval.asked_to_restore(reason, restored)
+    if restored is not None and paused is not None:
+        asked = f"{reason}; but {paused.text}: `retrim versions rollback --to {restored} --reason ...`"
     if asked is not None:
         text = f"version {restored}: {asked}"
         record_alert(workspace, AlertKind.RESTORE_NEEDED, text, now=now, about=str(restored))

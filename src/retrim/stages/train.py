@@ -32,6 +32,7 @@ from retrim.stages._common import (
 from retrim.stats.codec import from_record, rows_at, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
+from retrim.table.reading import CalendarPart
 from retrim.training.bundle import FitRecord
 from retrim.training.early import EarlyRows
 from retrim.training.estimators import Model
@@ -57,13 +58,17 @@ def run(
     drift__joint: JointParams,
     fairness__groups: tuple[GroupParams, ...],
     fairness__mitigate: Mitigation | None,
+    reading__calendar: dict[str, CalendarPart],
+    reading__zone: str,
     paths: Paths,
     cores: int,
 ) -> None:
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
     usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
-    task = ChallengerTask(train, judge, split, usual, fairness__groups, fairness__mitigate, "")
+    task = ChallengerTask(
+        train, judge, split, usual, fairness__groups, fairness__mitigate, tuple(reading__calendar), reading__zone, ""
+    )
     made = _made(paths, task)
     names = [each.name for each in made.competing]
     with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
@@ -89,6 +94,8 @@ class ChallengerTask:
     usual: ExpectedWindows
     groups: tuple[GroupParams, ...]
     mitigate: Mitigation | None
+    calendar: tuple[str, ...]
+    zone: str
     challenger: str
 
 
@@ -190,7 +197,16 @@ def _files(made: _Rows, task: ChallengerTask, each: Challenger, model: Model, tw
     table = made.table
     since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
     profile = ProfileParams(seed=task.train.seed)
-    kept = make_reference(since, judged, model.predict(view.matrix(judged)), view, profile, task.usual)
+    kept = make_reference(
+        since,
+        judged,
+        model.predict(view.matrix(judged)),
+        view,
+        profile,
+        task.usual,
+        calendar=task.calendar,
+        zone=task.zone,
+    )
     return files | {f"profile/{file}": content for file, content in kept.as_files().items()}
 
 

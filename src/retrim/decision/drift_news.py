@@ -1,0 +1,78 @@
+"""Which drift people are told of at once: what calls for something. The rest is a line in a weekly digest."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from retrim.decision.accumulated_gain import BandParams
+from retrim.decision.check_record import CheckRecord
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
+
+LEANED_ON = 0.05
+"""Share of the model's gain from which it leans on a column."""
+DIGEST_EVERY = pd.Timedelta("7D")
+
+
+@dataclass(frozen=True)
+class DriftNews:
+    """Drift that calls for something.
+
+    Args:
+        about: What calls: `loss`, `target`, `predictions`, `confidence` or the columns that the model leans on.
+        why: The reason, in words.
+    """
+
+    about: str
+    why: str
+
+
+def drift_news(record: CheckRecord, band: BandParams) -> DriftNews | None:
+    """What the drift of a check calls for; None: nothing drifted, or nothing has to be done about it.
+
+    It calls for something if the loss (the estimated one while labels are late) is above its band, if predictions or
+    target moved, or if a column drifted that carries at least 5 % of the model's gain.
+    """
+    if not record.drifted:
+        return None
+    about, reasons = [], []
+    estimate = None if record.estimate is None else record.estimate.loss
+    loss, what = (estimate, "estimated loss") if record.loss is None else (record.loss, "loss")
+    top = None if record.band is None else record.band.top(band)
+    if loss is not None and top is not None and loss > top:
+        about.append("loss")
+        reasons.append(f"the {what} {loss:.4g} is above its band, which ends at {top:.4g}")
+    moved = [name for name in (TARGET, SCORE, CONFIDENCE) if name in record.drifted]
+    if moved:
+        about += moved
+        reasons.append(f"{' and '.join(moved)} moved")
+    leaned_on = {
+        finding.column: finding.importance
+        for finding in record.findings
+        if finding.over and finding.importance >= LEANED_ON
+    }
+    columns = sorted(name for name in leaned_on if name not in (TARGET, SCORE, CONFIDENCE, TOGETHER))
+    if columns:
+        about += columns
+        shares = ", ".join(f"{name} ({leaned_on[name]:.0%} of its gain)" for name in columns)
+        reasons.append(f"the model leans on {shares}")
+    return DriftNews(", ".join(about), "; ".join(reasons)) if reasons else None
+
+
+def drift_digest(checks: Sequence[CheckRecord], band: BandParams, *, now: pd.Timestamp) -> str | None:
+    """The drift of some checks that nobody was told of, in a sentence; None until it is a week old.
+
+    Args:
+        checks: Checks since the last digest, oldest first.
+        band: As `drift_news` takes it.
+        now: The moment.
+    """
+    unsaid = [check for check in checks if check.drifted and drift_news(check, band) is None]
+    if not unsaid or now - unsaid[0].as_of < DIGEST_EVERY:
+        return None
+    counted = Counter(name for check in unsaid for name in check.drifted)
+    columns = ", ".join(f"{name} at {n}" for name, n in sorted(counted.items(), key=lambda each: (-each[1], each[0])))
+    many = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
+    span = f"{checks[0].as_of:%Y-%m-%d} to {now:%Y-%m-%d}"
+    return f"columns drifted that call for nothing; of {many} from {span}: {columns}"

@@ -1,0 +1,115 @@
+"""Columns that the event time decides: an hour, a weekday, a month, a quarter, in whatever spelling."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+MOST_VALUES = 366  # distinct values of such a column, at most
+ERRORS = 0.02  # rows that the time gets wrong, as a share of those that the commonest value gets wrong
+PERIODS = 2  # days, weeks, months or years in which a part of the clock has to have come before it is known
+LEAST = 20  # rows of a batch about which the time says something
+OFFSETS = (-1, 0, 1)
+"""What a number that counts along with a part may differ by before that part came in several periods: 202301 follows
+202212, as no month does."""
+
+
+@dataclass(frozen=True)
+class ClockColumn:
+    """A column that the event time decides.
+
+    Args:
+        part: Of the calendar, such as `month`.
+        says: The value at each of its numbers, of those that came in several periods; all, where it counts along.
+        known: Every value seen.
+    """
+
+    part: str
+    says: dict[int, object]
+    known: frozenset[object]
+
+
+@dataclass(frozen=True)
+class ClockPart:
+    """One part of the calendar of rows.
+
+    Args:
+        numbers: That came, ascending, shape (k,).
+        places: Of the number of each row among them, shape (n,).
+        often: Whether each came in several periods, shape (k,).
+    """
+
+    numbers: np.ndarray
+    places: np.ndarray
+    often: np.ndarray
+
+
+def parts_of(times: pd.Series, zone: str) -> dict[str, ClockPart]:
+    """The calendar of event times, as clocks in a zone show it."""
+    local = times.dt.tz_convert(zone)
+    year, iso = local.dt.year, local.dt.isocalendar().astype("int64")
+    named = {
+        "hour": (local.dt.hour, local.dt.normalize().astype("int64")),
+        "weekday": (local.dt.day_of_week, iso["year"] * 53 + iso["week"]),
+        "day_of_month": (local.dt.day, year * 12 + local.dt.month),
+        "month": (local.dt.month, year),
+        "quarter": (local.dt.quarter, year),
+        "week": (iso["week"], iso["year"]),
+        "day_of_year": (local.dt.day_of_year, year),
+        "year": (year, year * 0),
+    }
+    found = {}
+    for name, (number, period) in named.items():
+        numbers, places = np.unique(number, return_inverse=True)
+        periods = pd.factorize(period)[0]
+        came = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (int(periods.max(initial=0)) + 1)
+        found[name] = ClockPart(numbers, places, np.bincount(came, minlength=len(numbers)) >= PERIODS)
+    return found
+
+
+def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColumn | None:
+    """How the event time decides a column; None where it does not.
+
+    Args:
+        values: Of earlier rows, shape (n,).
+        parts: Of the same rows.
+    """
+    codes, distinct = pd.factorize(values)
+    if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
+        return None
+    seen, wide = codes >= 0, len(distinct)
+    found: list[tuple[float, ClockColumn]] = []
+    for name, part in parts.items():
+        cells = part.places[seen] * wide + codes[seen]
+        table = np.bincount(cells, minlength=len(part.numbers) * wide).reshape(-1, wide)
+        modes = table.argmax(axis=1)
+        steps = distinct.to_numpy()[modes] - part.numbers if values.dtype.kind == "f" else np.empty(0)
+        along = len(steps) > 1 and bool((steps == steps[0]).all())
+        along = along and (name == "year" or bool(part.often.all()) or steps[0] in OFFSETS)
+        counted = table if along else table[part.often]
+        total = counted.sum()
+        wrong, alone = total - counted.max(axis=1, initial=0).sum(), total - counted.sum(axis=0).max(initial=0)
+        if total < LEAST or alone == 0 or wrong > ERRORS * alone:
+            continue
+        numbers = np.arange(part.numbers[-1] + MOST_VALUES) if along else part.numbers[part.often]
+        said = numbers + steps[0] if along else distinct.to_numpy()[modes[part.often]]
+        says = dict(zip(numbers.tolist(), said.tolist(), strict=True))
+        found.append((-wrong / total, ClockColumn(name, says, frozenset(distinct.tolist()))))
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def clock_columns(
+    rows: pd.DataFrame, names: Collection[str], zone: str, *, time: str = "_event"
+) -> dict[str, ClockColumn]:
+    """Those of some columns that the event time decides.
+
+    Args:
+        rows: With these columns, shape (n, columns).
+        names: Names of the columns to look at.
+        zone: Whose clocks they show.
+        time: The column of event times, UTC.
+    """
+    parts = parts_of(rows[time], zone)
+    found = {name: clock_column(rows[name], parts) for name in names}
+    return {name: column for name, column in found.items() if column is not None}

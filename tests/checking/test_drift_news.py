@@ -1,0 +1,77 @@
+"""Which drift people are told of, and when: with checks as they are kept."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrim.adapters.database import iso
+from retrim.checking.drift_news import tell_drift
+from retrim.checking.history import as_check
+from retrim.decision.accumulated_gain import Band
+from retrim.decision.stored_rows import DecisionRow
+from retrim.drift.findings import DriftFinding, WindowExtent
+from tests.builders.answers import kept_check
+from tests.builders.desk import Desk, make_desk
+
+BAND = Band(centre=1.0, iqr=0.1, sd=0.1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return make_desk(tmp_path / "workspace")
+
+
+def drifted(desk: Desk, day: float, **importances: float) -> list[tuple[str, str]]:
+    """A check at which these columns drifted, of which people are told; every alert so far, kind and subject."""
+    return checked(desk, day, 1.0, **importances)
+
+
+def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[tuple[str, str]]:
+    now = desk.day(day)
+    extent = WindowExtent(now - pd.Timedelta("1D"), now, 100)
+    figures = ("ks", 0.3, 0.3, 0.001, 0.15, True, None, None, None, None, None)
+    found = [DriftFinding(name, *figures, 2 * share, extent, extent) for name, share in importances.items()]
+    record = kept_check(now, champion=1, findings=tuple(found), drifted=tuple(importances), loss=loss, band=BAND)
+    row = DecisionRow(
+        f"check-{day:g}", desk.workspace.model, "check", iso(now), iso(now), "none", "a test", "", json.dumps(record)
+    )
+    desk.workspace.store.add_decision(row)
+    tell_drift(desk.workspace, as_check(row).record, "nothing", now=now)
+    return [(alert.kind, alert.about) for alert in desk.workspace.store.alerts(desk.workspace.model)]
+
+
+def test_a_column_that_the_model_hardly_uses_is_no_message(desk: Desk) -> None:
+    assert drifted(desk, 1, wind=0.04) == []
+
+
+def test_a_column_that_the_model_leans_on_is_told(desk: Desk) -> None:
+    assert drifted(desk, 1, wind=0.04, km=0.05) == [("drift", "km")]
+
+
+def test_a_target_that_moved_is_told(desk: Desk) -> None:
+    assert drifted(desk, 1, target=1.0) == [("drift", "target")]
+
+
+def test_all_columns_together_are_no_column_that_the_model_leans_on(desk: Desk) -> None:
+    assert drifted(desk, 1, **{"all columns together": 1.0}) == []
+
+
+def test_any_drift_is_told_while_the_loss_is_above_its_band(desk: Desk) -> None:
+    assert checked(desk, 1, 2.0, wind=0.01) == [("drift", "loss")]
+
+
+def test_the_rest_is_told_once_a_week(desk: Desk) -> None:
+    said = [len(drifted(desk, day, wind=0.01)) for day in range(1, 17)]
+
+    assert said == [0] * 7 + [1] * 8 + [2]
+
+
+def test_the_digest_counts_what_was_left_unsaid(desk: Desk) -> None:
+    drifted(desk, 1, wind=0.01, city=0.02)
+    drifted(desk, 4, km=0.5)
+    drifted(desk, 8, wind=0.01)
+    (digest,) = (row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "drift digest")
+
+    assert digest.text.endswith("of 3 checks from 2024-01-02 to 2024-01-09: wind at 2, city at 1")
