@@ -31,10 +31,9 @@ from retrim.adapters.landing_zone import AtAddress, Landing
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
-from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, name_of
-from retrim.landing.as_of_view import landed_columns, refuse_changes
+from retrim.landing.as_of_view import landed_columns, made_with, refuse_changes
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
@@ -436,29 +435,6 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             "specify a later time"
         )
     return now
-
-
-def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | None) -> list[int]:
-    """The versions whose raw data hold a batch: made as of a moment at which it had landed and stood."""
-    return [row.version for row in workspace.store.versions(workspace.model) if _held(row, file, withdrawal)]
-
-
-def _held(version: VersionRow, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
-    as_of = pd.Timestamp(version.as_of)
-    return file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
-
-
-def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
-    """Of each version that was made with batches which were withdrawn since: which."""
-    withdrawals = workspace.landing.withdrawals()
-    if not withdrawals:
-        return {}
-    files = [file for file in workspace.landing.batches() if file.batch in withdrawals]
-    found: dict[int, list[str]] = {}
-    for file in files:
-        for version in made_with(workspace, file, withdrawals[file.batch]):
-            found.setdefault(version, []).append(file.batch)
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)

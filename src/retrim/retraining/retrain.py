@@ -45,7 +45,7 @@ from retrim.lineage.workspace import (
 )
 from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
-from retrim.release.release import promote_version, release_checks, show_challenger
+from retrim.release.release import held_withdrawn, promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
 from retrim.retraining.recover import (
@@ -182,6 +182,8 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
         checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
         workspace.registry.add_to_note(parent, version, row.judged, checks)
         promotes, reason = checks.passed, reason if checks.passed else checks.reason
+    if promotes and (withdrawn := held_withdrawn(workspace, version)):  # since the run began
+        promotes, reason = False, f"{withdrawn}; retrain, which leaves it out"
     against = row.made_from.champion
     if promotes and run.mode != FINAL and workspace.params.release.approval.asks(against):  # a word holds for both fits
         workspace.registry.finish(parent, "FINISHED")
