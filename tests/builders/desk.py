@@ -170,9 +170,6 @@ class Desk:
         }
         past = self.workspace.store.releases(self.workspace.model)
         lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.workspace)}
-        as_then = [file.batch for file in self.workspace.landing.batches(now, as_then=True)]
-        standing = {file.batch for file in self.workspace.landing.batches(now)}
-        lineage["withdrawn"] = [batch for batch in as_then if batch not in standing]
         lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         if (paths.features / "history.json").is_file():
             lineage[HISTORY] = read_json(paths.features / "history.json")

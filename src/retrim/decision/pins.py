@@ -29,7 +29,6 @@ class Pins:
         judged: Earlier verdicts, with the rows of each.
         shown: Results of the checks since the champion went live; None if no check started the run.
         size: Number of holdout rows; None: as in the settings.
-        withdrawn: Batches that are left out although they stood at `as_of`: they were withdrawn before the run began.
         python: Version of the interpreter.
         platform: System and processor.
         params_digest: Digest of the contents of params.yaml.
@@ -48,7 +47,6 @@ class Pins:
     judged: tuple[EarlierVerdict, ...] = ()
     shown: tuple[ShownEvidence, ...] | None = None
     size: Size | None = None
-    withdrawn: tuple[str, ...] = ()
     python: str = ""
     platform: str = ""
     params_digest: str = ""

@@ -193,7 +193,6 @@ class Lineage:
         champion: The version that it was compared with; None if none was live.
         champion_digest: Digest of that version's bundle.
         raw_digest: Digest of the raw batches.
-        withdrawn: Batches that it was made without although they stood at its as-of date: they were withdrawn later.
         mode: Mode of the run.
         allowed_leaks: Columns that are used as features although they look like leaks, with the reasons.
         repository: First commit of the repository.
@@ -210,7 +209,6 @@ class Lineage:
     champion: int | None = None
     champion_digest: str | None = None
     raw_digest: str | None = None
-    withdrawn: tuple[str, ...] = ()
     dvc_lock: str | None = None
     requirements_lock: str | None = None
     row_order: str | None = None

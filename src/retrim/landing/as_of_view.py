@@ -293,27 +293,22 @@ def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestam
     return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target, as_of=as_of)
 
 
-def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | None) -> list[int]:
-    """The versions that were made with a batch: it had landed, and was not left out of them.
-
-    Args:
-        workspace: The workspace.
-        file: The batch.
-        withdrawal: Its withdrawal, if it was withdrawn.
-    """
-    return [row.version for row in workspace.store.versions(workspace.model) if _was_in(file, row, withdrawal)]
-
-
-def _was_in(file: BatchFile, version: VersionRow, withdrawal: Withdrawal | None) -> bool:
-    as_of = pd.Timestamp(version.as_of)
-    stood = file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
-    return stood and file.batch not in version.made_from.withdrawn
+def made_with(workspace: Workspace, *files: BatchFile) -> list[int]:
+    """The versions that were made with one of these batches."""
+    batches, versions = {file.batch for file in files}, workspace.store.versions(workspace.model)
+    held = {row.version: {file.batch for file in batches_of(workspace, row)} for row in versions}
+    return [version for version in held if held[version] & batches]
 
 
 def batches_of(workspace: Workspace, version: VersionRow) -> list[BatchFile]:
-    """The batches that a version was made with, also those that were withdrawn since."""
-    withdrawals = workspace.landing.withdrawals()
-    return [file for file in workspace.landing.batches() if _was_in(file, version, withdrawals.get(file.batch))]
+    """The batches that a version was made with, also those that were withdrawn since.
+
+    Of an imported version nobody here knows that: then it is those that stood here at its as-of date.
+    """
+    used = workspace.store.used_rows(version.model, version.version)
+    if used is None:
+        return workspace.landing.batches(pd.Timestamp(version.as_of), as_then=True)
+    return [file for file in workspace.landing.batches() if file.batch in used]
 
 
 def withdrawn_batches(workspace: Workspace, version: int) -> list[Withdrawal]:

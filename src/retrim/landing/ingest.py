@@ -396,9 +396,7 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
             landing.withdraw(Withdrawal(file.batch, file.digest, at, by, reason))
         kept = landing.withdrawals()
     withdrawals = tuple(kept[file.batch] for file in files)
-    versions = tuple(
-        sorted({version for file in files for version in made_with(workspace, file, kept.get(file.batch))})
-    )
+    versions = tuple(made_with(workspace, *files))
     return WithdrawalResult(bool(fresh), withdrawals, sum(file.rows for file in files), versions)
 
 
@@ -481,7 +479,7 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
         )
     (file,), withdrawals = files, workspace.landing.withdrawals()
     found = withdrawals.get(file.batch)
-    versions = made_with(workspace, file, found)
+    versions = made_with(workspace, file)
     return ShownBatch(**vars(file), withdrawn=found, columns=dict(file.schema.types), versions=versions)
 
 

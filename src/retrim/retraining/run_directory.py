@@ -158,7 +158,6 @@ def _open(
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
     for batch in batches:
         check_whole(batch.path)
-    as_then = {batch.batch for batch in workspace.landing.batches(as_of, as_then=True)}
     if taken is None:
         taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.run_directory.max_file_mb)
     require_running_code(git.file_at(workspace.paths.root, taken.commit, LOCK).decode())
@@ -189,7 +188,6 @@ def _open(
         judged=tuple(judged),
         shown=tuple(life) if eased else None,
         size=size,
-        withdrawn=tuple(sorted(as_then - {batch.batch for batch in batches})),
         python=platform.python_version(),
         platform=platform_tag(),
         params_digest=stated_digest(document),
