@@ -32,7 +32,7 @@ from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, name_of
+from retrim.files import WorkspacePaths, file_digest, name_of
 from retrim.landing.as_of_view import landed_columns, made_with, refuse_changes
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.lineage.workspace import Workspace, clock, require_who_and_why
@@ -515,6 +515,7 @@ class Landed:
         verdict: Verdict of this inspection; None if the batch was not inspected.
         part: For a chunk of a large file: which one. Its faults name rows of that file.
         notes: Expectations that were skipped because their column is gone; how many rows a correction added.
+        size: Bytes that were read.
     """
 
     outcome: Outcome
@@ -526,6 +527,7 @@ class Landed:
     verdict: Verdict | None
     part: ChunkPart | None = None
     notes: tuple[str, ...] = ()
+    size: int = 0
 
     @property
     def batch(self) -> str:
@@ -720,7 +722,7 @@ def _land(
             refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
-            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None, size=len(content))
         came = None  # what waits in quarantine, and is offered again, came before
         if (
             entry is not None
@@ -772,7 +774,9 @@ def _land(
             )
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
-            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
+            return Landed(
+                "quarantined", kind, digest, rows, folder, faults, verdict, notes=notes, size=len(content)
+            )
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             notes = (
@@ -785,7 +789,49 @@ def _land(
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
-    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes)
+    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes, size=len(content))
+
+
+def quarantine_unread(
+    path: Path,
+    kind: Kind,
+    fault: Fault,
+    *,
+    workspace: WorkspacePaths,
+    now: pd.Timestamp | None,
+    at: AtAddress | None,
+) -> Landed:
+    """Sets a file aside without reading it as a table; nothing of it is held in memory.
+
+    Args:
+        path: The file.
+        kind: What it was to land as.
+        fault: Why.
+        workspace: Where landing zone and quarantine lie.
+        now: When it arrives, UTC; None: by the clock.
+        at: Where the landing zone is of record; None: in the workspace.
+    """
+    landing, quarantine, digest = Landing(workspace.landing, at), Quarantine(workspace.quarantine), file_digest(path)
+    with landing.locked():
+        before = landing.find(digest)
+        if before is not None:
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+        entry = QuarantinedBatch(
+            digest=digest,
+            kind=kind,
+            correction=False,
+            file=name_of(path),
+            size=path.stat().st_size,
+            arrived=arrival(landing, now, correction=False),
+            state="held",
+            by="",
+            reason="",
+            closed=None,
+            faults=(fault,),
+        )
+        folder = quarantine.put(entry, path)
+    log.info("batch quarantined", extra={"batch": entry.batch, "faults": 1})
+    return Landed("quarantined", kind, digest, 0, folder, (fault,), None)
 
 
 def _hold_to_suite(
