@@ -109,7 +109,9 @@ def started_in(home: Path) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_while_its_server_starts_leaves_none(tmp_path: Path, sign: signal.Signals) -> None:
-    ends_politely = "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler)"  # as the command line has
+    ends_politely = (
+        "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler)"  # as the command line has
+    )
     words = [sys.executable, "-c", ends_politely + COMMAND, str(tmp_path)]
     deadline = time.monotonic() + DEADLINE_SECONDS
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as command:

@@ -289,9 +289,7 @@ def _set_aside(workspace: Workspace, path: Path, *, now: pd.Timestamp | None) ->
     )
     value = f"{path.stat().st_size} bytes, and processes that were killed"
     fault = replace(whole_file(rule, value=value, cure=cure), releasable=True)
-    landed = quarantine_unread(
-        path, kind, fault, workspace=workspace.paths, now=now, at=workspace.landing_address
-    )
+    landed = quarantine_unread(path, kind, fault, workspace=workspace.paths, now=now, at=workspace.landing_address)
     return _told(workspace, landed, now=now)
 
 

@@ -774,9 +774,7 @@ def _land(
             )
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
-            return Landed(
-                "quarantined", kind, digest, rows, folder, faults, verdict, notes=notes, size=len(content)
-            )
+            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes, size=len(content))
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             notes = (
