@@ -245,10 +245,11 @@ def test_a_stop_by_hand_is_no_attempt_that_killed(desk: Desk, monkeypatch: pytes
         raise KeyboardInterrupt
 
     drop(desk, "a.csv", desk.rows(0, 1))
+    monkeypatch.setattr(inbox, "land_batch", stops)
     for _ in range(3):
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(inbox, "land_batch", stops)
+        with pytest.raises(KeyboardInterrupt):
             list(take_from_inbox(desk.workspace, now=desk.day(4)))
+    monkeypatch.undo()
 
     assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(4))] == ["landed"]
 

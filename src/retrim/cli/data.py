@@ -51,8 +51,9 @@ def ingest(
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    Without FILE, the files in the inbox land now, as they do on the schedule. A suspicious batch lands with a warning. If the batch is quarantined, its faults are printed and the exit code is
-    2. Ingesting the same file again changes nothing. A large file lands in chunks, and each chunk is a batch.
+    Without FILE, the files in the inbox land now, as they do on the schedule. A suspicious batch lands with a warning.
+    If a batch is quarantined, its faults are printed and the exit code is 2. Ingesting the same file again changes
+    nothing. A large file lands in chunks, and each chunk is a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of

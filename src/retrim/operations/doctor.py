@@ -290,9 +290,7 @@ def _prefect(examined: Examined) -> Said:
         yield CRITICAL, f"no Prefect server responds at {url}", "start the server, or unset RETRIM_PREFECT_URL"
         return
     for number in orphans(workspace.paths.prefect):
-        said = (
-            f"a Prefect server of this workspace still runs (process {number}), but the command that began it is gone"
-        )
+        said = f"a Prefect server of this workspace (process {number}) still runs, but its command has ended"
         yield WARNING, said, f"kill {number}"
     api = known_server(workspace.paths.prefect, url)
     yield OK, "no server runs here; commands start one" if api is None else f"it responds at {api.pages_url}", ""
