@@ -1,17 +1,29 @@
 """The server that commands share: one a workspace, there for as long as any of them needs it."""
 
 import json
+import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from retrim.adapters.prefect_server import LOGIN_FILE, LOGIN_VARIABLE, NOTE, PrefectApi, become_server, reachable
+from retrim.adapters.prefect_server import (
+    LOGIN_FILE,
+    LOGIN_VARIABLE,
+    NOTE,
+    OWNER_VARIABLE,
+    PrefectApi,
+    become_server,
+    orphans,
+    reachable,
+)
 from retrim.errors import BadInputError, RetrimError
 
 pytestmark = pytest.mark.server
@@ -83,6 +95,51 @@ def test_a_killed_command_leaves_no_server(tmp_path: Path) -> None:
         process.kill()
 
     assert alive == []
+
+
+def started_in(home: Path) -> list[psutil.Process]:
+    """Servers with their database in a folder, also those that nobody has noted."""
+    servers = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if "server" in process.cmdline() and process.environ().get("PREFECT_HOME") == str(home):
+                servers.append(process)
+    return servers
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_while_its_server_starts_leaves_none(tmp_path: Path, sign: signal.Signals) -> None:
+    ends_politely = (
+        "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler)"  # as the command line has
+    )
+    words = [sys.executable, "-c", ends_politely + COMMAND, str(tmp_path)]
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as command:
+        while not started_in(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        starting = started_in(tmp_path)
+        command.send_signal(sign)
+        command.wait(DEADLINE_SECONDS)
+    _, alive = psutil.wait_procs(starting, 3)
+    for process in alive:  # a failing test leaves none either
+        process.kill()
+
+    assert (len(starting), alive) == (1, [])
+    assert not (tmp_path / NOTE).exists()
+
+
+def test_a_server_whose_command_is_gone_is_seen_and_ended_by_the_next(tmp_path: Path) -> None:
+    owner = subprocess.Popen(["true"])
+    owner.wait(DEADLINE_SECONDS)
+    fake = [sys.executable, "-c", "import time; time.sleep(600)", "prefect", "server", "start"]
+    environment = {"PREFECT_HOME": str(tmp_path), OWNER_VARIABLE: f"{owner.pid} 1.0"}
+    server = subprocess.Popen(fake, env=environment, start_new_session=True)
+    seen = orphans(tmp_path)
+    with reachable(tmp_path, None):
+        ended = server.wait(DEADLINE_SECONDS)
+
+    assert (seen, ended) == ([server.pid], -signal.SIGKILL)
+    assert orphans(tmp_path) == []
 
 
 @pytest.mark.parametrize("names", [("broken", "a"), ("broken",)])

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pandas as pd
 import pytest
@@ -12,7 +14,9 @@ import pytest
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.landing import inbox
-from retrim.landing.inbox import CLAIMED, TAKEN, take_from_inbox
+from retrim.landing.inbox import AGAIN, CLAIMED, TAKEN, take_from_inbox
+from retrim.landing.ingest import quarantine_list, release_quarantined, withdraw
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import read_column
 from tests.builders.desk import Desk, make_desk, with_params
@@ -151,7 +155,7 @@ list(take_from_inbox(of_folder({str(desk.workspace.paths.root)!r}), now=pd.Times
 def of_folder(folder: str) -> Workspace:
     """The workspace of a desk whose folder is there: for a process of its own."""
     there = Path(folder)
-    other = make_desk(there / "var" / "other", labels="later")
+    other = make_desk(Path(mkdtemp(dir=there / "var")) / "other", labels="later")
     return Workspace(WorkspacePaths(there), other.workspace.params, other.workspace.env)
 
 
@@ -189,3 +193,149 @@ def test_what_a_person_landed_after_the_scheduled_time_is_no_reason_to_land_noth
 
     assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(1.9))] == ["landed"]
     assert {batch.arrived for batch in desk.workspace.landing.batches()} == {desk.day(2)}
+
+
+def kill_at(desk: Desk, name: str) -> int:
+    """Takes from the inbox in a process of its own that is killed as it reads a file; gives its exit code."""
+    code = f"""
+import os, signal
+import retrim.landing.inbox as inbox
+from tests.landing.test_inbox import of_folder
+real = inbox.large_file
+def large_file(workspace, path):
+    if path.name == {name!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(workspace, path)
+inbox.large_file = large_file
+import pandas as pd
+list(inbox.take_from_inbox(of_folder({str(desk.workspace.paths.root)!r}), now=pd.Timestamp("2024-01-05", tz="UTC")))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=120).returncode
+
+
+def test_a_file_that_killed_two_processes_is_set_aside_unread_and_stops_no_other(desk: Desk) -> None:
+    content = drop(desk, "a.csv", desk.rows(0, 1)).read_bytes()
+    drop(desk, "b.csv", desk.rows(1, 2))
+    codes = [kill_at(desk, "a.csv"), kill_at(desk, "a.csv")]
+    outcomes = [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(5))]
+    (entry,) = quarantine_list(desk.workspace.paths)
+
+    assert (codes, outcomes, entry.file, entry.state) == ([-9, -9], ["quarantined", "landed"], "a.csv", "held")
+    assert Quarantine(desk.workspace.paths.quarantine).content(entry) == content
+    assert [row.kind for row in desk.workspace.store.alerts("generated")] == ["batch quarantined"]
+    assert len(keys(desk)) == 24
+    assert names(desk.workspace.paths.inbox) == [TAKEN]
+
+
+def test_a_file_set_aside_unread_lands_when_a_person_releases_it(desk: Desk) -> None:
+    bomb = drop(desk, "a.csv", desk.rows(0, 1))
+    again = desk.workspace.paths.inbox / CLAIMED / AGAIN
+    again.mkdir(parents=True)
+    bomb.rename(again / "a.csv")
+    (landed,) = take_from_inbox(desk.workspace, now=desk.day(4))
+    how = {"workspace": desk.workspace.paths, "data": desk.workspace.params.data}
+    released = release_quarantined(landed.batch, now=desk.day(5), by="ada", reason="more memory", **how)
+
+    assert (landed.outcome, released.outcome, released.rows) == ("quarantined", "landed", 24)
+
+
+def test_a_stop_by_hand_is_no_attempt_that_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    drop(desk, "a.csv", desk.rows(0, 1))
+    monkeypatch.setattr(inbox, "land_batch", stops)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            list(take_from_inbox(desk.workspace, now=desk.day(4)))
+    monkeypatch.undo()
+
+    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(4))] == ["landed"]
+
+
+def write_in_parts(desk: Desk, *ends: float) -> Iterator[None]:
+    """Writes a file as producers do, some rows at a time: each `next` writes on to a day, and leaves it closed."""
+    path = desk.workspace.paths.inbox / "grows.csv"
+    inode, start = 0, 0.0
+    for end in ends:
+        if inode:
+            path = next(each for each in path.parent.rglob("*.csv") if each.stat().st_ino == inode)
+        desk.rows(start, end).to_csv(path, index=False, header=not inode, mode="a")
+        inode, start = path.stat().st_ino, end
+        yield
+
+
+def test_a_file_that_another_process_writes_is_left_until_it_is_closed(desk: Desk) -> None:
+    path = desk.workspace.paths.inbox / "open.csv"
+    text = desk.rows(0, 1).to_csv(index=False)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text[: len(text) // 2])
+        file.flush()
+        before = list(take_from_inbox(desk.workspace, now=desk.day(4)))
+        file.write(text[len(text) // 2 :])
+    landed = list(take_from_inbox(desk.workspace, now=desk.day(4)))
+
+    assert (before, [each.rows for each in landed], len(keys(desk))) == ([], [24], 24)
+
+
+@pytest.mark.parametrize("key", [("number",), ()])
+def test_what_was_written_after_a_file_was_read_lands_once(desk: Desk, key: tuple[str, ...]) -> None:
+    desk = with_params(desk, data={"key": key}, batches={"skip": "all"})
+    written = write_in_parts(desk, 1, 2, 3)
+    rows = []
+    for _ in written:
+        rows += [each.rows for each in take_from_inbox(desk.workspace, now=desk.day(4))]
+    rows += [each.rows for each in take_from_inbox(desk.workspace, now=desk.day(4))]
+    landed = read_column([batch.path for batch in desk.workspace.landing.batches()], "number")
+
+    assert (rows, sorted(landed)) == ([24, 24, 24], sorted(desk.rows(0, 3)["number"]))
+    assert names(desk.workspace.paths.inbox / TAKEN) == ["grows.csv"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_put_back_and_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = with_params(desk, batches={"skip": "all"})
+    written = write_in_parts(desk, 1, 2)
+    next(written)
+    real = inbox.land_batch
+
+    def grows(path: Path, **how: object) -> object:
+        landed = real(path, **how)  # type: ignore[arg-type]
+        next(written, None)
+        return landed
+
+    monkeypatch.setattr(inbox, "land_batch", grows)
+    with pytest.raises(BadInputError, match=r"^grows\.csv was written while it was read; the next ingest"):
+        list(take_from_inbox(desk.workspace, now=desk.day(4)))
+    rest = list(take_from_inbox(desk.workspace, now=desk.day(4)))
+
+    assert ([each.rows for each in rest], len(keys(desk))) == ([24], 48)
+
+
+def test_a_file_cut_within_a_row_is_quarantined_and_lands_whole_later(desk: Desk) -> None:
+    path = desk.workspace.paths.inbox / "cut.csv"
+    text = desk.rows(0, 1).to_csv(index=False)
+    path.write_text(text[:-40], encoding="utf-8")
+    first = [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(4))]
+    with (path.parent / TAKEN / "cut.csv").open("a", encoding="utf-8") as file:
+        file.write(text[-40:])
+    then = [(each.outcome, each.rows) for each in take_from_inbox(desk.workspace, now=desk.day(4))]
+
+    assert (first, then) == (["quarantined"], [("landed", 24)])
+    assert [entry.state for entry in quarantine_list(desk.workspace.paths)] == ["dropped"]
+
+
+def test_a_landed_last_row_that_was_cut_stops_the_rest_until_its_batch_is_withdrawn(desk: Desk) -> None:
+    path, rows = desk.workspace.paths.inbox / "cut.csv", desk.rows(0, 1)
+    text = rows.to_csv(index=False)
+    path.write_text(text[:-3], encoding="utf-8")  # of the last number, some digits
+    (first,) = take_from_inbox(desk.workspace, now=desk.day(4))
+    with (path.parent / TAKEN / "cut.csv").open("a", encoding="utf-8") as file:
+        file.write(text[-3:])
+    with pytest.raises(BadInputError, match=f"cut.csv has grown .*retrim batch withdraw {first.batch}"):
+        list(take_from_inbox(desk.workspace, now=desk.day(4)))
+    withdraw(desk.workspace, first.batch, by="ada", reason="it was cut", now=desk.day(5))
+    (whole,) = take_from_inbox(desk.workspace, now=desk.day(6))
+    last = read_column([file.path for file in desk.workspace.landing.standing()], rows.columns[-1])
+
+    assert (first.rows, whole.rows, len(last)) == (24, 24, 24)

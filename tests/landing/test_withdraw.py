@@ -1,4 +1,4 @@
-"""A landed batch that is taken back: gone from then on, there before, and nothing that was made with it changes."""
+"""A landed batch that is taken back: gone at once, and nothing that was made with it changes."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from retrim.cli.answers import find_versions
 from retrim.cli.screens import version_screen
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.as_of_view import known_table
+from retrim.landing.as_of_view import known_table, read_as_of, withdrawn_batches
 from retrim.landing.ingest import listed_batches, show_batch, withdraw
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, Params
@@ -37,17 +37,23 @@ def take_back(desk: Desk, name: str, at: float) -> bool:
     return withdraw(desk.workspace, name, by="ada", reason="sent by mistake", now=desk.day(at)).fresh
 
 
-def test_rows_are_gone_from_then_on_and_there_before(desk: Desk) -> None:
+def test_rows_are_gone_whatever_the_as_of_date(desk: Desk) -> None:
     take_back(desk, batches(desk)[1], 6)
 
-    assert [len(known_table(desk.workspace, as_of=desk.day(day))) for day in (5.9, 6)] == [96, 48]
+    assert [len(known_table(desk.workspace, as_of=desk.day(day))) for day in (5.9, 6)] == [48, 48]
 
 
-def test_labels_are_gone_from_then_on_and_there_before(desk: Desk) -> None:
+def test_labels_are_gone_whatever_the_as_of_date(desk: Desk) -> None:
     take_back(desk, batches(desk)[2], 6)
     known = [known_table(desk.workspace, as_of=desk.day(day))["outcome"].notna().sum() for day in (5.9, 6)]
 
-    assert known == [2, 0]
+    assert known == [0, 0]
+
+
+def test_the_view_as_then_has_rows_until_they_were_withdrawn(desk: Desk) -> None:
+    take_back(desk, batches(desk)[1], 6)
+
+    assert [len(read_as_of(desk.workspace, as_of=desk.day(day), as_then=True)) for day in (5.9, 6)] == [96, 48]
 
 
 def test_a_second_withdrawal_changes_nothing(desk: Desk) -> None:
@@ -102,7 +108,18 @@ def test_versions_made_with_it_are_named(tmp_path: Path) -> None:
     assert [record.withdrawn for record in find_versions(desk.workspace)] == [[name], []]
     assert ("withdrawn batches", name) in version_screen(desk.workspace, 1).facts
     assert show_batch(desk.workspace, name).versions == [1]
-    assert len(known_table(desk.workspace, as_of=desk.day(14))) == 14 * 24
+    assert [len(withdrawn_batches(desk.workspace, version)) for version in (1, 2)] == [1, 0]
+
+
+def test_a_version_as_of_before_the_withdrawal_is_made_without_the_batch(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "d")
+    for until in (7, 14):
+        desk.land(desk.rows(until - 7, until), until)
+    take_back(desk, batches(desk)[1], 15)
+    version = desk.make_version(14)
+
+    assert withdrawn_batches(desk.workspace, version) == []
+    assert show_batch(desk.workspace, batches(desk)[1]).versions == []
 
 
 def test_the_pieces_of_a_large_file_go_together(desk: Desk) -> None:

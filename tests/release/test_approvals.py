@@ -11,6 +11,7 @@ from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.landing.ingest import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release import approval as op
 from retrim.release import release
@@ -72,6 +73,17 @@ def test_a_version_that_waits_is_not_live_and_status_says_what_to_type(desk: Des
     assert (live_version(desk), alerts(desk)) == (1, ["approval needed"])
     assert [(each["version"], each["expires"]) for each in status["waiting"]] == [(2, "2024-01-20T00:00:00+00:00")]
     assert "retrim versions approve 2" in status["alerts"][-1]["text"]
+
+
+def test_a_version_whose_batch_was_withdrawn_waits_on_until_the_reason_names_it(desk: Desk) -> None:
+    batch = desk.workspace.landing.batches()[-1].batch
+    withdraw(desk.workspace, batch, by="ada", reason="of another place", now=desk.day(12.5))
+    with pytest.raises(RefusedError, match=batch):
+        say(desk, approve)
+
+    assert run_state(desk, 2) == "waiting"
+    say(desk, approve, reason=f"{batch[:8]}: it is only a part")
+    assert live_version(desk) == 2
 
 
 def test_an_approved_version_is_live_and_its_log_row_says_who_and_why(desk: Desk) -> None:

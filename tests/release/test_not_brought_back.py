@@ -6,6 +6,7 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.decision.stored_rows import VersionRow
+from retrim.landing.ingest import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import find_live_version
 from retrim.retraining import retrain
@@ -60,3 +61,18 @@ def test_one_that_cannot_come_back_leaves_the_run_refused_with_both_reasons(desk
     assert outcome.reason.startswith(WON)
     assert [each in outcome.reason for each in ("version 1 ", "against version 7, ", "2 is live")] == [True] * 3
     assert nobody.workspace.store.run(run.id).version == 3  # type: ignore[union-attr]
+
+
+def test_a_run_whose_batch_was_withdrawn_meanwhile_ends_refused_and_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shelf, "add_to_note", lambda *_: None, raising=False)
+    now, batch = desk.day(11), desk.workspace.landing.batches()[0].batch
+    version = desk.make_version(11, waits=True)
+    row = desk.workspace.store.version("generated", version)
+    run = desk.workspace.store.run(row.run)  # type: ignore[union-attr]
+    withdraw(desk.workspace, batch, by="ada", reason="of another place", now=desk.day(11.5))
+    outcome = retrain.conclude_run(desk.workspace, run, version, "parent", now=now)  # type: ignore[arg-type]
+
+    assert (outcome.state, find_live_version(desk.workspace).version) == ("refused", 2)  # type: ignore[union-attr]
+    assert batch in outcome.reason

@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.database import iso
+from retrim.checking.previous_champions import files_for_run
 from retrim.decision.alerts import AlertKind
 from retrim.errors import RefusedError
+from retrim.landing.ingest import withdraw
 from retrim.release import release
 from retrim.release.release import make_live, rollback
 from retrim.release.versions import find_live_version
@@ -37,6 +39,33 @@ def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> Non
     with pytest.raises(RefusedError, match=r"version 3 .*gate.*: 1, 2"):
         rollback(desk.workspace, 3, by="a test", reason="a back door", now=desk.day(13))
 
+    assert len(desk.workspace.store.releases("generated")) == 2
+
+
+def withdraw_rows(desk: Desk) -> str:
+    """Withdraws the only batch, which every version holds; gives its id."""
+    (batch,) = desk.workspace.landing.batches()
+    withdraw(desk.workspace, batch.batch, by="ada", reason="of another place", now=desk.day(12.5))
+    return batch.batch
+
+
+def test_a_version_that_holds_a_withdrawn_batch_needs_a_reason_that_names_it(desk: Desk) -> None:
+    batch = withdraw_rows(desk)
+    with pytest.raises(RefusedError, match=rf"version 1 .*{batch}.* ada .*of another place.*--reason '{batch[:8]}: "):
+        rollback(desk.workspace, None, by="a test", reason="complaints", now=desk.day(13))
+    moved = rollback(desk.workspace, None, by="a test", reason=f"{batch[:8]}: complaints are worse", now=desk.day(13))
+
+    assert moved.version == 1
+
+
+def test_no_move_by_itself_releases_a_version_that_holds_a_withdrawn_batch(desk: Desk) -> None:
+    withdraw_rows(desk)
+    for action in ("promote", *release.MOVES_BACK):
+        with pytest.raises(RefusedError, match="withdrew"):
+            move_back(desk, action, desk.day(13))
+    now_live = find_live_version(desk.workspace)
+
+    assert files_for_run(desk.workspace, now_live, before=None) == {}
     assert len(desk.workspace.store.releases("generated")) == 2
 
 

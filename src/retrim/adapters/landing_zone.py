@@ -427,11 +427,16 @@ class Landing:
             "labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of, data=data
         )
 
-    def batches(self, as_of: pd.Timestamp | None = None) -> list[BatchFile]:
-        """Landed batches in order of arrival; if `as_of` is given, those that stood then: landed and not withdrawn."""
+    def batches(self, as_of: pd.Timestamp | None = None, *, as_then: bool = False) -> list[BatchFile]:
+        """Landed batches in order of arrival; if `as_of` is given, those that had landed by then and stand now.
+
+        Args:
+            as_of: The moment.
+            as_then: With those that were withdrawn after `as_of`: for what was made at that time, never for a new fit.
+        """
         if as_of is None:
             return self._all()
-        gone = self.withdrawn(as_of)
+        gone = {batch for batch, found in self.withdrawals().items() if not as_then or found.at <= as_of}
         return [file for file in self._all() if file.arrived <= as_of and file.batch not in gone]
 
     def arrivals(self) -> list[pd.Timestamp]:
@@ -450,10 +455,6 @@ class Landing:
     def withdrawals(self) -> dict[str, Withdrawal]:
         """Every withdrawal, by batch."""
         return read_withdrawals(self.root)
-
-    def withdrawn(self, as_of: pd.Timestamp) -> frozenset[str]:
-        """The batches that were withdrawn by `as_of`: their rows and labels count for nothing from then on."""
-        return frozenset(batch for batch, found in self.withdrawals().items() if found.at <= as_of)
 
     def withdraw(self, withdrawal: Withdrawal) -> Path:
         """Keeps a withdrawal; one that is there stays as it is. Hold `locked()`."""

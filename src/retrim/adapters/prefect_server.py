@@ -161,6 +161,8 @@ LOGIN_FILE = "login"
 GUESTS = "guests.lock"
 STARTING = "starting.lock"
 LOGIN_VARIABLE = "PREFECT_API_AUTH_STRING"
+OWNER_VARIABLE = "RETRIM_SERVER_OWNER"
+"""In a server's environment: the process that stops it, and when that began."""
 START_SECONDS = 120
 # By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
 # and waits 2 s before it asks again.
@@ -248,11 +250,17 @@ class Server:
         """
         if self.process is not None:
             stop(self.process)  # what is left of its group
-        self.process = _launch(self.home, self.api, pages=self.pages)
-        pid, owner = self.process.pid, os.getpid()
-        note = ServerNote(self.api.url, self.api.login, pid, owner, began=_began(pid), owner_began=_began(owner))
-        write_private(self.home / LOGIN_FILE, f"{self.api.login}\n".encode())
-        write_private(self.home / NOTE, json.dumps(to_record(note)).encode())
+        self.process = process = _launch(self.home, self.api, pages=self.pages)
+        try:
+            owner = os.getpid()
+            began, owner_began = _began(process.pid), _began(owner)
+            note = ServerNote(self.api.url, self.api.login, process.pid, owner, began=began, owner_began=owner_began)
+            write_private(self.home / LOGIN_FILE, f"{self.api.login}\n".encode())
+            write_private(self.home / NOTE, json.dumps(to_record(note)).encode())
+            _wait_until_it_answers(self.home, self.api, process)
+        except BaseException:  # Ctrl-C and SIGTERM too
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stops it."""
@@ -274,7 +282,7 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
         noted_at: Folders in which commands look for a server.
     """
     with _one_at_a_time(home):
-        _end_orphan(home)
+        _end_orphans(home)
         pid, since = os.getpid(), _began(os.getpid())
         note = ServerNote(api.url, api.login, pid, pid, began=since, owner_began=since)
         failed = []
@@ -308,13 +316,9 @@ def _command(api: PrefectApi, *, pages: bool) -> list[str]:
 
 def _begin(home: Path, *, pages: bool) -> Server:
     """A new server that runs. Hold `_one_at_a_time`: two that start at once would both make the database's tables."""
-    _end_orphan(home)
+    _end_orphans(home)
     server = Server(home, free_port(), pages=pages)
-    try:
-        server.start()
-    except BaseException:
-        server.close()
-        raise
+    server.start()
     return server
 
 
@@ -346,27 +350,25 @@ def _locked(path: Path, how: int) -> TextIO:
 
 
 def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[bytes]":
-    """Starts a server on loopback with its database under `home`, and waits until it answers."""
+    """Starts a server on loopback with its database under `home`."""
     start_reaper()
     for name in ("prefect.db", "server.log"):
         make_private_file(home / name)
     shorten_log(home / "server.log", MOST_LOG_BYTES)
+    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS}
+    environment[OWNER_VARIABLE] = f"{os.getpid()} {_began(os.getpid())}"
     with (home / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            _command(api, pages=pages),
-            env={**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            umask=0o077,
+        return subprocess.Popen(
+            _command(api, pages=pages), env=environment, stdout=log, stderr=log, start_new_session=True, umask=0o077
         )
+
+
+def _wait_until_it_answers(home: Path, api: PrefectApi, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while not api.answers():
         if process.poll() is not None or time.monotonic() > deadline:
-            stop(process)
             raise RetrimError(f"the Prefect server did not start; {home / 'server.log'} says why")
         time.sleep(0.1)
-    return process
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -441,13 +443,24 @@ def _noted(home: Path) -> PrefectApi | None:
     return PrefectApi(note.url, note.login)
 
 
-def _end_orphan(home: Path) -> None:
-    """Ends a server whose minder was killed."""
-    note = _read_note(home)
-    if note is None or not _lives(note.pid, note.began) or _lives(note.owner, note.owner_began):
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(note.pid, signal.SIGKILL)
+def orphans(home: Path) -> list[int]:
+    """The processes of servers with their database under `home` whose owner is gone: nobody will stop them."""
+    numbers = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError, ValueError):
+            if not {"prefect", "server", "start"} <= set(process.cmdline()):
+                continue
+            environment = process.environ()  # which this user may read of their own processes alone
+            owner, _, since = environment.get(OWNER_VARIABLE, "").partition(" ")
+            if owner and Path(environment["PREFECT_HOME"]).resolve() == home.resolve():
+                numbers += [] if _lives(int(owner), float(since)) else [process.pid]
+    return numbers
+
+
+def _end_orphans(home: Path) -> None:
+    for number in orphans(home):
+        with suppress(ProcessLookupError):
+            os.killpg(number, signal.SIGKILL)
 
 
 @dataclass(frozen=True)

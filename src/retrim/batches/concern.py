@@ -124,6 +124,7 @@ class BatchParams(SettingsSection):
     piece_mb: float = Field(
         default=128.0,
         gt=0,
+        le=512,
         description="maximum unpacked size, in megabytes, of a file that lands as one batch; a larger file "
         "lands in chunks of this size",
     )

@@ -86,7 +86,7 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     table = read_as_of(workspace, as_of=now)
     found, entries = load_champion(workspace), workspace.store.counted_rows(workspace.model)
     used = np.zeros(len(table), dtype=bool) if found is None else used_by(workspace, table, found)
-    counts = count_rows(table.members.among(_not_there(workspace, table, now=now)), entries, used)
+    counts = count_rows(table.members.among(_not_there(workspace, table)), entries, used)
     checks = {check.id: check for check in checks_of(workspace)}
     mature = table.times["_matured"].notna().to_numpy()
     views: dict[str, AsOfTable] = {}
@@ -114,6 +114,8 @@ def _due(
         last = newest.sequence or 0
         before = {check.id for check in checks.values() if check.sequence is not None and check.sequence <= last}
         met = {each.batch for each in counts.entries if each.kind == "met" and each.check in before}
+        if not met & {file.batch for file in workspace.landing.standing() if file.kind == "rows"}:
+            return none  # all of them were withdrawn
         view = newest.record.view
         assert view is not None, newest.id
         data = workspace.params.data.model_copy(update={"rows": view.rows, "label_horizon": view.label_horizon})
@@ -123,9 +125,9 @@ def _due(
     return numbering.unpack(then.members.numbering.pack(then.members.landed_rows(wanted)).items())
 
 
-def _not_there(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> dict[str, tuple[int, int]]:
+def _not_there(workspace: Workspace, table: AsOfTable) -> dict[str, tuple[int, int]]:
     """Batches of rows that are not in the table: how many rows each has, and whether they are to come or withdrawn."""
-    there, gone = set(table.members.visible), workspace.landing.withdrawn(now)
+    there, gone = set(table.members.visible), workspace.landing.withdrawals()
     return {
         file.batch: (file.rows, WITHDRAWN if file.batch in gone else TO_COME)
         for file in workspace.landing.batches()

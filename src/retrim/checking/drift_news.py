@@ -19,15 +19,14 @@ def tell_drift(workspace: Workspace, record: CheckRecord, reason: str, *, now: p
     Args:
         workspace: The workspace.
         record: The check.
-        reason: Why it decided what it did.
+        reason: The verdict of the check.
         now: Its moment.
     """
-    band = workspace.params.triggers.band
-    news = drift_news(record, band)
+    news = drift_news(record)
     if news is not None:
-        text = f"{', '.join(record.drifted)} drifted, and {news.why}. The check decided: {reason}"
+        text = f"{', '.join(record.drifted)} drifted, and {news.why}. {reason}"
         record_alert(workspace, AlertKind.DRIFT, text, now=now, about=news.about)
-    digest = drift_digest(_since_last_digest(workspace, now), band, now=now)
+    digest = drift_digest(_since_last_digest(workspace, now), now=now)
     if digest is not None:
         record_alert(workspace, AlertKind.DRIFT_DIGEST, digest, now=now)
 

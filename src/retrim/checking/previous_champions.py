@@ -22,7 +22,7 @@ from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
-from retrim.landing.as_of_view import AsOfTable
+from retrim.landing.as_of_view import AsOfTable, withdrawn_batches
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
@@ -63,7 +63,8 @@ def score_previous_champions(
     """Previous champions on the newest mature rows that neither they nor the live version have seen.
 
     Each is loaded from its stored bundle, whose hash is checked; one that was altered, or
-    whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now.
+    whose features the table no longer has, is left out, and so is one that uses a column that is forbidden by now or
+    that holds a withdrawn batch.
     What the check before says of the same rows, versions and settings holds: then none of them predicts again.
 
     Args:
@@ -85,7 +86,9 @@ def score_previous_champions(
             previous_champion = load_stored_version(workspace, number).predictor
             forbidden = forbidden_in(workspace, list(previous_champion.view.features))
             lacks = set(previous_champion.columns) - set(judged.columns)
-            if not forbidden and not lacks and previous_champion.judged_until <= champion.judged_until:
+            if forbidden or lacks or withdrawn_batches(workspace, number):
+                continue
+            if previous_champion.judged_until <= champion.judged_until:
                 previous_champions[number] = previous_champion
     judged = judged[~np.any([each.has_seen(judged) for each in (champion, *previous_champions.values())], axis=0)]
     judged = judged.reset_index(drop=True)
@@ -126,8 +129,8 @@ def files_for_run(
 ) -> dict[str, bytes]:
     """What predicting with the previous champions takes, for a run's run directory: `v3/features/view.json` and so on.
 
-    One whose stored bundle was altered, or that uses a column that is forbidden by now, is left
-    out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
+    One whose stored bundle was altered, that uses a column that is forbidden by now, or that holds a withdrawn batch,
+    is left out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
 
     Args:
         workspace: The workspace.
@@ -143,7 +146,8 @@ def files_for_run(
     for number in numbers[: params.most if params.restore else 0]:
         with suppress(RefusedError):
             found = load_stored_version(workspace, number)
-            if not forbidden_in(workspace, list(found.predictor.view.features)):
+            forbidden = forbidden_in(workspace, list(found.predictor.view.features))
+            if not forbidden and not withdrawn_batches(workspace, number):
                 files |= {f"v{number}/{name}": content for name, content in predicting(found.files).items()}
     return files
 

@@ -259,7 +259,7 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     same = same[same["batch"] != SERVED]
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
     kept = same.iloc[places]
-    table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at))
+    table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at), as_then=True)
     start, end = span_of(kept["event_time"])
     near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
     if not len(near):  # dated anew since, or left out by newer settings

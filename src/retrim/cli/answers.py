@@ -26,9 +26,8 @@ from retrim.decision.rules import Paused, RolledBack
 from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.as_of_view import read_as_of
+from retrim.landing.as_of_view import read_as_of, withdrawn_of_versions
 from retrim.landing.inbox import Overdue, overdue
-from retrim.landing.ingest import withdrawn_of_versions
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import PAUSE, REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb

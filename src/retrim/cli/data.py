@@ -3,16 +3,19 @@
 `retrim batch`: what landed and what is in quarantine, batch by batch, and whether every landed row was counted once.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
+from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retrim.landing.ingest import Landed
     from retrim.landing.quarantine import QuarantinedBatch
+    from retrim.lineage.workspace import Workspace
 
 app = typer.Typer()
 
@@ -20,13 +23,14 @@ app = typer.Typer()
 @app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
 def ingest(
     file: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help=(
-                "What to land: a file, the URL of a file (s3://, https://), or the URL of a database (postgresql://)."
+                "What to land: a file, the URL of a file (s3://, https://), or the URL of a database (postgresql://). "
+                "Default: the files in var/inbox/."
             )
         ),
-    ],
+    ] = None,
     labels: Annotated[
         bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")
     ] = False,
@@ -47,8 +51,9 @@ def ingest(
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
 
-    A suspicious batch lands with a warning. If the batch is quarantined, its faults are printed and the exit code is
-    2. Ingesting the same file again changes nothing. A large file lands in chunks, and each chunk is a batch.
+    Without FILE, the files in the inbox land now, as they do on the schedule. A suspicious batch lands with a warning.
+    If a batch is quarantined, its faults are printed and the exit code is 2. Ingesting the same file again changes
+    nothing. A large file lands in chunks, and each chunk is a batch.
     """
     from retrim.cli import render
     from retrim.files import name_of
@@ -56,6 +61,10 @@ def ingest(
 
     workspace = workspace_here()
     now = None if arrived is None else past_time(arrived)
+    if file is None:
+        if labels or correction or query is not None or table is not None:
+            raise BadInputError("--labels, --correction, --query and --table need a FILE: retrim ingest FILE --labels")
+        _take_inbox(workspace, now, as_json=as_json)
     batches = []
     with at_hand(workspace.paths, file, query=query, table=table) as path:
         large = large_file(workspace, path)
@@ -65,7 +74,7 @@ def ingest(
         for landed in take_in(workspace, path, now=now, labels=labels, correction=correction, large=large):
             batches.append(landed)
             if not as_json:
-                _show(landed, path)
+                _show(landed, path.name)
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
         said = f"the other {left} chunks were not read, because the first does not match the declared table"
@@ -75,14 +84,35 @@ def ingest(
     raise typer.Exit(2 if "quarantined" in [each.outcome for each in batches] else 0)
 
 
-def _show(landed: "Landed", path: Path) -> None:
+def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: bool) -> NoReturn:
+    """Lands the files of the inbox, and shows each batch."""
+    from retrim.cli import render
+    from retrim.landing.inbox import take_from_inbox
+    from retrim.landing.ingest import quarantine_show
+
+    batches: list[Landed] = []
+    try:
+        for landed in take_from_inbox(workspace, now=now):
+            batches.append(landed)
+            is_aside = landed.outcome == "quarantined"
+            if not as_json:
+                _show(landed, quarantine_show(workspace.paths, landed.batch).file if is_aside else "")
+    finally:  # a file that stays is told last
+        if as_json:
+            render.show_json([landed.as_record() for landed in batches])
+    if not batches and not as_json:
+        render.OUT.print("nothing in var/inbox/ to land", highlight=False)
+    raise typer.Exit(2 if "quarantined" in [landed.outcome for landed in batches] else 0)
+
+
+def _show(landed: "Landed", name: str) -> None:
     """A line for a batch, and one for each of its faults."""
     from retrim.cli import render
 
     part = landed.part
     which = "" if part is None else f", chunk {part.number} of {part.count}, from row {part.first}"
     if landed.outcome == "quarantined":
-        said = f"quarantined: batch {landed.batch}, {path.name}{which}"
+        said = f"quarantined: batch {landed.batch}, {name}{which}"
         render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
         for fault in landed.faults:
             render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from retrim.decision.accumulated_gain import BandParams
 from retrim.decision.check_record import CheckRecord
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
 
@@ -28,21 +27,19 @@ class DriftNews:
     why: str
 
 
-def drift_news(record: CheckRecord, band: BandParams) -> DriftNews | None:
+def drift_news(record: CheckRecord) -> DriftNews | None:
     """What the drift of a check calls for; None: nothing drifted, or nothing has to be done about it.
 
-    It calls for something if the loss (the estimated one while labels are late) is above its band, if predictions or
-    target moved, or if a column drifted that carries at least 5 % of the model's gain.
+    It calls for something if the loss (the estimated one while labels are late) is above what was expected, if
+    predictions or target moved, or if a column drifted that carries at least 5 % of the model's gain.
     """
     if not record.drifted:
         return None
     about, reasons = [], []
-    estimate = None if record.estimate is None else record.estimate.loss
-    loss, what = (estimate, "estimated loss") if record.loss is None else (record.loss, "loss")
-    top = None if record.band is None else record.band.top(band)
-    if loss is not None and top is not None and loss > top:
+    comparison = record.comparison
+    if comparison is not None and comparison.above_expected:
         about.append("loss")
-        reasons.append(f"the {what} {loss:.4g} is above its band, which ends at {top:.4g}")
+        reasons.append(f"the {'estimated ' if comparison.estimated else ''}loss is above what was expected")
     moved = [name for name in (TARGET, SCORE, CONFIDENCE) if name in record.drifted]
     if moved:
         about += moved
@@ -60,15 +57,14 @@ def drift_news(record: CheckRecord, band: BandParams) -> DriftNews | None:
     return DriftNews(", ".join(about), "; ".join(reasons)) if reasons else None
 
 
-def drift_digest(checks: Sequence[CheckRecord], band: BandParams, *, now: pd.Timestamp) -> str | None:
+def drift_digest(checks: Sequence[CheckRecord], *, now: pd.Timestamp) -> str | None:
     """The drift of some checks that nobody was told of, in a sentence; None until it is a week old.
 
     Args:
         checks: Checks since the last digest, oldest first.
-        band: As `drift_news` takes it.
         now: The moment.
     """
-    unsaid = [check for check in checks if check.drifted and drift_news(check, band) is None]
+    unsaid = [check for check in checks if check.drifted and drift_news(check) is None]
     if not unsaid or now - unsaid[0].as_of < DIGEST_EVERY:
         return None
     counted = Counter(name for check in unsaid for name in check.drifted)

@@ -15,11 +15,14 @@ from retrim.adapters.database import iso
 from retrim.adapters.landing_zone import Landing
 from retrim.decision.check_record import CheckRecord, LandingCounts
 from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numbering_of
+from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import (
     ROW,
+    BatchFile,
     LandedRows,
+    Withdrawal,
     open_landed,
     read_labels,
     schemas_of,
@@ -119,9 +122,13 @@ class AsOfTable:
 
 
 def read_as_of(
-    workspace: Workspace, *others: Workspace, as_of: pd.Timestamp, without: Collection[str] = ()
+    workspace: Workspace,
+    *others: Workspace,
+    as_of: pd.Timestamp,
+    without: Collection[str] = (),
+    as_then: bool = False,
 ) -> AsOfTable:
-    """What had landed by `as_of`, a row a key.
+    """What had landed by `as_of` and stands now, a row a key.
 
     Beside the features that params.yaml declares now stand those that versions were made with: one that was made
     before a change of `data.history` predicts on.
@@ -131,6 +138,7 @@ def read_as_of(
         others: Houses of the same table whose versions are asked too, as those of a replay.
         as_of: The moment.
         without: Batches that are passed over.
+        as_then: With batches that were withdrawn later, to show what was made at that time; never for a new fit.
 
     Raises:
         BadInputError: No rows had landed by then, or a file is damaged.
@@ -141,8 +149,9 @@ def read_as_of(
     needs: dict[str, ColumnType] = {}
     for row in versions:
         needs |= row.made_from.needs
-    batches = {file.batch for file in workspace.landing.batches(as_of)} - set(without) if without else None
-    return _known(workspace, workspace.params.data, histories, needs, as_of=as_of, batches=batches)
+    files = workspace.landing.batches(as_of, as_then=as_then)
+    batches = [file for file in files if file.batch not in without]
+    return _known(workspace, workspace.params.data, histories, needs, as_of=as_of, files=batches)
 
 
 def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> AsOfTable:
@@ -155,7 +164,8 @@ def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *
         as_of: The moment.
     """
     plain = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return _known(workspace, plain, (), {}, as_of=as_of, batches=batches)
+    files = [file for file in workspace.landing.batches(as_of) if file.batch in batches]
+    return _known(workspace, plain, (), {}, as_of=as_of, files=files)
 
 
 def known_table(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -168,7 +178,7 @@ def read_times_as_of(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFra
     data = workspace.params.data
     if data.rows.resample is None:
         data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
-    return _known(workspace, data, (), {}, as_of=as_of).times
+    return _known(workspace, data, (), {}, as_of=as_of, files=workspace.landing.batches(as_of)).times
 
 
 def _known(
@@ -178,9 +188,8 @@ def _known(
     needs: Mapping[str, ColumnType],
     *,
     as_of: pd.Timestamp,
-    batches: Collection[str] | None = None,
+    files: Sequence[BatchFile],
 ) -> AsOfTable:
-    files = [file for file in workspace.landing.batches(as_of) if batches is None or file.batch in batches]
     if not any(file.kind == "rows" for file in files):
         later = [file.arrived for file in workspace.landing.standing() if file.kind == "rows"]
         from_then = f", or use an as-of date from {iso(min(later))} on, when the first rows arrived" if later else ""
@@ -282,3 +291,36 @@ def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestam
     if data.rows.resample is not None:
         return table["_matured"]
     return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target, as_of=as_of)
+
+
+def made_with(workspace: Workspace, *files: BatchFile) -> list[int]:
+    """The versions that were made with one of these batches."""
+    batches, versions = {file.batch for file in files}, workspace.store.versions(workspace.model)
+    held = {row.version: {file.batch for file in batches_of(workspace, row)} for row in versions}
+    return [version for version in held if held[version] & batches]
+
+
+def batches_of(workspace: Workspace, version: VersionRow) -> list[BatchFile]:
+    """The batches that a version was made with, also those that were withdrawn since.
+
+    Of an imported version nobody here knows that: then it is those that stood here at its as-of date.
+    """
+    used = workspace.store.used_rows(version.model, version.version)
+    if used is None:
+        return workspace.landing.batches(pd.Timestamp(version.as_of), as_then=True)
+    return [file for file in workspace.landing.batches() if file.batch in used]
+
+
+def withdrawn_batches(workspace: Workspace, version: int) -> list[Withdrawal]:
+    """The withdrawals of batches that a version was made with, in order of arrival; empty: it holds none."""
+    row, withdrawals = workspace.store.version(workspace.model, version), workspace.landing.withdrawals()
+    if row is None or not withdrawals:
+        return []
+    return [withdrawals[file.batch] for file in batches_of(workspace, row) if file.batch in withdrawals]
+
+
+def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
+    """Of each version that holds withdrawn batches: which."""
+    versions = [row.version for row in workspace.store.versions(workspace.model)]
+    withdrawn = {version: [each.batch for each in withdrawn_batches(workspace, version)] for version in versions}
+    return {version: batches for version, batches in withdrawn.items() if batches}

@@ -4,12 +4,17 @@ Each piece is a batch of its own: looked at, landed or set aside alone, and not 
 
 The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`.
 
-    var/inbox/trips.csv            what a producer put there, whole
-    var/inbox/.claimed/trips.csv   what is being landed: nobody but retrim writes there
-    var/inbox/taken/trips.csv      what landed, or lies in quarantine
+    var/inbox/trips.csv                   what a producer put there, whole
+    var/inbox/.claimed/trips.csv          what is being landed: nobody but retrim claims files
+    var/inbox/.claimed/.again/trips.csv   what is being landed once more, as that killed a process before
+    var/inbox/taken/trips.csv             what landed, or lies in quarantine
 
 A file is claimed by a rename before it is read. So what a producer puts under its name meanwhile is another file, and
-is taken next time. The lock dies with its process, and what that had claimed is taken by the next.
+is taken next time. The lock dies with its process, and what that had claimed is taken by the next; what kills that
+too is quarantined unread, so that it stops no other file.
+
+A rename does not stop a producer that goes on writing. So a file that is open to write elsewhere is left alone, and one
+that was written after it was read is taken again: what has landed stays, and the rest lands.
 
 A batch that was due and has not landed is told.
 
@@ -37,14 +42,31 @@ from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.decision.alerts import AlertKind
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
-from retrim.landing.ingest import A_SECOND, Landed, land_batch, land_labels, refuse_withdrawn
+from retrim.landing.growing import (
+    ReadFile,
+    ReadFiles,
+    digest_of_first,
+    is_being_written,
+    standing_of,
+    write_rest,
+)
+from retrim.landing.ingest import (
+    A_SECOND,
+    Landed,
+    land_batch,
+    land_labels,
+    quarantine_unread,
+    refuse_withdrawn,
+)
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at
+from retrim.reading.landed import Kind
 from retrim.reading.table import writable
 from retrim.stats.codec import Duration, Instant, written
 from retrim.table.data import DataParams
+from retrim.table.fault import whole_file
 
 TOLD = 3
 """Faults of a batch that its alert names."""
@@ -168,14 +190,17 @@ def _is_no_table(taken: Landed) -> bool:
 
 
 log = logging.getLogger(__name__)
-LABELS, TAKEN, CLAIMED = "labels", "taken", ".claimed"
+LABELS, TAKEN, CLAIMED, AGAIN = "labels", "taken", ".claimed", ".again"
+ATTEMPTS = 2
+"""Processes that may be killed while a file is read, before it is set aside unread."""
 
 
 def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterator[Landed]:
     """Lands every file of the inbox and moves it to `taken/`: rows in order of name, then labels, which need rows.
 
     A large file gives a batch a piece, and is moved after the last. A name that begins with `.` is left alone, and so
-    is a link. A file that can be neither landed nor quarantined stays, and the others land.
+    are a link and a file that another process writes. A file that can be neither landed nor quarantined stays, and the
+    others land. What was written to a file after it had been read lands as a batch of its own.
 
     Args:
         workspace: Where they land.
@@ -189,20 +214,83 @@ def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterat
         now = max([now, *(file.arrived for file in workspace.landing.batches())])
     stay: dict[str, Exception] = {}
     with _alone(inbox):
-        for name, left in _in_turn(inbox):
+        read = ReadFiles.of(inbox)
+        _put_back_grown(inbox, read)
+        for name, attempts in _in_turn(inbox):
+            path = None
             try:
-                path = inbox / CLAIMED / name if left else _claim(inbox, name)
+                path = _claim(inbox, name, attempts)
                 if path is None:
                     continue
-                large, labels = large_file(workspace, path), name.startswith(LABELS)
-                yield from take_in(workspace, path, now=now, labels=labels, correction=False, large=large)
-                _move_to_taken(inbox, name)
+                if attempts < ATTEMPTS:
+                    yield from _take_file(workspace, path, read, now=now)
+                else:
+                    yield _set_aside(workspace, path, now=now)
+                if read.is_changed(path):
+                    raise BadInputError(f"{name} was written while it was read; the next ingest takes the rest of it")
+                _move_to_taken(inbox, path)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is that file's alone
                 log.warning("file stays in the inbox", extra={"file": name, "error": str(error)})
                 stay[name] = error
-                _put_back(inbox, name)
+                _put_back(inbox, path)
+            except BaseException:  # Ctrl-C and the like: the file has killed nobody
+                _put_back(inbox, path)
+                raise
     if stay:
         raise _why(inbox, stay)
+
+
+def _take_file(workspace: Workspace, path: Path, read: ReadFiles, *, now: pd.Timestamp | None) -> Iterator[Landed]:
+    """Lands a claimed file, or what came after the rows of it that have landed; notes what was read."""
+    labels, before = path.name.startswith(LABELS), path.stat()
+    known = read.find(path)
+    standing = [] if known is None else standing_of(known, workspace.landing)
+    landed: list[Landed] = []
+    if known is None or not standing:
+        large = large_file(workspace, path)
+        for batch in take_in(workspace, path, now=now, labels=labels, correction=False, large=large):
+            landed.append(batch)
+            yield batch
+        size = before.st_size if large is not None else landed[0].size
+    else:
+        make_private_folder(workspace.paths.tmp)
+        with tempfile.TemporaryDirectory(prefix="rest-", dir=workspace.paths.tmp) as folder:
+            rest = Path(folder) / path.name
+            size = known.size + write_rest(path, known, rest, standing=standing, reading=workspace.params.reading)
+            large = large_file(workspace, rest) if rest.exists() else None
+            if rest.exists():
+                for batch in take_in(workspace, rest, now=now, labels=labels, correction=False, large=large):
+                    landed.append(batch)
+                    yield batch
+    fresh = [batch.digest for batch in landed if batch.outcome != "quarantined"]
+    if known is not None and not standing and fresh:
+        _drop_beginning(workspace, path, known, now=now)
+    digest = digest_of_first(path, size)
+    read.keep(ReadFile(before.st_ino, size, digest, before.st_mtime_ns, (*standing, *fresh)))
+
+
+def _drop_beginning(workspace: Workspace, path: Path, known: ReadFile, *, now: pd.Timestamp | None) -> None:
+    """Drops the beginning of a file from quarantine, once the whole file has landed."""
+    quarantine = Quarantine(workspace.paths.quarantine)
+    with workspace.landing.locked_here():
+        entry = quarantine.find(known.digest)
+        if entry is not None and entry.state == "held":
+            reason = f"{path.name} was not whole yet when it was read; it has landed since"
+            quarantine.close(entry, state="dropped", by="retrim", reason=reason, now=now or clock())
+
+
+def _set_aside(workspace: Workspace, path: Path, *, now: pd.Timestamp | None) -> Landed:
+    """Quarantines a claimed file unread, with an alert."""
+    kind: Kind = "labels" if path.name.startswith(LABELS) else "rows"
+    rule = f"is read without an end of the process, in {ATTEMPTS} attempts"
+    cure = (
+        "read it with more memory: retrim ingest FILE, or land it from quarantine: retrim batch release ID --reason "
+        "WHY; if nobody needs it, drop it: retrim batch drop ID --reason WHY"
+    )
+    value = f"{path.stat().st_size} bytes, and processes that were killed"
+    fault = replace(whole_file(rule, value=value, cure=cure), releasable=True)
+    landed = quarantine_unread(path, kind, fault, workspace=workspace.paths, now=now, at=workspace.landing_address)
+    return _told(workspace, landed, now=now)
 
 
 @contextmanager
@@ -219,61 +307,78 @@ def _alone(inbox: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # not there, or not empty: a kill or a refusal left something
-                (inbox / CLAIMED).rmdir()
+            for folder in (inbox / CLAIMED / AGAIN, inbox / CLAIMED):
+                with suppress(OSError):  # not there, or not empty: a kill or a refusal left something
+                    folder.rmdir()
 
 
-def _in_turn(inbox: Path) -> list[tuple[str, bool]]:
-    """Names of files, and whether a dead process had claimed them: rows first, each in order of name."""
-    claimed = inbox / CLAIMED
-    left = [path.name for path in claimed.iterdir()] if claimed.is_dir() else []
-    there = [path.name for path in inbox.iterdir() if path.is_symlink() or path.is_file()]
-    found = [*((name, True) for name in left), *((name, False) for name in there if not name.startswith("."))]
-    return sorted(found, key=lambda one: (one[0].startswith(LABELS), one[0], not one[1]))
+def _put_back_grown(inbox: Path, read: ReadFiles) -> None:
+    """Moves taken files that were written since they were read back to the inbox."""
+    taken = inbox / TAKEN
+    for path in read.changed_in(taken) if taken.is_dir() else ():
+        log.warning("file was written after it was read; the rest is taken", extra={"file": path.name})
+        _put_back(inbox, path)
 
 
-def _claim(inbox: Path, name: str) -> Path | None:
-    """Moves a file to where no producer writes; None if it has gone.
+def _in_turn(inbox: Path) -> list[tuple[str, int]]:
+    """Names of files, and how many processes died that had claimed them: rows first, each in order of name."""
+    left = [inbox / CLAIMED, inbox / CLAIMED / AGAIN]
+    claimed = [[path.name for path in folder.glob("[!.]*")] if folder.is_dir() else [] for folder in left]
+    there = [path.name for path in inbox.glob("[!.]*") if path.is_symlink() or path.is_file()]
+    files = [(name, attempts) for attempts, names in enumerate([there, *claimed]) for name in names]
+    return sorted(files, key=lambda one: (one[0].startswith(LABELS), one[0], -one[1]))
+
+
+def _claim(inbox: Path, name: str, attempts: int) -> Path | None:
+    """Moves a file to where no producer writes, and which says how often it was tried; None if it has to wait.
 
     Raises:
         BadInputError: It is a link.
     """
-    claimed = inbox / CLAIMED / name
-    claimed.parent.mkdir(exist_ok=True)
+    folders = [inbox, inbox / CLAIMED, inbox / CLAIMED / AGAIN]
+    source = folders[attempts] / name
+    claimed = folders[min(attempts + 1, ATTEMPTS)] / name
+    if source == claimed:
+        return claimed
+    claimed.parent.mkdir(parents=True, exist_ok=True)
     if claimed.exists():  # one of its name could not even be put back: this one waits
         return None
-    if (inbox / name).is_symlink():
-        raise BadInputError(
-            f"{inbox / name} is a symbolic link, which retrim does not follow; put the file itself there"
-        )
+    if source.is_symlink():
+        raise BadInputError(f"{source} is a symbolic link, which retrim does not follow; put the file itself there")
     try:
-        (inbox / name).rename(claimed)
+        if is_being_written(source):
+            log.warning("file is still written, and is taken next time", extra={"file": name})
+            return None
+        source.rename(claimed)
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(claimed.lstat().st_mode):  # it became one between two looks
-        raise BadInputError(f"{inbox / name} is not a regular file; put the file itself there")
+        _put_back(inbox, claimed)
+        raise BadInputError(f"{source} is not a regular file; put the file itself there")
     return claimed
 
 
-def _move_to_taken(inbox: Path, name: str) -> None:
+def _move_to_taken(inbox: Path, claimed: Path) -> None:
     """Moves a claimed file to `taken/`, under a free name: nobody else moves files there."""
     taken = inbox / TAKEN
     taken.mkdir(exist_ok=True)
-    free = next(each for each in _names(name) if not (taken / each).is_symlink() and not (taken / each).exists())
-    (inbox / CLAIMED / name).rename(taken / free)
+    names = _names(claimed.name)
+    free = next(name for name in names if not (taken / name).is_symlink() and not (taken / name).exists())
+    claimed.rename(taken / free)
 
 
-def _put_back(inbox: Path, name: str) -> None:
-    """Moves a claimed file back, under a free name: a producer may have put the next one there. A link makes sure."""
-    claimed = inbox / CLAIMED / name
-    for each in _names(name):
+def _put_back(inbox: Path, path: Path | None) -> None:
+    """Moves a file back, under a free name: a producer may have put the next one there. A link makes sure."""
+    if path is None:
+        return
+    for name in _names(path.name):
         try:
-            os.link(claimed, inbox / each, follow_symlinks=False)
+            os.link(path, inbox / name, follow_symlinks=False)
         except FileExistsError:
             continue
-        except OSError:  # never claimed; or no such links here: then it stays claimed, and the next run takes it
+        except OSError:  # no such links here: then it stays where it is, and the next run takes it
             return
-        claimed.unlink()
+        path.unlink()
         return
 
 

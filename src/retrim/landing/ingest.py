@@ -31,10 +31,9 @@ from retrim.adapters.landing_zone import AtAddress, Landing
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.batches.verdict import VerdictKind as Verdict
-from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, name_of
-from retrim.landing.as_of_view import landed_columns, refuse_changes
+from retrim.files import WorkspacePaths, file_digest, name_of
+from retrim.landing.as_of_view import landed_columns, made_with, refuse_changes
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.lineage.workspace import Workspace, clock, require_who_and_why
 from retrim.reading.chunks import Chunk, ChunkPart
@@ -396,9 +395,7 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
             landing.withdraw(Withdrawal(file.batch, file.digest, at, by, reason))
         kept = landing.withdrawals()
     withdrawals = tuple(kept[file.batch] for file in files)
-    versions = tuple(
-        sorted({version for file in files for version in made_with(workspace, file, kept.get(file.batch))})
-    )
+    versions = tuple(made_with(workspace, *files))
     return WithdrawalResult(bool(fresh), withdrawals, sum(file.rows for file in files), versions)
 
 
@@ -435,29 +432,6 @@ def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
             "specify a later time"
         )
     return now
-
-
-def made_with(workspace: Workspace, file: BatchFile, withdrawal: Withdrawal | None) -> list[int]:
-    """The versions whose raw data hold a batch: made as of a moment at which it had landed and stood."""
-    return [row.version for row in workspace.store.versions(workspace.model) if _held(row, file, withdrawal)]
-
-
-def _held(version: VersionRow, file: BatchFile, withdrawal: Withdrawal | None) -> bool:
-    as_of = pd.Timestamp(version.as_of)
-    return file.arrived <= as_of and (withdrawal is None or as_of < withdrawal.at)
-
-
-def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
-    """Of each version that was made with batches which were withdrawn since: which."""
-    withdrawals = workspace.landing.withdrawals()
-    if not withdrawals:
-        return {}
-    files = [file for file in workspace.landing.batches() if file.batch in withdrawals]
-    found: dict[int, list[str]] = {}
-    for file in files:
-        for version in made_with(workspace, file, withdrawals[file.batch]):
-            found.setdefault(version, []).append(file.batch)
-    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -504,7 +478,7 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
         )
     (file,), withdrawals = files, workspace.landing.withdrawals()
     found = withdrawals.get(file.batch)
-    versions = made_with(workspace, file, found)
+    versions = made_with(workspace, file)
     return ShownBatch(**vars(file), withdrawn=found, columns=dict(file.schema.types), versions=versions)
 
 
@@ -540,6 +514,7 @@ class Landed:
         verdict: Verdict of this inspection; None if the batch was not inspected.
         part: For a chunk of a large file: which one. Its faults name rows of that file.
         notes: Expectations that were skipped because their column is gone; how many rows a correction added.
+        size: Bytes that were read.
     """
 
     outcome: Outcome
@@ -551,6 +526,7 @@ class Landed:
     verdict: Verdict | None
     part: ChunkPart | None = None
     notes: tuple[str, ...] = ()
+    size: int = 0
 
     @property
     def batch(self) -> str:
@@ -745,7 +721,7 @@ def _land(
             refuse_withdrawn(before, landing.withdrawals().get(before.batch))
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
-            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None, size=len(content))
         came = None  # what waits in quarantine, and is offered again, came before
         if (
             entry is not None
@@ -797,7 +773,7 @@ def _land(
             )
             folder = quarantine.put(entry, content)
             log.info("batch quarantined", extra={"batch": entry.batch, "faults": len(faults)})
-            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes)
+            return Landed("quarantined", kind, digest, rows, folder, faults, verdict, notes=notes, size=len(content))
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             notes = (
@@ -810,7 +786,49 @@ def _land(
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(digest), "rows": rows})
-    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes)
+    return Landed("landed", kind, digest, rows, landed, faults, verdict, notes=notes, size=len(content))
+
+
+def quarantine_unread(
+    path: Path,
+    kind: Kind,
+    fault: Fault,
+    *,
+    workspace: WorkspacePaths,
+    now: pd.Timestamp | None,
+    at: AtAddress | None,
+) -> Landed:
+    """Sets a file aside without reading it as a table; nothing of it is held in memory.
+
+    Args:
+        path: The file.
+        kind: What it was to land as.
+        fault: Why.
+        workspace: Where landing zone and quarantine lie.
+        now: When it arrives, UTC; None: by the clock.
+        at: Where the landing zone is of record; None: in the workspace.
+    """
+    landing, quarantine, digest = Landing(workspace.landing, at), Quarantine(workspace.quarantine), file_digest(path)
+    with landing.locked():
+        before = landing.find(digest)
+        if before is not None:
+            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+        entry = QuarantinedBatch(
+            digest=digest,
+            kind=kind,
+            correction=False,
+            file=name_of(path),
+            size=path.stat().st_size,
+            arrived=arrival(landing, now, correction=False),
+            state="held",
+            by="",
+            reason="",
+            closed=None,
+            faults=(fault,),
+        )
+        folder = quarantine.put(entry, path)
+    log.info("batch quarantined", extra={"batch": entry.batch, "faults": 1})
+    return Landed("quarantined", kind, digest, 0, folder, (fault,), None)
 
 
 def _hold_to_suite(

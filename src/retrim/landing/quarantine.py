@@ -18,7 +18,7 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import ASIDE
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import flush, make_private_folder, open_private
+from retrim.files import flush, link, make_private_folder, open_private
 from retrim.reading.landed import Kind, batch_id
 from retrim.stats.codec import Instant, from_record, to_record, written
 from retrim.table.fault import Fault
@@ -74,8 +74,12 @@ class Quarantine:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, entry: QuarantinedBatch, content: bytes) -> Path:
+    def put(self, entry: QuarantinedBatch, content: bytes | Path) -> Path:
         """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
+
+        Args:
+            entry: What is known of it.
+            content: Its bytes; or a file, which is linked or copied, and never held in memory.
 
         Returns:
             The folder of the entry.
@@ -87,7 +91,12 @@ class Quarantine:
         aside = folder if folder.exists() else self.root / f"{ASIDE}{entry.batch}"
         aside.mkdir(exist_ok=True)
         suffix = "".join(Path(entry.file).suffixes[-2:])[-LONGEST_SUFFIX:]
-        _write_quarantine(aside / f"{SOURCE}{suffix}", content)
+        source = aside / f"{SOURCE}{suffix}"
+        if isinstance(content, bytes):
+            _write_quarantine(source, content)
+        else:
+            source.unlink(missing_ok=True)
+            link(content, source)
         self._report(aside, entry)
         if aside != folder:
             aside.replace(folder)

@@ -20,7 +20,7 @@ from retrim.adapters import git
 from retrim.adapters.environment import other_versions
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.mlflow_server import bind
-from retrim.adapters.prefect_server import PrefectApi, answers, known_server
+from retrim.adapters.prefect_server import PrefectApi, answers, known_server, orphans
 from retrim.adapters.sql_table import count_rows
 from retrim.alerting.telling import addresses_of
 from retrim.checking.mode import missed_times
@@ -289,6 +289,9 @@ def _prefect(examined: Examined) -> Said:
     if url is not None and not answers(url):
         yield CRITICAL, f"no Prefect server responds at {url}", "start the server, or unset RETRIM_PREFECT_URL"
         return
+    for number in orphans(workspace.paths.prefect):
+        said = f"a Prefect server of this workspace (process {number}) still runs, but its command has ended"
+        yield WARNING, said, f"kill {number}"
     api = known_server(workspace.paths.prefect, url)
     yield OK, "no server runs here; commands start one" if api is None else f"it responds at {api.pages_url}", ""
 

@@ -23,7 +23,7 @@ from typing import Literal
 
 import psutil
 
-from retrim.adapters.prefect_server import NOTE, ServerNote
+from retrim.adapters.prefect_server import NOTE, ServerNote, known_server
 from retrim.errors import RetrimError
 from retrim.lineage.workspace import report_progress
 from retrim.operations.scratch import ANSWER_SECONDS, START_SECONDS, Answering, Said, Scratch, commands, kill_group
@@ -293,7 +293,8 @@ def prefect_dies(scratch: Scratch) -> Iterator[Mapping[str, str] | None]:
     server = None
     while process.poll() is None and server is None:
         with suppress(OSError, ValueError, RetrimError, psutil.Error):
-            server = psutil.Process(from_record(ServerNote, json.loads(note.read_text(encoding="utf-8"))).pid)
+            if known_server(note.parent, None) is not None:  # it has started
+                server = psutil.Process(from_record(ServerNote, json.loads(note.read_text(encoding="utf-8"))).pid)
         time.sleep(0.05)
     if server is not None:
         with suppress(ProcessLookupError):

@@ -155,7 +155,7 @@ def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP
     """
     read = b""
     while True:
-        fresh = _read(stream, max(step, len(read)))
+        fresh = _read(stream, min(max(step, len(read)), longest + step - len(read)))  # never much more than one may be
         read = (read + fresh).lstrip(b"\r\n")
         found = ends(read)
         if len(found.ends):

@@ -29,6 +29,11 @@ JSON_LINE = re.compile(rb"\s*\{\s*[\"}]")
 JSON_ARRAY = re.compile(rb"\s*\[\s*\{")
 OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 BLOCK = 64 << 20
+"""Bytes of the longest line of a text."""
+MOST_WHOLE = 512 << 20
+"""Bytes, unpacked, of a file that is read at once: some copies of it are held in memory. Larger ones are cut into
+pieces; what cannot be cut has a line without an end, or an encoding of several bytes a sign."""
+STEP = 8 << 20
 MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
 TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 """What Arrow says of lines of JSON that are whole, but no table."""
@@ -72,20 +77,51 @@ def columns_of(
     if content.startswith(ARROW):
         return _stored("Arrow", lambda wanted: _arrow(content, wanted), *names)
     if content.startswith(GZIP):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise NoTableError(
-                whole_file(
-                    "is a complete gzip file", value=str(error), cure="send the file again: it was truncated or damaged"
-                )
-            ) from error
+        content = _unpacked(content)
     text = utf8_text(content, reading.encoding)
+    if (endless := _long_line(text)) is not None:
+        raise NoTableError(endless)
     if JSON_LINE.match(text):
         return _stored("JSON lines", lambda wanted: _json(text, wanted, names[0], elsewhere), *names)
     if JSON_ARRAY.match(text):
         raise NoTableError(whole_file("is a table of text", value="a JSON array", cure=AS_LINES))
     return _from_csv(text, *names, separator=reading.separator)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The text in a gzip file, whose size is counted first: a small file may unpack to any size."""
+    try:
+        size = 0
+        with gzip.open(io.BytesIO(content)) as file:
+            while step := len(file.read(STEP)):
+                size += step
+                if size > MOST_WHOLE:
+                    raise NoTableError(too_large(f"more than {size >> 20} MB"))
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        cure = "send the file again: it was truncated or damaged"
+        raise NoTableError(whole_file("is a complete gzip file", value=str(error), cure=cure)) from error
+
+
+def too_large(value: str) -> Fault:
+    """A file that cannot be cut into pieces is too large to be read at once."""
+    rule = f"is at most {MOST_WHOLE >> 20} MB when unpacked, if it cannot be cut between lines of UTF-8"
+    cure = "end each row with a line end and close every quote, in UTF-8; or store the table as Parquet"
+    return whole_file(rule, value=value, cure=cure)
+
+
+def _long_line(text: bytes) -> Fault | None:
+    """The first line that is too long to be read, as a fault; None: there is none."""
+    start = 0
+    while start + BLOCK < len(text):
+        end = max(text.rfind(sign, start, start + BLOCK) for sign in (b"\n", b"\r"))
+        if end < 0:
+            number = 1 + max(text.count(sign, 0, start) for sign in (b"\n", b"\r"))
+            rule = f"has lines of at most {BLOCK >> 20} MB"
+            cure = "end each row with a line end, and close every quote"
+            return whole_file(rule, value=f"a longer one, line {number}", cure=cure)
+        start = end + 1
+    return None
 
 
 Check = Callable[[list[str]], list[str]]

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.reading.container import NoTableError, columns_of
+from retrim.reading.container import MOST_WHOLE, NoTableError, columns_of, too_large
 from retrim.table.data import LABEL_TIME, ColumnType, DataParams, later_hours
 from retrim.table.fault import Fault, of_rows, whole_file
 from retrim.table.reading import FINER, MONTHS, PLAIN, UNIX, ReadingParams, TimePart, units_beside
@@ -482,6 +482,9 @@ def read_bytes(path: Path) -> bytes:
     """
     if path.is_dir():
         raise BadInputError(f"{path} is a folder; specify a single CSV, CSV.gz or Parquet file")
+    if path.is_file() and path.stat().st_size > MOST_WHOLE:  # and it could not be cut into pieces
+        fault = too_large(f"{path.stat().st_size >> 20} MB")
+        raise BadInputError(f"{path}: {fault}; {fault.cure}")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -17,7 +17,7 @@ from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
 from retrim.errors import BadInputError, MachineFaultError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
-from retrim.release.release import promote_version, show_challenger
+from retrim.release.release import promote_version, require_reason_for_withdrawn, show_challenger
 from retrim.release.versions import find_live_version
 from retrim.stats.codec import from_record
 from retrim.training.mode import FINAL
@@ -136,6 +136,7 @@ def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd
         RetrimError: Its bundle is gone. It still waits.
     """
     run = _to_answer(workspace, version, "approved", by=by, reason=reason, now=now)
+    require_reason_for_withdrawn(workspace, version, reason=reason)  # first: an answer cannot be changed
     workspace.registry.bundle_folder(version)  # first: an answer that nothing can carry out holds up every check
     answer = _keep(workspace, version, "approved", by=by, reason=reason, now=now)
     _finish(workspace, run, answer, now=now)

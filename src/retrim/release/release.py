@@ -19,6 +19,7 @@ from retrim.decision.alerts import AlertKind
 from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, MachineFaultError, RefusedError, RetrimError
+from retrim.landing.as_of_view import withdrawn_batches
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
 from retrim.stats.codec import from_record, to_record
@@ -182,12 +183,45 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     return moved
 
 
+NAMED_DIGITS = 8
+"""Of the id of a withdrawn batch, in a reason."""
+
+
+def held_withdrawn(workspace: Workspace, version: int) -> str:
+    """Says which withdrawn batches a version holds; empty: none."""
+    withdrawals = withdrawn_batches(workspace, version)
+    if not withdrawals:
+        return ""
+    first, more = withdrawals[0], len(withdrawals) - 1
+    also = f", and {more} more withdrawn batches" if more else ""
+    return (
+        f"version {version} was made with batch {first.batch}, which {first.by} withdrew on {first.at:%Y-%m-%d} "
+        f"({first.reason}){also}"
+    )
+
+
+def require_reason_for_withdrawn(workspace: Workspace, version: int, *, reason: str) -> None:
+    """Refuses to release a version that holds a withdrawn batch, unless the reason names such a batch.
+
+    Raises:
+        RefusedError: It does not: says which batch, and how to release the version all the same.
+    """
+    withdrawals = withdrawn_batches(workspace, version)
+    if withdrawals and not any(each.batch[:NAMED_DIGITS] in reason for each in withdrawals):
+        name = withdrawals[0].batch[:NAMED_DIGITS]
+        raise RefusedError(
+            f"{held_withdrawn(workspace, version)}; train a version without it: retrim retrain --reason WHY. To "
+            f"release version {version} all the same, name the batch in the reason: --reason '{name}: WHY'"
+        )
+
+
 def make_live(
     workspace: Workspace, version: int, *, action: str, expected: int | None, by: str, reason: str, now: pd.Timestamp
 ) -> None:
     """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
 
-    A version goes live with a verdict that promotes and release checks that passed. One that was live before has
+    A version goes live with a verdict that promotes and release checks that passed; one that holds a withdrawn batch
+    only with a reason that names it. One that was live before has
     both; it is loaded in a fresh process and asked its reference rows anyway, which is recorded
     too, while its size and latency are reported only: it has been served with them.
 
@@ -202,8 +236,8 @@ def make_live(
 
     Raises:
         BadInputError: There is no such version.
-        RefusedError: Something else is live by now; the gate or a release check refused it; its bundle or
-            the log was altered.
+        RefusedError: Something else is live by now; the gate or a release check refused it; it holds a withdrawn
+            batch that the reason does not name; its bundle or the log was altered.
     """
     row = workspace.store.version(workspace.model, version)
     if row is None:
@@ -213,6 +247,7 @@ def make_live(
             f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; train a new version"
         )
     _expect(workspace, version, expected)
+    require_reason_for_withdrawn(workspace, version, reason=reason)
     if version in _were_live(workspace):
         tested = check_stored(workspace, version, again=True)
         record_checks(workspace, version, f"{action} {iso(now)}", tested, now=now)

@@ -60,7 +60,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
         raise BadInputError(
             f"check {check} did not test column {column!r}; choose one from the drift table on the page"
         )
-    table = read_as_of(workspace, as_of=record.as_of)
+    table = read_as_of(workspace, as_of=record.as_of, as_then=True)
     kind, members = "target" if column == TARGET else "tested", table.members
     ledger = workspace.store.counted_rows(workspace.model)
     counted = [(each.batch, each.rows) for each in ledger if (each.check, each.kind) == (check, kind)]

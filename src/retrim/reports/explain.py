@@ -40,7 +40,7 @@ from retrim.card.diff import (
 from retrim.decision.stored_rows import VersionRow
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.landing.as_of_view import AsOfTable, read_as_of
+from retrim.landing.as_of_view import AsOfTable, batches_of, read_as_of
 from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import BatchFile
@@ -167,7 +167,7 @@ def explain(
                 f"{what!r} refers to version {number}, but --version is {version}; use only one of the two"
             )
         prediction = _prediction(workspace, key, int(number))
-        then = read_as_of(workspace, as_of=prediction.at)
+        then = read_as_of(workspace, as_of=prediction.at, as_then=True)
         return replace(
             _landed(
                 load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
@@ -464,9 +464,7 @@ def _hyper(side: DiffSide) -> dict[str, JsonValue]:
 def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffData:
     """Rows and windows of both, and the batches that had come by the one and not by the other."""
     facts = [_rows_of(side) for side in sides]
-    arrived = [
-        {batch.path: batch for batch in workspace.landing.batches(pd.Timestamp(side.row.as_of))} for side in sides
-    ]
+    arrived = [{batch.path: batch for batch in batches_of(workspace, side.row)} for side in sides]
     came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
     gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
     if not any(arrived):

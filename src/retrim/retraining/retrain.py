@@ -47,7 +47,7 @@ from retrim.lineage.workspace import (
 from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
 from retrim.release.pause import pause_of, refuse_while_paused
-from retrim.release.release import promote_version, release_checks, show_challenger
+from retrim.release.release import held_withdrawn, promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
 from retrim.retraining.card import keep_card
 from retrim.retraining.recover import (
@@ -187,6 +187,8 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
         checks = from_record(ReleaseChecks, release_checks(workspace, version, now=now).record)
         workspace.registry.add_to_note(parent, version, row.judged, checks)
         promotes, reason = checks.passed, reason if checks.passed else checks.reason
+    if promotes and (withdrawn := held_withdrawn(workspace, version)):  # since the run began
+        promotes, reason = False, f"{withdrawn}; retrain, which leaves it out"
     against, paused = row.made_from.champion, pause_of(workspace, run.decision)
     if promotes and paused is not None:
         reason = f"{reason}; {paused.text}"

@@ -29,6 +29,7 @@ from retrim.files import (
     CORES_VARIABLE,
     DASK_VARIABLE,
     OWN_WORKERS,
+    Paths,
     count_cores,
     folder_digest,
     parse_yaml,
@@ -66,6 +67,8 @@ def open_run_directory(
     by_gain: bool = False,
 ) -> RunDirectory:
     """Makes the run directory `var/runs/<name>`, with the batches that had arrived by `as_of` and the live champion.
+
+    What is withdrawn by now is left out, also where that was done after `as_of`.
 
     Where checks of the champion's life have probed its recipe, the pins say how many of the newest rows judge: the
     stage `features` keeps back that many. Where the accumulated gain started the run (`by_gain`), they hold what
@@ -261,10 +264,17 @@ def wait_for_remote(
 
 
 def finished_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory | None:
-    """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None."""
+    """The run directory of an earlier attempt whose stages have all run, if its champion is live; else None.
+
+    None also where it holds a batch that was withdrawn since: another attempt leaves that out.
+    """
     there, now_live = run.detail.run_directory, find_live_version(workspace)
     if there is None:
         return None
     run_directory = RunDirectory(Path(there.folder), there.snapshot, there.untracked, there.champion)
     champion = None if now_live is None else now_live.version
-    return run_directory if run_directory.folder.is_dir() and run_directory.champion == champion else None
+    if not run_directory.folder.is_dir() or run_directory.champion != champion:
+        return None
+    gone, raw = workspace.landing.withdrawals(), Paths(run_directory.folder).raw
+    withdrawn = [batch.path for batch in workspace.landing.batches() if batch.batch in gone]
+    return None if any((raw / path.parent.name / path.name).exists() for path in withdrawn) else run_directory
