@@ -223,9 +223,19 @@ class Serving:
         )
         self.job_requests = Turns("job requests", "try again later")
 
-    def swap(self, fresh: ServedVersion) -> None:
-        """Lets another version answer from the next request on; this one steps in where that fails."""
-        self.before, self.served, self.behind = self.served, fresh, None
+    def swap(self, fresh: ServedVersion, *, rolled_back: Collection[int] = ()) -> None:
+        """Lets another version answer from the next request on.
+
+        Where that fails, the one that answered until now steps in, or the one before it.
+
+        Args:
+            fresh: The version that answers from now on.
+            rolled_back: Versions that a person or a probation took out of service: they never step in.
+        """
+        unfit = {fresh.version, *rolled_back}
+        former = (version for version in (self.served, self.before) if version is not None)
+        before = next((version for version in former if version.version not in unfit), None)
+        self.before, self.served, self.behind = before, fresh, None
 
     def pick(self, named: str | None) -> ServedVersion | None:
         """The version that a request names, loaded when it is first asked for; None: it names none.
