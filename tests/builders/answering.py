@@ -9,7 +9,7 @@ class Answering:
     version = 1
 
     def answer_one(self, row: dict[str, Any], request: str) -> RowAnswer:
-        return RowAnswer(f"{request}:0", None, 1.0, None, None, None, None, None, None)
+        return RowAnswer(f"{request}:0", None, 1.0, None, None, None, None, None, "", None)
 
     def as_record(self, said: RowAnswer) -> dict[str, Any]:
         return {"key": said.key, "prediction": said.prediction}

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from retrim.checking.check import check
-from retrim.checking.history import PROBATION_ROLLBACK
 from retrim.checking.probation import carry_out
 from retrim.cli.answers import find_versions
 from retrim.errors import RefusedError
 from retrim.release.release import rollback
-from retrim.release.versions import find_live_version
+from retrim.release.versions import PROBATION_ROLLBACK, find_live_version
 from tests.builders.answers import PrintedCheck, decision_record, status_record
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.builders.shipped import drift_tests

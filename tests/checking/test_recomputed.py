@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +11,6 @@ from retrim.checking import score as score_module
 from retrim.checking.score import recompute, recompute_daily, score
 from retrim.files import folder_digest
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch
-from retrim.lineage import prediction_log
-from retrim.lineage.prediction_log import SCHEMA, SERVED
 from retrim.lineage.workspace import Workspace
 from tests.builders.desk import Desk, copy_of, make_desk
 
@@ -104,20 +101,6 @@ def test_predictions_whose_rows_are_not_there_any_more_are_left_out(made: Desk, 
     sample = recompute_daily(desk.workspace, now=desk.day(13))
 
     assert (sample is not None and sample.rows, alerts(desk)) == (0, [])
-
-
-def test_among_many_requests_landed_rows_are_drawn(made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = copy_of(made, tmp_path / "workspace")
-    monkeypatch.setattr(prediction_log, "ROW_GROUP", 8)
-    (path,) = (desk.workspace.paths.var / "predictions").rglob("*.parquet")
-    served = pq.read_table(path).to_pandas().head(40)
-    for month in range(2, 12):
-        keys = [f"request-{month}-{place}" for place in range(len(served))]
-        event = pd.Timestamp(2024, month, 1, tz="UTC")
-        asked = served.assign(key=keys, batch=SERVED, event_time=event)
-        desk.workspace.predictions.add(1, pa.Table.from_pandas(asked, schema=SCHEMA, preserve_index=False))
-
-    assert [recompute(desk.workspace, seed=seed).rows for seed in range(5)] == [96] * 5
 
 
 def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:

@@ -15,10 +15,14 @@ from retrim.checking.score import score
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
+from retrim.serving.request_log import RequestLog
+from retrim.serving.request_rows import rows_of_arrow
 from retrim.stats.metrics import row_losses
 from tests.builders.answers import status_record
 from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
+from tests.builders.http_client import served_version
 from tests.builders.typed import sit_at_desk
+from tests.serving.test_server import as_arrow
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +171,88 @@ def test_a_version_whose_bundle_is_gone_is_measured_by_what_it_served(anew: Desk
     assert record["served"] | {"by_version": {"1": 24}, "skew": None} == record["served"]
 
 
+# --- requests
+
+REQUEST = "0123456789abcdef"
+
+
+def ask(desk: Desk, rows: pd.DataFrame, at: float, request: str = REQUEST) -> None:
+    """Has the live version answer a request at a day, kept as the server keeps it."""
+    version = served_version(desk)
+    body = as_arrow(rows.drop(columns="outcome"))
+    answers = version.answer(rows_of_arrow(body, version.needs, version.reading), request)
+    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log.add((version.version, request, int(desk.day(at).value // 1000), answers, "request"))
+    log.close()
+
+
+def falsified(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(level=99.0, slope=-99.0)
+
+
+@pytest.mark.parametrize("at", [13.9, 14.1], ids=["before it lands", "after it landed"])
+def test_a_request_with_other_features_changes_neither_prediction_nor_loss(
+    desk: Desk, tmp_path: Path, at: float
+) -> None:
+    alone, rows = copy_of(desk, tmp_path / "alone"), desk.rows(12, 14)
+    if at < 14:
+        ask(desk, falsified(rows), at)
+    written = []
+    for each in (desk, alone):
+        each.land(rows, 14)
+        written.append(score(each.workspace, now=each.day(14)).written)
+    if at > 14:
+        ask(desk, falsified(rows), at)
+    official, expected = (each.workspace.predictions.answered(1) for each in (desk, alone))
+    record, undisturbed = (each.check(17).record for each in (desk, alone))
+
+    assert written == [48, 48]
+    pd.testing.assert_frame_equal(official, expected)
+    assert record["loss"] == undisturbed["loss"]
+    assert record["served"]["by_version"] == undisturbed["served"]["by_version"]
+
+
+def test_a_request_with_the_landed_features_is_what_was_served(desk: Desk) -> None:
+    rows = desk.rows(12, 14)
+    for request, asked in (("a", falsified(rows)), ("b", rows), ("c", falsified(rows))):
+        ask(desk, asked, 12.5, request)
+    desk.make_version(12)
+    desk.land(rows, 14)
+    score(desk.workspace, now=desk.day(14))
+    served = desk.check(17).record["served"]
+
+    assert desk.workspace.predictions.one(2, str(int(rows["number"].iloc[0]))) is not None
+    assert served["by_version"] == {"1": served["rows"]}
+    assert (served["skew"]["rows"], served["skew"]["over"]) == (served["rows"], 0)
+
+
+def test_a_request_after_the_label_was_due_was_not_served(desk: Desk) -> None:
+    rows = desk.rows(12, 13)
+    ask(desk, rows, 16.5)
+    desk.land(rows, 16.6)
+
+    assert desk.check(17).record["served"]["predicted_again"] == len(rows)
+
+
 # --- skew
+
+
+def test_a_row_whose_requests_all_had_other_features_shows_as_skew_and_is_explained(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = desk.rows(12, 14)
+    ask(desk, falsified(rows), 13.9)
+    desk.land(rows, 14)
+    score(desk.workspace, now=desk.day(14))
+    skew = desk.check(17).record["served"]["skew"]
+    (text,) = alerts(desk)
+    session = sit_at_desk(desk, monkeypatch, capsys)
+    explained = session.says(text.partition("`retrim ")[2].partition("`")[0])
+
+    assert skew["over"] > 40
+    assert skew["worst"]["request"] == REQUEST
+    assert f"'{skew['worst']['key']}@{REQUEST}'" in text
+    assert "DIFFERENT" in explained
 
 
 @pytest.mark.parametrize("which", ["desk", "anew"])
@@ -186,7 +271,7 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     record = desk.check(13).record
     skew = record["served"]["skew"]
 
-    assert (skew["over"], skew["worst"]) == (1, {"key": str(ROW), "version": 1})
+    assert (skew["over"], skew["worst"]) == (1, {"key": str(ROW), "version": 1, "request": None})
     assert skew["largest"] > 1
     assert record["loss"] > mean_loss(desk, 1) + 1
     assert [f"'{ROW}@1'" in text for text in alerts(desk)] == [True]

@@ -49,11 +49,11 @@ def test_predictions_that_are_all_nought_are_compared_as_they_are() -> None:
 
 
 def test_only_what_is_beyond_the_bound_alarms() -> None:
-    skew = Skew.of(["a", "b"], [1, 1], np.array([0.0009, 0.0]), BOUND)
-    more = Skew.of(["a", "b"], [1, 2], np.array([0.0, 0.0011]), BOUND)
+    skew = Skew.of(["a", "b"], [1, 1], [None, None], np.array([0.0009, 0.0]), BOUND)
+    more = Skew.of(["a", "b"], [1, 2], [None, "r"], np.array([0.0, 0.0011]), BOUND)
 
     assert (skew.over, more.over) == (0, 1)
-    assert more.worst == SkewedRow("b", 2)
+    assert more.worst == SkewedRow("b", 2, "r")
 
 
 @pytest.mark.parametrize("bound", [0.0, 1e-9, -1.0])

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from retrim.adapters import sql_table
 from retrim.errors import BadInputError
-from retrim.lineage.prediction_copy import TABLE, copy_or_tell, copy_predictions
+from retrim.lineage.prediction_copy import REQUESTS, TABLE, copy_or_tell, copy_predictions
 from retrim.lineage.prediction_log import SCHEMA, probabilities_of
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env
@@ -123,22 +123,28 @@ def test_an_emptied_database_is_filled_anew(workspace: Workspace, file: Path) ->
     assert copy_predictions(workspace) == 2
 
 
-def test_models_share_a_table(workspace: Workspace, file: Path) -> None:
+def test_answers_to_requests_have_a_table_of_their_own_with_each_request(workspace: Workspace, file: Path) -> None:
+    for request in "qr":
+        answers = predicted_rows(["a"], [7.0], event=START, at=START, request=request, features="f")
+        workspace.predictions.of_role("request").add(1, answers)
+    unheard = predicted_rows(["a", "c"], [1.0, 1.0], event=START, at=START, features="f")
+    workspace.predictions.of_role("shadow").add(1, unheard)
     workspace.predictions.add(1, rows("ab"))
-    workspace.predictions.of_role("shadow").add(1, rows("ac"))
-    copy_predictions(workspace)
+    counts = [copy_predictions(workspace) for _ in range(2)]
 
-    assert ask(file, f"select model, key from {TABLE} order by 1, 2") == [
-        *((workspace.model, key) for key in "ab"),
-        *((f"{workspace.model}~shadow", key) for key in "ac"),
+    assert counts == [6, 0]
+    assert keys_in(file) == ["1a", "1b"]
+    assert ask(file, f"select model, key, request_id from {REQUESTS} order by 1, 2, 3") == [
+        *((f"{workspace.model}~request", "a", request) for request in "qr"),
+        *((f"{workspace.model}~shadow", key, "r") for key in "ac"),
     ]
 
 
-@pytest.mark.parametrize("commits", range(9))
+@pytest.mark.parametrize("commits", range(11))
 def test_killed_before_any_commit_it_has_each_row_once_in_the_end(
     workspace: Workspace, file: Path, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
-    """The tables, what is known, three batches and a note, one batch and a note: 8 transactions that commit."""
+    """The tables, what is known, three batches and a note, one batch and a note, and twice of requests: 10 commits."""
     monkeypatch.setattr(sql_table, "AT_ONCE", 2)
     workspace.predictions.add(1, rows("abcde"))
     workspace.predictions.add(1, rows("f", day=40))
@@ -151,7 +157,7 @@ def test_killed_before_any_commit_it_has_each_row_once_in_the_end(
     before = keys_in(file) if commits else []
     copy_predictions(workspace)
 
-    assert killed == (commits < 8)
+    assert killed == (commits < 10)
     assert before == [f"1{key}" for key in "abcdef"[: len(before)]]
     assert (len(before) > 0) == (commits > 2)
     assert keys_in(file) == [f"1{key}" for key in "abcdef"]

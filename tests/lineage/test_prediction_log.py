@@ -68,18 +68,27 @@ def test_a_row_whose_event_was_corrected_is_predicted_once_a_version(log: Predic
     assert log.all_keys(1) == ["a", "b", "c"]
 
 
-def test_what_was_stored_first_for_a_row_was_served(log: PredictionLog) -> None:
+def test_every_version_s_predictions_of_a_row_come_oldest_first(log: PredictionLog) -> None:
     log.add(2, rows(["a"], 2.0, at=3))
     log.add(1, rows(["a", "b"], 1.0, at=2))
-    served = log.served(["a", "c"], EVER)
+    served = log.of_rows(["a", "c"], EVER)
 
-    assert served[["key", "version", "prediction"]].to_numpy().tolist() == [["a", 1, 1.0]]
-    assert served["at"].tolist() == [START + pd.Timedelta("2D")]
+    assert served[["key", "version", "prediction"]].to_numpy().tolist() == [["a", 1, 1.0], ["a", 2, 2.0]]
+    assert served["at"].tolist() == [START + pd.Timedelta("2D"), START + pd.Timedelta("3D")]
+
+
+def test_each_request_for_a_key_is_kept_once_and_apart_from_the_landed_row(log: PredictionLog) -> None:
+    requests = log.of_role("request")
+    parts = [predicted_rows(["a"], [1.0], event=START, at=START, request=request) for request in ("q", "r", "q")]
+    counts = [requests.add(1, part) for part in parts]
+
+    assert (counts, requests.all_keys(1), log.all_keys(1)) == ([1, 1, 0], ["a", "a"], [])
+    assert log.add(1, rows(["a"])) == 1
 
 
 def test_nothing_stored_gives_nothing(log: PredictionLog) -> None:
     assert (log.versions(), log.all_keys(1), log.predicted(1, ["a"])) == ([], [], set())
-    assert len(log.served(["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
+    assert len(log.of_rows(["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
     assert log.one(1, "a") is None
 
 
@@ -226,11 +235,10 @@ def test_the_newest_of_many_are_shown_without_loading_the_others(tmp_path: Path)
     assert peak < 5e6
 
 
-def test_a_key_and_a_request_are_found(log: PredictionLog) -> None:
+def test_the_predictions_of_a_request_are_found(log: PredictionLog) -> None:
     log.add(1, predicted_rows(["a", "b"], [1.0, 2.0], event=START, at=START, request="q"))
 
-    assert log.find("q")["key"].tolist() == ["a", "b"]
-    assert log.find("b")[["version", "prediction"]].to_numpy().tolist() == [[1, 2.0]]
+    assert log.of_request("q")["key"].tolist() == ["a", "b"]
 
 
 def test_pandas_and_arrow_read_it_without_retrim(tmp_path: Path) -> None:
@@ -314,7 +322,7 @@ def test_a_file_of_other_columns_is_read_and_added_to(
         pq.write_table(change(table), file)
 
     assert log.predicted(1, ["a", "z"]) == {"a"}
-    assert (len(log.find("a")), len(log.drawn(9, seed=1))) == (1, 2)
+    assert (log.one(1, "a") is None, len(log.drawn(9, seed=1))) == (False, 2)
     assert log.batch_counts(1).get("b", 0) in {0, 2}
     assert log.add(1, rows(["b", "c"])) == 1
     assert log.all_keys(1) == ["a", "b", "c"]
@@ -421,7 +429,7 @@ def test_what_is_asked_for_is_read_and_little_else(tmp_path: Path) -> None:
     asked = slice(300_000, 300_800)
     span = span_of(pd.Series(events[asked]))
     before = read_bytes()
-    found = len(log.of_version(1, keys[asked], span)), len(log.served(keys[asked], span))
+    found = len(log.of_version(1, keys[asked], span)), len(log.of_rows(keys[asked], span))
     read = read_bytes() - before
 
     assert found == (800, 800)

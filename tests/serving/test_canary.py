@@ -95,9 +95,9 @@ def test_its_keys_are_answered_by_it_each_time_and_all_others_by_the_live_versio
     assert arrow["prediction"].tolist() == [one["prediction"] for one in many["predictions"]]
     assert {one["predictions"][0]["prediction"] for one in ones if one["version"] == 3} == {named}
     assert (many["version"], live) == (2, 2)
-    assert sorted(answers.of_role("canary").answered(3)["key"]) == by_canary
-    assert answers.versions() == [2]
-    assert set(answers.answered(2)["key"]).isdisjoint(by_canary)
+    assert sorted(answers.of_role("canary").answered(3)["key"]) == sorted(by_canary * 3)
+    assert (answers.versions(), answers.of_role("request").versions()) == ([], [2])
+    assert set(answers.of_role("request").answered(2)["key"]).isdisjoint(by_canary)
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -242,7 +242,7 @@ def test_one_that_is_slow_ends(desk: Desk) -> None:
     served = running_canary.served
     keys = [str(key) for key in range(10_000) if running_canary.canary.holds(str(key))]
     for key in keys[: deciding.TIMED]:
-        said = [RowAnswer(key, None, 1.0, None, None, None, None, None, None)]
+        said = [RowAnswer(key, None, 1.0, None, None, None, None, None, "", None)]
         running_canary.answer(said, -1.0, (b"", False, "r"), lambda version, said=said: said)  # type: ignore[misc]  # before it was asked
     follower.look()
     ended = newest_canary(desk.workspace)
@@ -281,7 +281,7 @@ def test_one_that_cannot_be_loaded_ends(desk: Desk) -> None:
 
 
 def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
-    """Has the live version and the canary answer their rows at the event of the first; the canary wrong by `odd`."""
+    """Has the live version and the canary answer rows at the event of the first; the canary wrong by `odd`."""
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     going, at = newest_canary(desk.workspace), int(rows["at"].iloc[0].value // 1000)
     assert going is not None
@@ -315,6 +315,18 @@ def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_
     assert ended.outcome == "worse"
     assert facts.startswith("version 3, worse on 2024-03-02")
     assert len(alerts(desk)) == 1
+
+
+def test_a_client_ends_none_by_requests_with_other_features(desk: Desk) -> None:
+    begin(desk)
+    rows = desk.rows(18, 60)
+    answered(desk, rows.assign(level=99.0), odd=1.0)
+    desk.land(rows, 60)
+    check(desk.workspace, by="a test", now=desk.day(61))
+    going = newest_canary(desk.workspace)
+
+    assert going is not None
+    assert going.ended is None
 
 
 def test_one_that_is_worse_ends_when_labels_land_without_a_check(desk: Desk) -> None:

@@ -24,10 +24,9 @@ import sqlalchemy as sa
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.adapters.store import Store
-from retrim.checking.score import recompute
 from retrim.errors import BadInputError, RetrimError
 from retrim.lineage import prediction_log
-from retrim.lineage.prediction_log import SERVED, PredictionLog
+from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.workspace import Workspace
 from retrim.release.canary import start_canary
 from retrim.release.release import rollback
@@ -295,6 +294,30 @@ def test_where_the_live_version_cannot_answer_the_one_before_does_and_says_so(de
     assert [line[0] for line in kept] == [2, 2]
 
 
+def test_a_version_that_was_rolled_back_never_steps_in(desk: Desk) -> None:
+    with running(serving_of(desk)) as client:
+        follower = follower_of(desk, client.serving)
+        live = client.json("/predict", ROW)[1]["version"]
+        move_back(desk)
+        follower.look()
+        client.serving.served = broken(desk)
+        code = client.json("/predict", ROW)[0]
+
+    assert (live, code) == (2, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def test_after_a_rollback_the_one_before_steps_in_if_it_was_not_rolled_back_too(desk: Desk) -> None:
+    serving = serving_of(desk)
+    first, second = serving.served, replace(serving.served, version=3)
+    serving.swap(second)
+    serving.swap(replace(second, version=4))
+    serving.swap(replace(second, version=5), rolled_back={4})
+    assert serving.before is second
+    serving.swap(first, rolled_back={3, 4, 5})
+
+    assert serving.before is None
+
+
 def test_what_is_answered_is_in_the_data_set_of_predictions(desk: Desk) -> None:
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     rows = [ROW | {"number": number, "level": number / 7} for number in range(900, 903)]
@@ -303,40 +326,41 @@ def test_what_is_answered_is_in_the_data_set_of_predictions(desk: Desk) -> None:
         many = client.json("/predict", rows)[1]
         bare = client.json("/predict", {name: value for name, value in ROW.items() if name != "number"})[1]
     log.close()
-    found = desk.workspace.predictions.since(None, most=99).set_index("key")
+    found = desk.workspace.predictions.of_role("request").since(None, most=99).set_index("key")
 
-    assert sorted(found.index) == sorted(["900", "901", "902", f"{bare['request_id']}:0"])
-    assert found.loc["900", "request_id"] == one["request_id"]
+    assert sorted(found.index) == sorted(["900", "900", "901", "902", f"{bare['request_id']}:0"])
+    assert set(found.loc["900", "request_id"]) == {one["request_id"], many["request_id"]}
+    assert found["features"].nunique() == 4  # however a row was sent
     assert found.loc["902", "request_id"] == many["request_id"]
     assert found.loc["902", "prediction"] == many["predictions"][2]["prediction"]
     assert found.loc["902", "lower"] == many["predictions"][2]["lower"]
     assert found.loc["902", "event_time"] == pd.Timestamp("2024-01-16", tz="UTC")
-    assert set(found["batch"]) == {SERVED}
+    assert set(found["batch"]) == {"request"}
     assert list(desk.workspace.paths.requests.iterdir()) == []
-    assert recompute(desk.workspace, seed=0).rows == 0  # what rows held is not known, so nothing can differ
+    assert desk.workspace.predictions.versions() == []
 
 
 def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(desk: Desk) -> None:
     folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
     first, second = (RequestLog(folder, predictions, is_durable=True) for _ in range(2))
-    line = [("a", None, 1.0, None, None, None, None, None)]
-    first.add((1, "r", 0, line))
+    line = [("a", None, 1.0, None, None, None, None, None, "f")]
+    first.add((1, "r", 0, line, "request"))
     second.store()
-    before = predictions.all_keys(1)
+    before = predictions.of_role("request").all_keys(1)
     os.close(first._file)  # as the system does when a process dies
     second.close()
 
-    assert (before, predictions.all_keys(1)) == ([], ["a"])
+    assert (before, predictions.of_role("request").all_keys(1)) == ([], ["a"])
 
 
-LINE = [("a", None, 1.0, None, None, None, None, None)]
+LINE = [("a", None, 1.0, None, None, None, None, None, "f")]
 
 
 def test_an_answer_after_the_end_is_refused_and_written_nowhere(desk: Desk, tmp_path: Path) -> None:
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     log.close()
     with (tmp_path / "another").open("wb"), pytest.raises(OSError, match="descriptor"):
-        log.add((1, "r", 0, LINE))
+        log.add((1, "r", 0, LINE, "request"))
 
     assert (tmp_path / "another").stat().st_size == 0
 
@@ -347,15 +371,17 @@ def test_a_file_that_cannot_be_stored_keeps_no_other_waiting(desk: Desk) -> None
     def refuse(version: int, rows: Any) -> int:
         if version == 7:
             raise KeyError("of a kind that nobody thought of")
-        return predictions.add(version, rows)
+        return predictions.of_role("request").add(version, rows)
 
-    log = RequestLog(folder, replace_add(predictions, refuse), is_durable=False)
+    log = RequestLog(folder, replace_add(refuse), is_durable=False)
     for name, version in (("0", 7), ("1", 1)):
-        (folder / f"{name}.jsonl").write_text(f'[{version},"r",0,[["a",null,1.0,null,null,null,null,null]]]\n', "utf-8")
+        (folder / f"{name}.jsonl").write_text(
+            f'[{version},"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]\n', "utf-8"
+        )
     with pytest.raises(KeyError, match="nobody thought of"):
         log.store()
 
-    assert predictions.all_keys(1) == ["a"]
+    assert predictions.of_role("request").all_keys(1) == ["a"]
     assert (folder / "0.jsonl").exists()
 
 
@@ -390,12 +416,12 @@ def test_what_is_not_stored_in_time_at_a_stop_is_left_to_the_next_server(
     monkeypatch.setattr(request_log, "monotonic", lambda: float(len(months)))  # a month takes a second
     first = RequestLog(folder, predictions, is_durable=False)
     month = 31 * 24 * 3600 * 10**6
-    first.add((1, "r", 0, [(f"{n}", n * month, 1.0, None, None, None, None, None) for n in range(4)]))
+    first.add((1, "r", 0, [(f"{n}", n * month, 1.0, None, None, None, None, None, "f") for n in range(4)], "request"))
     first.close()
-    in_time, left = predictions.all_keys(1), list(folder.iterdir())
+    in_time, left = predictions.of_role("request").all_keys(1), list(folder.iterdir())
     second = RequestLog(folder, predictions, is_durable=False)
     second.store()
-    stored = predictions.all_keys(1)
+    stored = predictions.of_role("request").all_keys(1)
     second.close()
 
     assert (in_time, len(left)) == (["0", "1"], 1)
@@ -410,26 +436,34 @@ def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))  # bytes that a file may have
     try:
         with pytest.raises(OSError, match="full"):
-            log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+            log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    log.add((1, "s", 0, [("b", None, 1.0, None, None, None, None, None)]))
+    log.add((1, "s", 0, [("b", None, 1.0, None, None, None, None, None, "f")], "request"))
     log.close()
 
-    assert predictions.all_keys(1) == ["b"]
+    assert predictions.of_role("request").all_keys(1) == ["b"]
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
-    lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]\n[1,"s",0,[["b",null,1.0,null,nu'
+    lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]\n[1,"s",0,[["b",null,1.0,null,nu'
 
     assert read_lines(BytesIO(lines))[1, "request"]["key"].to_pylist() == ["a"]
 
 
 @pytest.mark.parametrize(
-    "torn", [b"[]", b"7", b"{", b'[1,"r",0,[["b"]]]', b'[1,"r",0,7]', b'["v","r",0,[[1,2,3,4,5,6,7,8]]]']
+    "torn",
+    [
+        b"[]",
+        b"7",
+        b"{",
+        b'[1,"r",0,[["b"]],"request"]',
+        b'[1,"r",0,7,"request"]',
+        b'["v","r",0,[[1,2,3,4,5,6,7,8,9]],"request"]',
+    ],
 )
 def test_a_line_that_holds_no_answer_is_passed_over(torn: bytes) -> None:
-    whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null]]]'
+    whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]'
     found = read_lines(BytesIO(torn + b"\n" + whole + b"\n"))
 
     assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {(1, "request"): ["a"]}
@@ -445,17 +479,17 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
         if not failed.is_set():
             failed.set()
             raise KeyError("of a kind that nobody thought of")
-        return predictions.add(version, rows)
+        return predictions.of_role("request").add(version, rows)
 
-    log = RequestLog(desk.workspace.paths.requests, replace_add(predictions, fail_once), is_durable=False)
+    log = RequestLog(desk.workspace.paths.requests, replace_add(fail_once), is_durable=False)
     log.start()
-    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
     assert failed.wait(SECONDS)
     stored: list[str] = []
     until = time.monotonic() + SECONDS
     while not stored and time.monotonic() < until:
         time.sleep(0.01)
-        stored = predictions.all_keys(1)
+        stored = predictions.of_role("request").all_keys(1)
     log.close()
 
     assert stored == ["a"]
@@ -472,16 +506,16 @@ def test_a_server_that_nobody_asks_writes_nothing(desk: Desk, monkeypatch: pytes
     log.store()
     time.sleep(0.1)
     idle = list(folder.iterdir()), list(synced)
-    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None)]))
+    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
     until(lambda: synced)
     log.close()
 
     assert idle == (before, [])
 
 
-def replace_add(predictions: PredictionLog, add: Any) -> Any:
+def replace_add(add: Any) -> Any:
     """The data set with another way to add to it."""
-    return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add), all_keys=predictions.all_keys)
+    return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add))
 
 
 def test_a_disk_that_is_full_refuses_and_does_not_lie(desk: Desk) -> None:
@@ -597,7 +631,7 @@ def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> N
     log = RequestLog(tmp_path / "requests", predictions, is_durable=False)
     log.store()
     log.close()
-    stored = predictions.since(None, most=10**6)["request_id"].tolist()
+    stored = predictions.of_role("request").since(None, most=10**6)["request_id"].tolist()
 
     assert len(answered) > 100
     assert set(answered) <= set(stored)

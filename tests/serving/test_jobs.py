@@ -19,7 +19,7 @@ from retrim.serving import jobs as serving_jobs
 from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.request_rows import WrongRequestError
 from tests.builders.desk import Desk, copy_of, make_desk
-from tests.builders.http_client import running, serving_of
+from tests.builders.http_client import Client, running, serving_of
 from tests.builders.receivers import webhook
 from tests.builders.typed import Session, sit_at_desk
 from tests.builders.waiting import until
@@ -73,6 +73,12 @@ def jobs_of(desk: Desk, *, address: str | None = None) -> Jobs:
     return Jobs(paths.root, paths.jobs, places, told, lambda: desk.day(15))
 
 
+def may_ask(desk: Desk, client: Client) -> None:
+    """Has a client send a token that allows jobs."""
+    token = add_token(desk.workspace, "a test", ["operate"], now=desk.day(15))
+    client.headers["authorization"] = f"Bearer {token}"
+
+
 def asked(out: str = "var/jobs/out.csv") -> bytes:
     return json.dumps({"in": "var/jobs/in.csv", "out": out}).encode()
 
@@ -81,6 +87,7 @@ def test_a_job_is_asked_for_done_told_and_shown(desk: Desk) -> None:
     serving = serving_of(desk)
     with webhook() as (address, box), running(serving) as client:
         serving.jobs = jobs_of(desk, address=address)
+        may_ask(desk, client)
         status, job = client.json("/jobs", {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv", "version": 1})
         before = client.json(f"/jobs/{job['id']}")[1]
         serving.jobs.work_once()
@@ -297,6 +304,7 @@ def test_a_request_that_is_no_job_is_refused_and_no_error_of_the_server(desk: De
     serving = serving_of(desk)
     good = {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv"}
     with running(serving) as client:
+        may_ask(desk, client)
         none = [client.json("/jobs", good)[0], client.json("/jobs/0123456789abcdef")[0]]
         serving.jobs = jobs_of(desk)
         bodies = [b"", b"[]", b"7", b"{", b"\xff", b'{"in": "var/jobs/in.csv"}', b" " * 20_000]
@@ -324,6 +332,7 @@ def test_a_job_that_cannot_be_kept_is_refused_and_no_error_of_the_server(
 
     monkeypatch.setattr(serving_jobs, "write_private", full)
     with running(serving) as client:
+        may_ask(desk, client)
         code, said = client.json("/jobs", json.loads(asked()))
 
     assert (code, "cannot be stored" in str(said)) == (HTTPStatus.SERVICE_UNAVAILABLE, True)
@@ -346,6 +355,17 @@ def test_jobs_take_a_scope_of_their_own(desk: Desk) -> None:
 
     assert codes == {"read": (403, 403), "predict": (403, 403), "label": (403, 403), "operate": (202, 404)}
     assert bare == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_job_is_refused_without_a_token_also_where_nobody_needs_one(desk: Desk) -> None:
+    serving = serving_of(desk)
+    serving.jobs = jobs_of(desk)
+    with running(serving) as client:
+        code, said = client.json("/jobs", json.loads(asked()))
+        shown = client.json("/jobs/0123456789abcdef")[0]
+
+    assert (code, shown) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.UNAUTHORIZED)
+    assert "retrim token add NAME --scope operate" in str(said)
 
 
 def test_few_wait_and_few_that_ended_are_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,8 +133,8 @@ def test_answers_of_a_named_version_are_no_predictions_of_the_model(desk: Desk) 
     log.close()
     beside = predictions.of_role("named").since(None, most=9)
 
-    assert predictions.versions() == [2]
-    assert predictions.since(None, most=9)["key"].tolist() == ["901"]
+    assert predictions.versions() == []
+    assert predictions.of_role("request").since(None, most=9)[["key", "version"]].to_numpy().tolist() == [["901", 2]]
     assert beside[["key", "version", "batch", "request_id"]].to_numpy().tolist() == [
         ["900", 1, "named", named["request_id"]]
     ]

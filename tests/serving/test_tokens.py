@@ -68,6 +68,53 @@ def test_an_exchanged_token_is_the_only_one_that_opens_while_the_server_runs(des
     assert (both, after) == ([HTTPStatus.OK, HTTPStatus.OK], [HTTPStatus.UNAUTHORIZED, HTTPStatus.OK])
 
 
+def test_a_server_whose_last_token_is_removed_answers_nobody(desk: Desk) -> None:
+    token = add_token(desk.workspace, "a", ["predict"], now=NOW)
+    with running(serving_of(desk)) as client:
+        remove_token(desk.workspace, "a")
+        codes = [client.json("/predict", ROW, **given)[0] for given in ({}, {"authorization": bearer(token)})]
+        health = client.json("/health")[0]
+    with running(serving_of(desk)) as client:
+        codes.append(client.json("/predict", ROW)[0])
+
+    assert (codes, health) == ([HTTPStatus.UNAUTHORIZED] * 3, HTTPStatus.OK)
+
+
+def test_an_empty_file_of_tokens_lets_nobody_in(desk: Desk) -> None:
+    desk.workspace.paths.tokens.parent.mkdir(parents=True)
+    desk.workspace.paths.tokens.write_text("[]", encoding="utf-8")
+    with running(serving_of(desk)) as client:
+        assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_person_opens_a_server_that_has_no_token_left(desk: Desk, sit: Sit) -> None:
+    session = sit(desk)
+    add_token(desk.workspace, "a", ["predict"], now=NOW)
+    with running(serving_of(desk)) as client:
+        refused = session.says("token open", code=2)
+        removed = session.says("token remove a", code=0)
+        closed = client.json("/predict", ROW)[0]
+        session.says("token open", code=0)
+        opened = client.json("/predict", ROW)[0]
+
+    assert "retrim token remove NAME" in refused
+    assert "retrim token open" in removed
+    assert (closed, opened) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
+
+
+@pytest.mark.parametrize("header", ["forwarded", "x_forwarded_for", "X_Forwarded_Proto", "x_real_ip", "via"])
+def test_a_request_through_a_proxy_needs_a_token(desk: Desk, header: str) -> None:
+    with running(serving_of(desk)) as client:
+        codes = [client.json("/predict", rows, **{header: "a"})[0] for rows in (ROW, [ROW])]
+        said = client.json("/predict", ROW, **{header: "a"})[1]
+        token = add_token(desk.workspace, "a", ["predict"], now=NOW)
+        allowed = client.json("/predict", ROW, authorization=bearer(token), **{header: "a"})[0]
+
+    assert codes == [HTTPStatus.FORBIDDEN] * 2
+    assert "retrim token add" in str(said)
+    assert allowed == HTTPStatus.OK
+
+
 def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: Desk) -> None:
     with running(serving_of(desk)) as client:
         before = client.json("/predict", ROW)[0]

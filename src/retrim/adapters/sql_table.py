@@ -245,8 +245,8 @@ MAKING = 0x72657473
 CONNECT_SECONDS = 10
 
 
-def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa.Schema, key: str) -> int:
-    """Adds the rows of files to a table, each once by its key; gives how many were added.
+def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa.Schema, keys: Sequence[str]) -> int:
+    """Adds the rows of files to a table, each once by its keys; gives how many were added.
 
     A file is read where its content is not the one that was added last. That is noted after its rows, in a table
     beside, so that one that was stopped half-way is read again. What is in the table stays as it is.
@@ -256,7 +256,7 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
         table: The table's name; it is made where it is not there.
         files: Their rows; some fit into memory at once.
         schema: The columns of the table; those that all rows of a file share come before the others.
-        key: The column that tells rows apart which share those.
+        keys: Columns that tell rows apart which share those; the first comes right after those.
 
     Raises:
         BadInputError: No such driver or database, or it refuses.
@@ -268,8 +268,8 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
             f"{address_of(where).shown} is neither SQLite nor PostgreSQL, so rows cannot be copied there; use an "
             "address such as sqlite:////folder/predictions.db or postgresql://host/name"
         )
-    every, shared = sa.MetaData(), schema.names[: schema.get_field_index(key)]
-    columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, key)) for each in schema]
+    every, shared = sa.MetaData(), schema.names[: schema.get_field_index(keys[0])]
+    columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, *keys)) for each in schema]
     target = sa.Table(table, every, *columns)
     file, content = sa.Column("file", sa.Text, primary_key=True), sa.Column("content", sa.Text, nullable=False)
     copied, added = sa.Table(f"{table}{COPIED}", every, file, content), 0
@@ -284,7 +284,7 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
             try:
                 for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in each.rows()):
                     with engine.begin() as connection:
-                        added += _add_absent(connection, target, batch, each.same, key)
+                        added += _add_absent(connection, target, batch, each.same, keys)
             except sa.exc.OperationalError:  # the database is away
                 raise
             except Exception as error:  # noqa: BLE001  a file that cannot be read or taken keeps no other from being copied
@@ -308,14 +308,17 @@ def _make_tables(engine: Any, tables: Any) -> None:
             connection.execute(sa.schema.CreateTable(each, if_not_exists=True))
 
 
-def _add_absent(connection: Any, target: Any, rows: pa.RecordBatch, same: Mapping[str, str | int], key: str) -> int:
+def _add_absent(
+    connection: Any, target: Any, rows: pa.RecordBatch, same: Mapping[str, str | int], keys: Sequence[str]
+) -> int:
     """Adds those of the rows that are not there; where another adds the same meanwhile, each is there once too."""
     import sqlalchemy as sa
 
     asked = [target.c[name] == value for name, value in same.items()]
-    found = connection.execute(sa.select(target.c[key]).where(*asked, target.c[key].in_(rows[key].to_pylist())))
-    known = set(found.scalars())
-    fresh = [{**same, **row} for row in rows.to_pylist() if row[key] not in known]
+    first = keys[0]
+    found = sa.select(*(target.c[name] for name in keys)).where(*asked, target.c[first].in_(rows[first].to_pylist()))
+    known = {tuple(row) for row in connection.execute(found)}
+    fresh = [{**same, **row} for row in rows.to_pylist() if tuple(row[name] for name in keys) not in known]
     if fresh:
         connection.execute(_or_nothing(connection, target), fresh)
     return len(fresh)

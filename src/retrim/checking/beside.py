@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retrim.checking.score import stored_values
+from retrim.checking.score import have_landed_features, stored_values
 from retrim.decision.canary import Canary
 from retrim.decision.probation import ServedBeside, blocks_side_by_side, compare_beside
 from retrim.errors import BadInputError, RefusedError
@@ -29,7 +29,7 @@ def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedB
     table, found = read_as_of(workspace, as_of=now), []
     for version in reversed(versions):
         answers = shadows.answered(version)
-        heard = workspace.predictions.answered(live.version, answers["key"])
+        heard = workspace.predictions.of_role("request").answered(live.version, answers["key"])
         both = answers.merge(heard[["key", "request_id"]], on=["key", "request_id"])["key"]
         try:
             unheard = answered_losses(workspace, table, version, answers[answers["key"].isin(both)])
@@ -56,6 +56,8 @@ def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedB
 def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answers: pd.DataFrame) -> pd.DataFrame:
     """Losses of what a version answered before the label was due, on the rows whose label has come.
 
+    An answer counts if its request had the features that the row landed with, so that no client chooses the loss.
+
     Args:
         workspace: The workspace.
         table: As of now.
@@ -70,13 +72,16 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
         BadInputError: It is gone.
     """
     view = load_stored_version(workspace, version).predictor.view
-    own = answers.drop_duplicates("key").set_index("key")
-    rows = table.only(table.times["_key"].isin(own.index) & table.times["_matured"].notna()).read()
+    landed = table.only(table.times["_key"].isin(answers["key"]) & table.times["_matured"].notna()).read()
+    places = pd.Index(landed["_key"]).get_indexer(pd.Index(answers["key"]))
+    answers = answers[places >= 0].reset_index(drop=True)
+    rows = landed.iloc[places[places >= 0]].reset_index(drop=True)
     if not len(rows):
-        return rows[ORDER].assign(loss=np.empty(0))
-    rows, own = rows.reset_index(drop=True), own.reindex(rows["_key"]).reset_index()
-    values = stored_values(own, view)
-    usable = (own["at"] < rows["_due"]).to_numpy() & np.isfinite(values.reshape(len(rows), -1)).all(axis=1)
+        return landed.iloc[:0][ORDER].assign(loss=np.empty(0))
+    values = stored_values(answers, view)
+    usable = (answers["at"] < rows["_due"]).to_numpy() & have_landed_features(view, rows, answers["features"])
+    usable &= np.isfinite(values.reshape(len(rows), -1)).all(axis=1)
+    usable &= ~rows["_key"].where(usable).duplicated().to_numpy()
     rows, values = rows[usable], values[usable]
     losses = row_losses(workspace.params.judge.loss, view.actual(rows), values)
     found: pd.DataFrame = rows[ORDER].assign(loss=losses)
@@ -115,7 +120,7 @@ def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> Se
         As `answered_losses`.
     """
     version, against, since = canary.version, canary.against, pd.Timestamp(canary.began)
-    logs = {version: workspace.predictions.of_role("canary"), against: workspace.predictions}
+    logs = {version: workspace.predictions.of_role("canary"), against: workspace.predictions.of_role("request")}
     parts = []
     for number, log in logs.items():
         answers = log.answered(number)

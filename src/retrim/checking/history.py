@@ -48,7 +48,7 @@ from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
 from retrim.lineage.workspace import PAUSE, PERSON, REFIT, SETTLEMENT, Workspace, record_alert
 from retrim.parquet import read_parquet
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
-from retrim.release.versions import Stored, load_champion
+from retrim.release.versions import ROLLBACKS, Stored, load_champion
 from retrim.stats.codec import Moment, from_record, to_json, to_record
 from retrim.stats.windows import POSITIVES
 from retrim.table.data import DataParams, mature, overdue_labels, row_keys
@@ -168,11 +168,6 @@ def newest_check(workspace: Workspace) -> StoredCheck | None:
     """The newest check; None before the first."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
     return as_check(rows[-1]) if rows else None
-
-
-PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
-ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
-"""What the release log calls a move back: a person's, and that of a probation."""
 
 
 def past_of_store(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.checking.history import PROBATION_ROLLBACK, as_check, newest_check
+from retrim.checking.history import as_check, newest_check
 from retrim.checking.previous_champions import forbidden_in
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import StoredCheck
@@ -26,7 +26,7 @@ from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
-from retrim.release.versions import find_live_version, load_stored_version, replaced
+from retrim.release.versions import PROBATION_ROLLBACK, find_live_version, load_stored_version, replaced
 from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor

@@ -5,7 +5,7 @@ What matured rows are measured by: the prediction that was served, where one was
 What the champion lost on rows that matured, what the probe says of them, and the band to hold the loss against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.history import recipe_digest, refitted, shown_before, sized
-from retrim.checking.score import stored_values
+from retrim.checking.score import have_landed_features, stored_values
 from retrim.decision.accumulated_gain import Band, reference_band
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import MeasuredWindow, ShownProbe, StoredCheck
@@ -286,6 +286,9 @@ def predictions_of(
 ) -> tuple[np.ndarray, ServedPredictions]:
     """The prediction of each row as it was served; where none was stored before its label was due, as of now.
 
+    The oldest counts: a later champion predicts rows again that are still without a label, and nobody acted on that. An
+    answer to a request counts if the request had the features that the row landed with, so that no client chooses it.
+
     Args:
         workspace: The workspace.
         rows: Mature rows with their columns and `_due`, shape (n,), n at least 1.
@@ -295,29 +298,76 @@ def predictions_of(
     Returns:
         Shape (n,) or (n, classes), in the classes of the live version; and what they are.
     """
-    predicted = np.array(champion.predict(champion.view.seen(rows)))
-    log = workspace.predictions.served(rows["_key"], span_of(rows["_event"]))
-    places = pd.Index(rows["_key"]).get_indexer(pd.Index(log["key"]))
-    log = log.assign(place=places)[(log["at"] < rows["_due"].iloc[places].to_numpy()).to_numpy()]
+    now_by_champion = champion.predict(champion.view.seen(rows))
+    predicted = np.array(now_by_champion)
+    stored = _stored_in_time(workspace, rows)
+    versions: list[int] = sorted(stored["version"].unique().tolist())
+    makers = {number: champion if number == version else _predictor(workspace, number) for number in versions}
+    chosen = _served_or_unlike(stored, rows, makers)
     by_version, unreadable, compared = {}, 0, []
-    for number, part in log.groupby("version"):
-        maker = champion if number == version else _predictor(workspace, int(number))
+    for number, maker in makers.items():
+        part = chosen[chosen["version"] == number]
+        if not len(part):
+            continue
         view = champion.view if maker is None else maker.view
         values = stored_values(part, view)
         usable = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        unreadable += int((~usable).sum())
+        unreadable += int((~usable & part["counts"].to_numpy()).sum())
         if not usable.any() or not _comparable(view, champion.view):
             continue
-        part, served = part[usable], values[usable]  # noqa: PLW2901  its readable rows
-        own = rows.iloc[part["place"]]
+        part, values = part[usable], values[usable]
         if maker is not None and set(maker.view.needs) <= set(rows.columns):
-            now = predicted[part["place"]] if maker is champion else maker.predict(maker.view.seen(own))
-            compared.append(part.assign(skew=skews_of(served, now)))
-        predicted[part["place"]] = in_classes(served, view, champion.view)
-        by_version[int(number)] = len(part)
+            own = rows.iloc[part["place"]]
+            now = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(own))
+            compared.append(part.assign(skew=skews_of(values, now)))
+        counts = part["counts"].to_numpy()
+        predicted[part["place"].to_numpy()[counts]] = in_classes(values[counts], view, champion.view)
+        if counts.any():
+            by_version[number] = int(counts.sum())
     return predicted, ServedPredictions(
         by_version, len(rows) - sum(by_version.values()), unreadable, _skew(workspace, compared)
     )
+
+
+def _stored_in_time(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of rows that were stored before the label was due, the oldest first.
+
+    Returns:
+        As `PredictionLog.of_rows`, with `place`, the number of the row, and `is_request`.
+    """
+    logs, span = workspace.predictions, span_of(rows["_event"])
+    every = pd.concat(
+        [
+            logs.of_rows(rows["_key"], span).assign(is_request=False),
+            logs.of_role("request").of_rows(rows["_key"], span).assign(is_request=True),
+        ]
+    ).sort_values(["at", "version"], kind="stable", ignore_index=True)
+    every["place"] = pd.Index(rows["_key"]).get_indexer(pd.Index(every["key"]))
+    in_time: pd.DataFrame = every[(every["at"] < rows["_due"].iloc[every["place"]].to_numpy()).to_numpy()]
+    return in_time
+
+
+def _served_or_unlike(stored: pd.DataFrame, rows: pd.DataFrame, makers: Mapping[int, Predictor | None]) -> pd.DataFrame:
+    """Of each row the prediction that counts, and the newest request with other features where all had others.
+
+    Args:
+        stored: As `_stored_in_time` gives it.
+        rows: Mature rows, shape (n, columns).
+        makers: By version; None where its bundle is gone, so that its requests cannot be compared.
+
+    Returns:
+        Columns of `stored`, with `counts`; the requests that do not count come last.
+    """
+    counts = ~stored["is_request"].to_numpy()
+    for number, maker in makers.items():
+        own = np.flatnonzero(stored["is_request"].to_numpy() & (stored["version"] == number).to_numpy())
+        if maker is not None:
+            landed = rows.iloc[stored["place"].iloc[own]]
+            counts[own] = have_landed_features(maker.view, landed, stored["features"].iloc[own])
+    like = set(stored["place"][stored["is_request"] & counts])
+    served = stored[counts].drop_duplicates("place").assign(counts=True)
+    unlike = stored[~counts & ~stored["place"].isin(like)].drop_duplicates("place", keep="last").assign(counts=False)
+    return pd.concat([served, unlike])
 
 
 def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd.Timestamp) -> None:
@@ -332,8 +382,8 @@ def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd
             AlertKind.SKEW,
             f"{skew.over} of {skew.rows} served predictions differ from what their version predicts now by more than "
             f"{skew.bound:g} of the mean prediction, the largest difference being {skew.largest:.3g} of it. Run "
-            f"`retrim versions explain '{worst.key}@{worst.version}'` to see whether the features of that row differed "
-            "then, or its stored prediction was altered",
+            f"`retrim versions explain '{worst.key}@{worst.request or worst.version}'` to see whether the features of "
+            "that row differed then, or its stored prediction was altered",
             now=now,
             about="served predictions",
         )
@@ -368,9 +418,11 @@ def in_classes(served: np.ndarray, view: FeatureView, champion: FeatureView) -> 
 def _skew(workspace: Workspace, compared: list[pd.DataFrame]) -> Skew | None:
     if not compared:
         return None
-    all_rows = pd.concat(compared)
-    keys, versions = all_rows["key"].tolist(), all_rows["version"].tolist()
-    return Skew.of(keys, versions, all_rows["skew"].to_numpy(), workspace.params.served)
+    each_once = pd.concat(compared).sort_values("counts", kind="stable").drop_duplicates("place")
+    keys, versions = each_once["key"].tolist(), each_once["version"].tolist()
+    ids = zip(each_once["request_id"], each_once["is_request"], strict=True)
+    requests = [str(request) if is_request else None for request, is_request in ids]
+    return Skew.of(keys, versions, requests, each_once["skew"].to_numpy(), workspace.params.served)
 
 
 CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90%

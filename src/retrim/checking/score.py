@@ -20,7 +20,7 @@ from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
 from retrim.landing.quarantine import Quarantine
-from retrim.lineage.prediction_log import SCHEMA, SERVED, probabilities_of, span_of
+from retrim.lineage.prediction_log import SCHEMA, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
 from retrim.table.schema import ColumnNames
@@ -164,8 +164,23 @@ def stored_rows(
         "at": pa.array([now.to_pydatetime()] * n, SCHEMA.field("at").type),
         "request_id": pa.array([sha256(about.encode()).hexdigest()[:16]] * n, pa.string()),
         "batch": pa.array(rows["_batch"].astype("str"), pa.string()) if "_batch" in rows else pa.nulls(n, pa.string()),
+        "features": pa.nulls(n, pa.string()),  # those of the landed row
     }
     return pa.table([named[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def have_landed_features(view: FeatureView, rows: pd.DataFrame, digests: pd.Series) -> np.ndarray:
+    """Whether answers to requests were about these rows as they landed, shape (n,).
+
+    Args:
+        view: Of the version that answered.
+        rows: The landed row of each answer, shape (n, columns).
+        digests: The features of each answer, as `FeatureView.digests` gives them.
+    """
+    if not len(rows) or not set(view.needs) <= set(rows.columns):
+        return np.zeros(len(rows), dtype=bool)
+    equal: np.ndarray = np.array(view.digests(view.seen(rows)), dtype=object) == digests.to_numpy(dtype=object)
+    return equal
 
 
 def stored_values(rows: pd.DataFrame, view: FeatureView) -> np.ndarray:
@@ -256,7 +271,6 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     first = drawn.iloc[0]
     version, at = int(first["version"]), pd.Timestamp(first["at"])
     same = workspace.predictions.made_at(version, at)
-    same = same[same["batch"] != SERVED]
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
     kept = same.iloc[places]
     table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at), as_then=True)

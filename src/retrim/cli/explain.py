@@ -23,7 +23,7 @@ def explain(
             metavar="ROW | PREDICTION",
             help=(
                 "What to explain: the key of a landed row, KEY@N for the stored prediction of version N, a "
-                "request id, a row as JSON, or a file that contains a row as JSON."
+                "request id (or KEY@ID for one of its rows), a row as JSON, or a file that contains a row as JSON."
             ),
         ),
     ],

@@ -348,9 +348,12 @@ def served_in_words(served: "ServedPredictions | None") -> str | None:
 def _skew_in_words(skew: "Skew") -> str:
     if skew.worst is None:
         return "they match what their versions predict now"
+    who, request = "they", ""
+    if skew.worst.request is not None:
+        who, request = "they or answers to requests with other features", f", request {skew.worst.request}"
     return (
-        f"they differ from what their versions predict now by up to {skew.largest:.2g} of the mean prediction (row "
-        f"{skew.worst.key}, version {skew.worst.version}); {skew.over} of {skew.rows} differ by more than "
+        f"{who} differ from what their versions predict now by up to {skew.largest:.2g} of the mean prediction (row "
+        f"{skew.worst.key}, version {skew.worst.version}{request}); {skew.over} of {skew.rows} differ by more than "
         f"{skew.bound:g}"
     )
 

@@ -170,6 +170,10 @@ def _installed(folder: Path | None) -> list[Path]:
 
 
 token_app = typer.Typer(help="Add, list and remove tokens for callers of `retrim serve`.")
+CLOSED = (
+    "no token is left, so `retrim serve` refuses every request; add one (retrim token add NAME --scope predict), or "
+    "let programs on this machine in without one (retrim token open)"
+)
 
 
 @token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
@@ -188,7 +192,7 @@ def add(
 
     Only the hash of the token is stored. The scopes define what a token allows: read (metrics and the API description),
     predict (predictions), label (landing labels) and operate (jobs). Once a token exists, every request except /health
-    and /ready needs one, even from this machine.
+    and /ready needs one, even from this machine, and also after the last one is removed. Jobs always need one.
     """
     from retrim.lineage.tokens import add_token
 
@@ -214,9 +218,22 @@ def list_tokens(as_json: AsJson = False) -> None:
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, as `retrim token list` shows it.")],
 ) -> None:
-    """Revoke a token. Running servers refuse it at once."""
+    """Revoke a token. Running servers refuse it at once, and refuse every request once no token is left."""
     from retrim.cli import render
-    from retrim.lineage.tokens import remove_token
+    from retrim.lineage.tokens import read_tokens, remove_token
 
-    remove_token(workspace_here(), name)
+    workspace = workspace_here()
+    remove_token(workspace, name)
     render.OUT.print(f"removed: {name}", highlight=False, markup=False)
+    if not read_tokens(workspace.paths.tokens):
+        render.ERR.print(CLOSED, highlight=False, markup=False, soft_wrap=True)
+
+
+@token_app.command("open", epilog=example("retrim token open"))
+def open_server() -> None:
+    """Let programs on this machine send requests without a token again. Refused while a token exists."""
+    from retrim.cli import render
+    from retrim.lineage.tokens import open_without_tokens
+
+    open_without_tokens(workspace_here())
+    render.OUT.print("programs on this machine need no token, except for jobs", highlight=False)

@@ -379,10 +379,15 @@ class ServedParams(SettingsSection):
 
 @dataclass(frozen=True)
 class SkewedRow:
-    """A row whose served prediction is far from what the same version predicts now."""
+    """A row whose served prediction is far from what the same version predicts now.
+
+    Args:
+        request: Id of the request that was answered; None if the row was predicted after it landed.
+    """
 
     key: str
     version: int
+    request: str | None = None
 
 
 @dataclass(frozen=True)
@@ -406,8 +411,15 @@ class Skew:
     worst: SkewedRow | None
 
     @classmethod
-    def of(cls, keys: Sequence[str], versions: Sequence[int], skews: np.ndarray, params: ServedParams) -> "Skew":
-        """From the difference of each row, shape (n,), n at least 1; its key, and the version that was serving."""
+    def of(
+        cls,
+        keys: Sequence[str],
+        versions: Sequence[int],
+        requests: Sequence[str | None],
+        skews: np.ndarray,
+        params: ServedParams,
+    ) -> "Skew":
+        """From the difference of each row, shape (n,), n at least 1; its key, who served, and the request."""
         place = int(skews.argmax())
         return cls(
             rows=len(skews),
@@ -415,7 +427,7 @@ class Skew:
             largest=float(skews[place]),
             over=int((skews > params.skew).sum()),
             bound=params.skew,
-            worst=SkewedRow(str(keys[place]), int(versions[place])) if skews[place] else None,
+            worst=SkewedRow(str(keys[place]), int(versions[place]), requests[place]) if skews[place] else None,
         )
 
 
@@ -424,7 +436,8 @@ class ServedPredictions:
     """Which predictions the loss was measured on.
 
     Args:
-        by_version: Number of rows, by the version that served them.
+        by_version: Number of rows, by the version that served them: to a request with the features of the landed row,
+            or after the row landed.
         predicted_again: Rows that the live version predicted at the check, because no prediction was stored in time.
         unreadable: Rows among those whose stored prediction had been altered.
         skew: Comparison of the served predictions with what their versions predict now; None if none could be compared.

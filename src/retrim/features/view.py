@@ -86,6 +86,7 @@ def matrix_of(rows: pd.DataFrame, width: int, make: Callable[[pd.DataFrame], np.
 
 
 UNSEEN = -1
+DIGEST_LENGTH = 32
 ONCE = 100_000
 """Keys that are put together before they are hashed."""
 
@@ -243,6 +244,10 @@ class FeatureView:
             step.apply(sheet)
         return self._coded(sheet)
 
+    def digests(self, rows: pd.DataFrame) -> list[str]:
+        """A digest of each row as the model sees it: equal where all features are. An unseen level is a missing one."""
+        return row_digests(self.matrix(rows))
+
     def training(self, rows: pd.DataFrame, take: np.ndarray | None = None) -> Training:
         """The same for rows that a model is fitted on: no row is coded by its own label, and steps may drop some.
 
@@ -330,6 +335,12 @@ class FeatureView:
             kinds, sources = self.columns, self.sources
             record["columns"] = [{"name": name, "type": kinds[name], "of": sources[name]} for name in kinds]
         return record
+
+
+def row_digests(matrix: np.ndarray) -> list[str]:
+    """A digest of each row of a matrix, shape (n, columns): equal where all values are, with -0 as 0."""
+    plain = np.where(np.isnan(matrix), np.nan, matrix) + 0.0  # which makes one NaN of all
+    return [sha256(row.tobytes()).hexdigest()[:DIGEST_LENGTH] for row in np.ascontiguousarray(plain, dtype="<f8")]
 
 
 def time_of(steps: Sequence[StepParams], data: DataParams) -> str | None:

@@ -4,7 +4,7 @@ The Parquet files stay of record: retrim itself reads those alone. What is remov
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,7 @@ from retrim.errors import RetrimError
 from retrim.lineage.prediction_log import SCHEMA, PredictionLog, version_of
 from retrim.lineage.workspace import Workspace, clock, record_alert
 
-TABLE = "retrim_predictions"
+TABLE, REQUESTS = "retrim_predictions", "retrim_requests"
 PROBABILITIES = SCHEMA.get_field_index("probabilities")
 COLUMNS = pa.schema(
     [
@@ -60,20 +60,26 @@ def copy_or_tell(workspace: Workspace, *, now: pd.Timestamp) -> CopiedPrediction
 
 
 def copy_predictions(workspace: Workspace) -> int:
-    """Brings the table at `RETRIM_PREDICTIONS_TABLE` up to the stored predictions; gives how many rows were added.
+    """Brings the tables at `RETRIM_PREDICTIONS_TABLE` up to the stored predictions; gives how many rows were added.
+
+    Answers to requests have a table of their own, as they have files of their own.
 
     Killed at any moment and done again, or done by two at once, each row is there once.
 
     Raises:
         RetrimError: The database or the files are away, or the database refuses.
     """
-    where = workspace.env.predictions_table
-    return 0 if where is None else add_files(where, TABLE, _files(workspace), schema=COLUMNS, key="key")
+    where, landed = workspace.env.predictions_table, workspace.predictions
+    if where is None:
+        return 0
+    return sum(
+        add_files(where, table, _files(logs), schema=COLUMNS, keys=logs[0].identity)
+        for table, logs in ((TABLE, [landed]), (REQUESTS, list(landed.of_every_role())))
+    )
 
 
-def _files(workspace: Workspace) -> Iterator[FileOfRows]:
-    """All files: those of named versions, canaries and shadows too, as `bike~named` and so on."""
-    for log in workspace.predictions.of_every_role():
+def _files(logs: Sequence[PredictionLog]) -> Iterator[FileOfRows]:
+    for log in logs:
         for name, content in log.contents().items():
             same: dict[str, str | int] = {"model": log.model, "version": version_of(name)}
             yield FileOfRows(name.rpartition("/model=")[2], content, same, partial(_rows, log, name))

@@ -2,9 +2,10 @@
 
     <address>/model=<model>/version=<N>/month=<month of the event>/part-0000.parquet
 
-What other versions than the live one answered lies apart: below `model=<model>~named`, by a version that a request
-named, `model=<model>~shadow`, by one that answered unheard, and `model=<model>~canary`, by one that has a share of the
-requests. No model's name has a tilde.
+These are the predictions of landed rows. Answers to requests lie apart, because a client chooses their keys and
+features: below `model=<model>~request` those of the live version, `model=<model>~named` those of a version that the
+request named, `model=<model>~canary` those of one that has a share of the requests, and `model=<model>~shadow` those
+that nobody received. No model's name has a tilde.
 
 A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
 more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
@@ -50,6 +51,7 @@ SCHEMA = pa.schema(
         "at": TIME,
         "request_id": pa.string(),
         "batch": pa.string(),
+        "features": pa.string(),
     }
 )
 """Columns of a file; `version` and `month` are folders."""
@@ -57,13 +59,17 @@ ASKED = ("key", "event_time", "at", "request_id")
 """Columns by which rows are asked for."""
 Role = Literal["request", "named", "canary", "shadow"]
 ROLES: tuple[Role, ...] = get_args(Role)
-SERVED: Role = "request"
-"""What stands for the batch of a row that a request brought: its features are kept nowhere."""
+"""Which version answered a request, and for whom. It stands for the batch of such a row."""
 ROWS, ROW_GROUP = 1 << 17, 1 << 13
 MONTHS_AT_ONCE = 120
 """Each has a file to write: others wait for the lock no longer than for these."""
 Moments = tuple[pd.Timestamp, pd.Timestamp]
 NONE = pd.Timestamp(0, tz="UTC")
+LANDED = ("key",)
+ASKED_ONCE = ("key", "request_id", "features")
+"""Columns that tell the answers of a version apart: a request may name a key twice."""
+ANSWER = ["key", "at", "prediction", "probabilities", "request_id", "features"]
+"""Columns that tell what was said of a row, when, to whom, and of which features (`FeatureView.digests`)."""
 
 
 def probabilities_of(predicted: np.ndarray, classes: Sequence[str]) -> pa.Array:
@@ -94,7 +100,7 @@ class StoredPrediction:
         probabilities: Probability of each of several classes, by name; empty for another task.
         decision: Whether the row was selected; None if the model makes no decisions.
         request: Id of the request that made the prediction.
-        batch: The landed batch that the row is in; `SERVED` if a request sent the row; None if this is not known.
+        batch: The landed batch that the row is in; a `Role` if a request sent the row; None if this is not known.
     """
 
     key: str
@@ -147,35 +153,39 @@ class PredictionLog:
         where: A folder, or an fsspec address.
         model: Name of the model.
         lock: A file that keeps writers apart.
+        identity: Columns that tell the rows of a version apart.
     """
 
     where: str
     model: str
     lock: Path
+    identity: tuple[str, ...] = LANDED
 
     def of_role(self, role: Role) -> "PredictionLog":
-        """This one for what was served, else the one beside it that nothing counts as predictions of the model."""
-        return self if role == SERVED else replace(self, model=f"{self.model}~{role}")
+        """The answers to requests that were given in a role."""
+        return replace(self, model=f"{self.model}~{role}", identity=ASKED_ONCE)
 
     def of_every_role(self) -> "Iterator[PredictionLog]":
-        """This one, then those beside it: of named versions, of canaries, and of shadows, whom nobody heard."""
+        """The answers to requests, by role; those of shadows, which nobody received, last."""
         yield from map(self.of_role, ROLES)
 
     def add(self, version: int, rows: pa.Table) -> int:
-        """Adds predictions of rows that a version has none of; gives how many were added.
+        """Adds predictions that are not there yet by `identity`; gives how many were added.
 
         Stopped half-way, some months are there and others are not: done again, it adds the rest.
 
         Args:
             version: Whose.
-            rows: As `SCHEMA` has them; each key once.
+            rows: As `SCHEMA` has them; each once by `identity`.
         """
         if not len(rows):
             return 0
         with self._held():
-            names, keys = self._files(version, None), _as_keys(rows["key"])
-            known = self._scan(names, ["key"], pads.field("key").isin(keys))["key"]
-            fresh = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=known)))
+            names, query = self._files(version, None), pads.field("key").isin(_as_keys(rows["key"]))
+            if self.identity == ASKED_ONCE:  # answers that are added again were given at the same moment
+                query &= _within(span_of(rows["at"]), "at")
+            known = self._scan(names, list(self.identity), query)
+            fresh = rows.filter(pc.invert(pc.is_in(self._identities(rows), value_set=self._identities(known))))
             fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
             files: dict[str, list[str]] = {}
             for name in names:
@@ -184,6 +194,10 @@ class PredictionLog:
             for month in pc.unique(months).sort().to_pylist():
                 self._append(version, month, files.get(month, []), fresh.filter(pc.equal(months, month)))
         return len(fresh)
+
+    def _identities(self, rows: pa.Table) -> pa.ChunkedArray:
+        columns = [rows[name] for name in self.identity]
+        return pc.binary_join_element_wise(*columns, "\0", null_handling="replace", null_replacement="")
 
     def _append(self, version: int, month: str, names: list[str], rows: pa.Table) -> None:
         """Fills the last file of a month, then begins others; each write is whole and adds rows only."""
@@ -235,37 +249,32 @@ class PredictionLog:
         return self._read(version, None, events, _as_keys(keys))
 
     def answered(self, version: int, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """What a version answered at whatever event, of these keys or of all.
+        """What a version predicted at whatever event, of these keys or of all.
 
         Returns:
-            `key`, `at` (UTC), `prediction`, `probabilities` and `request_id`, a row for each key.
+            `ANSWER`, with `at` in UTC.
         """
-        columns = ["key", "at", "prediction", "probabilities", "request_id"]
-        found: pd.DataFrame = self._read(version, columns, None, None if keys is None else _as_keys(keys)).to_pandas()
+        found: pd.DataFrame = self._read(version, ANSWER, None, None if keys is None else _as_keys(keys)).to_pandas()
         return found
 
-    def served(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
-        """What was served for rows: of each the prediction that was stored first, by the version that was live then.
-
-        A later champion predicts rows again that are still without a label; nobody had acted on that.
+    def of_rows(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
+        """What every version predicted for rows, the oldest first.
 
         Args:
             keys: Of the rows.
             events: From when to when their events are.
 
         Returns:
-            `key`, `version`, `at` (UTC), `prediction` and `probabilities`, a row for each key that has one.
+            `ANSWER` and `version`, with `at` in UTC.
         """
-        asked = _as_keys(keys)
+        wanted = _as_keys(keys)
         frames = [
-            self._read(version, ["key", "at", "prediction", "probabilities"], events, asked)
-            .to_pandas()
-            .assign(version=version)
+            self._read(version, ANSWER, events, wanted).to_pandas().assign(version=version)
             for version in self.versions()
         ]
-        empty = SCHEMA.empty_table().select(["key", "at", "prediction", "probabilities"]).to_pandas()
-        frame: pd.DataFrame = pd.concat([each for each in frames if len(each)] or [empty.assign(version=0)])
-        return frame.sort_values(["at", "version"], kind="stable").drop_duplicates("key")
+        empty = SCHEMA.empty_table().select(ANSWER).to_pandas().assign(version=0)
+        frame: pd.DataFrame = pd.concat([each for each in frames if len(each)] or [empty])
+        return frame.sort_values(["at", "version"], kind="stable", ignore_index=True)
 
     def batch_counts(self, version: int) -> dict[str, int]:
         """How many rows of each landed batch a version has predicted."""
@@ -290,14 +299,14 @@ class PredictionLog:
         return list(table.sort_by([("event_time", "ascending"), ("key", "ascending")])["key"].to_pylist())
 
     def one(self, version: int, key: str) -> "StoredPrediction | None":
-        """What a version predicted for one row."""
-        rows = self._frames(pads.field("key") == key, version=version)
+        """What a version predicted for one row, the first of several requests."""
+        rows = self._frames(pads.field("key") == key, version=version).sort_values("at", kind="stable")
         return StoredPrediction.of(rows.iloc[0]) if len(rows) else None
 
-    def find(self, what: str, *, version: int | None = None) -> pd.DataFrame:
-        """Predictions whose key or request id is `what`, of one version or all, the oldest first, with `version`."""
-        either = (pads.field("key") == what) | (pads.field("request_id") == what)
-        return self._frames(either, version=version).sort_values(["at", "version"], kind="stable", ignore_index=True)
+    def of_request(self, request: str) -> pd.DataFrame:
+        """Predictions that one request or call made, the oldest first, with `version`."""
+        found = self._frames(pads.field("request_id") == request, version=None)
+        return found.sort_values(["at", "version"], kind="stable", ignore_index=True)
 
     def since(self, moment: pd.Timestamp | None, *, most: int) -> pd.DataFrame:
         """The newest predictions by the moment at which they were made, then by their event, newest first."""
@@ -323,20 +332,19 @@ class PredictionLog:
         return ordered
 
     def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
-        """That many predictions of landed rows, of all versions, drawn by `seed`: row groups first, so few are read."""
+        """That many predictions, of all versions, drawn by `seed`: row groups first, so few are read."""
         system, _ = self._opened()
         groups = []
         for name in self._all_files():
             with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
-                parts = [stored.metadata.row_group(number) for number in range(stored.num_row_groups)]
-            groups += [(name, number) for number, part in enumerate(parts) if not _has_requests_only(part)]
+                parts = stored.num_row_groups
+            groups += [(name, number) for number in range(parts)]
         random = np.random.default_rng(seed)
         frames = []
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
             with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
                 table = _as_stored(stored.read_row_group(group, use_threads=False), SCHEMA)
-            table = table.filter(pc.fill_null(pc.not_equal(table["batch"], SERVED), fill_value=True))
             rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
             frames.append(rows.to_pandas().assign(version=version_of(name)))
         return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
@@ -520,9 +528,9 @@ def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
     return pd.Timestamp(ends["min"].as_py()), pd.Timestamp(ends["max"].as_py())
 
 
-def _within(events: Moments) -> pads.Expression:
-    first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in events)
-    return (pads.field("event_time") >= first) & (pads.field("event_time") <= last)
+def _within(moments: Moments, column: str = "event_time") -> pads.Expression:
+    first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in moments)
+    return (pads.field(column) >= first) & (pads.field(column) <= last)
 
 
 def _is_missing(value: Any) -> bool:
@@ -533,13 +541,6 @@ def _as_keys(keys: Iterable[str] | pa.ChunkedArray) -> pa.Array:
     if isinstance(keys, pa.ChunkedArray):
         return keys.combine_chunks()
     return pa.array(list(keys), pa.string())
-
-
-def _has_requests_only(group: pq.RowGroupMetaData) -> bool:
-    """Whether a row group says of itself that no row of it has landed."""
-    columns = [group.column(place) for place in range(group.num_columns)]
-    said = next((column.statistics for column in columns if column.path_in_schema == "batch"), None)
-    return said is not None and said.has_min_max and said.null_count == 0 and said.min == said.max == SERVED
 
 
 def _part(name: str, what: str) -> str:

@@ -44,7 +44,7 @@ class Token:
 
 
 def read_tokens(file: Path) -> dict[str, Token]:
-    """The tokens of a workspace, by name.
+    """The tokens of a workspace, by name. Without a file the server is open to this machine; an empty one closes it.
 
     Raises:
         BadInputError: The file was altered.
@@ -59,7 +59,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
         return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
     except (ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
-            f"{file} does not contain valid tokens ({error}); remove the file, and create the tokens again"
+            f"{file} does not contain valid tokens ({error}); write [] into the file, and create the tokens again"
         ) from error
 
 
@@ -93,7 +93,7 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
 
 
 def remove_token(workspace: Workspace, name: str) -> None:
-    """Takes a token back; a server that runs refuses it from then on.
+    """Takes a token back; a server that runs refuses it from then on, and everybody once none is left.
 
     Raises:
         UnknownNameError: There is none of that name.
@@ -103,6 +103,21 @@ def remove_token(workspace: Workspace, name: str) -> None:
         if name not in there:
             raise UnknownNameError("token", name, there)
         _write(workspace, {each: token for each, token in there.items() if each != name})
+
+
+def open_without_tokens(workspace: Workspace) -> None:
+    """Lets programs on this machine ask without a token again.
+
+    Raises:
+        BadInputError: There are tokens, which would no longer mean anything.
+    """
+    with held_locks(workspace, "tokens"):
+        there = read_tokens(workspace.paths.tokens)
+        if there:
+            raise BadInputError(
+                f"{len(there)} tokens exist ({', '.join(there)}); remove each of them first: retrim token remove NAME"
+            )
+        workspace.paths.tokens.unlink(missing_ok=True)
 
 
 def _write(workspace: Workspace, tokens: Mapping[str, Token]) -> None:
@@ -120,6 +135,10 @@ class Doorkeeper:
         self._file = file
         self._seen: tuple[int, ...] | None = None
         self._by_digest: dict[str, Token] = {}
+
+    def is_open(self) -> bool:
+        """Whether nobody needs a token: none was ever made, or a person opened the server again."""
+        return not self.tokens() and self._seen == ()
 
     def tokens(self) -> dict[str, Token]:
         """By digest. A file that cannot be read lets nobody in."""

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -122,13 +123,16 @@ class Scratch:
     def kept(self) -> KeptThings:
         """What there is now."""
         workspace = self.workspace()
-        store, model, log = workspace.store, workspace.model, workspace.predictions
+        store, model, landed = workspace.store, workspace.model, workspace.predictions
+        stored: Counter[int] = Counter()
+        for log in (landed, *landed.of_every_role()):
+            stored.update({number: len(log.all_keys(number)) for number in log.versions()})
         found = KeptThings(
             batches=frozenset(file.digest for file in workspace.landing.batches()),
             decisions=frozenset(row.id for row in store.decisions(model)),
             versions=frozenset(row.version for row in store.versions(model)),
             releases=frozenset(row.sequence for row in store.releases(model)),
-            predictions={number: len(log.all_keys(number)) for number in log.versions()},
+            predictions=stored,
         )
         store.close()  # a disk with a database that is open for writing cannot be made read-only
         return found

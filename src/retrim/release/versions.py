@@ -33,6 +33,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
 from retrim.decision.accumulated_gain import ModelWorth
+from retrim.decision.alerts import AlertKind
 from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
 from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow
@@ -76,6 +77,9 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
         )
 
 
+PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
+ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
+"""What the release log calls a move back: a person's, and that of a probation."""
 PROOF = "proof"  # kind of row of a release envelope
 MOST_BYTES = 10_000_000  # of an attestation: one has some kB
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -493,6 +497,23 @@ def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None
         return before
     found: int | None = newest.previous
     return found
+
+
+def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
+    """Versions that a rollback took out of service and that were not released again since.
+
+    These are all that were live after the version to which the rollback went.
+
+    Args:
+        releases: All of a model, oldest first.
+    """
+    gone: set[int] = set()
+    for place, row in enumerate(releases):
+        if row.action in ROLLBACKS:
+            until = next((start for start in range(place - 1, -1, -1) if releases[start].version == row.version), -1)
+            gone |= {release.version for release in releases[until + 1 : place]}
+        gone.discard(row.version)
+    return gone
 
 
 def judged_in_place_of(workspace: Workspace, version: int) -> int | None:

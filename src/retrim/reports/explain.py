@@ -143,7 +143,8 @@ def explain(
     Args:
         workspace: The workspace.
         what: A key of a landed row; `KEY@N`, the stored prediction of version N; the id of a request, of whose
-            predictions the first is explained; a row as JSON; or a file of one row.
+            predictions the first is explained; `KEY@ID`, that of a row of a request; a row as JSON; or a file of one
+            row.
         version: Whose prediction; by default the live version's. A stored prediction names its own.
         asked: The class to explain; None: the predicted one.
         now: Rows that have landed by then.
@@ -160,26 +161,12 @@ def explain(
         return _given(found, row_of_file(Path(what), *_columns(workspace, found)), asked)
     table = read_as_of(workspace, as_of=now)
     keys = table.landed_keys()
-    key, at, number = what.rpartition("@")
-    if at and number.isdecimal() and len(number) <= LONGEST and _spelt(what, keys, workspace.params.data) is None:
-        if version is not None:
-            raise BadInputError(
-                f"{what!r} refers to version {number}, but --version is {version}; use only one of the two"
-            )
-        prediction = _prediction(workspace, key, int(number))
-        then = read_as_of(workspace, as_of=prediction.at, as_then=True)
-        return replace(
-            _landed(
-                load_stored_version(workspace, int(number)), then, prediction.key, asked, prediction, iso(prediction.at)
-            ),
-            lineage=lineage_of(workspace, prediction),
-        )
     spelt = _spelt(what, keys, workspace.params.data)
     if spelt is None:
-        first = _of_request(workspace, what) if REQUEST.fullmatch(what) else None
-        if first is not None:
-            return explain(workspace, f"{first.key}@{first.version}", version=version, asked=asked, now=now)
-        raise _no_row(what, keys)
+        prediction = _named_prediction(workspace, what, version=version)
+        if prediction is None:
+            raise _no_row(what, keys)
+        return _stored(workspace, prediction, asked, now=now)
     return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
 
 
@@ -229,18 +216,51 @@ def _landed(
     return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
 
 
-def _of_request(workspace: Workspace, request: str) -> StoredPrediction | None:
-    """The first prediction of a request: what was answered, before what a shadow would have said."""
-    for log in workspace.predictions.of_every_role():
-        rows = log.find(request)
+def _stored(
+    workspace: Workspace, prediction: StoredPrediction, asked: str | None, *, now: pd.Timestamp
+) -> ExplainedRow:
+    """Explains a stored prediction from the row as it was then; from the row as it is, where it landed later."""
+    at, table = prediction.at, read_as_of(workspace, as_of=prediction.at, as_then=True)
+    if prediction.key not in set(table.times["_key"]):
+        at, table = now, read_as_of(workspace, as_of=now)
+    found = load_stored_version(workspace, prediction.version)
+    explained = _landed(found, table, prediction.key, asked, prediction, iso(at))
+    return replace(explained, lineage=lineage_of(workspace, prediction))
+
+
+def _named_prediction(workspace: Workspace, what: str, *, version: int | None) -> StoredPrediction | None:
+    """The stored prediction that KEY@N, a request's id or KEY@ID names; None where it names none.
+
+    Raises:
+        BadInputError: It names another version than `version`, or one that has no prediction of the key.
+    """
+    key, at, name = what.rpartition("@")
+    if REQUEST.fullmatch(name):
+        prediction = _of_request(workspace, name, key=key if at else None)
+        number = "" if prediction is None else str(prediction.version)
+    elif at and name.isdecimal() and len(name) <= LONGEST:
+        prediction, number = None, name
+    else:
+        return None
+    if number and version is not None:
+        raise BadInputError(f"{what!r} refers to version {number}, but --version is {version}; use only one of the two")
+    return _prediction(workspace, key, int(number)) if number and prediction is None else prediction
+
+
+def _of_request(workspace: Workspace, request: str, *, key: str | None = None) -> StoredPrediction | None:
+    """The first prediction of a request, or that of a key: what was answered, before what a shadow would have said."""
+    for log in (workspace.predictions, *workspace.predictions.of_every_role()):
+        rows = log.of_request(request)
+        if key is not None:
+            rows = rows[rows["key"] == key]
         if len(rows):
             return StoredPrediction.of(rows.iloc[0])
     return None
 
 
 def _prediction(workspace: Workspace, key: str, version: int) -> StoredPrediction:
-    """A stored prediction, by the key as a person spells it."""
-    for log in workspace.predictions.of_every_role():
+    """A stored prediction, by the key as a person spells it; that of the landed row before those of requests."""
+    for log in (workspace.predictions, *workspace.predictions.of_every_role()):
         for spelt in _spellings(key, workspace.params.data):
             found = log.one(version, spelt)
             if found is not None:

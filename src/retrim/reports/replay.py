@@ -194,6 +194,7 @@ def _adopt_past(here: Workspace, there: Workspace, since: pd.Timestamp) -> None:
     there.keys.know([*here.keys.known(), *trusted_keys(here)])  # who signed what is copied counts there too
     past = copy_past(here.store, there.store, here.model, before=iso(since), keys=there.keys)
     here.predictions.copy_before(there.predictions, since)
+    here.predictions.of_role("request").copy_before(there.predictions.of_role("request"), since)
     versions = {row.version: row for row in past}
     was_live = {row.version for row in there.store.releases(there.model)}
     for number in range(1, max(versions, default=0) + 1):

@@ -50,7 +50,7 @@ def tidy(workspace: Workspace, *, now: pd.Timestamp, most: int = MOST) -> Tidied
 def _drop_predictions(workspace: Workspace, *, now: pd.Timestamp, most: int) -> tuple[int, int]:
     """Files of predictions that went, and their bytes. A request may name an event in a far future: it ages nothing."""
     found = []
-    for log in workspace.predictions.of_every_role():
+    for log in (workspace.predictions, *workspace.predictions.of_every_role()):
         months = log.months()
         since = kept_since(workspace, newest=min(pd.Timestamp(months[-1], tz="UTC"), now)) if months else None
         if since is not None:

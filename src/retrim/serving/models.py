@@ -24,7 +24,7 @@ from retrim.lineage.locks import repeated
 from retrim.lineage.tokens import Doorkeeper
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.canary import end_canary, newest_canary
-from retrim.release.versions import find_live_version, load_champion, load_stored_version
+from retrim.release.versions import find_live_version, load_champion, load_stored_version, rolled_back_from
 from retrim.serving.canary import CanaryAnswers
 from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.metrics import LoopFigures, Metrics
@@ -183,6 +183,9 @@ class Follower:
         live = find_live_version(workspace)
         self._seen, self._again = head, None  # from here on: what could not be opened is opened by the next look
         number = None if live is None else live.version
+        gone = rolled_back_from(workspace.store.releases(workspace.model))
+        if self._serving.before is not None and self._serving.before.version in gone:
+            self._serving.before = None
         if number == self._serving.served.version:
             self._serving.behind = None
             return
@@ -190,7 +193,7 @@ class Follower:
             found = load_champion(workspace)
             if found is None:
                 raise RefusedError("no version is live any longer; release a version, or train one")
-            self._serving.swap(serve_version(workspace, found))
+            self._serving.swap(serve_version(workspace, found), rolled_back=gone)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
             self._again = now + pd.Timedelta(RETRY_SECONDS, "s")
             none = "no version is live any longer"

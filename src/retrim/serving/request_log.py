@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
-from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role, in_parts
+from retrim.lineage.prediction_log import ROLES, SCHEMA, PredictionLog, Role, in_parts
 from retrim.serving.served import RowAnswer
 
 LOGGER = logging.getLogger("retrim.serve")
@@ -71,8 +71,8 @@ class RequestLog:
         Raises:
             OSError: The disk does not take it.
         """
-        version, request, at, said, *role = line
-        content = orjson.dumps((version, request, at, [each[:STORED] for each in said], *role)) + b"\n"
+        version, request, at, said, role = line
+        content = orjson.dumps((version, request, at, [each[:STORED] for each in said], role)) + b"\n"
         with self._lock:
             written = os.write(self._file, content)
             if written != len(content):
@@ -169,11 +169,11 @@ class RequestLog:
 
 
 def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
-    """Whole lines as rows of the data set, by version and role, each key once: the first.
+    """Whole lines as rows of the data set, by version and role, each key once a request and features.
 
     As Python's objects, rows take twenty times as much memory: few of them are held so at a time.
     """
-    seen: dict[tuple[int, Role], set[str]] = {}
+    seen: dict[tuple[int, Role], set[tuple[str, str, str]]] = {}
     parts: dict[tuple[int, Role], list[pa.Table]] = {}
     whole = (line for line in lines if line.endswith(b"\n"))
     while piece := list(islice(whole, LINES_AT_ONCE)):
@@ -183,8 +183,9 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
                 of, rows = _rows_of(text)
                 known = seen.setdefault(of, set())
                 for row in rows:
-                    if row[0] not in known:
-                        known.add(row[0])
+                    key, *_, request, _role, features = row
+                    if (key, request, features) not in known:
+                        known.add((key, request, features))
                         fresh.setdefault(of, []).append(row)
         for of, rows in fresh.items():
             parts.setdefault(of, []).append(_table(rows))
@@ -193,15 +194,14 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
     """The version, the role and the rows of a line, in the order of the data set."""
-    version, request, at, said, *given = orjson.loads(text)
-    role = given[0] if given else SERVED  # a line of an earlier retrim names none
+    version, request, at, said, role = orjson.loads(text)
     if role not in ROLES:
         raise ValueError(role)
     rows = []
-    for key, event, prediction, label, lower, upper, shares, decision in said:
+    for key, event, prediction, label, lower, upper, shares, decision, features in said:
         pairs = None if shares is None else list(shares.items())
         moment = at if event is None else event
-        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, role))
+        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, role, features))
     return (version, role), rows
 
 

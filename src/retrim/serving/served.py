@@ -9,13 +9,13 @@ import orjson
 import pandas as pd
 
 from retrim.errors import RefusedError
-from retrim.features.view import FeatureView
+from retrim.features.view import FeatureView, row_digests
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.prediction_log import probabilities_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored, interval_width
 from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
-from retrim.serving.one_row import OneRow, UnusualRowError, asker_of, bounds_of, make_one_row, suite_to_ask
+from retrim.serving.one_row import OneRow, PlainRow, UnusualRowError, asker_of, bounds_of, make_one_row, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns
 from retrim.serving.request_rows import Asked, WrongRequestError, rejected_cells, rows_of_arrow, rows_of_json
 from retrim.serving.rows_in import LoadedRows
@@ -33,6 +33,7 @@ class RowAnswer(NamedTuple):
         event: In microseconds since 1970.
         label: The class, of several.
         probabilities: By class.
+        features: Digest of the features, as the version sees them.
         unseen: Columns with a category that training did not know; None without any.
     """
 
@@ -44,6 +45,7 @@ class RowAnswer(NamedTuple):
     upper: float | None
     probabilities: dict[str, float] | None
     decision: bool | None
+    features: str
     unseen: list[str] | None
 
 
@@ -86,9 +88,9 @@ class ServedVersion:
         plain = self.one.read(row)
         predicted = self.predictor.model.predict(plain.matrix)
         key = f"{request}:0" if plain.key is None else plain.key
-        return self._said_of_one(key, plain.event, predicted, plain.unseen)
+        return self._said_of_one(key, plain, predicted)
 
-    def _said_of_one(self, key: str, event: int | None, predicted: np.ndarray, unseen: list[str] | None) -> RowAnswer:
+    def _said_of_one(self, key: str, row: PlainRow, predicted: np.ndarray) -> RowAnswer:
         """`predicted_columns` for one row."""
         label = lower = upper = shares = decision = None
         if predicted.ndim == 2:
@@ -101,7 +103,8 @@ class ServedVersion:
                 decision = value >= self.predictor.thresholds.default
             elif self.view.task == "regression" and self.width is not None:
                 lower, upper = value - self.width, value + self.width
-        return RowAnswer(key, event, value, label, lower, upper, shares, decision, unseen)
+        (features,) = row_digests(row.matrix)
+        return RowAnswer(key, row.event, value, label, lower, upper, shares, decision, features, row.unseen)
 
     def answer(self, loaded: LoadedRows, request: str) -> list[RowAnswer]:
         """What is said of each row of a request.
@@ -119,7 +122,7 @@ class ServedVersion:
         told = [columns[name].to_pylist() for name in ("prediction", "class", "lower", "upper")]
         keys, events = self._keys(frame, request), self._events(frame)
         decisions, unseen = columns["decision"].to_pylist(), self._unseen(frame)
-        columns_told = (keys, events, *told, shares, decisions, unseen)
+        columns_told = (keys, events, *told, shares, decisions, self.view.digests(frame), unseen)
         return [RowAnswer(*each) for each in zip(*columns_told, strict=True)]
 
     def _unseen(self, frame: pd.DataFrame) -> list[list[str] | None]:

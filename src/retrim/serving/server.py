@@ -69,6 +69,8 @@ DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
 LOGGER = logging.getLogger("retrim.serve")
 PORT = re.compile(r":\d+$", re.ASCII)
+X_FORWARDED, FORWARDED = b"x-forwarded-", (b"forwarded", b"x-real-ip", b"via")
+"""Headers that a proxy adds."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -223,9 +225,19 @@ class Serving:
         )
         self.job_requests = Turns("job requests", "try again later")
 
-    def swap(self, fresh: ServedVersion) -> None:
-        """Lets another version answer from the next request on; this one steps in where that fails."""
-        self.before, self.served, self.behind = self.served, fresh, None
+    def swap(self, fresh: ServedVersion, *, rolled_back: Collection[int] = ()) -> None:
+        """Lets another version answer from the next request on.
+
+        Where that fails, the one that answered until now steps in, or the one before it.
+
+        Args:
+            fresh: The version that answers from now on.
+            rolled_back: Versions that a person or a probation took out of service: they never step in.
+        """
+        unfit = {fresh.version, *rolled_back}
+        former = (version for version in (self.served, self.before) if version is not None)
+        before = next((version for version in former if version.version not in unfit), None)
+        self.before, self.served, self.behind = before, fresh, None
 
     def pick(self, named: str | None) -> ServedVersion | None:
         """The version that a request names, loaded when it is first asked for; None: it names none.
@@ -269,16 +281,17 @@ class Serving:
             ) from error
 
     def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
-        """Refuses who may not ask: without a known token, or where there are none, from elsewhere or from a page.
+        """Refuses who may not ask: without a known token, or where none is needed, from elsewhere or from a page.
 
-        Every page in a browser reaches loopback. A browser names the page's origin, and programs name none.
+        Every page in a browser reaches loopback. A browser names the page's origin, and programs name none. A proxy on
+        this machine reaches it too, for whomever it serves. Jobs read and write files, so they always need a token.
 
         Raises:
             RefusedRequestError: Says what to do.
         """
         given = dict(headers)
         try:
-            is_open = self.is_local and not self.door.tokens()
+            is_open = self.is_local and scope != "operate" and self.door.is_open()
         except BadInputError as error:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -289,12 +302,19 @@ class Serving:
             if allows is None:
                 raise RefusedRequestError(
                     HTTPStatus.UNAUTHORIZED,
-                    "the request has no valid token; send the header Authorization: Bearer TOKEN",
+                    "the request has no valid token; send the header Authorization: Bearer TOKEN (the operator creates "
+                    f"one with retrim token add NAME --scope {scope})",
                 )
             if not allows:
                 raise RefusedRequestError(
                     HTTPStatus.FORBIDDEN, f"the token lacks the scope {scope}; send a token that has this scope"
                 )
+        elif proxied := next((name for name in given if name in FORWARDED or name.startswith(X_FORWARDED)), None):
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN,
+                f"the request came through a proxy (header {proxied.decode('latin-1')!r}), and the server has no "
+                "tokens; add a token (retrim token add NAME --scope predict), and send it with each request",
+            )
         elif b"origin" in given:
             raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
