@@ -586,8 +586,8 @@ class Stored:
         """
         if self.verdict.agreement is None:
             return None
-        judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_champion_loss"])
-        return judged.set_index("_key")["_champion_loss"]
+        judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_judged_loss"])
+        return judged.set_index("_key")["_judged_loss"]
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -627,18 +627,11 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
     return Stored(version, files)
 
 
-def interval_width(workspace: Workspace, found: Stored) -> float | None:
+def interval_width(found: Stored) -> float | None:
     """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
     if found.predictor.view.task != "regression":
         return None
-    judged = found
-    if found.verdict.agreement is not None:
-        try:
-            judged = load_stored_version(workspace, found.verdict.agreement)
-        except RetrimError:  # gone or altered: no interval then
-            return None
-    rows = from_parquet(judged.files["verdict/judged.parquet"])
-    winner = judged.verdict.winner
+    rows, winner = from_parquet(found.files["verdict/judged.parquet"]), found.verdict.winner
     return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
 
 
