@@ -68,6 +68,7 @@ class Shelf:
     folders: dict[int, Path]
     named: dict[str, int] = field(default_factory=dict)
     beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    tags: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def aliases(self) -> dict[str, int]:
         return dict(self.named)
@@ -77,6 +78,9 @@ class Shelf:
 
     def drop_alias(self, alias: str) -> None:
         self.named.pop(alias, None)
+
+    def tag_version(self, version: int, name: str, value: str) -> None:
+        self.tags.setdefault(version, {})[name] = value
 
     def run_of(self, version: int) -> str:
         return f"run{version}"

@@ -19,6 +19,7 @@ from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, Release
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
+from retrim.release.card import show_release
 from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
 from retrim.stats.codec import from_record, to_record
 
@@ -228,7 +229,9 @@ def tell_move_back(workspace: Workspace) -> None:
 
 
 def sync_aliases(workspace: Workspace) -> None:
-    """Lets the copies in git and MLflow's aliases follow the release rows; a killed move is finished here.
+    """Lets the copies in git, MLflow's aliases, verdict tags and cards follow the release rows.
+
+    A killed move is finished here.
 
     MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
     last to set one sees the last of them.
@@ -248,6 +251,7 @@ def sync_aliases(workspace: Workspace) -> None:
         if champion is None:
             return
         before, champion = champion, find_live_version(workspace)
+    show_release(workspace)
 
 
 def show_challenger(workspace: Workspace, version: int | None) -> None:

@@ -62,7 +62,8 @@ from retrim.release.versions import (
     whose_key,
 )
 from retrim.release.versions import load_champion as live_version
-from retrim.retraining.card import keep_card
+from retrim.release.card import keep_card
+from retrim.release.outcome import show_outcome
 from retrim.retraining.reproduce import version_row
 from retrim.settings import section_in
 from retrim.stats.codec import from_record, to_json, to_record
@@ -564,6 +565,7 @@ def _register(
     )
     row = workspace.store.version(workspace.model, version)
     assert row is not None
+    show_outcome(workspace, version)
     keep_card(workspace, version, now=now)
     return row
 
