@@ -82,6 +82,12 @@ class Shelf:
     def tag_version(self, version: int, name: str, value: str) -> None:
         self.tags.setdefault(version, {})[name] = value
 
+    def add_to_note(self, *_: object) -> None:
+        """Notes are for whoever looks at MLflow."""
+
+    def finish(self, *_: object) -> None:
+        """There are no runs here."""
+
     def run_of(self, version: int) -> str:
         return f"run{version}"
 
@@ -274,7 +280,7 @@ def copy_of(desk: Desk, folder: Path) -> Desk:
     shutil.copytree(root, folder)
     there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
     workspace = Workspace(WorkspacePaths(folder), desk.workspace.params, Env())
-    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named), {}, {**desk.shelf.tags})
     return Desk(workspace, desk.stream, shelf)
 
 

@@ -10,8 +10,8 @@ import pytest
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RefusedError
 from retrim.gate.verdict import mark_of
-from retrim.release.versions import stored_bundle
 from retrim.release.card import HTML, MARKDOWN, CardPages, keep_card, make_card, write_card
+from retrim.release.versions import stored_bundle
 from tests.builders.desk import TUNED, Desk, make_desk
 
 TASKS = ("regression", "binary")

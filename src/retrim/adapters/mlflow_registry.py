@@ -395,7 +395,11 @@ class ModelRegistry(Experiment):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        tags = {"bundle": bundle_id, "run": run_id, "verdict": "passed the gate" if verdict.promote else "refused by the gate"}
+        tags = {
+            "bundle": bundle_id,
+            "run": run_id,
+            "verdict": "passed the gate" if verdict.promote else "refused by the gate",
+        }
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
             self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)

@@ -735,14 +735,15 @@ def card_of(facts: Facts) -> Card:
         lineage(facts),
     ]
     kept = tuple(_attributed(section, facts.figures_of) for section in sections if not section.empty)
-    loss, seen_loss = facts.verdict.losses.get(facts.verdict.winner), facts.verdict.training.get("loss")
-    judged = "" if facts.verdict.agreement is None else f", of version {facts.verdict.agreement}, which was judged"
+    verdict, name = facts.verdict, facts.fit.recipe.loss
+    judged = "" if verdict.agreement is None else f", of version {verdict.agreement}, which was judged"
+    seen = verdict.training.get("loss")
     status = facts_table([("status", _status(facts))], f"{STORE}releases")
     summary = facts_table(
         [
-            ("verdict", facts.verdict.reason),
-            ("mean loss on the holdout rows", f"{facts.fit.recipe.loss} {told(loss)}{judged}"),
-            ("training error on these rows", None if seen_loss is None else f"{facts.fit.recipe.loss} {told(seen_loss)}"),
+            ("verdict", verdict.reason),
+            ("mean loss on the holdout rows", f"{name} {told(verdict.losses.get(verdict.winner))}{judged}"),
+            ("training error on these rows", None if seen is None else f"{name} {told(seen)}"),
             ("as of", facts.version.as_of),
             ("run in MLflow", "not known" if facts.run is None else facts.run),
         ],

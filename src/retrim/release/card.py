@@ -132,6 +132,7 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
     files, shown = read_folder(folder), Exhibits(folder)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
+    releases = workspace.store.releases(workspace.model)
     checks = map(StoredCheck.of, workspace.store.decisions(workspace.model, source="check"))
     return Facts(
         model=workspace.model,
@@ -150,9 +151,9 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         fairness=shown.fairness,
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
-        releases=workspace.store.releases(workspace.model),
+        releases=releases,
         envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
-        outcome=version_outcome(workspace, row),
+        outcome=version_outcome(workspace, row, releases),
         checks=[each for each in checks if each.record.champion == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,

@@ -1,8 +1,11 @@
 """What became of a version: refused, waiting, live once, rolled back; as the store says and MLflow shows."""
 
-from retrim.decision.release_checks import RELEASE_CHECKS
-from retrim.decision.stored_rows import VersionRow
+from collections.abc import Sequence
+
+from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
+from retrim.decision.stored_rows import ReleaseRow, VersionRow
 from retrim.lineage.workspace import Workspace
+from retrim.stats.codec import from_record
 
 VERDICT_TAG = "verdict"
 """The tag of a registered version that says it."""
@@ -13,15 +16,20 @@ MOVES_FROM = ("rollback", "probation rollback")
 """Moves of the release log that take a version back because it is bad; `restore` only brings a better one."""
 
 
-def version_outcome(workspace: Workspace, row: VersionRow) -> str:
+def version_outcome(workspace: Workspace, row: VersionRow, releases: Sequence[ReleaseRow]) -> str:
     """What became of a version by now.
+
+    Args:
+        workspace: The workspace.
+        row: The version.
+        releases: All of the model, oldest first.
 
     Returns:
         `passed the gate` (its run has not ended), `refused by the gate`, `refused at release`, `waiting for approval`,
         `rejected`, `expired`, `outdated`, `promoted` or `rolled back`.
     """
     outcome = None
-    for move in workspace.store.releases(workspace.model):
+    for move in releases:
         if move.version == row.version:
             outcome = PROMOTED
         elif move.previous == row.version and move.action in MOVES_FROM:
@@ -37,7 +45,7 @@ def version_outcome(workspace: Workspace, row: VersionRow) -> str:
     if run is not None and run.state == "waiting" and not answers:
         return WAITING_FOR_APPROVAL
     checks = workspace.store.envelope(workspace.model, row.version, kind=RELEASE_CHECKS)
-    refused = any(not each.record["passed"] for each in checks)
+    refused = any(not from_record(ReleaseChecks, each.record).passed for each in checks)
     return REFUSED_AT_RELEASE if refused or (run is not None and run.state == "refused") else PASSED_GATE
 
 
@@ -45,4 +53,5 @@ def show_outcome(workspace: Workspace, version: int, *, outcome: str | None = No
     """Writes what became of a version into its tag in MLflow; None: as the store says now."""
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
-    workspace.registry.tag_version(version, VERDICT_TAG, outcome or version_outcome(workspace, row))
+    shown = outcome or version_outcome(workspace, row, workspace.store.releases(workspace.model))
+    workspace.registry.tag_version(version, VERDICT_TAG, shown)

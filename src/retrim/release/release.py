@@ -20,7 +20,14 @@ from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
 from retrim.release.card import show_release
-from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
+from retrim.release.versions import (
+    LiveVersion,
+    find_live_version,
+    find_rollback_target,
+    keep_copies,
+    stored_bundle,
+    trusted_live,
+)
 from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
@@ -140,9 +147,11 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     champion = find_live_version(workspace)
     if champion is None:
         raise BadInputError(f"{workspace.model} has no live version; train version 1 with `retrim retrain`")
-    target = champion.previous if to is None else to
-    if target is None:
+    found = find_rollback_target(workspace)
+    if to is None and found is None:
         raise BadInputError(f"no version was live before version {champion.version}; choose a version with --to N")
+    target = to if to is not None or found is None else found.version
+    assert target is not None
     if target == champion.version:
         raise RefusedError(f"version {target} is live already; choose a different version with --to N")
     if workspace.store.version(workspace.model, target) is None:

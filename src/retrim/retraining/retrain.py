@@ -45,10 +45,10 @@ from retrim.lineage.workspace import (
 )
 from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
+from retrim.release.card import keep_card
 from retrim.release.outcome import show_outcome
 from retrim.release.release import promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
-from retrim.release.card import keep_card
 from retrim.retraining.recover import (
     clear_run_directories,
     clear_run_directory,
