@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError
+from retrim.files import write_folder
 from retrim.gate.agreement import AgreementParams
 from retrim.training.bundle import load_predictor
 from retrim.training.recipe import fit_recipe
@@ -96,6 +98,30 @@ def test_its_error_on_rows_it_has_seen_is_called_training_error(again: Room) -> 
 
     assert verdict["training"]["mae"] == pytest.approx(error)
     assert error < verdict["metrics"][verdict["winner"]]["mae"]
+
+
+def test_mlflow_shows_its_training_error_apart_from_the_judged_figures(
+    first: Room, again: Room, tmp_path: Path
+) -> None:
+    shown = []
+    for number, made in enumerate((first, again)):
+        write_folder(tmp_path / str(number), made.bundle)
+        shown.append(Exhibits(tmp_path / str(number)))
+    judged, found = ({point.metric: point.value for point in each.points()} for each in shown)
+
+    assert (found["judged/mae"], found["judging_loss"]) == (judged["judged/mae"], judged["judging_loss"])
+    assert found["train/mae"] < found["judged/mae"]
+    assert not [name for name in judged if name.startswith("train/")]
+
+
+def test_its_pictures_are_those_of_the_judged_fit(first: Room, again: Room, tmp_path: Path) -> None:
+    drawn = []
+    for number, made in enumerate((first, again)):
+        write_folder(tmp_path / str(number), made.bundle)
+        drawn.append(Exhibits(tmp_path / str(number)).pictures())
+
+    for name in ("calibration.png", "predicted_against_actual.png", "residuals.png", "slices.png"):
+        assert drawn[1][name] == drawn[0][name]
 
 
 def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
