@@ -481,12 +481,13 @@ def intended_use(facts: Facts) -> CardSection:
 def data(facts: Facts) -> CardSection:
     """The data window, rows by part, and the features."""
     split, fit, lineage = facts.split, facts.fit, facts.version.made_from
+    whose = "" if facts.verdict.agreement is None else f", as version {facts.verdict.agreement}"
     pairs = [
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
         ("trained on before due", _early_in_words(fit.early)),
         ("training window", fit.window or facts.verdict.winner),
-        ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
+        ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}{whose}"),
         ("mature rows by part", split.rows),
         ("digest of the raw batches", lineage.raw_digest),
         ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in lineage.allowed_leaks.items()) or None),

@@ -378,7 +378,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     return [
         ("model", status.model),
         ("live", live_in_words(champion)),
-        ("judged", judged_in_words(champion.loss) if champion else None),
+        ("loss", judged_in_words(champion.loss) if champion else None),
         ("because", render.brief(champion.reason, REASON) if champion else None),
         ("lacks", lacks_in_words(status.lacks)),
         ("probation", probation_in_words(status.probation)),
