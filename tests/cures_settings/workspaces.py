@@ -29,7 +29,7 @@ from retrim.reports.explain import explain
 from retrim.reports.fairness import fairness_of
 from retrim.reports.health import find_models
 from retrim.reports.what_if import effect_of
-from retrim.release.card import make_card
+from retrim.retraining.card import make_card
 from retrim.retraining.exchange import ExportManifest, VersionArchive, _finish, judge_import
 from retrim.settings import Env
 from retrim.stats.codec import to_record
