@@ -237,7 +237,7 @@ class TestAPublishedVersion:
 
         assert (version.number, version.tags, version.run) == (
             1,
-            {"bundle": "bundle-1", "run": "run-1", "verdict": "promote"},
+            {"bundle": "bundle-1", "run": "run-1", "verdict": "passed the gate"},
             made.parent,
         )
 
@@ -440,7 +440,7 @@ def test_a_refused_bundle_keeps_its_number_and_its_verdict(made) -> None:
     version = publish(made.registry, parent, bundle, "refused-1")
     found = next(each for each in made.registry.versions() if each.number == version)
 
-    assert (found.tags["verdict"], found.aliases) == ("refuse", ())
+    assert (found.tags["verdict"], found.aliases) == ("refused by the gate", ())
 
 
 def test_a_multiclass_model_gives_a_column_a_class(made) -> None:

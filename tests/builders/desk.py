@@ -68,6 +68,7 @@ class Shelf:
     folders: dict[int, Path]
     named: dict[str, int] = field(default_factory=dict)
     beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    tags: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def aliases(self) -> dict[str, int]:
         return dict(self.named)
@@ -77,6 +78,15 @@ class Shelf:
 
     def drop_alias(self, alias: str) -> None:
         self.named.pop(alias, None)
+
+    def tag_version(self, version: int, name: str, value: str) -> None:
+        self.tags.setdefault(version, {})[name] = value
+
+    def add_to_note(self, *_: object) -> None:
+        """Notes are for whoever looks at MLflow."""
+
+    def finish(self, *_: object) -> None:
+        """There are no runs here."""
 
     def run_of(self, version: int) -> str:
         return f"run{version}"
@@ -272,7 +282,7 @@ def copy_of(desk: Desk, folder: Path) -> Desk:
     shutil.copytree(root, folder)
     there = {version: folder / path.relative_to(root) for version, path in desk.shelf.folders.items()}
     workspace = Workspace(WorkspacePaths(folder), desk.workspace.params, Env())
-    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named))
+    shelf = workspace.__dict__["registry"] = Shelf(there, dict(desk.shelf.named), {}, {**desk.shelf.tags})
     return Desk(workspace, desk.stream, shelf)
 
 

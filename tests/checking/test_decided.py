@@ -9,11 +9,9 @@ from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.landed import read_landed
-from retrim.release.versions import Stored, load_stored_version
-from retrim.reports import fairness as ops_fairness
+from retrim.release.versions import load_stored_version
 from retrim.reports.fairness import fairness_of
 from retrim.retraining.exchange import judge_import
-from retrim.stats.codec import to_json
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params
@@ -69,18 +67,6 @@ def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> 
 
     assert [model.of for model in record.models] == ["challenger", "challenger before mitigation"]
     assert [group.group for group in record.models[0].columns[0].groups] == ["a", "b", "c"]
-
-
-def test_a_version_fitted_once_more_names_the_one_whose_verdict_it_stands_on(
-    deciding: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verdict = to_json({"winner": "all", "promote": True, "reason": "", "losses": {}, "rows": 0, "agreement": 4})
-    made = Stored(5, {"verdict/verdict.json": verdict})
-    monkeypatch.setattr(ops_fairness, "load_stored_version", lambda *_: made)
-
-    assert fairness_of(deciding.workspace, 5).notes == (
-        "refitted on all mature rows: the verdict is that of version 4",
-    )
 
 
 def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:

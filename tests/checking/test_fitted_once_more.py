@@ -8,11 +8,13 @@ import pytest
 from retrim.checking.history import new_rows, past_of_store
 from retrim.checking.mode import share_of_refit
 from retrim.checking.previous_champions import files_for_run, score_previous_champions
+from retrim.cli.answers import find_status
+from retrim.cli.page import forms
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.approval import sequel_of
 from retrim.release.release import rollback
-from retrim.release.versions import find_live_version, load_stored_version
+from retrim.release.versions import find_live_version, find_rollback_target, load_stored_version
 from retrim.reports.demo import first_live
 from retrim.training.mode import FINAL
 from tests.builders.answers import decision_record, status_record
@@ -44,6 +46,33 @@ def desk(made: Desk, tmp_path: Path) -> Desk:
 
 def test_a_rollback_goes_to_the_champion_before_both(desk: Desk) -> None:
     assert rollback(desk.workspace, None, by="a test", reason="a test", now=desk.day(19)).version == 2
+
+
+def assert_button_and_command_agree(desk: Desk, at: float) -> None:
+    """The page's button names the version, and the loss, to which the command then goes back."""
+    status = find_status(desk.workspace, now=desk.day(at))
+    (form,) = (each for each in forms(status, find_rollback_target(desk.workspace)) if each.about.endswith("is live"))
+    moved = rollback(desk.workspace, None, by="a test", reason="a test", now=desk.day(at))
+    loss = desk.workspace.store.version(desk.workspace.model, moved.version).judged.loss  # type: ignore[union-attr]
+
+    assert form.value == str(moved.version)
+    assert form.buttons[0][1] == f"Roll back to version {moved.version} (mean loss {loss:.4g} when judged)"
+    assert moved.loss == loss
+
+
+def test_the_pages_button_goes_where_the_command_goes(desk: Desk) -> None:
+    assert_button_and_command_agree(desk, 19)
+    assert_button_and_command_agree(desk, 19.5)  # back from the rollback
+
+
+def test_where_nothing_was_live_before_the_page_has_no_button(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace", changes=CHANGES)
+    desk.land(desk.rows(0, 12), 12)
+    desk.make_version(12)
+    desk.make_version(12, judged=1)
+    shown = forms(find_status(desk.workspace, now=desk.day(13)), find_rollback_target(desk.workspace))
+
+    assert not [each for each in shown if each.about.endswith("is live")]
 
 
 def test_the_judged_one_can_be_named(desk: Desk) -> None:

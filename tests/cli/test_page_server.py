@@ -180,7 +180,10 @@ def test_a_rollback_is_done_and_kept_with_the_reason(visitor: Visitor) -> None:
     status, text = visitor.ask("POST", "/retrim/rollback", value="1", reason="the north is <worse>")
     last = visitor.desk.workspace.store.releases(visitor.desk.workspace.model)[-1]
 
-    assert (status, said(text)) == (HTTPStatus.OK, "Version 1 is live again instead of version 2")
+    assert (status, said(text)) == (
+        HTTPStatus.OK,
+        "Version 1 is live again instead of version 2: mean loss 1.5 when judged",
+    )
     assert (last.version, last.actor, last.reason) == (1, "tester", "the north is <worse>")
     assert "<worse>" not in text
 

@@ -10,7 +10,7 @@ from retrim.landing.ingest import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import find_live_version
 from retrim.retraining import retrain
-from tests.builders.desk import Desk, Shelf, make_desk, with_params
+from tests.builders.desk import Desk, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 WON = "version 1, a previous champion, goes live again instead"
@@ -20,7 +20,6 @@ WON = "version 1, a previous champion, goes live again instead"
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Version 2 is live, 1 was."""
     monkeypatch.setattr(retrain, "keep_card", lambda *_, **__: None)
-    monkeypatch.setattr(Shelf, "finish", lambda *_: None, raising=False)
     asks = {"approval": {"moves": ["restore"], "expires": "7D"}}
     desk = make_desk(tmp_path / "workspace", changes={"release": asks})
     desk.land(desk.rows(0, 10), 10)

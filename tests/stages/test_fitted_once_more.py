@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError
+from retrim.files import write_folder
 from retrim.gate.agreement import AgreementParams
 from retrim.training.bundle import load_predictor
 from retrim.training.recipe import fit_recipe
@@ -57,20 +59,69 @@ def test_the_rows_are_those_that_judged_the_other(first: Room, again: Room) -> N
     assert keys[0] == keys[1]
 
 
-def test_the_verdict_is_one_of_agreement_and_says_so(again: Room) -> None:
-    verdict = again.record("verdict/verdict.json")
+def test_the_verdict_is_one_of_agreement_and_says_so(first: Room, again: Room) -> None:
+    verdict, judged = (each.record("verdict/verdict.json") for each in (again, first))
 
-    assert [check["name"] for check in verdict["checks"]] == ["rows", "agreement: predictions", "agreement: loss"]
+    names = ["agreement: rows", "agreement: predictions", "agreement: loss"]
+    assert verdict["checks"] == [*judged["checks"], *verdict["checks"][-3:]]
+    assert [check["name"] for check in verdict["checks"][-3:]] == names
     assert (verdict["promote"], verdict["agreement"]) == (True, 1)
     assert verdict["reason"].startswith("fitted on all mature rows; it agrees with version 1, which was judged")
 
 
-def test_the_loss_it_is_known_by_is_that_of_the_judged_model(first: Room, again: Room) -> None:
-    judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
-    own = again.record("verdict/verdict.json")["losses"][found.window]
+def test_every_figure_is_that_of_the_version_that_was_judged(first: Room, again: Room) -> None:
+    judged, found = (each.record("verdict/verdict.json") for each in (first, again))
+    winner, name = judged["winner"], found["winner"]
 
-    assert found.judged_loss == pytest.approx(judged.judged_loss)
-    assert own < found.judged_loss
+    assert found["losses"][name] == judged["losses"][winner]
+    assert found["metrics"] == {name: judged["metrics"][winner]}
+    assert (found["corrected_gain"], found["detectable"]) == (judged["corrected_gain"], judged["detectable"])
+    for file in ("slices.json", "importance.json"):
+        assert again.record(f"verdict/{file}") == first.record(f"verdict/{file}")
+    assert load_predictor(again.bundle).judged_loss == load_predictor(first.bundle).judged_loss
+
+
+def test_its_judged_rows_hold_what_the_judged_fit_said(first: Room, again: Room) -> None:
+    judged, found = (pd.read_parquet(each.paths.verdict / "judged.parquet") for each in (first, again))
+    winner, name = (each.record("verdict/verdict.json")["winner"] for each in (first, again))
+
+    assert found[name].tolist() == judged[winner].tolist()
+    assert found["_judged_loss"].mean() == pytest.approx(again.record("verdict/verdict.json")["losses"][name])
+
+
+def test_its_error_on_rows_it_has_seen_is_called_training_error(again: Room) -> None:
+    verdict = again.record("verdict/verdict.json")
+    rows = pd.read_parquet(again.paths.verdict / "judged.parquet")["_key"]
+    seen = stream(ROWS).set_index("_key").loc[rows].reset_index()
+    found = load_predictor(again.bundle)
+    error = float(np.abs(found.predict(seen) - found.view.actual(seen)).mean())
+
+    assert verdict["training"]["mae"] == pytest.approx(error)
+    assert error < verdict["metrics"][verdict["winner"]]["mae"]
+
+
+def test_mlflow_shows_its_training_error_apart_from_the_judged_figures(
+    first: Room, again: Room, tmp_path: Path
+) -> None:
+    shown = []
+    for number, made in enumerate((first, again)):
+        write_folder(tmp_path / str(number), made.bundle)
+        shown.append(Exhibits(tmp_path / str(number)))
+    judged, found = ({point.metric: point.value for point in each.points()} for each in shown)
+
+    assert (found["judged/mae"], found["judging_loss"]) == (judged["judged/mae"], judged["judging_loss"])
+    assert found["train/mae"] < found["judged/mae"]
+    assert not [name for name in judged if name.startswith("train/")]
+
+
+def test_its_pictures_are_those_of_the_judged_fit(first: Room, again: Room, tmp_path: Path) -> None:
+    drawn = []
+    for number, made in enumerate((first, again)):
+        write_folder(tmp_path / str(number), made.bundle)
+        drawn.append(Exhibits(tmp_path / str(number)).pictures())
+
+    for name in ("calibration.png", "predicted_against_actual.png", "residuals.png", "slices.png"):
+        assert drawn[1][name] == drawn[0][name]
 
 
 def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +167,7 @@ def test_a_new_class_among_the_rows_that_judged_is_learned(tmp_path: Path) -> No
     ).run()
 
     assert again.record("features/view.json")["classes"] == ["a", "b", "c"]
-    assert 0 < again.record("verdict/verdict.json")["checks"][1]["figure"] <= 1  # what it is given, the others lose
+    assert 0 < again.record("verdict/verdict.json")["checks"][-2]["figure"] <= 1  # what it is given, the others lose
 
 
 def test_its_backtest_is_that_of_the_run_that_judged_it(first: Room, again: Room) -> None:

@@ -59,6 +59,11 @@ def verdict_note(verdict: VerdictRecord) -> str:
     lines += [] if seen is None else [f"- detectable gain: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
     said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
+    if verdict.agreement is not None:
+        said = (
+            f"Fitted once more on all mature rows. Its figures are those of version {verdict.agreement}, which was "
+            f"judged on {verdict.rows} holdout rows that its fit had not seen."
+        )
     where = "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."
     return f"{said} {where}\n\n" + "\n".join(lines)
 
@@ -390,7 +395,11 @@ class ModelRegistry(Experiment):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        tags = {"bundle": bundle_id, "run": run_id, "verdict": "promote" if verdict.promote else "refuse"}
+        tags = {
+            "bundle": bundle_id,
+            "run": run_id,
+            "verdict": "passed the gate" if verdict.promote else "refused by the gate",
+        }
         root = self.client.get_run(parent).info.artifact_uri
         made = self.client.create_model_version(
             self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)

@@ -196,12 +196,16 @@ class Exhibits:
         }
 
     def points(self) -> list[MetricPoint]:
-        """Judging loss of every model, the winner's metrics, the gate's figures, the backtest's losses by origin."""
+        """Judging loss of every model, the winner's metrics, the gate's figures, the backtest's losses by origin.
+
+        What a version that was fitted once more loses on rows it has seen is its training error, `train/...`.
+        """
         verdict = self.verdict
         winner = verdict.winner
         points = [MetricPoint(f"judging_loss/{name}", loss, 0) for name, loss in verdict.losses.items()]
         measured = verdict.metrics.get(winner, {}).items()
         points += [MetricPoint(f"judged/{_plain(name)}", value, 0) for name, value in measured]
+        points += [MetricPoint(f"train/{_plain(name)}", value, 0) for name, value in verdict.training.items()]
         points += [MetricPoint(f"gate/{_plain(check.name)}", check.figure, 0) for check in verdict.checks]
         if winner in verdict.losses:
             points.append(MetricPoint("judging_loss", verdict.losses[winner], 0))

@@ -16,7 +16,7 @@ A version's model card: sections of sentences, tables and pictures, every one wi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -63,6 +63,7 @@ class Facts:
         model: Name of the model.
         version: The version's row in the store, by column.
         verdict: Of the gate.
+        outcome: What became of the version.
         view: How rows become numbers.
         fit: What the winner was fitted with and on.
         split: Where the rows were cut.
@@ -87,6 +88,7 @@ class Facts:
     model: str
     version: VersionRow
     verdict: VerdictRecord
+    outcome: str
     view: FeatureView
     fit: FitRecord
     split: SplitRecord
@@ -126,8 +128,19 @@ class Facts:
             if row.version == self.number
         ]
 
+    @property
+    def figures_of(self) -> str | None:
+        """Whose figures these are, in a sentence; None: the version's own, which was judged itself."""
+        judged = self.verdict.agreement
+        if judged is None:
+            return None
+        return (
+            f"These figures are those of version {judged}, which was judged on rows that its fit had not seen. This "
+            "version is the same recipe, fitted once more on all mature rows."
+        )
+
     def predicted(self) -> np.ndarray:
-        """What the winner said of the judged rows: shape (n,), or (n, classes)."""
+        """What the winner said of the judged rows, without having seen them: shape (n,), or (n, classes)."""
         winner = self.verdict.winner
         if winner in self.judged:
             return np.asarray(self.judged[winner])
@@ -274,7 +287,7 @@ def gate(facts: Facts) -> CardSection:
 
 
 def metrics(facts: Facts) -> CardSection:
-    """Metrics of the winner on the judged rows, and its loss by slice with intervals."""
+    """Metrics of the model that was judged on the judged rows, and its loss by slice with intervals."""
     found = facts.verdict.metrics.get(facts.verdict.winner, {})
     tables = []
     if found:
@@ -467,12 +480,13 @@ def intended_use(facts: Facts) -> CardSection:
 def data(facts: Facts) -> CardSection:
     """The data window, rows by part, and the features."""
     split, fit, lineage = facts.split, facts.fit, facts.version.made_from
+    whose = "" if facts.verdict.agreement is None else f", as version {facts.verdict.agreement}"
     pairs = [
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
         ("trained on before due", _early_in_words(fit.early)),
         ("training window", fit.window or facts.verdict.winner),
-        ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}"),
+        ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}{whose}"),
         ("mature rows by part", split.rows),
         ("digest of the raw batches", lineage.raw_digest),
         ("leaks allowed", "; ".join(f"{name}: {why}" for name, why in lineage.allowed_leaks.items()) or None),
@@ -719,13 +733,16 @@ def card_of(facts: Facts) -> Card:
         training(facts),
         lineage(facts),
     ]
-    kept = tuple(section for section in sections if not section.empty)
-    loss = facts.verdict.losses.get(facts.verdict.winner)
+    kept = tuple(_attributed(section, facts.figures_of) for section in sections if not section.empty)
+    verdict, name = facts.verdict, facts.fit.recipe.loss
+    judged = "" if verdict.agreement is None else f", of version {verdict.agreement}, which was judged"
+    seen = verdict.training.get("loss")
     status = facts_table([("status", _status(facts))], f"{STORE}releases")
     summary = facts_table(
         [
-            ("verdict", facts.verdict.reason),
-            ("mean loss on the holdout rows", f"{facts.fit.recipe.loss} {told(loss)}"),
+            ("verdict", verdict.reason),
+            ("mean loss on the holdout rows", f"{name} {told(verdict.losses.get(verdict.winner))}{judged}"),
+            ("training error on these rows", None if seen is None else f"{name} {told(seen)}"),
             ("as of", facts.version.as_of),
             ("run in MLflow", "not known" if facts.run is None else facts.run),
         ],
@@ -734,14 +751,24 @@ def card_of(facts: Facts) -> Card:
     return Card(f"Model card: {facts.model}, version {facts.number}", (status, summary), kept, _sources(facts, kept))
 
 
+JUDGED_SECTIONS = ("gate", "metrics", "calibration", "importance", "fairness")
+
+
+def _attributed(section: CardSection, figures_of: str | None) -> CardSection:
+    """The section with the sentence that says whose figures it has."""
+    if figures_of is None or section.anchor not in JUDGED_SECTIONS:
+        return section
+    return replace(section, sentences=(figures_of, *section.sentences))
+
+
 def _status(facts: Facts) -> str:
     spans = facts.live_spans
     if not spans:
-        return "never live: " + ("the gate promoted it" if facts.verdict.promote else "the gate refused it")
+        return f"never live: {facts.outcome}"
     since_, until = spans[-1]
-    return (
-        f"live since {told(since_)}" if until is None else f"not live; it was live from {told(since_)} to {told(until)}"
-    )
+    if until is None:
+        return f"live since {told(since_)}"
+    return f"not live; it was live from {told(since_)} to {told(until)} ({facts.outcome})"
 
 
 def _sources(facts: Facts, sections: tuple[CardSection, ...]) -> tuple[Source, ...]:

@@ -143,15 +143,7 @@ def evidence_of(row: DecisionRow) -> DecisionEvidence:
 
 def as_check(row: DecisionRow) -> StoredCheck:
     """A row of the store as the check that it holds."""
-    return StoredCheck(
-        id=row.id,
-        sequence=row.sequence,
-        as_of=row.as_of,
-        outcome=row.outcome,
-        actor=row.actor,
-        reason=row.reason,
-        row=row,
-    )
+    return StoredCheck.of(row)
 
 
 def checks_in(decisions: Iterable[DecisionRow]) -> list[StoredCheck]:

@@ -33,9 +33,10 @@ from retrim.lineage.workspace import PAUSE, REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
+from retrim.release.outcome import version_outcome
 from retrim.release.pause import pause_now
 from retrim.release.release import FIRST
-from retrim.release.versions import LastProof, LiveVersion, find_live_version, last_proofs
+from retrim.release.versions import LastProof, LiveVersion, find_live_version, judged_loss, last_proofs
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.stats.codec import Moment, from_record
@@ -59,6 +60,11 @@ class VersionAnswer:
         as_of: As-of date of the run that made it.
         model_sha256: SHA-256 of the model.
         made: When the version was made.
+        loss: Mean loss on the holdout rows, as judged; None if there were none. A version that was fitted once more has
+            the loss of the version that was judged.
+        judged_version: The version that was judged, if this one is its recipe fitted once more; else None.
+        outcome: What became of it: `passed the gate` (its run has not ended), `refused by the gate`, `refused at
+            release`, `waiting for approval`, `rejected`, `expired`, `outdated`, `promoted` or `rolled back`.
         promote: Whether the gate promoted it.
         verdict: The gate's reason.
         probation: `going on`, `worse`, `confirmed`, `over` or `replaced`; None if it had none.
@@ -75,6 +81,9 @@ class VersionAnswer:
     as_of: str
     model_sha256: str
     made: str
+    loss: float | None
+    judged_version: int | None
+    outcome: str
     promote: bool
     verdict: str
     probation: str | None
@@ -105,6 +114,7 @@ def find_versions(workspace: Workspace) -> list[VersionAnswer]:
         probation_ends(workspace),
         withdrawn_of_versions(workspace),
     )
+    releases = workspace.store.releases(workspace.model)
     aliases: dict[int | None, list[str]] = {}
     if now_live is not None:
         aliases.setdefault(now_live.version, []).append("champion")
@@ -117,6 +127,9 @@ def find_versions(workspace: Workspace) -> list[VersionAnswer]:
             as_of=row.as_of,
             model_sha256=row.model_sha256,
             made=row.made,
+            loss=judged_loss(row),
+            judged_version=row.judged.agreement,
+            outcome=version_outcome(workspace, row, releases),
             promote=row.judged.promote,
             verdict=row.judged.reason,
             probation=ends.get(row.version),

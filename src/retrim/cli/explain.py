@@ -112,7 +112,7 @@ def card(
     is an HTML page.
     """
     from retrim.cli import render
-    from retrim.retraining.card import make_card, write_card
+    from retrim.release.card import make_card, write_card
 
     workspace = workspace_here()
     as_html = as_html or (to is not None and to.suffix.lower() in (".html", ".htm"))

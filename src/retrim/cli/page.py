@@ -28,11 +28,12 @@ from retrim.cli.screens import (
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import CALM
 from retrim.decision.loss_comparison import LossComparison
-from retrim.decision.stored_rows import ReleaseRow
 from retrim.drift.profile import TOGETHER, WindowBar
 from retrim.errors import RetrimError
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace
+from retrim.release.outcome import version_outcome
+from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, HealthLevel, ModelPlace, find_health
 from retrim.reports.kept_page import PageBefore, find_page_before, keep_page
@@ -185,7 +186,7 @@ def find_page(
             _batches(workspace),
             _alerts(workspace),
         ),
-        forms=forms(status, workspace.store.releases(workspace.model)),
+        forms=forms(status, find_rollback_target(workspace)),
         drawn_at=render.moment(before.as_of) if before is not None and pictures else None,
     )
 
@@ -197,7 +198,7 @@ def pictures_in(page: bytes) -> tuple[DrawnPicture, ...]:
     )
 
 
-def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, ...]:
+def forms(status: StatusAnswer, target: RollbackTarget | None) -> tuple[Form, ...]:
     """What a person may do now: answer what waits, and go back to the version before."""
     found = [
         Form(
@@ -216,9 +217,9 @@ def forms(status: StatusAnswer, releases: Sequence[ReleaseRow]) -> tuple[Form, .
     if status.landed and not status.running:
         about = "Retrain now, whatever the rules say" + ("; this ends the hold" if status.held else "")
         found.append(Form(about, "", (("retrain", "Retrain"),)))
-    if releases and releases[-1].previous is not None:
-        button = ("rollback", f"Roll back to version {releases[-1].previous}")
-        found.append(Form(f"Version {releases[-1].version} is live", str(releases[-1].previous), (button,)))
+    if target is not None:
+        button = ("rollback", f"Roll back to version {target.version} ({judged_in_words(target.loss)})")
+        found.append(Form(f"Version {target.live} is live", str(target.version), (button,)))
     return tuple(found)
 
 
@@ -362,18 +363,21 @@ def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | N
 
 def _versions(workspace: Workspace) -> ListedTable:
     released: dict[int, list[str]] = {}
-    for row in workspace.store.releases(workspace.model):
+    releases = workspace.store.releases(workspace.model)
+    for row in releases:
         released.setdefault(row.version, []).append(f"{row.action} on {render.moment(row.as_of)}, by {row.actor}")
     rows = tuple(
         (
             f"version-{row.version}",
             render.moment(row.as_of) or "",
+            "" if (loss := judged_loss(row)) is None else f"{loss:.4g}",
+            version_outcome(workspace, row, releases),
             row.run,
             "; ".join(released.get(row.version, ["not released"])),
         )
         for row in reversed(workspace.store.versions(workspace.model))
     )
-    heads = ("version", "as of", "run", "released")
+    heads = ("version", "as of", "loss when judged", "outcome", "run", "released")
     return ListedTable("versions", "Versions", heads, rows[:MOST_LISTED], _newest(len(rows)), "/")
 
 

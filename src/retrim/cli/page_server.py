@@ -43,6 +43,7 @@ from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.reading.address import address_of
 from retrim.release import approval
 from retrim.release.release import rollback
+from retrim.release.versions import judged_in_words
 from retrim.reports.health import find_models, places_by_health
 from retrim.retraining.retrain import retrain_at_once
 
@@ -84,7 +85,8 @@ def _acknowledge(workspace: Workspace, value: str, reason: str, by: str, now: pd
 
 def _rollback(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
     moved = rollback(workspace, _version(value), by=by, reason=reason, now=now)
-    return f"Version {moved.version} is live again instead of version {moved.previous}"
+    judged = judged_in_words(moved.loss)
+    return f"Version {moved.version} is live again instead of version {moved.previous}: {judged}"
 
 
 def _release(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:

@@ -26,6 +26,7 @@ from retrim.cli.answers import (
     LastDecision,
     RunFacts,
     StatusAnswer,
+    VersionAnswer,
     find_versions,
 )
 from retrim.cli.render import (
@@ -67,7 +68,7 @@ from retrim.landing.quarantine import QuarantinedBatch
 from retrim.lineage.workspace import Workspace
 from retrim.release.approval import WaitingVersion
 from retrim.release.pause import RESUME
-from retrim.release.versions import LiveVersion
+from retrim.release.versions import LiveVersion, judged_in_words
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.health import ModelPlace
 from retrim.reports.replay import ReplayRun
@@ -216,6 +217,8 @@ def version_screen(workspace: Workspace, version: int) -> Screen:
             ("version", version),
             ("now", ", ".join(record.aliases) or None),
             ("released", "; ".join(released) or "never"),
+            ("outcome", record.outcome),
+            ("loss", _judged_in_words(record)),
             ("verdict", record.verdict),
             ("as of", render.moment(record.as_of)),
             ("made", render.moment(record.made)),
@@ -230,6 +233,12 @@ def version_screen(workspace: Workspace, version: int) -> Screen:
         ),
         tuple(tables),
     )
+
+
+def _judged_in_words(record: VersionAnswer) -> str:
+    """The loss of a version, and whose it is."""
+    whose = "" if record.judged_version is None else f", as version {record.judged_version}, before it was refitted"
+    return judged_in_words(record.loss) + whose
 
 
 def batch_screen(workspace: Workspace, name: str) -> Screen:
@@ -399,6 +408,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     return [
         ("model", status.model),
         ("live", live_in_words(champion)),
+        ("loss", judged_in_words(champion.loss) if champion else None),
         ("because", render.brief(champion.reason, REASON) if champion else None),
         ("lacks", lacks_in_words(status.lacks)),
         ("probation", probation_in_words(status.probation)),

@@ -50,7 +50,7 @@ NO_REMOTE = (
 
 @versions_app.callback(epilog=example("retrim versions --json"))
 def versions(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the versions: alias, as-of date, hash, last proof, verdict."""
+    """List the versions: alias, as-of date, loss when judged, outcome, last proof, verdict."""
     if context.invoked_subcommand is not None:
         return
     from retrim.cli import render
@@ -70,7 +70,8 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
             r.version,
             ", ".join(r.aliases),
             render.moment(r.as_of),
-            r.model_sha256[:8],
+            "" if r.loss is None else f"{r.loss:.4g}",
+            r.outcome,
             "differed" if r.last_differed else render.moment(r.last_proved) or "never",
             r.probation or "",
             *([", ".join(r.withdrawn)] if withdrawn else []),
@@ -79,7 +80,7 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
         for r in records
     ]
     told = ("probation", *(["withdrawn batches"] if withdrawn else []), "verdict")
-    render.show_table(("version", "alias", "as of", "model", "last proved", *told), rows, brief_last=True)
+    render.show_table(("version", "alias", "as of", "loss", "outcome", "last proved", *told), rows, brief_last=True)
     _note_remote(workspace)
 
 
@@ -217,13 +218,15 @@ def rollback(
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
+    from retrim.release.versions import judged_in_words
     from retrim.stats.codec import to_record
 
     moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
     if as_json:
         render.show_json(to_record(moved))
     else:
-        render.OUT.print(f"version {moved.version} is live again instead of version {moved.previous}", highlight=False)
+        moves = f"version {moved.version} is live again instead of version {moved.previous}"
+        render.OUT.print(f"{moves}: {judged_in_words(moved.loss)}", highlight=False)
 
 
 @versions_app.command(

@@ -253,6 +253,11 @@ class StoredCheck:
     reason: str
     row: DecisionRow
 
+    @classmethod
+    def of(cls, row: DecisionRow) -> "StoredCheck":
+        """A row of the store as the check that it holds."""
+        return cls(row.id, row.sequence, row.as_of, row.outcome, row.actor, row.reason, row)
+
     @cached_property
     def record(self) -> CheckRecord:
         """Its evidence."""

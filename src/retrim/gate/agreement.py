@@ -71,7 +71,7 @@ def agree(name: str, judged: ScoredModel, again: ScoredModel, params: AgreementP
         params: Bounds.
     """
     n = len(judged.losses)
-    checks = [Check("rows", n > 0, n, 1, f"{n} holdout rows of the judged model, at least 1 needed", None)]
+    checks = [Check("agreement: rows", n > 0, n, 1, f"{n} holdout rows of the judged model, at least 1 needed", None)]
     losses = {}
     if n:
         losses = {name: float(again.losses.mean()), "champion": float(judged.losses.mean())}
@@ -90,14 +90,20 @@ def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Ch
 def _loss(own: float, other: float, params: AgreementParams) -> Check:
     worse = (own - other) / other if other else float(np.finfo(float).max) * (own > 0)
     text = (
-        f"mean loss {own:.4g} on the holdout rows against {other:.4g} of the judged model; at most {params.loss:.1%} "
-        "worse allowed"
+        f"training error {own:.4g} on the holdout rows, where the judged model had {other:.4g} without having seen "
+        f"them; at most {params.loss:.1%} worse allowed"
     )
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 
 
-def agreement_reason(version: int | None, verdict: Verdict) -> str:
-    """What a verdict says of itself when it is one of agreement."""
+def agreement_reason(version: int | None, verdict: Verdict, judged: str) -> str:
+    """What a verdict says of itself when it is one of agreement.
+
+    Args:
+        version: The version that was judged.
+        verdict: Of agreement.
+        judged: The reason of that version's verdict.
+    """
     agrees = "agrees" if verdict.promote else "does not agree"
-    said = "; ".join(check.text for check in verdict.checks[1:])
-    return f"fitted on all mature rows; it {agrees} with version {version}, which was judged: {said}"
+    texts = "; ".join(check.text for check in verdict.checks[1:])
+    return f"fitted on all mature rows; it {agrees} with version {version}, which was judged ({judged}): {texts}"

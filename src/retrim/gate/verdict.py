@@ -375,7 +375,9 @@ class VerdictRecord:
         detectable: The smallest gain that could have been seen; None where nothing was live.
         notes: Sentences beside the checks.
         previous_champions: Previous champions that it looked at; None where there were none.
-        agreement: The version whose recipe was fitted once more, and on whose verdict it stands; None of any other.
+        agreement: The version that was judged, if this one is its recipe fitted once more: every figure of this record
+            but `training` and the checks of agreement is that version's. None of any other.
+        training: Metrics and mean loss (`loss`) on rows that the fit has seen; empty if it has not seen the holdout.
     """
 
     winner: str
@@ -391,10 +393,11 @@ class VerdictRecord:
     notes: tuple[str, ...] = ()
     previous_champions: LookAtPrevious | None = None
     agreement: int | None = None
+    training: dict[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
-        """Mean loss of the winner on the judging rows."""
+        """Mean loss of the winner on the judging rows, which the fit that was judged had not seen."""
         return self.losses[self.winner]
 
     @property

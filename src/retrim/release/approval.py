@@ -17,6 +17,7 @@ from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
 from retrim.errors import BadInputError, MachineFaultError, RefusedError
 from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
+from retrim.release.outcome import REFUSED_AT_RELEASE, WAITING_FOR_APPROVAL, show_outcome
 from retrim.release.release import promote_version, require_reason_for_withdrawn, show_challenger
 from retrim.release.versions import find_live_version
 from retrim.stats.codec import from_record
@@ -108,6 +109,7 @@ def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, no
     record_alert(
         workspace, AlertKind.APPROVAL_NEEDED, f"version {version}: {said}", now=now, about=str(version)
     )  # first: a kill between tells it twice
+    show_outcome(workspace, version, outcome=WAITING_FOR_APPROVAL)
     workspace.store.end_run(run.id, state=WAITING, ended=iso(now), version=version, detail=detail)
     return said
 
@@ -261,5 +263,8 @@ def _end(
     workspace: Workspace, run: RunRow, state: str, reason: str, answer: ApprovalAnswer, *, now: pd.Timestamp
 ) -> None:
     show_challenger(workspace, None)
+    if state == "refused":
+        refused = answer.answer if answer.answer != "approved" else REFUSED_AT_RELEASE
+        show_outcome(workspace, run.made, outcome=refused)
     detail = RunDetail(reason=reason, answer=answer)
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=run.made, detail=detail)

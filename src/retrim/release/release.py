@@ -21,7 +21,15 @@ from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, MachineFaultError, RefusedError, RetrimError
 from retrim.landing.as_of_view import withdrawn_batches
 from retrim.lineage.workspace import Workspace, clock, record_alert, require_who_and_why
-from retrim.release.versions import LiveVersion, find_live_version, keep_copies, stored_bundle, trusted_live
+from retrim.release.card import show_release
+from retrim.release.versions import (
+    LiveVersion,
+    find_live_version,
+    find_rollback_target,
+    keep_copies,
+    stored_bundle,
+    trusted_live,
+)
 from retrim.stats.codec import from_record, to_record
 
 FIRST = "first"
@@ -162,9 +170,11 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     champion = find_live_version(workspace)
     if champion is None:
         raise BadInputError(f"{workspace.model} has no live version; train version 1 with `retrim retrain`")
-    target = champion.previous if to is None else to
-    if target is None:
+    found = find_rollback_target(workspace)
+    if to is None and found is None:
         raise BadInputError(f"no version was live before version {champion.version}; choose a version with --to N")
+    target = to if to is not None or found is None else found.version
+    assert target is not None
     if target == champion.version:
         raise RefusedError(f"version {target} is live already; choose a different version with --to N")
     if workspace.store.version(workspace.model, target) is None:
@@ -285,7 +295,9 @@ def tell_move_back(workspace: Workspace) -> None:
 
 
 def sync_aliases(workspace: Workspace) -> None:
-    """Lets the copies in git and MLflow's aliases follow the release rows; a killed move is finished here.
+    """Lets the copies in git, MLflow's aliases, verdict tags and cards follow the release rows.
+
+    A killed move is finished here.
 
     MLflow cannot compare and swap. So whoever has set an alias looks at the release rows again, and whoever is
     last to set one sees the last of them.
@@ -307,6 +319,7 @@ def sync_aliases(workspace: Workspace) -> None:
         if champion is None:
             return
         before, champion = champion, find_live_version(workspace)
+    show_release(workspace)
 
 
 def show_challenger(workspace: Workspace, version: int | None) -> None:

@@ -456,6 +456,7 @@ class LiveVersion:
         action: The release log's word for the release.
         previous: The champion that it replaced, to which a rollback returns. If the promoted recipe was fitted again,
             this is the champion before the evaluated version, not that version.
+        loss: Its mean loss on the holdout rows, as judged; None if there were none.
     """
 
     version: int
@@ -465,6 +466,7 @@ class LiveVersion:
     reason: str
     action: str
     previous: int | None
+    loss: float | None = None
 
 
 def find_live_version(workspace: Workspace, *, before: pd.Timestamp | None = None) -> LiveVersion | None:
@@ -482,7 +484,43 @@ def _last(workspace: Workspace, rows: Sequence[ReleaseRow]) -> LiveVersion | Non
     if not rows:
         return None
     row = rows[-1]
-    return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, replaced(workspace, rows))
+    loss = judged_loss(workspace.store.version(workspace.model, row.version))
+    previous = replaced(workspace, rows)
+    return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, previous, loss)
+
+
+def judged_loss(row: VersionRow | None) -> float | None:
+    """Mean loss of a version on rows that its fit had not seen; of one that was fitted once more, of the judged fit."""
+    return None if row is None else row.judged.losses.get(row.judged.winner)
+
+
+def judged_in_words(loss: float | None) -> str:
+    """A judged loss, behind a version's number."""
+    return "no holdout rows judged it" if loss is None else f"mean loss {loss:.4g} when judged"
+
+
+@dataclass(frozen=True)
+class RollbackTarget:
+    """Where a rollback goes if nobody names a version.
+
+    Args:
+        live: The version that is live.
+        version: The version that goes live again.
+        loss: Its mean loss on the holdout rows, as judged; None if there were none.
+    """
+
+    live: int
+    version: int
+    loss: float | None
+
+
+def find_rollback_target(workspace: Workspace) -> RollbackTarget | None:
+    """Where a rollback goes, by command or by the page's button; None if no version was live before."""
+    live = find_live_version(workspace)
+    if live is None or live.previous is None:
+        return None
+    loss = judged_loss(workspace.store.version(workspace.model, live.previous))
+    return RollbackTarget(live.version, live.previous, loss)
 
 
 def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None:
@@ -626,8 +664,8 @@ class Stored:
         """
         if self.verdict.agreement is None:
             return None
-        judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_champion_loss"])
-        return judged.set_index("_key")["_champion_loss"]
+        judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_judged_loss"])
+        return judged.set_index("_key")["_judged_loss"]
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -667,18 +705,11 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
     return Stored(version, files)
 
 
-def interval_width(workspace: Workspace, found: Stored) -> float | None:
+def interval_width(found: Stored) -> float | None:
     """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
     if found.predictor.view.task != "regression":
         return None
-    judged = found
-    if found.verdict.agreement is not None:
-        try:
-            judged = load_stored_version(workspace, found.verdict.agreement)
-        except RetrimError:  # gone or altered: no interval then
-            return None
-    rows = from_parquet(judged.files["verdict/judged.parquet"])
-    winner = judged.verdict.winner
+    rows, winner = from_parquet(found.files["verdict/judged.parquet"]), found.verdict.winner
     return None if winner not in rows else half_width((rows[winner] - rows["actual"]).to_numpy())
 
 

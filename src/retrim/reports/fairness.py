@@ -52,14 +52,8 @@ def fairness_of(workspace: Workspace, version: int | None) -> VersionFairness:
         from_record(FairnessRecord, json.loads(files[FAIRNESS])) if FAIRNESS in files else None,
         from_record(ProxiesRecord, json.loads(files[PROXIES])).proxies if PROXIES in files else None,
         tuple(check for check in verdict.checks if check.name.startswith(("fairness: ", "proxy: "))),
-        (*verdict.notes, *_of_another(verdict)),
+        verdict.notes,
     )
-
-
-def _of_another(verdict: VerdictRecord) -> list[str]:
-    """A sentence where a version stands on another's verdict, as the rows that judge have trained it."""
-    judged = verdict.agreement
-    return [] if judged is None else [f"refitted on all mature rows: the verdict is that of version {judged}"]
 
 
 def _default(workspace: Workspace) -> int:

@@ -46,6 +46,8 @@ from retrim.lineage.locks import held_locks
 from retrim.lineage.own_code import refuse_strange_code
 from retrim.lineage.workspace import Workspace, require_who_and_why
 from retrim.release.approval import ANSWER, APPROVAL, answer_of
+from retrim.release.card import keep_card
+from retrim.release.outcome import show_outcome
 from retrim.release.release import ask_fresh, make_live
 from retrim.release.versions import (
     MLFLOW_RUN,
@@ -62,7 +64,6 @@ from retrim.release.versions import (
     whose_key,
 )
 from retrim.release.versions import load_champion as live_version
-from retrim.retraining.card import keep_card
 from retrim.retraining.reproduce import version_row
 from retrim.settings import section_in
 from retrim.stats.codec import from_record, to_json, to_record
@@ -564,6 +565,7 @@ def _register(
     )
     row = workspace.store.version(workspace.model, version)
     assert row is not None
+    show_outcome(workspace, version)
     keep_card(workspace, version, now=now)
     return row
 

@@ -227,7 +227,7 @@ def predict(
                         needs=needs,
                         reading=workspace.params.reading,
                         rows_in=rows_in,
-                        width=interval_width(workspace, found),
+                        width=interval_width(found),
                         explained=explained,
                         request=request,
                         of_table=out.is_table,

@@ -240,7 +240,7 @@ def serve_version(workspace: Workspace, found: Stored) -> ServedVersion:
         asker_of(bounds),
         reading,
         key,
-        interval_width(workspace, found),
+        interval_width(found),
         make_one_row(predictor, needs, bounds, reading, key),
     )
 

@@ -22,7 +22,7 @@ from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
-from retrim.gate.agreement import AgreementParams, agree, agreement_reason
+from retrim.gate.agreement import AgreementParams, agree, agreement_reason, aligned
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
 from retrim.gate.losses import uses
 from retrim.gate.models import judge_models
@@ -38,6 +38,7 @@ from retrim.gate.verdict import (
     SlicesRecord,
     StatedInterval,
     Verdict,
+    VerdictRecord,
     score,
 )
 from retrim.parquet import read_parquet
@@ -48,12 +49,12 @@ from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
 from retrim.table.data import at_keys
 from retrim.training.baseline import BASELINES
-from retrim.training.bundle import THRESHOLDS, FitRecord, Predictor, load_predictor, thresholds_by_name
+from retrim.training.bundle import THRESHOLDS, FitRecord, JudgedRecord, Predictor, load_predictor, thresholds_by_name
 from retrim.training.classes import load_balanced
 from retrim.training.estimators import Model
 from retrim.training.groups import FairnessParams, Outcomes, Thresholds
 from retrim.training.predicted import importance
-from retrim.training.recipe import REFITTED, StatedErrors
+from retrim.training.recipe import REFITTED, StatedErrors, renamed
 
 
 @dataclass(frozen=True)
@@ -206,47 +207,90 @@ def run(
 ) -> None:
     """Scores every stored model with its own preprocessing on the same rows, which none of them has seen.
 
-    A model that was fitted once more has seen them: it is held against the champion, which was judged on them.
+    A model that was fitted once more has seen them: it is held against the champion, which was judged on them, and has
+    the champion's figures.
     """
     lightgbm_alone()
     view = read_feature_view(paths)
     judged = _judged(paths, view, gate, judge)
-    by_group: FairnessLook | None = None
     if read_pins(paths).is_final:
-        verdict, told = _agreement(judged, paths)
+        files = _refit_files(judged, paths, view, judge)
     else:
-        verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
-    split = read_split(paths.features)
-    record = to_record(verdict) | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
-    record["metrics"] = {
-        name: measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
-        for name, scored in judged.challengers.items()
-        if len(judged.rows)
-    }
-    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
-    files["slices.json"] = to_json(to_record(_slices(judged, verdict.winner, judge)))
-    files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner))
-    won = judged.challengers[verdict.winner].predicted
+        files = _judged_files(judged, paths, view, gate, judge, previous_champions, fairness)
+    won = judged.challengers[from_record(JudgedRecord, json.loads(files["verdict.json"])).winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won))
-    if by_group is not None and by_group.record is not None:
-        files["fairness.json"] = to_json(to_record(by_group.record))
     write_folder(paths.verdict, files)
 
 
-def _agreement(judged: HoldoutJudgement, paths: Paths) -> tuple[Verdict, dict[str, JsonValue]]:
-    """The verdict on the champion's recipe fitted once more, and what the record tells beside it."""
+def _judged_files(
+    judged: HoldoutJudgement,
+    paths: Paths,
+    view: FeatureView,
+    gate: GateParams,
+    judge: JudgeParams,
+    previous_champions: PreviousChampionParams,
+    fairness: FairnessParams,
+) -> dict[str, bytes]:
+    """What the gate says of challengers that have not seen the judging rows."""
+    verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
+    split = read_split(paths.features)
+    record = to_record(verdict) | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
+    record["metrics"] = {name: _metrics(scored, view, judge) for name, scored in judged.challengers.items()}
+    files = {"verdict.json": to_json(record), "judged.parquet": to_parquet(_scored(judged, view))}
+    files["slices.json"] = to_json(to_record(_slices(judged, verdict.winner, judge)))
+    files["importance.json"] = to_json(_importance(paths, view, judged.rows, verdict.winner))
+    if by_group.record is not None:
+        files["fairness.json"] = to_json(to_record(by_group.record))
+    return files
+
+
+def _metrics(scored: ScoredModel, view: FeatureView, judge: JudgeParams) -> dict[str, float]:
+    if not len(scored.losses):
+        return {}
+    return measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
+
+
+COPIED = ("slices.json", "importance.json", "fairness.json")
+"""Files of the judged version's verdict that are those of its recipe fitted once more."""
+
+
+def _refit_files(judged: HoldoutJudgement, paths: Paths, view: FeatureView, judge: JudgeParams) -> dict[str, bytes]:
+    """The verdict on the champion's recipe fitted once more.
+
+    It has seen the judging rows, so every figure is the champion's, which was judged on them. What the new fit itself
+    loses there is written as `training`.
+    """
     ((name, again),) = judged.challengers.items()
-    assert judged.champion is not None
-    verdict = agree(name, judged.champion, again, AgreementParams())
-    version = read_pins(paths).champion
-    reason = agreement_reason(version, verdict) if verdict.rows else verdict.reason
-    return verdict, {
+    champion, version = judged.champion, read_pins(paths).champion
+    assert champion is not None
+    before = paths.champion / "verdict"
+    stored = read_json(before / "verdict.json")
+    known = from_record(VerdictRecord, stored)
+    agreement = agree(name, champion, again, AgreementParams())
+    others = {model: loss for model, loss in known.losses.items() if model != known.winner}
+    note = f"figures are those of version {version}, which was judged; this fit has seen the holdout rows"
+    record = stored | {
+        "winner": name,
+        "promote": agreement.promote,
+        "reason": agreement_reason(version, agreement, known.reason),
+        "checks": [*stored["checks"], *(to_record(check) for check in agreement.checks)],
+        "losses": others | renamed(known.losses, known.winner, name),
+        "metrics": renamed(known.metrics, known.winner, name),
+        "notes": [*known.notes, note],
         "previous_champions": None,
-        "detectable": None,
-        "notes": [],
         "agreement": version,
-        "reason": reason,
+        "training": _metrics(again, view, judge) | ({"loss": float(again.losses.mean())} if len(again.losses) else {}),
     }
+    scored = judged.rows[["_key", "_event"]].assign(actual=view.actual(judged.rows))
+    predicted = champion.predicted
+    if predicted.ndim == 2:
+        predicted = aligned(predicted, champion.classes, view.classes)
+    scored = scored.assign(**_columns(name, predicted), _judged_loss=champion.losses)
+    earlier = read_parquet(before / "judged.parquet").set_index("_key")
+    if "_champion_loss" in earlier:
+        scored = scored.assign(_champion_loss=earlier["_champion_loss"].loc[scored["_key"]].to_numpy())
+    copied = {file: (before / file).read_bytes() for file in COPIED if (before / file).is_file()}
+    return {"verdict.json": to_json(record), "judged.parquet": to_parquet(scored), **copied}
 
 
 def _verdict(
@@ -281,6 +325,7 @@ def _verdict(
         ),
         "notes": [*by_group.notes],
         "agreement": None,
+        "training": {},
         "size": None if pins.size is None else to_record(pins.size),
     }
     return verdict, told, by_group

@@ -128,9 +128,9 @@ def importance_by_contributions(gains: Mapping[str, float], weights: Mapping[str
             ((weights, f"exact contributions, on {rows:,} holdout rows"), (gains, "split gain in training"))
         ):
             whole = sum(values.values())
-            shares = [100 * values[name] / whole if whole > 0 else 0.0 for name in top]
+            shares = [100 * values.get(name, 0.0) / whole if whole > 0 else 0.0 for name in top]
             if rest:
-                shares.append(100 * sum(values[name] for name in rest) / whole if whole > 0 else 0.0)
+                shares.append(100 * sum(values.get(name, 0.0) for name in rest) / whole if whole > 0 else 0.0)
             at = [number + (place - 0.5) * 0.38 for number in range(len(names))]
             axes.barh(at, shares, height=0.36, color=COLOURS[place] if place == 0 else "#b8c4d0", label=label)
             for height, share in zip(at, shares, strict=True):

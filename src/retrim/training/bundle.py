@@ -268,11 +268,10 @@ def _is_in(folder: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class JudgedRecord:
-    """Of verdict.json, what predicting reads: `agreement` is the version whose recipe was fitted once more."""
+    """Of verdict.json, what predicting reads."""
 
     winner: str
     losses: dict[str, float]
-    agreement: int | None = None
 
 
 def judged_in(files: Mapping[str, bytes]) -> JudgedRecord:
@@ -316,7 +315,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         used_until=pd.Timestamp(split.used_until),
         trained_from=pd.Timestamp(made.since),
         judged_until=pd.Timestamp(split.judged_until),
-        judged_loss=judged.losses["champion" if judged.agreement else winner],
+        judged_loss=judged.losses[winner],
         thresholds=_thresholds(files, winner),
         early_until=None if split.early_until is None else pd.Timestamp(split.early_until),
     )

@@ -6,6 +6,7 @@ The card of a version: gathered from bundle, store and registry, written out, an
 import base64
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
@@ -19,12 +20,13 @@ from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
 from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
-from retrim.checking.history import checks_of
+from retrim.decision.check_record import StoredCheck
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RetrimError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
+from retrim.release.outcome import show_outcome, version_outcome
 from retrim.release.versions import PROOF, stored_bundle
 from retrim.stats.codec import from_parquet
 from retrim.training.bundle import TRIALS
@@ -89,7 +91,7 @@ def _anchor(name: str) -> str:
 CARD = "card"
 MARKDOWN, HTML = "card/model_card.md", "card/model_card.html"
 MADE = "made"
-"""Name of the card that is kept when a version is made; later ones are written anew by whoever asks."""
+"""Name of the card that is kept when a version is made. A later one is kept when it goes live or is replaced."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
     files, shown = read_folder(folder), Exhibits(folder)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
+    releases = workspace.store.releases(workspace.model)
+    checks = map(StoredCheck.of, workspace.store.decisions(workspace.model, source="check"))
     return Facts(
         model=workspace.model,
         version=row,
@@ -147,9 +151,10 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         fairness=shown.fairness,
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
-        releases=workspace.store.releases(workspace.model),
+        releases=releases,
         envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
-        checks=[each for each in checks_of(workspace) if each.record.champion == version],
+        outcome=version_outcome(workspace, row, releases),
+        checks=[each for each in checks if each.record.champion == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
         least_rows=SliceParams().least_rows,
@@ -160,13 +165,31 @@ def _told(row: EnvelopeRow) -> EnvelopeRow:
     return replace(row, record=attested(row.record)) if row.kind == PROOF else row
 
 
-def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp) -> None:
-    """Lays the card of a version that was just made beside its bundle in MLflow, its digests in the envelope; once."""
-    if any(row.id == MADE for row in workspace.store.envelope(workspace.model, version, kind=CARD)):
+def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp, name: str = MADE) -> None:
+    """Lays the card of a version beside its bundle in MLflow, and its digests in the envelope; once under each name."""
+    if any(row.id == name for row in workspace.store.envelope(workspace.model, version, kind=CARD)):
         return
     pages = make_card(workspace, version, pictures=workspace.registry.pictures(version))
     workspace.registry.add_files(version, {MARKDOWN: pages.markdown.encode(), HTML: pages.html.encode()})
-    workspace.store.add_to_envelope(workspace.model, version, kind=CARD, name=MADE, at=iso(now), record=pages.digests)
+    workspace.store.add_to_envelope(workspace.model, version, kind=CARD, name=name, at=iso(now), record=pages.digests)
+
+
+def show_release(workspace: Workspace) -> None:
+    """Lets the verdict tag and the card of both versions of the newest release say what is live; done twice, once.
+
+    The card of a version whose bundle was altered or is gone stays as it is: it must not keep another from going live.
+    """
+    move = next(reversed(workspace.store.releases(workspace.model)), None)
+    if move is None:
+        return
+    name = f"release {move.sequence}"
+    if any(row.id == name for row in workspace.store.envelope(workspace.model, move.version, kind=CARD)):
+        return
+    for version in (move.previous, move.version):
+        if version is not None:
+            show_outcome(workspace, version)
+            with suppress(RetrimError):
+                keep_card(workspace, version, now=pd.Timestamp(move.as_of), name=name)
 
 
 def write_card(workspace: Workspace, version: int, *, to: Path, as_html: bool) -> Path:

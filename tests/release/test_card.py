@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from retrim.adapters.migrations.schema import VERSIONS
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import folder_digest, write_folder
 from retrim.gate.verdict import mark_of
+from retrim.release.card import HTML, MARKDOWN, CardPages, keep_card, make_card, write_card
 from retrim.release.versions import stored_bundle
-from retrim.retraining.card import HTML, MARKDOWN, CardPages, keep_card, make_card, write_card
 from tests.builders.desk import TUNED, Desk, make_desk
+from tests.builders.run_directory import make_run_directory, stream
 
 TASKS = ("regression", "binary")
 ENDED = "Boosting stopped at round"
@@ -213,6 +217,28 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     assert "No check has run while this version was live." in pages.markdown
 
 
+def test_the_card_of_a_refitted_version_has_the_figures_of_the_judged_one(tmp_path: Path) -> None:
+    first = make_run_directory(tmp_path / "first", stream(480)).run()
+    again = make_run_directory(tmp_path / "again", stream(480), mode="final", champion=first.bundle).run()
+    desk = twelve_days(tmp_path / "desk")
+    cards = []
+    for made in (first, again):
+        write_folder(desk.shelf.folders[1], made.bundle)
+        with desk.workspace.store.begin() as connection:
+            digest = folder_digest(desk.shelf.folders[1])
+            connection.execute(sa.update(VERSIONS).values(bundle=digest, verdict=made.record("verdict/verdict.json")))
+        cards.append(make_card(desk.workspace, 1, pictures={}).markdown)
+    loss = f"{first.record('verdict/verdict.json')['losses']['all']:.4g}"
+    seen = f"{again.record('verdict/verdict.json')['training']['loss']:.4g}"
+
+    for heading in ("Metrics", "Calibration"):
+        tables = [re.findall(r"(?m)^\|.*$", card.partition(f"## {heading}")[2].partition("\n## ")[0]) for card in cards]
+        assert tables[0] == tables[1]
+    assert f"{loss}, of version 1, which was judged" in cards[1]
+    assert f"- **training error on these rows**: mae {seen}" in cards[1]
+    assert all("training error" in line for line in cards[1].splitlines() if seen in line)
+
+
 def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     desk.land(desk.rows(0, 12), 12)
@@ -222,11 +248,6 @@ def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) 
 
 
 def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path: Path) -> None:
-    import sqlalchemy as sa
-
-    from retrim.adapters.migrations.schema import VERSIONS
-    from retrim.files import folder_digest
-
     desk = twelve_days(tmp_path)
     folder = desk.shelf.folders[1]
     for name in ("slices.json", "importance.json"):
