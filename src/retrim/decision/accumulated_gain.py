@@ -116,6 +116,11 @@ class ModelWorth:
             return self.loss
         return max(self.naive_loss - self.loss, WORTH_FLOOR * self.loss)
 
+    @property
+    def is_above_floor(self) -> bool:
+        """Whether it is worth more than the least that is counted."""
+        return self.worth > WORTH_FLOOR * self.loss
+
 
 def describe_payback(
     retraining_cost: float, model: ModelWorth, *, loss: str, worst_loss: float | None, checks_of_year: float

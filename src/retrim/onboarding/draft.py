@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from retrim.decision.accumulated_gain import YEAR_DAYS, GainParams, ModelWorth, describe_payback
+from retrim.decision.accumulated_gain import WORTH_FLOOR, YEAR_DAYS, GainParams, ModelWorth, describe_payback
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.desk import (
     TIMES_AHEAD,
@@ -829,8 +829,9 @@ def _cost_notes(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *
         worst_loss=None,
         checks_of_year=pd.Timedelta(days=YEAR_DAYS) / pd.Timedelta(rhythm.batch_every),
     )
+    least = "" if model.is_above_floor else f", counted as {WORTH_FLOOR:.0%} of its loss"
     seen = f"{loss} {cost:.3g} over one batch: {gain.cost:g} of what a first model is worth there, {model.worth:.3g}"
-    return [TableNote("cost", "", seen, f"a retraining {payback}; from money: retrim policy cost")]
+    return [TableNote("cost", "", f"{seen}{least}", f"a retraining {payback}; from money: retrim policy cost")]
 
 
 def _frame_to_land(
