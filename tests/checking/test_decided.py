@@ -8,7 +8,6 @@ from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
-from retrim.reading.landed import read_landed
 from retrim.release.versions import Stored, load_stored_version
 from retrim.reports import fairness as ops_fairness
 from retrim.reports.fairness import fairness_of
@@ -17,6 +16,7 @@ from retrim.stats.codec import to_json
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.landed import read_landed
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 

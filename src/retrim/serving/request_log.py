@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
-from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role, in_parts
+from retrim.lineage.prediction_log import ROLES, SCHEMA, PredictionLog, Role, in_parts
 from retrim.serving.served import RowAnswer
 
 LOGGER = logging.getLogger("retrim.serve")
@@ -193,8 +193,7 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
     """The version, the role and the rows of a line, in the order of the data set."""
-    version, request, at, said, *given = orjson.loads(text)
-    role = given[0] if given else SERVED  # a line of an earlier retrim names none
+    version, request, at, said, role = orjson.loads(text)
     if role not in ROLES:
         raise ValueError(role)
     rows = []

@@ -245,7 +245,6 @@ class FoundRecord:
         rounds: Of boosting.
         model: Kind of the champion's model, where it was copied.
         window: Its training window, where its recipe is fitted once more.
-        mode: Of the run, in bundles of before.
         importance: What moved the loss of the search, by hyperparameter.
         champion: The champion's recipe, where it competes.
     """
@@ -254,7 +253,6 @@ class FoundRecord:
     rounds: int
     model: str | None = None
     window: WindowKind | None = None
-    mode: str | None = None
     importance: dict[str, float] | None = None
     champion: "FoundRecord | None" = None
 
@@ -284,7 +282,7 @@ class ErrorInterval:
 
 @dataclass(frozen=True)
 class StatedErrors:
-    """Of backtest.json, what a regression promised; older bundles do not say it."""
+    """Of backtest.json, what a regression promised."""
 
     interval: ErrorInterval | None = None
 
@@ -296,11 +294,6 @@ class BacktestRecord(StatedErrors):
     loss: str
     origins: tuple[OriginRecord, ...]
     decide: Absent[dict[str, ChosenThreshold]] = None
-
-
-def window_of(challenger: str) -> WindowKind:
-    """The training window that a challenger's name ends in."""
-    return "sliding" if challenger.endswith("sliding") else "all"
 
 
 def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
