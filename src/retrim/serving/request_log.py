@@ -193,7 +193,8 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
     """The version, the role and the rows of a line, in the order of the data set."""
-    version, request, at, said, role = orjson.loads(text)
+    version, request, at, said, *given = orjson.loads(text)
+    role = given[0] if given else SERVED
     if role not in ROLES:
         raise ValueError(role)
     rows = []
