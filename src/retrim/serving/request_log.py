@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from retrim.errors import RetrimError
 from retrim.files import make_private_folder, open_private
-from retrim.lineage.prediction_log import ROLES, SCHEMA, PredictionLog, Role, in_parts
+from retrim.lineage.prediction_log import ROLES, SCHEMA, SERVED, PredictionLog, Role, in_parts
 from retrim.serving.served import RowAnswer
 
 LOGGER = logging.getLogger("retrim.serve")
