@@ -18,9 +18,10 @@ import pandas as pd
 from pickled import unpickled
 
 from retrim.reading.shipped import DATASETS
-from retrim.reading.table import read_content, read_table
+from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import DataParams
+from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {

@@ -134,10 +134,11 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     """
     from retrim.features.view import FeatureView
     from retrim.lineage.workspace import open_workspace
-    from retrim.reading.landed import landed_files, read_landed
+    from retrim.reading.landed import landed_files
     from retrim.release.versions import load_stored_version
     from retrim.table.data import assemble, mature
     from retrim.training.recipe import WindowLengths, fit_recipe
+    from tests.builders.landed import read_landed
 
     workspace = open_workspace(place)
     data = workspace.params.data

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.reading.landed import facts_of, hash_file, landed_files, read_landed
+from retrim.reading.landed import facts_of, hash_file, landed_files
+from tests.builders.landed import read_landed
 
 NOON = pd.Timestamp("2024-05-01T12:00:00.123456", tz="UTC")
 DIGEST, OTHER = "ab" * 32, "cd" * 32
@@ -205,7 +206,7 @@ def test_a_batch_of_which_a_column_s_name_was_turned_is_not_read(tmp_path: Path)
     assert len(places) > 1
 
 
-def test_a_batch_older_than_the_hashes_is_read(tmp_path: Path) -> None:
+def test_a_batch_without_a_hash_is_read_as_in_a_run_directory(tmp_path: Path) -> None:
     path = land(Landing(tmp_path), rows("a"))
     hash_file(path).unlink()
 

@@ -87,10 +87,11 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
     verdict["losses"] = {"all": 1.5 + seed, "last_value": 2.5}
     verdict["metrics"] = {"all": {loss: 1.5, "r2": 0.9, "pinball@0.9": 0.3}}
     origins = [{"start": start, "end": end, "rows": 9, "losses": {"all": 2.0 - k}} for k in range(2)]
-    fit = {"recipe": to_record(recipe), "rows": 200, "from": start, "until": end}
+    fit = {"recipe": to_record(recipe), "rows": 200, "from": start, "until": end, "window": "all"}
     fit["gains"] = dict(zip(view.features, [float(gain) for gain in model.gains()], strict=True))
     tuned = {"hyperparameters": recipe.hyperparameters, "rounds": 12, "importance": {"num_leaves": 0.8, "x": 0.2}}
     records = {
+        "format.json": {"kind": "retrim bundle", "format": 1},
         "features/view.json": view.as_record(),
         "features/split.json": split | {"row_order": "d" * 64},
         "tuning/hyperparameters.json": tuned,
@@ -98,6 +99,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "models/all/fit.json": fit,
         "backtest/backtest.json": {"loss": loss, "origins": origins},
         "verdict/verdict.json": verdict,
+        "verdict/slices.json": {"loss": loss, "slices": []},
         "validation/report.json": {"rows": 240},
         "settings.json": {
             "gate": {"min_gain": 0.01, "baselines": ["mean"], "half_life": None},

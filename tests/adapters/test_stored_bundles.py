@@ -93,14 +93,6 @@ class TestAStoredBundle:
         assert shown.parameters()["window"] == shown.winner
 
 
-def test_a_bundle_without_a_number_is_of_the_first_format() -> None:
-    files = read_folder(STORED / "1" / "bundle")
-    del files[FORMAT_FILE]
-
-    assert format_of(files) == 1
-    assert load_predictor(files).window == "all"
-
-
 def test_a_newer_format_is_refused_before_anything_else_is_looked_at() -> None:
     newer = json.dumps({"kind": "retrim bundle", "format": FORMAT + 1}).encode()
 

@@ -14,10 +14,10 @@ from retrim.adapters.great_expectations import for_columns, in_words, read_suite
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS
-from retrim.reading.table import read_table
 from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams, row_keys
 from retrim.table.fault import Example, Expectation, Fault, Suite
+from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 BETWEEN, NOT_NULL = "expect_column_values_to_be_between", "expect_column_values_to_not_be_null"

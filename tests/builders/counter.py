@@ -8,8 +8,8 @@ import pandas as pd
 from retrim.adapters.landing_zone import Landing
 from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, drop_quarantined, land_batch, land_labels, release_quarantined
-from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams, assemble
+from tests.builders.landed import read_landed
 
 HEADER = "at,order,weight,items,country,price\n"
 GOOD = HEADER + "2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,1.5,1,DE,8\n"

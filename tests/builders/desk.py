@@ -28,7 +28,7 @@ from retrim.errors import RetrimError
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
-from retrim.reading.landed import batch_id, read_landed
+from retrim.reading.landed import batch_id
 from retrim.release.approval import ask_for_refit, let_wait
 from retrim.release.versions import GRAIN, grain_of, keep_copies
 from retrim.retraining.retrain import claim_run
@@ -38,8 +38,9 @@ from retrim.stages._common import read_json
 from retrim.stats.codec import to_json, to_parquet, to_record
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import assemble, mature, row_keys
-from retrim.training.bundle import SETTINGS, needs_of
+from retrim.training.bundle import FORMAT, SETTINGS, BundleFormat, needs_of
 from tests.builders.answers import PrintedCheck
+from tests.builders.landed import read_landed
 from tests.builders.proved import move, pass_checks
 from tests.builders.shipped import whole
 from tests.builders.synthetic import data_section, generate
@@ -226,8 +227,10 @@ class Desk:
         write_file(paths.table, to_parquet(ripe))
         write_file(paths.champion / NO_CHAMPION, b"{}\n")
         write_file(paths.pins, to_json(to_record(Pins(as_of=now, mode="search"))))
+        write_file(paths.format, to_json(to_record(BundleFormat(FORMAT))))
         run_stage(features.run, params, paths)
         write_file(paths.tuning / "hyperparameters.json", to_json(TUNED))
+        write_file(paths.tuning / "trials.json", b"[]\n")
         run_stage(train.run, params, paths)
         write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
         if params.fairness.equalised is not None:

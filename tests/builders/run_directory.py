@@ -27,10 +27,11 @@ from retrim.files import (
 from retrim.gate.verdict import GateParams
 from retrim.settings import stated_digest
 from retrim.stages import backtest, compare, features, train, tune
-from retrim.stats.codec import to_json, to_parquet
+from retrim.stats.codec import to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams, row_keys
+from retrim.training.bundle import FORMAT, BundleFormat
 from retrim.training.classes import DecideParams
 from retrim.training.groups import FairnessParams
 from retrim.training.recipe import BacktestParams, TrainParams
@@ -240,6 +241,7 @@ def make_run_directory(
     write_folder(paths.previous, previous_champion or {NO_CHAMPION: to_json({"previous": None})})
     write_folder(paths.raw, {"batch.parquet": to_parquet(table)})
     write_file(paths.table, to_parquet(table))
+    write_file(paths.format, to_json(to_record(BundleFormat(FORMAT))))
     (root / "requirements.lock").write_text("lightgbm==0\n", encoding="utf-8")
     pins = {
         "as_of": "2024-06-01T00:00:00+00:00",

@@ -1,6 +1,5 @@
 """Every refused run is debited once, in whatever order checks are made and runs end."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -13,11 +12,10 @@ from hypothesis import strategies as st
 from retrim.adapters.database import iso
 from retrim.checking.check import _balance_after, _refused_since, balance
 from retrim.checking.history import CHECK, checks_of
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunClaim, RunDetail, as_text
 from retrim.lineage.workspace import Workspace
-from retrim.stats.codec import to_record
 from retrim.training.mode import FINAL
 from tests.builders.desk import START, make_desk
 
@@ -137,25 +135,3 @@ def test_a_refused_run_is_debited_once_whenever_it_ends(workspace: Workspace, st
     assert set(times.values()) <= {1}
     assert set(life.paid) <= set(times)
     assert balance(life.workspace, life.champion, checks) == checks[-1].record.accumulated_gain
-
-
-@pytest.mark.parametrize("drifted", [(), ("debited",)])  # a column may be called so
-def test_what_a_check_debited_that_did_not_note_it_is_not_debited_again(
-    workspace: Workspace, drifted: tuple[str, ...]
-) -> None:
-    life = Life(another(workspace))
-    for step in ("check", "run", "refused"):
-        life.step(step)
-    life.now += pd.Timedelta("1h")
-    debited = AccumulatedGain(DEPOSIT - COST, 0.0)
-    record = to_record(
-        CheckRecord(
-            as_of=life.now, champion=life.champion, accumulated_gain=debited, retraining_cost=COST, drifted=drifted
-        )
-    )
-    life.store_check(life.now, json.dumps({name: value for name, value in record.items() if name != "debited"}))
-    life.step("check")
-    (check,) = checks_of(life.workspace)[-1:]
-
-    assert check.record.debited == ()
-    assert check.record.accumulated_gain.balance == 2 * DEPOSIT - COST

@@ -8,13 +8,13 @@ from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
-from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.reports.fairness import fairness_of
 from retrim.retraining.exchange import judge_import
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.landed import read_landed
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 

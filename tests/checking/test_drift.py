@@ -15,10 +15,10 @@ from retrim.decision.policy_compare import WindowAlarms, count_windows
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, Profile, ProfileParams
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
-from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.table.data import assemble
 from tests.builders.desk import START, Desk, make_desk
+from tests.builders.landed import read_landed
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 

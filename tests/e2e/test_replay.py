@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.decision.stored_rows import columns_of
-from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
+from tests.builders.landed import read_landed
 from tests.builders.world import START, World, make_world
 from tests.cli.test_reference import keys, keys_within
 from tests.e2e.flows_here import monitor, retrain

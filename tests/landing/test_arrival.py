@@ -5,9 +5,10 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.landing.ingest import A_SECOND, arrival, land_batch, quarantine_show
+from retrim.landing.ingest import A_SECOND, arrival, land_batch
 from retrim.lineage.workspace import clock
 from tests.builders.counter import HEAVY, NEXT, Counter
+from tests.builders.landed import quarantine_show
 
 
 def landing_with(counter: Counter, at: pd.Timestamp) -> Landing:

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.ingest import quarantine_list, quarantine_show
+from retrim.landing.ingest import quarantine_list
 from tests.builders.counter import GOOD, HEADER, HEAVY, Counter
+from tests.builders.landed import quarantine_show
 
 
 def torn_parquet() -> bytes:

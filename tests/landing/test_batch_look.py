@@ -7,11 +7,12 @@ import pytest
 
 from retrim.batches.concern import BatchParams
 from retrim.files import WorkspacePaths
-from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined, withdraw
+from retrim.landing.ingest import Landed, land_batch, release_quarantined, withdraw
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, Params
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA, NOW, PAST
+from tests.builders.landed import quarantine_show
 from tests.builders.shipped import whole
 
 BATCHES = BatchParams.model_validate(whole()["batches"])

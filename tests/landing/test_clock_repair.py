@@ -10,10 +10,10 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import known_table
 from retrim.landing.clock_repair import Repair, plan_repair, repair
-from retrim.landing.ingest import land_batch, quarantine_show
+from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import clock
-from retrim.reading.landed import read_landed
 from tests.builders.desk import START, Desk, make_desk
+from tests.builders.landed import quarantine_show, read_landed
 
 WHO: dict[str, Any] = {"by": "anna", "reason": "the clock was a year ahead"}
 NOW = START + pd.Timedelta(20, "D")

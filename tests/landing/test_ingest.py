@@ -11,11 +11,11 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
 from retrim.landing.inbox import overdue
 from retrim.landing.ingest import Landed, land_batch
-from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import APART
 from retrim.table.reading import PLAIN
 from tests.builders.counter import DAY, GOOD, HEAVY, NEXT, NOW, Counter
+from tests.builders.landed import read_landed
 
 MANY = GOOD + "2024-01-01T12:00:00Z,3,0.5,2,NL,9.5\n2024-01-01T13:00:00Z,4,1.5,1,DE,8\n"
 

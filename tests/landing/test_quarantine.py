@@ -7,9 +7,9 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.ingest import drop_quarantined, land_batch, quarantine_show, release_quarantined
-from retrim.reading.landed import read_landed
+from retrim.landing.ingest import drop_quarantined, land_batch, release_quarantined
 from tests.builders.counter import DAY, GOOD, HEAVY, NOW, Counter
+from tests.builders.landed import quarantine_show, read_landed
 
 
 def test_a_released_batch_keeps_the_time_at_which_it_came(counter: Counter) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch, land_labels
-from retrim.reading.landed import read_landed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
+from tests.builders.landed import read_landed
 from tests.conftest import SHOP
 
 NOW = pd.Timestamp("2024-11-10", tz="UTC")

@@ -12,12 +12,13 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.landing import ingest
 from retrim.landing.inbox import TAKEN, large_file, take_from_inbox, take_in
-from retrim.landing.ingest import Landed, land_batch, quarantine_show, release_quarantined
+from retrim.landing.ingest import Landed, land_batch, release_quarantined
 from retrim.lineage.workspace import tell_suspicious
-from retrim.reading.landed import facts_of, read_landed
+from retrim.reading.landed import facts_of
 from retrim.table.data import assemble
 from retrim.table.derived_columns import APART
 from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.landed import quarantine_show, read_landed
 
 PIECE_MB = 0.002
 DAYS = 8

@@ -75,14 +75,14 @@ def test_the_first_one_makes_its_folder(system: MemoryFileSystem) -> None:
 
 
 def test_that_of_another_machine_holds_as_long_as_it_is_written_anew(system: MemoryFileSystem) -> None:
-    leave(system, LockOwner("elsewhere", 1, 0.0), before=STALE / 2)
+    leave(system, LockOwner("elsewhere", 1, 0.0, "another"), before=STALE / 2)
 
     with pytest.raises(BusyError, match="process 1 on elsewhere"), lock(system).held():
         pass
 
 
 def test_that_of_another_machine_ends_when_it_is_written_no_longer(system: MemoryFileSystem) -> None:
-    left = leave(system, LockOwner("elsewhere", 1, 0.0), before=2 * STALE)
+    left = leave(system, LockOwner("elsewhere", 1, 0.0, "another"), before=2 * STALE)
 
     with lock(system).held():
         assert not system.exists(left)
@@ -114,7 +114,7 @@ def test_another_machine_of_the_same_name_holds_its_own(system: MemoryFileSystem
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]"])
 def test_one_that_is_not_whole_holds_for_a_while_and_then_no_longer(system: MemoryFileSystem, content: bytes) -> None:
-    name = leave(system, LockOwner("elsewhere", 1, 0.0), before=pd.Timedelta("1min"))
+    name = leave(system, LockOwner("elsewhere", 1, 0.0, "another"), before=pd.Timedelta("1min"))
     written = system.store[name].modified
     system.pipe_file(name, content)
     system.store[name].modified = written

@@ -14,12 +14,12 @@ from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
 from retrim.onboarding.write import contents
-from retrim.reading.landed import read_landed
 from retrim.reading.raw import read_raw
 from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import assemble, mature
 from tests.builders.churn import churn
+from tests.builders.landed import read_landed
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
 from tests.builders.world import REPOSITORY
 

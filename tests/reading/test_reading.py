@@ -21,9 +21,10 @@ from pydantic import ValidationError
 from retrim.errors import BadInputError
 from retrim.reading.container import NoTableError, columns_of
 from retrim.reading.raw import look_of
-from retrim.reading.table import read_content, read_table, row_of_file, typed
+from retrim.reading.table import read_content, row_of_file, typed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
+from tests.builders.landed import read_table
 
 GOOD = b"at,order,weight,items,country,price\n2024-01-01T10:00:00Z,1,0.5,2,NL,9.5\n2024-01-01T11:00:00Z,2,,,,8\n"
 STORED = {

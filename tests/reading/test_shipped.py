@@ -7,9 +7,10 @@ import pytest
 
 from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS, Shipped, batches
-from retrim.reading.table import read_content, read_table
+from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import DataParams
+from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("shipped", [entry.value for entry in DATASETS], ids=[entry.name for entry in DATASETS])

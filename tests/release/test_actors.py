@@ -6,7 +6,7 @@ import pytest
 
 from retrim.checking.check import acknowledge
 from retrim.errors import BadInputError
-from retrim.landing.ingest import drop_quarantined, quarantine_show, release_quarantined
+from retrim.landing.ingest import drop_quarantined, release_quarantined
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.approval import approve
 from retrim.release.release import rollback
@@ -14,6 +14,7 @@ from retrim.release.versions import find_live_version, release_log
 from tests.builders.answers import decision_record
 from tests.builders.counter import HEAVY, Counter
 from tests.builders.desk import Desk, make_desk
+from tests.builders.landed import quarantine_show
 from tests.checking.test_settle import desk as held_desk  # noqa: F401  a fixture
 
 slow = pytest.mark.slow  # versions are made with the stages

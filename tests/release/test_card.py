@@ -247,19 +247,6 @@ def test_the_first_version_has_a_card_before_anything_went_live(tmp_path: Path) 
     assert "- **status**: never live: " in make_card(desk.workspace, 1, pictures={}).markdown
 
 
-def test_a_bundle_from_before_slices_and_contributions_still_has_a_card(tmp_path: Path) -> None:
-    desk = twelve_days(tmp_path)
-    folder = desk.shelf.folders[1]
-    for name in ("slices.json", "importance.json"):
-        (folder / "verdict" / name).unlink()
-    with desk.workspace.store.begin() as connection:
-        connection.execute(sa.update(VERSIONS).values(bundle=folder_digest(folder)))
-    pages = make_card(desk.workspace, 1, pictures=None)
-
-    assert "The bundle contains no losses by slice." in pages.markdown
-    assert "the importance is based on the splits alone" in pages.markdown
-
-
 def test_a_bundle_that_was_altered_has_no_card(tmp_path: Path) -> None:
     desk = twelve_days(tmp_path)
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")

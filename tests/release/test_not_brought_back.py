@@ -10,7 +10,7 @@ from retrim.landing.ingest import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import find_live_version
 from retrim.retraining import retrain
-from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.desk import Desk, Shelf, make_desk, with_params
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 WON = "version 1, a previous champion, goes live again instead"

@@ -14,7 +14,6 @@ from retrim.card.diff import StepChange
 from retrim.cli.version_screens import show_diff
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, write_file
-from retrim.reading.landed import read_landed
 from retrim.release.versions import load_stored_version
 from retrim.reports.explain import diff
 from retrim.stats.codec import to_record
@@ -22,6 +21,7 @@ from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature
 from retrim.training.bundle import SETTINGS
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
+from tests.builders.landed import read_landed
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.lineage.prediction_log import Role
-from retrim.reading.landed import read_landed
 from retrim.reports.explain import ExplainedRow, explain
 from retrim.stats.codec import to_record
 from retrim.table.data import assemble, row_keys
 from retrim.training.predicted import UNSEEN
 from tests.builders.desk import Desk, make_desk
+from tests.builders.landed import read_landed
 from tests.builders.predicted import predicted_rows
 
 

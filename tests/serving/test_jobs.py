@@ -33,7 +33,6 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv.pop(1))
 from retrim.lineage.workspace import Workspace
-from tests.builders.cured import Cure
 from tests.builders.desk import Shelf
 Workspace.registry = Shelf({1: Path(sys.argv.pop(1))})
 sys.argv += sys.stdin.read().split("\\0")

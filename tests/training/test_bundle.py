@@ -11,7 +11,16 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
 from retrim.stats.codec import to_json, to_record
-from retrim.training.bundle import FitRecord, SplitRecord, load_predictor, model_digest, open_predictor
+from retrim.training.bundle import (
+    FORMAT,
+    FORMAT_FILE,
+    BundleFormat,
+    FitRecord,
+    SplitRecord,
+    load_predictor,
+    model_digest,
+    open_predictor,
+)
 from retrim.training.recipe import Recipe, fit_recipe
 
 VIEW = FeatureView({"x": "number", "group": "category"}, {"group": ("a", "b")}, "y", "regression", ())
@@ -28,9 +37,10 @@ def bundle(winner: str = "sliding") -> dict[str, bytes]:
         made = fit_recipe(recipe(rounds), VIEW, ROWS, threads=1)
         files |= {f"models/{kind}/{name}": content for name, content in made.files().items()}
         since = f"2024-0{rounds // 3}-01T00:00:00+00:00"
-        fitted = FitRecord(recipe(rounds), len(ROWS), since, "2024-04-01T00:00:00+00:00")
+        fitted = FitRecord(recipe(rounds), len(ROWS), since, "2024-04-01T00:00:00+00:00", kind)
         files[f"models/{kind}/fit.json"] = to_json(to_record(fitted))
     records: dict[str, Any] = {
+        FORMAT_FILE: to_record(BundleFormat(FORMAT)),
         "features/view.json": VIEW.as_record(),
         "features/split.json": to_record(
             SplitRecord({}, "2024-04-01T00:00:00+00:00", None, "2024-05-01T00:00:00+00:00", "")

@@ -264,7 +264,7 @@ class StatedTable:
 
 
 def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
-    """The features of a bundle that landing makes of the event's time; None: none, or it is an older bundle.
+    """The features of a bundle that landing makes of the event's time; None: none.
 
     Of rows that are put together they are aggregated as other columns are: such rows have to bring them.
     """

@@ -84,7 +84,7 @@ class Exhibits:
             raise self._torn(name, error) from error
 
     def optional(self, name: str) -> Any:
-        """A JSON file that older bundles do not have; None where it is not there, or says nothing."""
+        """A JSON file that not every bundle has; None where it is not there, or says nothing."""
         return self.read(name) if (self.bundle / name).is_file() else None
 
     def judged(self) -> pd.DataFrame:
@@ -116,7 +116,7 @@ class Exhibits:
             raise self._torn(name, error) from error
 
     def typed_if_there(self, kind: type[T], name: str) -> T | None:
-        """The same of a file that older bundles do not have; None where it is not there, or says nothing."""
+        """The same of a file that not every bundle has; None where it is not there, or says nothing."""
         return None if self.optional(name) is None else self.typed(kind, name)
 
     @cached_property
@@ -137,16 +137,16 @@ class Exhibits:
         return self.typed(SplitRecord, SPLIT)
 
     @cached_property
-    def found(self) -> FoundRecord | None:
-        return self.typed_if_there(FoundRecord, HYPERPARAMETERS)
+    def found(self) -> FoundRecord:
+        return self.typed(FoundRecord, HYPERPARAMETERS)
 
     @cached_property
-    def backtest(self) -> BacktestRecord | None:
-        return self.typed_if_there(BacktestRecord, BACKTEST)
+    def backtest(self) -> BacktestRecord:
+        return self.typed(BacktestRecord, BACKTEST)
 
     @cached_property
-    def slices(self) -> SlicesRecord | None:
-        return self.typed_if_there(SlicesRecord, SLICES)
+    def slices(self) -> SlicesRecord:
+        return self.typed(SlicesRecord, SLICES)
 
     @cached_property
     def importance(self) -> Importance | None:
@@ -165,8 +165,7 @@ class Exhibits:
         """Names of the files that predicting takes."""
         folder = f"models/{self.winner}"
         own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
-        numbered = [FORMAT_FILE] if (self.bundle / FORMAT_FILE).exists() else []  # older bundles have no number
-        return [*numbered, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
+        return [FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
 
     def trials(self) -> list[Trial]:
         return [from_record(Trial, record) for record in self.read(TRIALS)]
@@ -183,7 +182,7 @@ class Exhibits:
             "model": fit.recipe.model,
             "loss": fit.recipe.loss,
             "seed": str(fit.recipe.seed),
-            "window": fit.window or self.winner,
+            "window": fit.window,
             "recipe": fit.recipe_of,
             "rows.trained": str(fit.rows),
             **({} if fit.early is None else {"rows.early": str(to_record(fit.early))}),
@@ -214,7 +213,7 @@ class Exhibits:
         return points
 
     def pictures(self) -> dict[str, bytes]:
-        """PNG files by name; those that a bundle of before has no figures for are left out."""
+        """PNG files by name; those without figures are left out."""
         verdict, tuned = self.verdict, self.typed(FoundRecord, HYPERPARAMETERS)
         backtest = self.typed(BacktestRecord, BACKTEST)
         made = {
@@ -228,7 +227,7 @@ class Exhibits:
         if len(judged):
             made |= _of_judged(judged, self.view, verdict.winner, loss=backtest.loss)
             sliced = self.slices
-            if sliced is not None and sliced.slices:
+            if sliced.slices:
                 mean = verdict.losses[verdict.winner]
                 made["slices.png"] = charts.slices(sliced.slices, loss=sliced.loss, mean=mean)
         if tuned.importance:

@@ -112,9 +112,9 @@ def has_begun_at(process: psutil.Process, noted: float) -> bool:
 
     Args:
         process: It.
-        noted: What `began` gave; or its moment by the clock, as earlier versions noted it.
+        noted: What `began` gave.
     """
-    return noted in (began(process), process.create_time())
+    return noted == began(process)
 
 
 def _processor_seconds(group: int) -> float:

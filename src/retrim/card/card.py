@@ -67,11 +67,11 @@ class Facts:
         view: How rows become numbers.
         fit: What the winner was fitted with and on.
         split: Where the rows were cut.
-        found: What the search found; None in bundles of before.
-        trials: How many it made; None in bundles of before.
-        backtest: Losses at earlier origins; None in bundles of before.
-        slices: Losses by slice; None in bundles of before.
-        importance: Exact contributions by feature; None in bundles of before, and where the model has none.
+        found: What the search found.
+        trials: How many it made.
+        backtest: Losses at earlier origins.
+        slices: Losses by slice.
+        importance: Exact contributions by feature; None where the model has none.
         fairness: Figures by group; None where no groups are declared.
         run: MLflow's id of its run; None where the registry does not say.
         said: What a person says.
@@ -92,10 +92,10 @@ class Facts:
     view: FeatureView
     fit: FitRecord
     split: SplitRecord
-    found: FoundRecord | None
-    trials: int | None
-    backtest: BacktestRecord | None
-    slices: SlicesRecord | None
+    found: FoundRecord
+    trials: int
+    backtest: BacktestRecord
+    slices: SlicesRecord
     importance: Importance | None
     fairness: FairnessRecord | None
     run: str | None
@@ -293,7 +293,7 @@ def metrics(facts: Facts) -> CardSection:
     if found:
         rows = tuple((name, told(value)) for name, value in found.items())
         tables.append(CardTable(("metric", "on the holdout rows"), rows, VERDICT))
-    if facts.slices is not None and facts.slices.slices:
+    if facts.slices.slices:
         tables.append(_slices(facts.slices))
     names = ("slices.png", "predicted_against_actual.png", "confusion.png", "residuals.png")
     titles = {"slices.png": "Loss by slice", **dict(PICTURES)}
@@ -439,8 +439,6 @@ def limits(facts: Facts) -> CardSection:
 
 def _by_slice(facts: Facts) -> list[str]:
     sliced = facts.slices
-    if sliced is None:
-        return ["The bundle contains no losses by slice."]
     looked = {each.column for each in sliced.slices}
     columns = [name for name in facts.view.features if name not in looked]
     said = [f"Slices with fewer than {facts.least_rows} holdout rows were not evaluated."]
@@ -485,7 +483,7 @@ def data(facts: Facts) -> CardSection:
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
         ("trained on before due", _early_in_words(fit.early)),
-        ("training window", fit.window or facts.verdict.winner),
+        ("training window", fit.window),
         ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}{whose}"),
         ("mature rows by part", split.rows),
         ("digest of the raw batches", lineage.raw_digest),
@@ -556,9 +554,9 @@ def lineage(facts: Facts) -> CardSection:
 def training(facts: Facts) -> CardSection:
     """Mode, recipe, search and backtest."""
     recipe, found, backtest = facts.fit.recipe, facts.found, facts.backtest
-    decided = {} if backtest is None or backtest.decide is None else backtest.decide
+    decided = backtest.decide or {}
     pairs = [
-        ("mode", facts.version.made_from.mode or (None if found is None else found.mode)),
+        ("mode", facts.version.made_from.mode),
         ("estimator", recipe.model),
         ("loss", recipe.loss),
         ("challengers that competed", ", ".join(sorted(facts.verdict.metrics)) or None),
@@ -568,8 +566,8 @@ def training(facts: Facts) -> CardSection:
         ("decision", _decided_in_words(decided.get(facts.verdict.winner))),
         ("seed", recipe.seed),
     ]
-    hyper = recipe.hyperparameters or ({} if found is None else found.hyperparameters)
-    rounds = recipe.rounds or (None if found is None else found.rounds)
+    hyper = recipe.hyperparameters or found.hyperparameters
+    rounds = recipe.rounds or found.rounds
     chosen = CardTable(
         ("hyperparameter", "value"),
         tuple((name, told(value)) for name, value in [*sorted(hyper.items()), ("rounds", rounds)]),
@@ -577,7 +575,7 @@ def training(facts: Facts) -> CardSection:
         "Hyperparameters",
     )
     tables = [facts_table(pairs, facts.fit_file), chosen]
-    if backtest is not None and backtest.origins:
+    if backtest.origins:
         names = sorted({name for origin in backtest.origins for name in origin.losses})
         rows = tuple(
             (told(o.start), told(o.end), str(o.rows), *(told(o.losses.get(name)) for name in names))

@@ -376,7 +376,7 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
     for check in reversed(past):  # newest first: those of a champion are debited while it is live, or dated ahead
         if not left:
             break
-        for debited in check.earlier.debited or ():
+        for debited in check.earlier.debited:
             left.pop(debited, None)
     return list(left.values())
 
@@ -384,12 +384,11 @@ def _refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Ru
 def _first_of_champion(past: Sequence[StoredCheck]) -> StoredCheck:
     """The first check of the champion of the newest, with no other champion's in between.
 
-    A check dated before an earlier one has no champion. Where one did not note which runs it debited, as the oldest
-    did not, none dated before it is debited anew.
+    A check dated before an earlier one has no champion.
     """
     first = past[-1]
     for check in reversed(past[:-1]):
-        if first.earlier.debited is None or check.earlier.champion not in (None, first.earlier.champion):
+        if check.earlier.champion not in (None, first.earlier.champion):
             break
         first = first if check.earlier.champion is None else check
     return first

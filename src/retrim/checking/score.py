@@ -205,7 +205,7 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
         Shape (n, 1 or 2), index of `rows`.
     """
     found = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
-    stored = found.sort_values("at", kind="stable").drop_duplicates("key")  # a log of before may have a row twice
+    stored = found.sort_values("at", kind="stable").drop_duplicates("key")
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)
 

@@ -88,7 +88,7 @@ def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: 
     """Lands the files of the inbox, and shows each batch."""
     from retrim.cli import render
     from retrim.landing.inbox import take_from_inbox
-    from retrim.landing.ingest import quarantine_show
+    from retrim.landing.quarantine import Quarantine
 
     batches: list[Landed] = []
     try:
@@ -96,7 +96,7 @@ def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: 
             batches.append(landed)
             is_aside = landed.outcome == "quarantined"
             if not as_json:
-                _show(landed, quarantine_show(workspace.paths, landed.batch).file if is_aside else "")
+                _show(landed, Quarantine(workspace.paths.quarantine).get(landed.batch).file if is_aside else "")
     finally:  # a file that stays is told last
         if as_json:
             render.show_json([landed.as_record() for landed in batches])

@@ -210,11 +210,7 @@ class UnreadFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierCheck:
-    """Of a check's evidence, what all later checks go by: quick to read too.
-
-    Args:
-        debited: As of a check; None: an older one did not note it.
-    """
+    """Of a check's evidence, what all later checks go by: quick to read too."""
 
     as_of: Moment
     champion: int | None = None
@@ -224,7 +220,7 @@ class EarlierCheck:
     shown: ShownProbe | None = None
     findings: tuple[UnreadFinding, ...] = ()
     drifted: tuple[str, ...] = ()
-    debited: tuple[str, ...] | None = None
+    debited: tuple[str, ...] = ()
     accumulated_gain: AccumulatedGain
     retraining_cost: float
     held: tuple[str, ...] = ()

@@ -601,11 +601,6 @@ def quarantine_list(workspace: WorkspacePaths) -> list[QuarantinedBatch]:
     return Quarantine(workspace.quarantine).entries()
 
 
-def quarantine_show(workspace: WorkspacePaths, name: str) -> QuarantinedBatch:
-    """The entry whose batch begins with `name`."""
-    return Quarantine(workspace.quarantine).get(name)
-
-
 def quarantined_batch(workspace: Workspace, name: str) -> QuarantinedBatch | None:
     """The batch in quarantine that a name means; None: it means one that landed, or none."""
     if any(each.startswith(name) for file in workspace.landing.batches() for each in (file.digest, file.of)):

@@ -31,13 +31,13 @@ class LockOwner:
         host: The name of its machine, by which a person knows it.
         process: Its number there.
         began: Seconds from the start of the machine to its own.
-        machine: What tells its machine from others of that name. Empty: an earlier retrim wrote it.
+        machine: What tells its machine from others of that name.
     """
 
     host: str
     process: int
     began: float
-    machine: str = ""
+    machine: str
 
     @classmethod
     def of_this_process(cls) -> "LockOwner":

@@ -207,26 +207,6 @@ def landed_files(root: Path) -> list[BatchFile]:
     return in_order(facts_of(path) for path in landed_paths(root))
 
 
-def read_landed(root: Path, data: DataParams | None = None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Landed rows and labels under `root`, as `retrim.table.data.assemble` takes them.
-
-    Args:
-        root: A landing zone, or `data/raw/` of a run directory; files may lie flat or in partitions.
-        data: What the table is; None: columns as they stand in the files.
-
-    Returns:
-        Rows, and labels or None when no file of labels is there; in order of arrival.
-
-    Raises:
-        BadInputError: No rows are there, or a file is damaged.
-        RefusedError: A file was altered since it landed.
-    """
-    files = landed_files(root)
-    rows = rows_of(files, root)
-    read = None if data is None else read_as(schemas_of(rows), data, {})
-    return read_rows([file.path for file in rows], read), read_labels(files, data)
-
-
 def schemas_of(files: Iterable[BatchFile]) -> dict[str, LandedSchema]:
     """What the columns of each of these batches were declared."""
     return {file.batch: file.schema for file in files}
@@ -275,7 +255,7 @@ def hash_file(path: Path) -> Path:
 def check_whole(path: Path) -> str | None:
     """Refuses a landed file that is not what was landed; gives its SHA-256.
 
-    None: it is older than these hashes, and has none to be held to.
+    None: it has none beside it, as in a run directory, whose pins hold the digest of all of them.
 
     Raises:
         RefusedError: Its bytes, or those of its hash, were altered.

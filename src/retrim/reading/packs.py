@@ -94,7 +94,7 @@ def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
 
 
 def _noted_hash(path: Path) -> str | None:
-    """The SHA-256 that stands beside a landed file; None: it is older than these."""
+    """The SHA-256 that stands beside a landed file; None: it has none."""
     with suppress(FileNotFoundError, UnicodeError):
         return path.with_name(f"{path.name}.sha256").read_text(encoding="ascii").strip()
     return None

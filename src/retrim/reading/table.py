@@ -456,24 +456,6 @@ def declared(
     return types, {}
 
 
-def read_table(path: Path, data: DataParams, *, labels: bool) -> FileContent:
-    """Reads `path` as rows of the table, or as labels of rows landed before.
-
-    Args:
-        path: CSV, gzipped CSV or Parquet.
-        data: What the table is.
-        labels: Whether it is a file of labels.
-
-    Returns:
-        The rows in the order of the file, with every declared column; an optional one
-        that is not there is missing in every row.
-
-    Raises:
-        BadInputError: There is no such file, it is a folder, or it may not be read.
-    """
-    return read_content(read_bytes(path), data, labels=labels)
-
-
 def read_bytes(path: Path) -> bytes:
     """The bytes of the file at `path`.
 

@@ -29,7 +29,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.outcome import show_outcome, version_outcome
 from retrim.release.versions import PROOF, stored_bundle
 from retrim.stats.codec import from_parquet
-from retrim.training.bundle import TRIALS
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
 
@@ -144,7 +143,7 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         fit=shown.fit,
         split=shown.split,
         found=shown.found,
-        trials=None if TRIALS not in files else len(shown.trials()),
+        trials=len(shown.trials()),
         backtest=shown.backtest,
         slices=shown.slices,
         importance=shown.importance,

@@ -25,7 +25,6 @@ from retrim.stages._common import (
     read_fit,
     read_pins,
     read_view,
-    read_winner,
     trust_own_code,
 )
 from retrim.stats.codec import from_record, rows_at, to_json, to_record
@@ -35,7 +34,7 @@ from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
-from retrim.training.recipe import Recipe, TrainParams, WindowKind, window_of
+from retrim.training.recipe import Recipe, TrainParams, WindowKind
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
 
 
@@ -124,7 +123,7 @@ def _first(champion: Recipe | None, train: TrainParams) -> Hyperparameters | Non
 
 def _window(paths: Paths) -> WindowKind:
     """The champion's training window: a recipe that is fitted once more is fitted on no other."""
-    return read_fit(paths.champion).window or window_of(read_winner(paths.champion))
+    return read_fit(paths.champion).window
 
 
 READ_AT_ONCE = 1 << 24

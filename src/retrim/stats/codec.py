@@ -1,6 +1,6 @@
 """Records and frames as bytes: one codec between frozen dataclasses and JSON, one spelling for the same content.
 
-A field is a key. A property that is `written` is a key too, which is not read. A key that an older record lacks takes
+A field is a key. A property that is `written` is a key too, which is not read. A key that a record lacks takes
 its field's default; a key that no field has, as a newer retrim may add, is left out.
 """
 

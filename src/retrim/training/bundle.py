@@ -25,12 +25,12 @@ from retrim.training.classes import load_balanced
 from retrim.training.early import EarlyCounts, taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
-from retrim.training.recipe import Recipe, RecipeKind, WindowKind, window_of
+from retrim.training.recipe import Recipe, RecipeKind, WindowKind
 
 FORMAT_FILE = "format.json"
 VIEW = "features/view.json"
 SETTINGS = "settings.json"
-"""Every setting that its run was made with, defaults among them; older bundles lack it."""
+"""Every setting that its run was made with, defaults among them."""
 HISTORY = "features/history.json"
 """Its features from the past; not there where it has none."""
 THRESHOLDS = "backtest/thresholds.json"
@@ -50,16 +50,15 @@ class BundleFormat:
 
 
 def format_of(files: Mapping[str, bytes]) -> int:
-    """The format of a bundle; 1 also for those that were made before it was written down.
+    """The format of a bundle.
 
     Args:
         files: Of the bundle, by relative name.
 
     Raises:
         BadInputError: It is newer than what this retrim reads, or the file is none.
+        KeyError: The file is missing.
     """
-    if FORMAT_FILE not in files:
-        return 1
     try:
         found = from_record(BundleFormat, json.loads(files[FORMAT_FILE])).format
     except (ValueError, RetrimError) as error:
@@ -74,7 +73,7 @@ def format_of(files: Mapping[str, bytes]) -> int:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """fit.json: how and on which rows a challenger was fitted; fields newer than the oldest bundle have a default.
+    """fit.json: how and on which rows a challenger was fitted.
 
     Args:
         recipe: Everything that the fit used except the rows.
@@ -83,7 +82,7 @@ class FitRecord:
         until: Event time of the newest of these rows.
         gains: Gain of the splits, by feature.
         recipe_of: `found`: by its search; `champion`: the champion's recipe.
-        window: Training window; None if the challenger's name says it.
+        window: Training window.
         early: Rows that were used before they were due; None if there were none.
     """
 
@@ -91,9 +90,9 @@ class FitRecord:
     rows: int
     since: Annotated[str, key("from")]
     until: str
+    window: WindowKind
     gains: dict[str, float] = field(default_factory=dict)
     recipe_of: RecipeKind = "found"
-    window: Absent[WindowKind] = None
     early: Absent[EarlyCounts] = None
 
 
@@ -137,7 +136,7 @@ def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def refuse_altered(files: Mapping[str, bytes]) -> None:
-    """Refuses files that are not what `digests.json` among them says; where that is not among them, it is older.
+    """Refuses files that are not what `digests.json` among them says; those of a run have none.
 
     Raises:
         RefusedError: Names the first that was altered, added or taken away.
@@ -255,7 +254,7 @@ def model_digest(files: Mapping[str, bytes]) -> str:
 
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a bundle that `load_predictor` reads, and no others; older bundles lack some of them."""
+    """The files of a bundle that `load_predictor` reads, and no others."""
     folder = f"models/{judged_in(files).winner}/"
     wanted = {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted or _is_in(folder, name)}
@@ -311,7 +310,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
-        window=made.window or window_of(winner),  # a bundle without the key is older than recipes that compete
+        window=made.window,
         used_until=pd.Timestamp(split.used_until),
         trained_from=pd.Timestamp(made.since),
         judged_until=pd.Timestamp(split.judged_until),
@@ -322,7 +321,7 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
 
 
 def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
-    """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks, and in older bundles."""
+    """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks."""
     return thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner)
 
 

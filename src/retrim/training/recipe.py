@@ -285,7 +285,6 @@ class FoundRecord:
         rounds: Of boosting.
         model: Kind of the champion's model, where it was copied.
         window: Its training window, where its recipe is fitted once more.
-        mode: Of the run, in bundles of before.
         importance: What moved the loss of the search, by hyperparameter.
         champion: The champion's recipe, where it competes.
     """
@@ -294,7 +293,6 @@ class FoundRecord:
     rounds: int
     model: str | None = None
     window: WindowKind | None = None
-    mode: str | None = None
     importance: dict[str, float] | None = None
     champion: "FoundRecord | None" = None
 
@@ -324,7 +322,7 @@ class ErrorInterval:
 
 @dataclass(frozen=True)
 class StatedErrors:
-    """Of backtest.json, what a regression promised; older bundles do not say it."""
+    """Of backtest.json, what a regression promised."""
 
     interval: ErrorInterval | None = None
 
@@ -336,11 +334,6 @@ class BacktestRecord(StatedErrors):
     loss: str
     origins: tuple[OriginRecord, ...]
     decide: Absent[dict[str, ChosenThreshold]] = None
-
-
-def window_of(challenger: str) -> WindowKind:
-    """The training window that a challenger's name ends in."""
-    return next((kind for kind in SHORTER if challenger.endswith(kind)), "all")
 
 
 def on_all_rows(challenger: str) -> str:
