@@ -72,6 +72,26 @@ UNITS: tuple[UnitChange, ...] = (
     UnitChange("the other sign", -1.0, 0.0, sure=True, between=ANY),
 )
 
+UNDONE = 0.25  # share of a column's distance from before that may be left once a change of unit is undone
+MIDDLE = np.linspace(0.1, 0.9, 9)
+
+
+def find_unit(before: pd.Series, now: pd.Series) -> UnitChange | None:
+    """The change of unit that turns what a column was into what it is; None if none does or it is not numeric.
+
+    Args:
+        before: Rows from before, with few of them missing.
+        now: Rows whose distribution differs.
+    """
+    if not all(pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any() for values in (before, now)):
+        return None
+    was, quantiles = (np.quantile(values.dropna().to_numpy("float64"), MIDDLE) for values in (before, now))
+    apart = float(np.abs(quantiles - was).max())
+    left = [float(np.abs(unit.undo(quantiles) - was).max()) for unit in UNITS]
+    least = int(np.argmin(left))
+    return UNITS[least] if left[least] <= UNDONE * apart and left[least] <= UNDONE * (was[-1] - was[0]) else None
+
+
 MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit
 EXPECTED = 20.0  # zeros that the least share of any window promises: hardly one of them left is no chance
 FEW = 0.05  # of these: hardly one

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.batches.concern import suspicion_of
+from retrim.batches.verdict import find_unit
 from retrim.checking.probe import MeasuredRows
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
@@ -22,6 +23,7 @@ from retrim.decision.loss_comparison import (
     find_worse_than,
     naive_losses,
 )
+from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import DatedEstimate
 from retrim.drift.slices import SlicedRows
 from retrim.landing.as_of_view import AsOfTable
@@ -91,9 +93,17 @@ def compare_losses(
 
 
 def find_suspects(
-    workspace: Workspace, table: AsOfTable, measured: SlicedRows | None, estimate: DatedEstimate | None
+    workspace: Workspace,
+    table: AsOfTable,
+    judged: SlicedRows,
+    measured: SlicedRows | None,
+    estimate: DatedEstimate | None,
+    findings: Sequence[DriftFinding],
 ) -> tuple[SuspectBatch, ...]:
-    """The suspicious batches that brought rows of the loss, those with most rows first."""
+    """The suspicious batches that brought rows of the loss, those with most rows first.
+
+    If none was suspicious when it landed, it is the largest one, where a column that drifted looks like another unit.
+    """
     if measured is not None:
         batches = measured.rows["_batch"]
     elif estimate is not None:
@@ -106,7 +116,12 @@ def find_suspects(
         for file in workspace.landing.standing()
         if file.suspicious and rows.get(file.batch, 0)
     ]
-    return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))
+    if suspects or measured is None or not len(judged.losses):
+        return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))
+    drifted = {finding.column for finding in findings if finding.over} & set(judged.rows) & set(measured.rows)
+    units = {column: find_unit(judged.rows[column], measured.rows[column]) for column in sorted(drifted)}
+    texts = [f"{column}: as if in another unit ({unit.name})" for column, unit in units.items() if unit is not None]
+    return (SuspectBatch(str(rows.index[0]), int(rows.iloc[0]), "; ".join(texts)),) if texts else ()
 
 
 def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
