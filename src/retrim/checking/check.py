@@ -54,6 +54,7 @@ from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.check_verdict import CheckVerdict, make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.loss_comparison import LossComparison
+from retrim.decision.model_health import HealthLevel, find_model_faults, find_news
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
@@ -74,6 +75,7 @@ from retrim.drift.slices import LossChange, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
+from retrim.release.acknowledged import acknowledged_kinds
 from retrim.release.approval import end_waiting
 from retrim.release.pause import pause_now
 from retrim.release.versions import Stored, find_live_version, load_champion, worth_of_live
@@ -134,6 +136,7 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
 
 def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> None:
     """Alerts of what a check found; what lasts from check to check is told again as a reminder only."""
+    _tell_health(workspace, checked.record, now=now)
     tell_drift(workspace, checked.record, checked.sentence, now=now)
     if checked.record.stopped == "pause":
         record_alert(workspace, AlertKind.PAUSED, checked.reason, now=now, about=checked.record.change)
@@ -149,6 +152,21 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
             record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
         else:
             record_alert(workspace, AlertKind.HELD, checked.sentence, now=now, about=held_since(workspace))
+
+
+def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp) -> None:
+    """Alerts of what is wrong with the live model: once when it begins or grows graver, and once when it is over."""
+    checks = checks_in(workspace.store.decisions(workspace.model, source=CHECK, until=iso(now), newest=2))
+    before = find_model_faults(checks[0].record) if len(checks) == 2 else ()
+    news, muted = find_news(before, find_model_faults(record)), acknowledged_kinds(workspace, now=now)
+    for finding in news.raised:
+        if finding.kind not in muted or muted[finding.kind].until <= now:
+            is_critical = finding.level is HealthLevel.CRITICAL
+            kind = AlertKind.MODEL_CRITICAL if is_critical else AlertKind.MODEL_WARNING
+            record_alert(workspace, kind, f"{finding.text} Do: {finding.do}.", now=now, about=finding.kind)
+    for kind_over in news.cleared:
+        text = f"{kind_over.replace('_', ' ')} is over, as of {iso(now)}"
+        record_alert(workspace, AlertKind.MODEL_CLEARED, text, now=now, about=kind_over)
 
 
 def _check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:

@@ -24,6 +24,7 @@ from retrim.adapters.landing_zone import hash_keys
 from retrim.decision.accumulated_gain import MonthSpent
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import (
+    AcknowledgedKind,
     AskedRefit,
     AskedRun,
     CheckRecord,
@@ -45,7 +46,7 @@ from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
-from retrim.lineage.workspace import PAUSE, PERSON, REFIT, SETTLEMENT, Workspace, record_alert
+from retrim.lineage.workspace import MUTE, PAUSE, PERSON, REFIT, SETTLEMENT, Workspace, record_alert
 from retrim.parquet import read_parquet
 from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
 from retrim.release.versions import ROLLBACKS, Stored, load_champion
@@ -137,6 +138,7 @@ def evidence_of(row: DecisionRow) -> DecisionEvidence:
         REFIT: AskedRefit,
         PERSON: AskedRun,
         PAUSE: PauseChange,
+        MUTE: AcknowledgedKind,
     }
     return from_record(kinds.get(row.source, CheckRecord), row.record)
 

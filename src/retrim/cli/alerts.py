@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, workspace_here
+from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, workspace_here
 
 if TYPE_CHECKING:
     from retrim.alerting.telling import Sending
@@ -60,6 +60,38 @@ def send(as_json: AsJson = False) -> None:
     from retrim.alerting.telling import tell_people
 
     _show_sent(tell_people(workspace_here(), now=as_time(None)), as_json=as_json)
+
+
+@alerts_app.command(epilog=example('retrim alerts acknowledge loss_above_expected --until 2026-12-24 --reason "known"'))
+def acknowledge(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the warning, as `retrim status --json` has it.")],
+    reason: Reason,
+    by: By,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Until when (UTC). Default: for seven days."),
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge warnings of a kind, so that they are neither sent nor counted for a while.
+
+    `retrim status` goes on to show them. For suspicious_batch, the batches that have landed by now are answered for
+    good, and later ones warn again after that time.
+    """
+    import pandas as pd
+
+    from retrim.cli import render
+    from retrim.release.acknowledged import acknowledge_kind
+
+    moment = as_time(now)
+    ends = moment + pd.Timedelta("7D") if until is None else as_time(until)
+    made = acknowledge_kind(workspace_here(), kind, until=ends, by=by, reason=reason, now=moment)
+    if as_json:
+        render.show_json(made)
+    else:
+        said = f"acknowledged until {made.until:%Y-%m-%d %H:%M}: {made.kind}"
+        render.OUT.print(said, highlight=False, markup=False)
 
 
 def _show_sent(sendings: "Sequence[Sending]", *, as_json: bool) -> None:

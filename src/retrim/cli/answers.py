@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pydantic import JsonValue
 
+from retrim.adapters.database import iso
 from retrim.adapters.prefect_server import NextRun, known_server
 from retrim.alerting.telling import UnsentAlerts, unsent_alerts
 from retrim.checking.beside import compare_canary, compare_shadows
@@ -20,6 +21,7 @@ from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.check_verdict import CheckVerdict
 from retrim.decision.loss_comparison import LossComparison
+from retrim.decision.model_health import HealthFinding
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
 from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
 from retrim.decision.rules import Paused, RolledBack
@@ -29,7 +31,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of, withdrawn_of_versions
 from retrim.landing.inbox import Overdue, overdue
 from retrim.landing.quarantine import Quarantine
-from retrim.lineage.workspace import PAUSE, REFIT, Workspace
+from retrim.lineage.workspace import BESIDE_RUNS, REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
 from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
 from retrim.release.canary import newest_canary
@@ -37,6 +39,7 @@ from retrim.release.outcome import version_outcome
 from retrim.release.pause import pause_now
 from retrim.release.release import FIRST
 from retrim.release.versions import LastProof, LiveVersion, find_live_version, judged_loss, last_proofs
+from retrim.reports.health import find_health
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.stats.codec import Moment, from_record
@@ -364,6 +367,8 @@ class StatusAnswer:
         verdict: Verdict of the last check: how the model does, why, whether a retraining would help, and what to do.
         comparison: Loss at the last check beside its expected loss and the naive baselines.
         last_decision: `id`, `as_of`, `outcome` and `reason`.
+        health: What is wrong, most severe first: `level`, `kind`, `text`, `do`.
+        acknowledged: What is wrong too, and was acknowledged by a person.
         held: Whether a decision waits for a person.
         hold_ends: What ends a hold after refusals; None if there is no such hold.
         guards: How often each guard stopped a run since the release: `checks`, `since`, `guards`, `refused`.
@@ -402,6 +407,8 @@ class StatusAnswer:
     verdict: CheckVerdict | None
     comparison: LossComparison | None
     last_decision: LastDecision | None
+    health: tuple[HealthFinding, ...]
+    acknowledged: tuple[HealthFinding, ...]
     held: bool
     hold_ends: str | None
     guards: StopCounts | None
@@ -427,12 +434,13 @@ class StatusAnswer:
 def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
     """The status at a moment."""
     now_live, store = find_live_version(workspace), workspace.store
-    decisions = store.decisions(workspace.model)
+    decisions = [row for row in store.decisions(workspace.model) if row.as_of <= iso(now)]
     checks = checks_in(decisions)
     newest = checks[-1].record if checks else None
+    health = find_health(workspace, now=now)
     stopped = stopped_runs(workspace)
     running = [run for run in store.runs(workspace.model, state="running") if run not in stopped]
-    last = next((row for row in reversed(decisions) if row.source not in (REFIT, PAUSE)), None)
+    last = next((row for row in reversed(decisions) if row.source not in BESIDE_RUNS), None)
     server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
     following = None if server is None else server.next_run(workspace.model)
     return StatusAnswer(
@@ -456,6 +464,8 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         verdict=None if newest is None else newest.verdict,
         comparison=None if newest is None else newest.comparison,
         last_decision=None if last is None else LastDecision(last.id, last.as_of, last.outcome, last.reason),
+        health=health.health,
+        acknowledged=health.acknowledged,
         held=is_held(workspace, decisions),
         hold_ends=newest.change if newest is not None and newest.stopped == "hold" else None,
         guards=stopped_since(workspace, checks),

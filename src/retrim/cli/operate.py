@@ -311,8 +311,8 @@ def doctor(
     no problem, 1 for a warning, and 2 for a critical problem.
     """
     from retrim.cli import render
+    from retrim.decision.model_health import HealthLevel
     from retrim.operations.doctor import examine
-    from retrim.reports.health import HealthLevel
     from retrim.stats.codec import to_record
 
     roots, folder = _places(folders)

@@ -28,6 +28,7 @@ from retrim.cli.screens import (
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import CALM
 from retrim.decision.loss_comparison import LossComparison
+from retrim.decision.model_health import HealthLevel
 from retrim.drift.profile import TOGETHER, WindowBar
 from retrim.errors import RetrimError
 from retrim.landing.quarantine import Quarantine
@@ -35,7 +36,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
-from retrim.reports.health import Health, HealthLevel, ModelPlace, find_health
+from retrim.reports.health import Health, ModelPlace, find_health
 from retrim.reports.kept_page import PageBefore, find_page_before, keep_page
 from retrim.stats.charts import counts_by_day, estimates_over_time, gain_over_time, loss_over_time
 

@@ -58,6 +58,7 @@ from retrim.cli.render import (
 from retrim.decision.check_record import AskedRefit, CheckRecord, HoldAnswer
 from retrim.decision.check_verdict import CALM
 from retrim.decision.history import RunOutcome
+from retrim.decision.model_health import LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, HealthFinding
 from retrim.decision.probe import ProbeReading
 from retrim.drift.findings import DriftFinding
 from retrim.drift.slices import Slice
@@ -389,6 +390,17 @@ def canary_in_words(found: CanaryFacts | None) -> str | None:
     )
 
 
+def _verdict_level(status: StatusAnswer) -> str:
+    """The name of the verdict's line, which says how grave it is."""
+    levels = [each.level for each in status.health if each.kind in (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE)]
+    return f"{levels[0]}" if levels else "verdict"
+
+
+def _beside_verdict(status: StatusAnswer) -> list[HealthFinding]:
+    """What is wrong beside what the verdict says already."""
+    return [each for each in status.health if each.kind not in (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE)]
+
+
 def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     """The status as names and values; None: left out."""
     champion, last = status.champion, status.last_decision
@@ -416,7 +428,9 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("canary", canary_in_words(status.canary)),
         ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
-        ("verdict", None if status.verdict is None else status.verdict.text),
+        (_verdict_level(status), None if status.verdict is None else status.verdict.text),
+        *((finding.level, f"{finding.text.rstrip('.')}. Do: {finding.do}") for finding in _beside_verdict(status)),
+        ("acknowledged", ", ".join(finding.kind for finding in status.acknowledged) or None),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
         ("accumulated gain", accumulated_gain),
         ("too few rows", status.short),

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, several_workspaces, workspace_here
+from retrim.cli.base import AsJson, Now, as_time, example, several_workspaces, workspace_here
 
 app = typer.Typer()
 
@@ -31,27 +31,28 @@ def status(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the status as a self-contained HTML page with charts."),
     ] = None,
+    now: Now = None,
     as_json: AsJson = False,
 ) -> None:
     """Show on one screen what is live and what comes next.
 
-    The command shows the live version, the last check, the accumulated gain against the retraining cost, the last
-    decision and the next scheduled run. --all prints one line per model: the live version, the last check, and what
-    waits for a person, is late or has failed. --check prints one line that says what is wrong and what to do. The exit
-    code of --check is 3 if the state cannot be read.
+    The command shows what is wrong, the live version, the last check, the accumulated gain against the retraining
+    cost, the last decision and the next scheduled run. --now shows the state as of a moment. --all prints one line per
+    model: the live version, the last check, and what waits for a person, is late or has failed. --check prints one line
+    that says what is wrong and what to do. The exit code of --check is 3 if the state cannot be read.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
 
     if check:
-        _check(as_json=as_json, alone=not (folders or everywhere or page))
+        _check(now, as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
         from retrim.cli.screens import show_places
         from retrim.reports.health import find_models as look
         from retrim.stats.codec import to_record
 
-        places = look(folders or [], here=Path.cwd(), now=as_time(None))
+        places = look(folders or [], here=Path.cwd(), now=as_time(now))
         if as_json:
             render.show_json({"models": [to_record(place) for place in places]})
         else:
@@ -69,28 +70,29 @@ def status(
         from retrim.cli.page import find_page, page_html
         from retrim.files import write_file
 
-        write_file(page, page_html(find_page(workspace_here(), now=as_time(None))).encode())
+        write_file(page, page_html(find_page(workspace_here(), now=as_time(now))).encode())
         render.OUT.print(f"written: {page}", highlight=False, markup=False)
         return
-    found = find_status(workspace_here(), now=as_time(None))
+    found = find_status(workspace_here(), now=as_time(now))
     if as_json:
         render.show_json(found)
     else:
         show_status(found)
 
 
-def _check(*, as_json: bool, alone: bool) -> NoReturn:
+def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:
     """Says how healthy the workspace is; ends with the exit code of a Nagios plug-in."""
     from retrim.cli import render
+    from retrim.decision.model_health import HealthLevel
     from retrim.errors import BadInputError, RetrimError
-    from retrim.reports.health import Health, HealthLevel, find_health
+    from retrim.reports.health import Health, find_health
 
     try:
         if not alone:
             raise BadInputError(
                 "--check prints one line about the workspace you are in; leave out --all, --html and the folders"
             )
-        health = find_health(workspace_here(), now=as_time(None))
+        health = find_health(workspace_here(), now=as_time(now))
     except (RetrimError, OSError) as error:
         health = Health(HealthLevel.UNKNOWN, (str(error),), "")
     if as_json:

@@ -72,6 +72,9 @@ class AlertKind(StrEnum):
     PAUSED = "paused"
     BUDGET_REACHED = "budget reached"
     BUDGET_NEAR = "budget near"
+    MODEL_CRITICAL = "model critical"
+    MODEL_WARNING = "model warning"
+    MODEL_CLEARED = "model cleared"
     DRIFT = "drift"
     DRIFT_DIGEST = "drift digest"
     SKEW = "skew"
@@ -113,6 +116,7 @@ class KindFacts:
 
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 SEE_VERSION = ("to see the version", ("versions card {about}",))
+MUTE_KIND = "alerts acknowledge {about} --until TIME --reason WHY"
 ANSWER_HOLD = ("retrain", "policy acknowledge --reason WHY")
 KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PROMOTED: KindFacts(INFO, *SEE_VERSION),
@@ -137,6 +141,13 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
         WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),
     AlertKind.BUDGET_NEAR: KindFacts(WARNING, "to see what asked for runs", ("why",), lasts=True),
+    AlertKind.MODEL_CRITICAL: KindFacts(
+        CRITICAL, "as the text says; to see the evidence, or to be told no more", ("why", MUTE_KIND)
+    ),
+    AlertKind.MODEL_WARNING: KindFacts(
+        WARNING, "as the text says; to see the evidence, or to be told no more", ("why", MUTE_KIND)
+    ),
+    AlertKind.MODEL_CLEARED: KindFacts(INFO, "nothing to do; to see the state", ("status",)),
     AlertKind.DRIFT: KindFacts(INFO, "to see the evidence", ("why",), lasts=True),
     AlertKind.DRIFT_DIGEST: KindFacts(INFO, "nothing to do; to see the evidence", ("why",)),
     AlertKind.SKEW: KindFacts(WARNING, "inspect a row as the text says, then", ("status",), lasts=True),

@@ -340,6 +340,21 @@ class PauseChange:
     as_of: Moment
 
 
-DecisionEvidence = CheckRecord | HoldAnswer | AskedRefit | AskedRun | PauseChange
+@dataclass(frozen=True)
+class AcknowledgedKind:
+    """What is stored of a person's acknowledgement of warnings of one kind.
+
+    Args:
+        as_of: When it was given.
+        kind: Kind of the warnings.
+        until: Until when they are neither sent nor counted.
+    """
+
+    as_of: Moment
+    kind: str
+    until: Moment
+
+
+DecisionEvidence = CheckRecord | HoldAnswer | AskedRefit | AskedRun | PauseChange | AcknowledgedKind
 """What a decision keeps: that of a check, of an acknowledgement, of a second fit, of a person's wish for a run, of a
-pause."""
+pause, of acknowledged warnings."""

@@ -41,8 +41,9 @@ class HealthFinding:
 
 
 LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE = "loss_above_expected", "worse_than_naive", "segment_worse"
-MODEL_KINDS = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE)
-"""Kinds that a check finds."""
+SUSPICIOUS_BATCH, HOLDS_WITHDRAWN = "suspicious_batch", "holds_withdrawn_batch"
+KINDS = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE, SUSPICIOUS_BATCH, HOLDS_WITHDRAWN)
+"""Kinds that a person can acknowledge."""
 
 
 def find_model_faults(record: CheckRecord) -> tuple[HealthFinding, ...]:

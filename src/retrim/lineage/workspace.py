@@ -217,7 +217,10 @@ def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
     return say
 
 
-PERSON, SETTLEMENT, REFIT, PAUSE = "person", "settlement", "refit", "pause"  # sources of decisions beside the checks
+PERSON, SETTLEMENT, REFIT, PAUSE, MUTE = "person", "settlement", "refit", "pause", "mute"
+"""Sources of decisions beside the checks."""
+BESIDE_RUNS = (REFIT, PAUSE, MUTE)
+"""Those that start nothing by themselves."""
 
 
 def decision_of(workspace: Workspace, as_of: pd.Timestamp) -> str:

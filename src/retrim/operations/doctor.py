@@ -24,6 +24,7 @@ from retrim.adapters.prefect_server import PrefectApi, answers, known_server, or
 from retrim.adapters.sql_table import count_rows
 from retrim.alerting.telling import addresses_of
 from retrim.checking.mode import missed_times
+from retrim.decision.model_health import HealthLevel
 from retrim.decision.rules import ScheduleParams
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
@@ -37,7 +38,7 @@ from retrim.operations.backup_store import BackupStore
 from retrim.operations.parts import Installation, read_installation
 from retrim.operations.supervise import has_schedule, look_at_parts, runs_now
 from retrim.reading.address import address_of
-from retrim.reports.health import HealthLevel, find_health
+from retrim.reports.health import find_health
 from retrim.settings import IN_FILES, PREFIX, Env, load_params
 
 OK, WARNING, CRITICAL = HealthLevel.OK, HealthLevel.WARNING, HealthLevel.CRITICAL
@@ -403,9 +404,10 @@ def _health(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     health = find_health(workspace, now=examined.now)
-    for said in health.said:
-        what, _, command = said.rpartition(": ") if health.level is not OK else (said, "", "")
-        yield health.level, what, command
+    for finding in health.health:
+        yield finding.level, finding.text, finding.do
+    if not health.health:
+        yield health.level, health.said[0], ""
 
 
 EXAMINATIONS: Sequence[tuple[str, Callable[[Examined], Said]]] = (

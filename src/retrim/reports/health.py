@@ -5,7 +5,6 @@ Of several workspaces: what is live in each, when it was checked last, and what 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from textwrap import shorten
@@ -14,17 +13,29 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
+from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
-from retrim.checking.history import CHECK, is_held
+from retrim.batches.concern import suspicion_of
+from retrim.checking.history import CHECK, as_check, is_held
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
+from retrim.decision.check_record import StoredCheck
+from retrim.decision.model_health import (
+    HOLDS_WITHDRAWN,
+    SUSPICIOUS_BATCH,
+    HealthFinding,
+    HealthLevel,
+    find_model_faults,
+)
 from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.landing.inbox import overdue
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace
+from retrim.release.acknowledged import acknowledged_kinds
 from retrim.release.approval import waiting
+from retrim.release.release import held_withdrawn
 from retrim.release.versions import find_live_version
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
@@ -36,34 +47,6 @@ GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
 
 
-class HealthLevel(StrEnum):
-    """How things are, in the order of the exit codes of a Nagios plug-in."""
-
-    OK = "ok"
-    WARNING = "warning"
-    CRITICAL = "critical"
-    UNKNOWN = "unknown"
-
-    @property
-    def exit_code(self) -> int:
-        return list(HealthLevel).index(self)
-
-
-@dataclass(frozen=True)
-class HealthFault:
-    """Something that is wrong.
-
-    Args:
-        level: How grave it is.
-        said: What it is.
-        command: Of retrim, that answers it.
-    """
-
-    level: HealthLevel
-    said: str
-    command: str
-
-
 @dataclass(frozen=True)
 class Health:
     """The health of a workspace.
@@ -72,11 +55,15 @@ class Health:
         level: `ok`, `warning`, `critical` or `unknown`.
         said: What is wrong and what to do, most severe first; or that nothing is wrong.
         model: Name of the model.
+        health: What is wrong, most severe first.
+        acknowledged: What is wrong too, and was acknowledged by a person.
     """
 
     level: HealthLevel
     said: tuple[str, ...]
     model: str
+    health: tuple[HealthFinding, ...] = ()
+    acknowledged: tuple[HealthFinding, ...] = ()
 
     @property
     def line(self) -> str:
@@ -86,55 +73,93 @@ class Health:
 
 
 def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
-    """How a workspace is at a moment by the clock."""
-    faults = sorted(_faults(workspace, now), key=lambda fault: -fault.level.exit_code)
+    """How a workspace is at a moment."""
+    found = sorted(_faults(workspace, now), key=lambda fault: -fault.level.exit_code)
+    answers = acknowledged_kinds(workspace, now=now)
+    is_muted = {fault: fault.kind in answers and answers[fault.kind].until > now for fault in found}
+    faults = tuple(fault for fault in found if not is_muted[fault])
+    muted = tuple(fault for fault in found if is_muted[fault])
     if faults:
-        said = tuple(f"{fault.said}: retrim {fault.command}" for fault in faults)
-        return Health(faults[0].level, said, workspace.model)
+        said = tuple(f"{fault.text.rstrip('.')}: {fault.do}" for fault in faults)
+        return Health(faults[0].level, said, workspace.model, faults, muted)
     live = find_live_version(workspace)
     assert live is not None
-    checks = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
-    last = f"last check {pd.Timestamp(checks[-1].as_of):%Y-%m-%d %H:%M}" if checks else "no check yet"
-    return Health(HealthLevel.OK, (f"version {live.version} is live, {last}",), workspace.model)
+    newest = _newest_check(workspace, now)
+    last = f"last check {newest.record.as_of:%Y-%m-%d %H:%M}" if newest is not None else "no check yet"
+    aside = f"; acknowledged: {', '.join(fault.kind for fault in muted)}" if muted else ""
+    return Health(HealthLevel.OK, (f"version {live.version} is live, {last}{aside}",), workspace.model, (), muted)
 
 
-def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFault]:
+def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     """What is wrong, in this order where levels are the same."""
     store, model = workspace.store, workspace.model
     live, runs, missed = find_live_version(workspace), store.runs(model), _missed_check(workspace, now)
-    critical, warning = partial(HealthFault, HealthLevel.CRITICAL), partial(HealthFault, HealthLevel.WARNING)
+    critical, warning = partial(_finding, HealthLevel.CRITICAL), partial(_finding, HealthLevel.WARNING)
+    newest = _newest_check(workspace, now)
+    if newest is not None and live is not None and newest.record.champion == live.version:
+        yield from find_model_faults(newest.record)
+    if live is not None and (text := held_withdrawn(workspace, live.version)):
+        yield warning(HOLDS_WITHDRAWN, text, "retrain --reason WHY, which leaves the batch out")
+    yield from _suspicious_batches(workspace, now)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
-        yield critical(f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "schedule")
+        yield critical("check_missed", f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "schedule")
     if runs and runs[-1].state == "failed":
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
-        yield critical(f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
+        yield critical("run_failed", f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
     if live is None and not waiting(workspace):
-        yield warning("no version is live", "retrain")
+        yield warning("no_live_version", "no version is live", "retrain")
     if live is not None and (gone := columns_gone(workspace, live.version)):
-        yield warning(f"version {live.version} reads columns that no longer land: {', '.join(gone)}", "retrain")
+        text = f"version {live.version} reads columns that no longer land: {', '.join(gone)}"
+        yield warning("column_gone", text, "retrain")
     for each in waiting(workspace):
-        yield warning(f"version {each.version} waits for approval", f"versions approve {each.version} --reason WHY")
+        do = f"versions approve {each.version} --reason WHY"
+        yield warning("approval_needed", f"version {each.version} waits for approval", do)
     if is_held(workspace, store.decisions(model)):
-        yield warning("a decision is on hold", "retrain, or retrim policy acknowledge --reason WHY")
+        yield warning("on_hold", "a decision is on hold", "retrain, or retrim policy acknowledge --reason WHY")
     for entry in Quarantine(workspace.paths.quarantine).entries():
         if entry.state == "held":
-            yield warning(f"batch {entry.batch} is in quarantine", f"batch show {entry.batch}")
+            yield warning("batch_quarantined", f"batch {entry.batch} is in quarantine", f"batch show {entry.batch}")
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
     if late is not None and not late.quarantined:
-        yield warning(late.text, "ingest FILE")
+        yield warning("batch_overdue", late.text, "ingest FILE")
     for run in [*stopped_runs(workspace), *store.runs(model, state=UNPUSHED)]:
-        yield warning(f"{run.id} did not finish", "check")
+        yield warning("run_unfinished", f"{run.id} did not finish", "check")
     for unsent in unsent_alerts(workspace, now=now):
         counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
-        yield warning(f"{counted} could not be sent to {unsent.address}", "alerts test")
+        yield warning("alerts_unsent", f"{counted} could not be sent to {unsent.address}", "alerts test")
+
+
+def _finding(level: HealthLevel, kind: str, text: str, command: str) -> HealthFinding:
+    return HealthFinding(level, kind, text, f"retrim {command}")
+
+
+def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None:
+    """The newest check up to a moment."""
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1, until=iso(now))
+    return as_check(rows[-1]) if rows else None
+
+
+def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
+    """Suspicious batches that nobody has withdrawn, and that came after the newest acknowledgement."""
+    answer = acknowledged_kinds(workspace, now=now).get(SUSPICIOUS_BATCH)
+    for file in workspace.landing.standing():
+        is_answered = answer is not None and file.arrived <= answer.as_of
+        if file.suspicious and file.arrived <= now and not is_answered:
+            yield _finding(
+                HealthLevel.WARNING,
+                SUSPICIOUS_BATCH,
+                f"batch {file.batch} is suspicious: {suspicion_of(file.suspicious)}",
+                f"batch withdraw {file.batch} --reason WHY, or retrim alerts acknowledge {SUSPICIOUS_BATCH} --reason "
+                "WHY if it is right",
+            )
 
 
 def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:
     """The newest check that the schedule should have made by now, and nobody has; None while a run goes on."""
     missed = missed_times(workspace, "monitor", until=now - GRACE)
-    checks = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
-    made = checks and pd.Timestamp(checks[-1].as_of) >= missed[-1] if missed else True
+    newest = _newest_check(workspace, now)
+    made = newest is not None and newest.record.as_of >= missed[-1] if missed else True
     stopped = stopped_runs(workspace)
     going = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]
     return None if made or going else missed[-1]

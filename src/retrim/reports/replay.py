@@ -39,7 +39,7 @@ from retrim.decision.stored_rows import DecisionRow, ReleaseRow
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths, dump_yaml, link, load_yaml, read_yaml
 from retrim.landing.as_of_view import known_table
-from retrim.lineage.workspace import PAUSE, REFIT, Workspace, clone
+from retrim.lineage.workspace import BESIDE_RUNS, Workspace, clone
 from retrim.reading.landed import hash_file, withdrawal_file
 from retrim.release.release import sync_aliases
 from retrim.release.versions import load_stored_version, stored_bundle, trusted_keys
@@ -94,7 +94,7 @@ def make_replay(
     moments = tuple(
         row
         for row in workspace.store.decisions(workspace.model)
-        if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until)) and row.source not in (REFIT, PAUSE)
+        if row.as_of >= iso(since) and (until is None or row.as_of <= iso(until)) and row.source not in BESIDE_RUNS
     )
     if not any(row.source == CHECK for row in moments):
         raise BadInputError(_no_history(workspace, since))
@@ -305,7 +305,7 @@ def _sides(workspace: Workspace, replay: Replay) -> list[tuple[str, ReplaySide]]
     found = [
         (row.as_of, _side(workspace, row, releases))
         for row in workspace.store.decisions(workspace.model)
-        if since <= row.as_of <= until and row.source not in (REFIT, PAUSE)
+        if since <= row.as_of <= until and row.source not in BESIDE_RUNS
     ]
     back = [row for row in releases if row.action == "rollback" and since <= row.as_of <= until]
     return found + [(row.as_of, _rollback(row)) for row in back]

@@ -1,0 +1,49 @@
+"""Kinds of warnings that a person has acknowledged: until when they are neither sent nor counted."""
+
+import pandas as pd
+
+from retrim.adapters.database import iso
+from retrim.decision.check_record import AcknowledgedKind
+from retrim.decision.model_health import KINDS
+from retrim.decision.stored_rows import DecisionRow, as_text
+from retrim.errors import BadInputError, RefusedError
+from retrim.lineage.workspace import MUTE, Workspace, require_who_and_why
+from retrim.stats.codec import from_record
+
+
+def acknowledge_kind(
+    workspace: Workspace, kind: str, *, until: pd.Timestamp, by: str, reason: str, now: pd.Timestamp
+) -> AcknowledgedKind:
+    """Mutes warnings of a kind until a moment; an earlier answer of the same kind gives way.
+
+    Raises:
+        BadInputError: There is no such kind, `until` is not after `now`, or nobody or no reason is named.
+        RefusedError: Another process acknowledged something at the same moment.
+    """
+    require_who_and_why(by=by, reason=reason)
+    if kind not in KINDS:
+        raise BadInputError(f"there is no warning of kind {kind!r}; name one of: {', '.join(KINDS)}")
+    if until <= now:
+        raise BadInputError(f"--until {iso(until)} is not after {iso(now)}; name a later moment")
+    made = AcknowledgedKind(now, kind, until)
+    row = DecisionRow(
+        f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-acknowledged-{kind}",
+        workspace.model,
+        MUTE,
+        as_of=iso(now),
+        at=iso(now),
+        outcome="acknowledged",
+        actor=by,
+        reason=reason,
+        text=as_text(made),
+    )
+    if not workspace.store.add_decision(row):
+        raise RefusedError(f"{kind} was acknowledged at the same moment by another process; see `retrim status`")
+    return made
+
+
+def acknowledged_kinds(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, AcknowledgedKind]:
+    """The newest answer of each kind that was given by `now`."""
+    rows = workspace.store.decisions(workspace.model, source=MUTE)
+    answers = [from_record(AcknowledgedKind, row.record) for row in rows if pd.Timestamp(row.as_of) <= now]
+    return {answer.kind: answer for answer in answers}
