@@ -77,8 +77,8 @@ class CheckVerdict:
 
 
 Benefit = Literal["helps", "little", "naive", "none", "unknown"]
-"""What a retraining does to the loss: lowers it, lowers it a little so far, lowers it but not clearly below a naive baseline,
-nothing, or nobody knows yet."""
+"""What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
+baseline; nothing; or nobody knows yet."""
 
 
 @dataclass(frozen=True)
