@@ -88,6 +88,12 @@ def test_a_refit_that_is_no_better_than_a_constant_points_at_the_labels() -> Non
     assert verdict(lost, reading=probe(7.4, champion=11.0)).code == "above_expected_labels"
 
 
+def test_a_refit_that_is_as_good_as_expected_helps_however_near_the_baseline_is() -> None:
+    near = replace(LEARNED, naive={"mean": NaiveLoss(1.95, 0.05, 10)})
+
+    assert verdict(near, reading=probe(1.8)).code == "above_expected_retraining"
+
+
 def test_a_feature_that_drifted_is_named_before_the_labels_are() -> None:
     found = verdict(LEARNED, reading=probe(6.6), findings=(drift("km"),), drifted=("km",))
 

@@ -33,7 +33,6 @@ VerdictCode = Literal[
 CALM: tuple[VerdictCode, ...] = ("first", "too_few_rows", "ok", "gain_waiting", "retraining")
 """Verdicts under which nothing is wrong."""
 LITTLE = 0.2  # share of the excess loss below which a refit helps only a little: random labels let it too
-NEAR_NAIVE = 0.9  # times the loss of the best naive baseline: a refit above it has learned a constant at best
 CLEAR = 2.0  # standard errors from which a probe's gain, or the lack of one, counts as shown
 NAMED = 3  # columns that a sentence names; the others are counted
 BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
@@ -77,8 +76,8 @@ class CheckVerdict:
 
 
 Benefit = Literal["helps", "little", "naive", "none", "unknown"]
-"""What a retraining does to the loss: lowers it, lowers it a little so far, lowers it to that of a naive baseline,
-nothing, or nobody knows yet."""
+"""What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
+baseline; nothing; or nobody knows yet."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +178,9 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> H
         better, excess = reading.champion_loss - reading.probe_loss, _excess(comparison)
         figures = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g} on the same rows"
         is_clear, is_learned = reading.gain > CLEAR * reading.error, before >= needed_rows
-        if is_clear and is_learned and naive is not None and reading.probe_loss > NEAR_NAIVE * naive:
+        if is_clear and is_learned and naive is not None and reading.probe_loss > _halfway(comparison, naive):
             level = f"{figures}; the naive {naming(comparison.best_naive)} has {naive:.3g}"
-            return Help("naive", f"A retraining would lower it to about that of a naive baseline ({level}).")
+            return Help("naive", f"A retraining would lower it, but not clearly below a naive baseline ({level}).")
         if is_clear and better > LITTLE * excess:
             return Help("helps", f"A retraining would help ({figures}).")
         if is_clear:
@@ -192,6 +191,12 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> H
     why = "no refit was made" if reading is None else f"a refit had {before} rows from after the change to learn from"
     text = f"Whether a retraining would help is not known yet ({why}); about {missing} more rows with labels show it."
     return Help("unknown", text)
+
+
+def _halfway(comparison: LossComparison, naive: float) -> float:
+    """Halfway from the naive loss to the expected one: a refit above it has learned little more than a constant."""
+    expected = naive if comparison.expected is None else min(comparison.expected.loss, naive)
+    return (naive + expected) / 2
 
 
 def naming(baseline: str | None) -> str:
