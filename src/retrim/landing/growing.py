@@ -107,7 +107,7 @@ class ReadFiles:
 
 def is_being_written(path: Path) -> bool:
     """Whether another process has a file open to write; False where the disk cannot tell."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_at_once) as file:
         try:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)  # which is refused while somebody may write
         except BlockingIOError:
@@ -116,6 +116,11 @@ def is_being_written(path: Path) -> bool:
             return False
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Opens what may have become a pipe since it was looked at, for which an open would wait."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def standing_of(read: ReadFile, landing: Landing) -> list[str]:
