@@ -69,6 +69,7 @@ class Shelf:
     folders: dict[int, Path]
     named: dict[str, int] = field(default_factory=dict)
     beside: dict[int, dict[str, bytes]] = field(default_factory=dict)
+    figures: dict[int, dict[str, float]] = field(default_factory=dict)
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def aliases(self) -> dict[str, int]:
@@ -97,6 +98,9 @@ class Shelf:
 
     def add_files(self, version: int, files: dict[str, bytes], *, run: str | None = None) -> None:
         self.beside.setdefault(version, {}).update(files)
+
+    def log_check(self, version: int, figures: dict[str, float], **_: Any) -> None:
+        self.figures[version] = figures
 
     def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
         return self.beside.get(version, {}).get(place)

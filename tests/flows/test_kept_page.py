@@ -49,6 +49,15 @@ def test_it_lies_beside_the_version_and_the_summary_says_where(desk: Desk, said:
     assert done.reason in said[-1]
 
 
+def test_its_figures_stand_in_the_run_of_the_version(desk: Desk, said: list[str]) -> None:
+    desk.land(desk.rows(10, 12), 12)
+    done = checked(desk)
+    module.keep_page(done)
+
+    assert desk.shelf.figures[1]["loss"] == done.record.loss
+    assert {"loss_expected", "loss_naive", "drifted_columns"} <= desk.shelf.figures[1].keys()
+
+
 @pytest.mark.parametrize(
     "error",
     [OSError("the disk is full"), subprocess.TimeoutExpired("retrim", 120), subprocess.CalledProcessError(3, "x")],

@@ -506,6 +506,22 @@ class ModelRegistry(Experiment):
                 path.write_bytes(content)
             self.client.log_artifacts(run, made)
 
+    def log_check(self, version: int, figures: Mapping[str, float], *, step: int, at: pd.Timestamp) -> None:
+        """Adds the figures of a check to the run of the version that it looked at; the same again changes nothing.
+
+        Args:
+            version: Its number.
+            figures: By name, such as `loss_expected`; the metrics are called `check/loss_expected`.
+            step: Number of the check.
+            at: Its moment.
+        """
+        with self.wrapped(f"log the figures of check {step}"):
+            from mlflow.entities import Metric
+
+            moment = int(at.timestamp() * 1000)
+            metrics = [Metric(f"check/{name}", float(value), moment, step) for name, value in figures.items()]
+            self.client.log_batch(self.run_of(version), metrics)
+
     def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
         """A file beside a version's bundle; None where there is none.
 

@@ -106,6 +106,17 @@ class LossComparison:
         return self.loss / self.expected.loss if self.expected is not None and self.expected.loss > 0 else None
 
     @property
+    def figures(self) -> dict[str, float]:
+        """The figures that are known, by the names that they have in metrics."""
+        known = {
+            "loss": self.loss,
+            "loss_expected": None if self.expected is None else self.expected.loss,
+            "loss_expected_high": None if self.expected is None else self.expected.high,
+            "loss_naive": self.naive_loss,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    @property
     def naive_loss(self) -> float | None:
         """Mean loss of the best naive baseline."""
         return None if self.best_naive is None else self.naive[self.best_naive].loss

@@ -1,4 +1,4 @@
-"""The page as it is after a check, kept in MLflow beside the version that was live."""
+"""The page and the figures of a check, kept in MLflow beside the version that was live."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +46,11 @@ def keep_page(workspace: Workspace, checked: CheckOutcome, make: Callable[[], by
         place, row = place_of(checked.id), workspace.store.version(workspace.model, version)
         run = None if row is None else row.made_from.mlflow_run
         workspace.registry.add_files(version, {place: page}, run=run)
+        comparison = checked.record.comparison
+        if comparison is not None:
+            figures = comparison.figures | {"drifted_columns": len(checked.record.drifted)}
+            number = workspace.store.last_sequence(workspace.model)
+            workspace.registry.log_check(version, figures, step=number, at=checked.record.as_of)
         decisions = partial(workspace.store.decisions, workspace.model, source=CHECK, newest=MOST_PAGES)
         kept = {place_of(row.id) for row in (*decisions(), *decisions(acted=True))}
         workspace.registry.drop_files(version, "checks", kept=kept, run=run)

@@ -9,7 +9,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from retrim.decision.loss_comparison import LossComparison
 from retrim.lineage.workspace import Workspace
 
 PATHS = ("/predict", "/explain", "/labels", "/jobs", "/metrics", "/openapi.json", "/health", "/ready")
@@ -55,22 +54,9 @@ class LoopFigures(Collector):
             figures["retrim_accumulated_gain"] = check.record.accumulated_gain.balance
             figures["retrim_retraining_cost"] = check.record.retraining_cost
             figures["retrim_drifted_columns"] = float(len(check.record.drifted))
-            figures |= loss_figures(check.record.comparison)
+            comparison = check.record.comparison
+            figures |= {f"retrim_{name}": value for name, value in (comparison.figures if comparison else {}).items()}
         return figures
-
-
-def loss_figures(comparison: LossComparison | None) -> dict[str, float]:
-    """The loss of a check, and what it is held against, by the name of their metric; those that are known."""
-    if comparison is None:
-        return {}
-    expected = comparison.expected
-    known = {
-        "retrim_loss": comparison.loss,
-        "retrim_loss_expected": None if expected is None else expected.loss,
-        "retrim_loss_expected_high": None if expected is None else expected.high,
-        "retrim_loss_naive": comparison.naive_loss,
-    }
-    return {name: value for name, value in known.items() if value is not None}
 
 
 HELP = {
