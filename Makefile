@@ -119,6 +119,10 @@ MUTANTS ?=
 mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree and see its guard fail (long); MUTANTS=probation takes some.
 	@$(python) -m tests.mutants.run -n 2 $(MUTANTS)
 
+.PHONY: lives
+lives: $(ready) ## Play whole lives on made tables with a known truth: eight worlds, twenty seeds, 52 checks each (hours).
+	@$(python) bench/lives.py
+
 .PHONY: bench
 bench: $(ready) ## Measure the overhead beyond the bare script (long).
 	@$(python) bench/overhead.py

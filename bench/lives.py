@@ -1,0 +1,155 @@
+"""Whole lives with shipped settings on made tables with a known truth: what was said, when answered, at what cost.
+
+    python bench/lives.py                                    # eight worlds, twenty seeds, 52 checks each: hours
+    python bench/lives.py --worlds step --seeds 5 --checks 14
+
+`tests/lives` says what the worlds are. A life is one process on one core; `--jobs` plays several at once.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from retrim.decision.model_health import find_model_faults
+from tests.lives.life import begin_life
+from tests.lives.outcome import cost_over_hindsight, find_answer, retrainings
+from tests.lives.worlds import WORLDS
+
+CHECKS, LONG = 52, {"nothing": 104}
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a life.
+
+    Args:
+        world: Its name.
+        seed: Of the world.
+        said: Checks from the change to the first fault that was said; None: no change, or nothing was said.
+        answered: Checks from the change to the promotion; None: no change, or none came.
+        ratio: Loss of the four checks after it, further retrainings included, over that of a model that knew.
+        cost: Cost of the whole life over that of the best schedule in hindsight.
+        retrainings: Promoted and refused ones.
+        probes: Checks that probed.
+        faults: Checks with a fault of the model.
+    """
+
+    world: str
+    seed: int
+    said: int | None
+    answered: int | None
+    ratio: float | None
+    cost: float
+    retrainings: int
+    probes: int
+    faults: int
+
+
+def play(world: str, seed: int, checks: int) -> Played:
+    """One life, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="retrim-life-") as folder:
+        life = begin_life(Path(folder), WORLDS[world](seed, checks))
+        played = life.play(checks)
+        changed = life.world.changed
+        answer = None if changed is None else find_answer(life)
+        wrong = [each.number for each in played if find_model_faults(each.outcome.record)]
+        after = [] if changed is None else [number - changed + 1 for number in wrong if number >= changed]
+        return Played(
+            world,
+            seed,
+            min(after, default=None),
+            None if answer is None else answer.after,
+            None if answer is None else answer.ratio,
+            cost_over_hindsight(life),
+            retrainings(life),
+            sum(each.outcome.record.reading is not None for each in played),
+            len(wrong),
+        )
+
+
+def quietly(world: str, seed: int, checks: int) -> Played:
+    """A life of which only the end is printed."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        return play(world, seed, checks)
+
+
+def show(lives: list[Played]) -> None:
+    """A line for each world."""
+    worlds: dict[str, list[Played]] = defaultdict(list)
+    for life in lives:
+        worlds[life.world].append(life)
+    columns = (
+        "world",
+        "lives",
+        "said at check",
+        "answered at check",
+        "by the 4th",
+        "loss after, over a model that knew",
+        "cost over hindsight",
+        "retrainings",
+        "probes",
+        "lives with a fault",
+    )
+    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for name, own in worlds.items():
+        answers = [each.answered for each in own if each.answered is not None]
+        by_fourth = sum(each <= 4 for each in answers)
+        cells = (
+            name,
+            len(own),
+            figures([each.said for each in own]),
+            figures(answers),
+            f"{by_fourth} of {len(own)}" if answers else "-",
+            figures([each.ratio for each in own], digits=2),
+            figures([each.cost for each in own], digits=2),
+            figures([each.retrainings for each in own]),
+            figures([each.probes for each in own]),
+            sum(each.faults > 0 for each in own),
+        )
+        print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def figures(values: list[float | None] | list[int | None] | list[int] | list[float], digits: int = 1) -> str:
+    """Mean and largest value."""
+    known = [each for each in values if each is not None]
+    return f"{np.mean(known):.{digits}f}, at most {max(known):.{digits}f}" if known else "-"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--worlds", nargs="*", default=list(WORLDS), choices=list(WORLDS))
+    parser.add_argument("--seeds", type=int, default=20, help="lives of each world")
+    parser.add_argument("--checks", type=int, default=None, help="checks of a life; default: 52, 104 where nothing is")
+    parser.add_argument("--jobs", type=int, default=2, help="lives at once")
+    given = parser.parse_args()
+    jobs = [
+        (world, seed, given.checks or LONG.get(world, CHECKS))
+        for world in given.worlds
+        for seed in range(1, given.seeds + 1)
+    ]
+    lives: list[Played] = []
+    with ProcessPoolExecutor(given.jobs, max_tasks_per_child=1) as pool:
+        for life in pool.map(quietly, *zip(*jobs, strict=True)):
+            lives.append(life)
+            print(
+                f"{life.world} {life.seed}: said {life.said}, answered {life.answered}, after "
+                f"{'-' if life.ratio is None else f'{life.ratio:.2f}'}, cost {life.cost:.2f}, retrainings "
+                f"{life.retrainings}",
+                file=sys.stderr,
+                flush=True,
+            )
+    show(lives)
+
+
+if __name__ == "__main__":
+    main()
