@@ -76,12 +76,13 @@ UNDONE = 0.25  # share of a column's distance from before that may be left once 
 MIDDLE = np.linspace(0.1, 0.9, 9)
 
 
-def find_unit(before: pd.Series, now: pd.Series) -> UnitChange | None:
+def find_unit(before: pd.Series, now: pd.Series, *, undone: float = UNDONE) -> UnitChange | None:
     """The change of unit that turns what a column was into what it is; None if none does or it is not numeric.
 
     Args:
         before: Rows from before, with few of them missing.
         now: Rows whose distribution differs.
+        undone: Share of the distance from before that may be left once the change is undone.
     """
     if not all(pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any() for values in (before, now)):
         return None
@@ -89,7 +90,7 @@ def find_unit(before: pd.Series, now: pd.Series) -> UnitChange | None:
     apart = float(np.abs(quantiles - was).max())
     left = [float(np.abs(unit.undo(quantiles) - was).max()) for unit in UNITS]
     least = int(np.argmin(left))
-    return UNITS[least] if left[least] <= UNDONE * apart and left[least] <= UNDONE * (was[-1] - was[0]) else None
+    return UNITS[least] if left[least] <= undone * apart and left[least] <= undone * (was[-1] - was[0]) else None
 
 
 MOSTLY = 0.5  # share of zeros from which quantiles say nothing about a unit

@@ -295,7 +295,7 @@ def _with_champion(
         labels_until=pd.Timestamp(mature.times["_matured"].max()) if len(mature) else None,
         band=band,
         comparison=comparison,
-        suspects=find_suspects(workspace, table, judged, part, guessed.estimate, looked.findings),
+        suspects=find_suspects(workspace, table, part, guessed.estimate, looked.findings),
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-import numpy as np
-import pandas as pd
-
 from retrim.batches.concern import suspicion_of
 from retrim.batches.verdict import find_unit
-from retrim.checking.probe import MeasuredRows
+from retrim.checking.probe import MeasuredRows, losses_on, naive_losses_on
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
@@ -29,10 +26,9 @@ from retrim.drift.slices import SlicedRows
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored
-from retrim.stats.metrics import row_losses
-from retrim.training.baseline import baselines_of
 
-STRAGGLERS = 0.05  # of a check's rows: so many may be older than the rows that the baselines are fitted before
+KNOWN_ROWS = 2000  # newest rows before that tell what a column usually is
+LIKELY = 0.35  # share of a column's distance that a unit may leave: of a few hundred rows less is hard to see
 
 
 def compare_losses(
@@ -68,9 +64,9 @@ def compare_losses(
         return LossComparison(estimate.rows, estimate.loss, estimated=True, expected=expected, naive={})
     rows, losses = measured.part.rows, measured.part.losses
     if set(measured.served.by_version) - {champion.version}:  # what an earlier version served is not this one's loss
-        losses = _losses(workspace, champion, rows, champion.predictor.predict(rows))
+        losses = losses_on(workspace, champion.predictor, rows, champion.predictor.predict(rows))
     window = _beside_constant(workspace, champion, SlicedRows(rows, losses))
-    naive = _naive_losses(workspace, table, champion, rows)
+    naive = naive_losses_on(workspace, table.mature(), champion.predictor, rows)
     comparison = LossComparison(
         len(losses),
         float(losses.mean()),
@@ -95,7 +91,6 @@ def compare_losses(
 def find_suspects(
     workspace: Workspace,
     table: AsOfTable,
-    judged: SlicedRows,
     measured: SlicedRows | None,
     estimate: DatedEstimate | None,
     findings: Sequence[DriftFinding],
@@ -116,10 +111,16 @@ def find_suspects(
         for file in workspace.landing.standing()
         if file.suspicious and rows.get(file.batch, 0)
     ]
-    if suspects or measured is None or not len(judged.losses):
+    if suspects or measured is None:
         return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))
-    drifted = {finding.column for finding in findings if finding.over} & set(judged.rows) & set(measured.rows)
-    units = {column: find_unit(judged.rows[column], measured.rows[column]) for column in sorted(drifted)}
+    drifted = sorted({finding.column for finding in findings if finding.over} & set(measured.rows))
+    if not drifted:
+        return ()
+    known = table.only((table.times["_event"] < measured.rows["_event"].iloc[0]).to_numpy())
+    before = known.tail(KNOWN_ROWS).read(drifted)
+    units = {
+        column: find_unit(before[column], measured.rows[column], undone=LIKELY) for column in drifted if len(before)
+    }
     texts = [f"{column}: as if in another unit ({unit.name})" for column, unit in units.items() if unit is not None]
     return (SuspectBatch(str(rows.index[0]), int(rows.iloc[0]), "; ".join(texts)),) if texts else ()
 
@@ -145,31 +146,3 @@ def _beside_constant(workspace: Workspace, champion: Stored, part: SlicedRows) -
         loss=workspace.params.judge.loss,
         classes=len(view.classes),
     )
-
-
-def _naive_losses(
-    workspace: Workspace, table: AsOfTable, champion: Stored, rows: pd.DataFrame
-) -> dict[str, np.ndarray]:
-    """Loss on each row of every baseline of the task, fitted on the labels that were due before these rows."""
-    view, gate, entity = champion.predictor.view, workspace.params.gate, workspace.params.data.series
-    known = table.mature()
-    first = rows["_event"].quantile(STRAGGLERS)
-    before = (known.times["_due"] <= first) & ~known.times["_key"].isin(rows["_key"])
-    if not before.any():
-        return {}
-    fitted = known.only(before)
-    is_renamed = view.target not in fitted.times
-    train = fitted.read([*entity, *([view.target] if is_renamed else [])]) if entity or is_renamed else fitted.times
-    return {
-        name: _losses(
-            workspace,
-            champion,
-            rows,
-            baseline(view, train, rows, season=pd.Timedelta(gate.season), cells=gate.season_cells, entity=entity),
-        )
-        for name, baseline in baselines_of(view.task).items()
-    }
-
-
-def _losses(workspace: Workspace, champion: Stored, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray:
-    return row_losses(workspace.params.judge.loss, champion.predictor.view.actual(rows), predicted)

@@ -45,6 +45,7 @@ from retrim.release.versions import Stored, load_stored_version
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.metrics import measure, row_losses
 from retrim.stats.windows import past_of
+from retrim.training.baseline import baselines_of
 from retrim.training.bundle import Predictor
 from retrim.training.groups import as_trained
 from retrim.training.recipe import ProbeCost, WindowKind, in_parallel, retraining_work
@@ -126,7 +127,7 @@ def run_probe(
     return ProbeOutcome(
         reading=reading.with_waiting(len(waiting), earlier=watch.gain),
         refits={kind: float(each.mean()) for kind, each in refits.items()},
-        preview=_preview(workspace, mature, judging, champion, refits, [*life, whole]),
+        preview=_preview(workspace, mature, predictor, judging, champion, refits, [*life, whole]),
         shown=ShownProbe(**vars(whole), of=digest),
         cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
         rows_after_change=0 if watch.changed is None else int((events >= watch.changed).sum()),
@@ -197,6 +198,7 @@ def _windows(
 def _preview(
     workspace: Workspace,
     mature: AsOfTable,
+    predictor: Predictor,
     judging: np.ndarray,
     champion: np.ndarray,
     losses: dict[str, np.ndarray],
@@ -206,6 +208,7 @@ def _preview(
     params, block_rows = workspace.params, workspace.params.judge.block_rows
     unseen = mature.only(judging)
     size = sized(workspace, unseen, life, tries=len(losses), judged=(), eased=True, mature=len(mature))
+    naive = naive_losses_on(workspace, mature, predictor, predictor.view.seen(unseen.read()))
     kept, before = slice(-size.rows, None), slice(None, -size.rows)
     events = list(unseen.times["_event"])
     own = ShownEvidence.of_rows(
@@ -216,6 +219,7 @@ def _preview(
     answer = preview(
         {kind: each[kept] for kind, each in losses.items()},
         champion[kept],
+        {name: naive[name][kept] for name in params.gate.baselines if name in naive},
         params.gate,
         rows=len(champion[kept]),
         draws=params.judge.draws,
@@ -237,6 +241,43 @@ def champions_losses(workspace: Workspace, ripe: AsOfTable, predictor: Predictor
     if not len(rows):
         return np.empty(0)
     return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
+
+
+STRAGGLERS = 0.05  # of some rows: so many may be older than the rows that the baselines are fitted before
+
+
+def naive_losses_on(
+    workspace: Workspace, mature: AsOfTable, predictor: Predictor, rows: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Loss on each row of every baseline of the task, fitted on the labels that were due before these rows.
+
+    Args:
+        workspace: The workspace.
+        mature: The mature rows.
+        predictor: The champion, whose target it is.
+        rows: Mature rows in time order, shape (n, columns), n at least 1.
+
+    Returns:
+        Losses by baseline, each shape (n,); empty if no label was due before.
+    """
+    view, gate, entity = predictor.view, workspace.params.gate, workspace.params.data.series
+    first = rows["_event"].quantile(STRAGGLERS)
+    before = (mature.times["_due"] <= first) & ~mature.times["_key"].isin(rows["_key"])
+    if not before.any():
+        return {}
+    fitted = mature.only(before)
+    is_renamed = view.target not in fitted.times
+    train = fitted.read([*entity, *([view.target] if is_renamed else [])]) if entity or is_renamed else fitted.times
+    cut = {"season": pd.Timedelta(gate.season), "cells": gate.season_cells, "entity": entity}
+    return {
+        name: losses_on(workspace, predictor, rows, baseline(view, train, rows, **cut))
+        for name, baseline in baselines_of(view.task).items()
+    }
+
+
+def losses_on(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray:
+    """The loss of some predictions on each row."""
+    return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predicted)
 
 
 def _to_fit(workspace: Workspace, ripe: AsOfTable) -> pd.DataFrame:

@@ -163,7 +163,7 @@ def _good(record: "CheckRecord", outcome: "Outcome", loss_text: str) -> CheckVer
     if outcome != "none":
         paid = f"A retraining pays: accumulated gain {gain:.4g}, cost {cost:.4g}." if outcome == "retrain" else ""
         return _verdict("retraining", loss_text, would_help=paid, do=_answer(outcome))
-    if 0 < cost <= 2 * gain:
+    if 0 < cost <= 2 * gain and record.watch.is_gain_sure:
         waiting = f"A retraining would help, and does not pay yet: accumulated gain {gain:.4g} of {cost:.4g}."
         return _verdict("gain_waiting", loss_text, would_help=waiting)
     return _verdict("ok", loss_text)
@@ -187,6 +187,9 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> H
             return Help("little", f"A retraining would help only a little so far ({figures}).")
         if is_learned and reading.gain + CLEAR * reading.error < excess / 2:
             return Help("none", f"A retraining would not help ({figures}).")
+    if reading is None and record.watch.answered_loss is not None:
+        answer = "at an earlier check, a refit with rows from after the change did not gain"
+        return Help("none", f"A retraining would not help ({answer}).")
     missing = max(needed_rows - before - comparison.rows, 0) + probe_rows
     why = "no refit was made" if reading is None else f"a refit had {before} rows from after the change to learn from"
     text = f"Whether a retraining would help is not known yet ({why}); about {missing} more rows with labels show it."

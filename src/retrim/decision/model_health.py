@@ -64,7 +64,8 @@ def _faults(record: CheckRecord) -> Iterator[HealthFinding]:
     if comparison.worse_than is not None:
         yield HealthFinding(HealthLevel.CRITICAL, WORSE_THAN_NAIVE, told, do)
     segment = comparison.worse_slice
-    if segment is not None and segment.other is not None:
+    is_whole_bad = comparison.above_expected or comparison.worse_than is not None
+    if segment is not None and segment.other is not None and not is_whole_bad:
         text = (
             f"Where {segment.column} is {segment.name} ({segment.rows} rows), the model has {segment.loss:.3g} and the "
             f"naive {naming(comparison.best_naive)} {segment.other:.3g}."

@@ -495,7 +495,7 @@ class ProbeWatch:
 
 @dataclass(frozen=True)
 class GatePreview:
-    """The gate's answer on the rows that the probe evaluated, without the naive baselines.
+    """The gate's answer on the rows that the probe evaluated.
 
     Args:
         passes: Whether the best refit would be promoted.
@@ -512,6 +512,7 @@ class GatePreview:
 def preview(
     refits: Mapping[str, np.ndarray],
     champion: np.ndarray,
+    naive: Mapping[str, np.ndarray],
     gate: GateParams,
     *,
     rows: int,
@@ -527,6 +528,7 @@ def preview(
     Args:
         refits: Losses of the probe's refits by training window, each shape (n,), in time order.
         champion: The same of the champion.
+        naive: The same of the naive baselines; empty if they are not known.
         gate: Thresholds.
         rows: Rows behind these losses, which may be means over several.
         draws: Bootstrap draws.
@@ -539,5 +541,5 @@ def preview(
     if rows < gate.min_rows:
         return None
     means = gate.model_copy(update={"min_rows": 2})
-    verdict = judge(refits, champion, {}, means, draws=draws, block_rows=block_rows, uses=0.0, support=support)
+    verdict = judge(refits, champion, naive, means, draws=draws, block_rows=block_rows, uses=0.0, support=support)
     return GatePreview(verdict.promote, verdict.reason)
