@@ -213,7 +213,7 @@ def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None
         record = desk.check(day).record
 
     assert record["preview"]["passes"]
-    assert record["preview"]["reason"].startswith("all 5 checks passed; gain over the champion")
+    assert record["preview"]["reason"].startswith("all 6 checks passed; gain over the champion")
     assert record["pending"] == 0
 
 

@@ -9,13 +9,13 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.checking.drift_news import tell_drift
 from retrim.checking.history import as_check
-from retrim.decision.accumulated_gain import Band
+from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding, WindowExtent
 from tests.builders.answers import kept_check
 from tests.builders.desk import Desk, make_desk
 
-BAND = Band(centre=1.0, iqr=0.1, sd=0.1)
+EXPECTED = ExpectedLoss(1.0, 1.0, 1.0, 0.6, 1.5)
 
 
 @pytest.fixture
@@ -33,7 +33,9 @@ def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[t
     extent = WindowExtent(now - pd.Timedelta("1D"), now, 100)
     figures = ("ks", 0.3, 0.3, 0.001, 0.15, True, None, None, None, None, None)
     found = [DriftFinding(name, *figures, 2 * share, extent, extent) for name, share in importances.items()]
-    record = kept_check(now, champion=1, findings=tuple(found), drifted=tuple(importances), loss=loss, band=BAND)
+    beside = LossComparison(100, loss, estimated=False, expected=EXPECTED, naive={})
+    told = {"findings": tuple(found), "drifted": tuple(importances), "comparison": beside}
+    record = kept_check(now, champion=1, loss=loss, **told)
     row = DecisionRow(
         f"check-{day:g}", desk.workspace.model, "check", iso(now), iso(now), "none", "a test", "", json.dumps(record)
     )
@@ -58,7 +60,7 @@ def test_all_columns_together_are_no_column_that_the_model_leans_on(desk: Desk) 
     assert drifted(desk, 1, **{"all columns together": 1.0}) == []
 
 
-def test_any_drift_is_told_while_the_loss_is_above_its_band(desk: Desk) -> None:
+def test_any_drift_is_told_while_the_loss_is_above_expected(desk: Desk) -> None:
     assert checked(desk, 1, 2.0, wind=0.01) == [("drift", "loss")]
 
 

@@ -183,7 +183,7 @@ def trust_own_code(paths: Paths, model: str) -> None:
 
 def files_of_fits(paths: Paths, model: str) -> list[str]:
     """What the fits of a run directory read, by name relative to it: for workers that cannot see it."""
-    read = [paths.view, paths.table, *sorted(each for each in paths.features.rglob("*") if each.is_file())]
+    read = [paths.pins, paths.view, paths.table, *sorted(each for each in paths.features.rglob("*") if each.is_file())]
     read += [each for each in (paths.tuning / "hyperparameters.json",) if each.is_file()]
     return [*(each.relative_to(paths.root).as_posix() for each in read), *_own_code(paths, model)]
 
