@@ -475,6 +475,7 @@ RECORDS = (
     Printed("retrim token list", "retrim.lineage.tokens:Token", "Under `tokens`, a list of these."),
     Printed("retrim alerts test", "retrim.alerting.telling:Sending", "Under `sent`, a list of these."),
     Printed("retrim alerts send", "retrim.alerting.telling:Sending", "Under `sent`, a list of these."),
+    Printed("retrim alerts acknowledge", "retrim.decision.check_record:AcknowledgedKind"),
     Printed("retrim status --check", "retrim.reports.health:Health"),
     Printed("retrim doctor", "retrim.operations.doctor:Diagnosis", "Under `workspaces`, a list of these."),
     Printed("retrim up --show", "retrim.operations.supervise:PartSeen", "Under `parts`, a list of these."),

@@ -1,124 +1,200 @@
-"""The recommendation: chosen on the first part alone, told with what it did on the rest."""
+"""The advice of a backtest: from the whole history, each stretch judged by what was chosen on the others."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, PolicyDelays, cut, equal_rows
+from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, PolicyDelays, WindowCuts, cut, equal_rows
 from retrim.decision.policy_compare import (
     Policy,
     PolicyChoice,
+    PolicyOutcome,
+    PolicySetup,
     choose,
     compare_policies,
+    gain_name,
     part_of,
     periodic,
     phases,
-    split_at,
+    policies,
+    stretch_edges,
 )
-from retrim.decision.policy_play import Setting, at_checks, every
+from retrim.decision.policy_play import Setting, every
 from retrim.reports.policy_report import page
+from tests.decision.test_play import START, TRIGGERS
+from tests.drift.test_counted import EVERY, SETTINGS, counted
 
-START = pd.Timestamp("2024-01-01", tz="UTC")
-WINDOWS, ROWS = 20, 10
-NEVER = Policy("never", {}, lambda _: at_checks(()), probes=False)
+WINDOWS, ROWS, BLOCKS = 20, 20, 2
+DAY = pd.Timedelta("1D")
+RULE = gain_name(1.0)
 ALWAYS = Policy("always", {}, lambda setting: every(1, setting.matrix.windows), probes=False)
 
-WAITING = Policy(  # starts nothing in the first 12 windows
-    "waiting", {}, lambda setting: at_checks((2, 5) if setting.first_window else ()), probes=False
-)
 
+def history(law: np.ndarray, *, late: int = 0, seed: int = 1) -> Setting:
+    """A history in which a model loses 1 a row, and the square of how far the law moved since its newest row.
 
-def made(totals: np.ndarray, *, late: int = 0) -> Setting:
-    """A history whose model i loses `totals[i, j]` a row in window j."""
-    whole = cut(equal_rows((WINDOWS + 1) * ROWS, first=ROWS, windows=WINDOWS), blocks=1, block_rows=2)
-    scored = [
-        FitLosses(FitJob("all", origin), totals[origin, whole.window[whole.first_cell(origin) :]] * 2.0, 10)
-        for origin in range(WINDOWS)
-    ]
-    matrix = LossMatrix.of(("all",), whole, scored, rows_per_check=ROWS, back=0)
-    moments = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
-    return Setting(matrix, (0,), PolicyDelays(late, 0, 0), 1, moments, 0, None)
+    Args:
+        law: The law in each window; the first model knows that of the first.
+        late: Windows until labels are known.
+        seed: Of the noise, of 3% on a row.
+    """
+    whole, draw = make_cut(len(law)), np.random.default_rng(seed)
+    scored = []
+    for origin in range(len(whole.starts)):
+        cells = slice(whole.first_cell(origin), None)
+        learned = law[max(origin - 1, 0) // BLOCKS]
+        losses = (1 + (law[whole.window[cells]] - learned) ** 2) * draw.normal(1.0, 0.03, len(whole.window[cells]))
+        scored.append(FitLosses(FitJob("all", origin), losses * whole.rows[cells], 10 * (origin + 1)))
+    return make_setting(scored, len(law), late=late)
 
 
 def aging(rate: float, *, late: int = 0) -> Setting:
-    """Each window that a model ages costs `rate` more."""
-    age = np.arange(WINDOWS) - np.arange(WINDOWS)[:, None]
-    return made(1.0 + rate * np.maximum(age, 0), late=late)
+    """A history without noise in which each window that a model ages costs `rate` more."""
+    whole = make_cut(WINDOWS)
+    scored = []
+    for origin in range(len(whole.starts)):
+        cells = slice(whole.first_cell(origin), None)
+        losses = 1 + rate * (whole.window[cells] - origin // BLOCKS)
+        scored.append(FitLosses(FitJob("all", origin), losses * whole.rows[cells], 10))
+    return make_setting(scored, WINDOWS, late=late)
 
 
-def chosen(setting: Setting, retraining_cost: float, *, shipped: str = "never") -> PolicyChoice:
-    return choose(
-        setting,
-        [NEVER, ALWAYS, WAITING],
-        shipped=shipped,
-        retraining_cost=retraining_cost,
-        fits_per_retraining=1.0,
-        block=2,
-        draws=200,
-        seed=1,
+def make_cut(windows: int) -> WindowCuts:
+    return cut(equal_rows((windows + 1) * ROWS, first=ROWS, windows=windows), blocks=BLOCKS, block_rows=2)
+
+
+def make_setting(scored: list[FitLosses], windows: int, *, late: int) -> Setting:
+    matrix = LossMatrix.of(("all",), make_cut(windows), scored, rows_per_check=ROWS, back=0)
+    moments = [START + number * DAY for number in range(windows + 1)]
+    return Setting(matrix, (0,), PolicyDelays(late, 0, 0), BLOCKS, moments, 0, None)
+
+
+def compared(setting: Setting) -> list[PolicyOutcome]:
+    """Never, the rule and the calendars, at a retraining cost of 1."""
+    setup = PolicySetup(
+        triggers=TRIGGERS,
+        drift=SETTINGS,
+        retraining_cost=1.0,
+        retraining_costs=(),
+        unit=1.0,
+        errors=1.0,
+        ahead=1.0,
+        when="every",
+        every=EVERY,
+        counted=counted(shift_from=3),
+        sliding_rows=10,
+        task="regression",
+        seed=7,
+    )
+    tried = policies(setup, windows=setting.matrix.windows, window_span=DAY)
+    tried = [policy for policy in tried if policy.is_calendar or policy.name in ("never", RULE)]
+    return compare_policies(setting, tried, retraining_cost=1.0, fits_per_retraining=1.0)
+
+
+def advice(setting: Setting) -> PolicyChoice:
+    return choose(setting, compared(setting), shipped=RULE)
+
+
+def violent_then_quiet() -> np.ndarray:
+    """30 windows in which the law jumps every third, and 20 in which it stands still, shape (50,)."""
+    jumps = np.repeat(np.random.default_rng(5).normal(scale=2.0, size=10), 3)
+    return np.concatenate([jumps, np.full(20, jumps[-1])])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_quiet_present_does_not_hide_a_violent_past(seed: int) -> None:
+    choice = advice(history(violent_then_quiet(), seed=seed))
+    ratios = {outcome.policy.name: outcome.ratio for outcome in choice.outcomes}
+
+    assert (ratios["never"] > 4, ratios[RULE] < 1.2) == (True, True)
+    assert (choice.recommended, choice.is_quiet, choice.low > 1) == (RULE, True, True)
+    assert choice.sentence.startswith(f"Use {RULE}: over all 50 windows never retraining cost ")
+    assert choice.sentence.endswith(
+        "The newest 10 windows are quiet: there, never retraining would have cost the least."
     )
 
 
-def test_where_nothing_ages_it_says_do_not_retrain() -> None:
-    choice = chosen(aging(0.0), retraining_cost=0.1)
+@pytest.mark.parametrize("seed", range(2))
+def test_where_nothing_ever_changed_it_says_do_not_retrain(seed: int) -> None:
+    choice = advice(history(np.zeros(50), seed=seed))
 
-    assert choice.name == "never"
-    assert choice.sentence.startswith("Do not retrain")
-
-
-def test_where_all_ages_and_retraining_is_cheap_it_is_switched_on() -> None:
-    old = np.arange(WINDOWS) > np.arange(WINDOWS)[:, None]
-    choice = chosen(made(1.0 + old), retraining_cost=0.1)
-
-    assert (choice.name, choice.low > 0) == ("always", True)
-    assert "not proven" not in choice.sentence
+    assert choice.recommended == "never"
+    assert choice.sentence.startswith("Do not retrain: ")
+    assert "quiet" not in choice.sentence
 
 
-def test_what_saved_nothing_on_the_rest_is_not_recommended() -> None:
-    # All ages in the first 12 windows, and nothing after: there always pays its price for nothing.
-    age = np.minimum(np.arange(WINDOWS), 12) - np.minimum(np.arange(WINDOWS)[:, None], 12)
-    choice = chosen(made(1.0 + 5.0 * np.maximum(age, 0)), retraining_cost=0.1)
+@pytest.mark.parametrize("seed", range(2))
+def test_where_the_law_drifts_it_says_retrain_by_the_rule(seed: int) -> None:
+    drift = np.cumsum(np.random.default_rng(seed + 10).choice([0.2, 0.8], size=50, p=[0.8, 0.2]))
+    choice = advice(history(drift, seed=seed))
 
-    assert (choice.name, choice.recommended) == ("always", "never")
-    assert choice.sentence.startswith("Do not retrain yet: always was the cheapest on the first 12 windows, and cost")
-
-
-def aging_late() -> Setting:
-    """Nothing ages in the first 12 windows; from there on always would be far cheaper."""
-    age = np.maximum(np.arange(WINDOWS) - np.maximum(np.arange(WINDOWS)[:, None], 12), 0)
-    return made(1.0 + 5.0 * age)
+    assert (choice.recommended, choice.is_quiet, choice.low > 1) == (RULE, False, True)
 
 
-def test_the_rest_does_not_choose() -> None:
-    assert chosen(aging_late(), retraining_cost=0.1).name == "never"
+def test_few_windows_cannot_tell() -> None:
+    choice = advice(history(violent_then_quiet()[:12]))
+
+    assert choice.recommended is None
+    assert choice.sentence.startswith("12 windows are too few to tell whether retraining pays: 20 are needed")
+    assert f"{RULE} 1." in choice.sentence
 
 
-def test_where_nothing_was_cheaper_the_shipped_policy_that_waited_stays() -> None:
-    choice = chosen(aging_late(), retraining_cost=0.1, shipped="waiting")
+def test_what_one_stretch_alone_shows_is_called_not_proven() -> None:
+    choice = advice(history(np.concatenate([np.zeros(45), np.full(5, 3.0)])))
 
-    assert (choice.name, choice.waited, choice.retrainings) == ("waiting", True, 2)
-    assert choice.sentence.startswith("Keep waiting: on the first 12 windows nothing was cheaper than no retraining")
-
-
-def test_its_figures_are_of_the_rest_alone() -> None:
-    # By hand: 8 windows are the rest. Always costs 1 each and 7 prices; never 1 + age, so 8 + 28.
-    choice = chosen(aging(1.0), retraining_cost=0.1)
-
-    assert (choice.windows, choice.retrainings) == (8, 7)
-    assert (choice.cost, choice.never) == pytest.approx((8.7, 36.0))
-    assert choice.saved == pytest.approx((36.0 - 8.7) / 8)
+    assert (choice.recommended, choice.dearer, choice.low < 1) == (RULE, 1, True)
+    assert "so it is not proven that retraining pays" in choice.sentence
 
 
-def test_a_gain_within_its_noise_is_called_not_proven() -> None:
-    noise = np.random.default_rng(5).normal(size=(WINDOWS, WINDOWS))
-    choice = chosen(made(5.0 + 0.05 * np.maximum(np.arange(WINDOWS) - np.arange(WINDOWS)[:, None], 0) + noise), 0.001)
+def told(never: list[float], rule: list[float], **calendars: list[float]) -> PolicyChoice:
+    """The advice on given costs of five stretches, by policy."""
+    setting = history(np.zeros(25))
+    outcomes = {outcome.policy.name.replace("-", "_"): outcome for outcome in compared(setting)}
+    costs = {"never": never, RULE.replace("-", "_"): rule, **calendars}
+    changed = [replace(outcomes[name], costs=np.array(values)) for name, values in costs.items()]
+    return choose(setting, changed, shipped=RULE)
 
-    assert choice.low <= 0 <= choice.high
-    assert choice.name == "never" or "not proven" in choice.sentence
+
+def test_a_calendar_that_is_the_cheapest_on_the_other_stretches_is_advised() -> None:
+    choice = told([9, 9, 9, 9, 9], [8, 8, 8, 8, 8], every_4=[4, 5, 6, 5, 4], every_8=[7, 7, 7, 7, 7])
+
+    # By hand: 45 over 24.
+    assert (choice.recommended, choice.chosen, choice.dearer) == ("every-4", ("every-4",) * 5, 5)
+    assert choice.ratio == pytest.approx(45 / 24)
+
+
+def test_a_stretch_does_not_choose_its_own_calendar() -> None:
+    # Each calendar is the cheapest for one lucky stretch. Chosen on the others it costs 9 there, the rule 6.
+    choice = told([7, 7, 7, 7, 7], [6, 6, 6, 6, 6], every_4=[0, 9, 6, 6, 6], every_8=[9, 0, 6, 6, 6])
+
+    assert (choice.recommended, choice.chosen) == (RULE, (RULE,) * 5)
+    assert choice.ratio == pytest.approx(35 / 30)
+
+
+def test_where_never_retraining_cost_less_than_the_rule_it_is_advised() -> None:
+    choice = told([6, 6, 6, 6, 6], [7, 7, 6, 7, 7], every_4=[9, 9, 9, 9, 9])
+
+    assert (choice.recommended, choice.ratio < 1) == ("never", True)
+
+
+def test_stretches_are_of_about_ten_windows_and_at_least_five() -> None:
+    lengths = {windows: np.diff(stretch_edges(history(np.zeros(windows)))).tolist() for windows in (3, 22, 50, 73)}
+
+    assert lengths == {3: [1, 1, 1], 22: [4, 5, 4, 5, 4], 50: [10] * 5, 73: [10, 11, 10, 11, 10, 11, 10]}
+
+
+@pytest.mark.parametrize("late", [0, 3])
+def test_costs_of_the_stretches_add_up(late: int) -> None:
+    for outcome in compared(history(violent_then_quiet(), late=late)):
+        assert outcome.costs.sum() == pytest.approx(outcome.cost)
+        assert outcome.hindsight_costs.sum() == pytest.approx(outcome.hindsight.cost(1.0))
+        assert outcome.ratio_interval[0] <= outcome.ratio <= outcome.ratio_interval[1]
 
 
 def test_a_part_begins_with_the_model_made_just_before_it() -> None:
-    part = part_of(aging(1.0), split_at(WINDOWS), WINDOWS)
+    part = part_of(aging(1.0), 12, WINDOWS)
 
     assert part.matrix.totals[0, 0, 0] == pytest.approx(1.0)
     assert (part.first_window, part.moments[0]) == (12, START + pd.Timedelta(12, "D"))
@@ -157,8 +233,8 @@ def test_the_page_needs_nothing_else() -> None:
     assert not any(sign in made_page for sign in ("http:", "https:", "<script", 'src="/'))
 
 
-def test_labels_that_come_after_most_windows_do_not_make_never_the_best() -> None:
-    choice = chosen(aging(1.0, late=WINDOWS // 2), retraining_cost=0.5)
+def test_labels_that_come_after_most_windows_leave_the_others_to_tell() -> None:
+    choice = advice(aging(1.0, late=WINDOWS // 2))
 
-    assert choice.recommended == "always"
-    assert choice.chosen_on + choice.windows == WINDOWS - WINDOWS // 2
+    assert (choice.windows, choice.recommended) == (WINDOWS - WINDOWS // 2, None)
+    assert choice.ratio > 1

@@ -30,7 +30,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
         life.play(CHECKS)
         return life
 
-    return lambda name: played(name)
+    return played
 
 
 def faults(check: LifeCheck) -> dict[str, HealthLevel]:

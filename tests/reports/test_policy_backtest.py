@@ -22,7 +22,7 @@ from tests.cli.test_reference import keys
 pytestmark = pytest.mark.slow  # some seconds: each makes the fits of a small matrix
 
 SMALL: dict[str, dict[str, Any]] = {
-    "policy": {"windows": 6, "first": 0.4, "draws": 100},
+    "policy": {"windows": 6, "first": 0.4},
     "probe": {"blocks": 2},
     "tune": {"max_rounds": 15, "patience": 5},
     "train": {"windows": ["all", "sliding"]},
@@ -98,7 +98,8 @@ def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
 
     assert again > 0  # what is promoted is fitted once more
     assert {"never", "always", "every-2", "gain-1", "drift", "psi", "ks", "performance"} <= set(names)
-    assert record["recommended"] in names
+    assert record["recommended"] is None  # of 6 windows
+    assert all(line["ratio_low"] <= line["ratio_to_hindsight"] <= line["ratio_high"] for line in record["policies"])
     assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
     assert [line["cost"] for line in record["policies"]] == sorted(line["cost"] for line in record["policies"])
     for line in record["policies"]:

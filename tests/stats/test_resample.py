@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.stats.bootstrap import block_means, mean_bound, mean_error
+from retrim.stats.bootstrap import block_means, mean_bound, mean_error, ratio_interval
 
 RHO = 0.6
 Series = Callable[[int, int], np.ndarray]
@@ -152,3 +152,15 @@ def test_more_confidence_asks_for_more_distance() -> None:
 
 def test_a_constant_series_is_its_own_bound() -> None:
     assert mean_bound(np.full(40, 2.5), confidence=0.95, block_rows=10, draws=50, seed=1) == 2.5
+
+
+def test_a_ratio_over_five_stretches_is_rarely_below_its_interval() -> None:
+    draw, true_ratio, above, below = np.random.default_rng(1), float(np.exp(0.125)), 0, 0
+    for _ in range(1000):
+        weights = draw.lognormal(0.0, 0.3, 5)
+        low, high = ratio_interval(weights * draw.lognormal(0.0, 0.5, 5), weights)
+        below += true_ratio < low
+        above += true_ratio > high
+
+    assert below <= 25
+    assert above <= 70  # few stretches seldom hold the worst that comes

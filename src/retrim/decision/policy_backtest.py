@@ -77,23 +77,7 @@ class PolicyParams(SettingsSection):
             "promoted version is live at once"
         ),
     )
-    draws: int = Field(
-        exclude=True,
-        default=2000,
-        ge=100,
-        description=(
-            "number of bootstrap draws for the recommendation's interval; the default is the same as for "
-            "other intervals"
-        ),
-    )
-    block: int = Field(
-        exclude=True,
-        default=3,
-        ge=1,
-        description="number of windows that are resampled together in the bootstrap, because losses of "
-        "neighbouring windows are correlated",
-    )
-    seed: Seed = Field(default=7, description="seed of the bootstrap draws and of the fits")
+    seed: Seed = Field(default=7, description="seed of the draws of reference bands and of the fits")
 
 
 @dataclass(frozen=True)

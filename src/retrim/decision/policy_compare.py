@@ -6,11 +6,7 @@ Schedules by the calendar alone, at the same number of retrainings: what any pol
 
 Policies side by side: what each would have cost, against the best schedule in hindsight.
 
-Which policy to switch on: chosen on the first part of the history, reported on the rest.
-
-A policy that waits for evidence and started no run on the first part cost there what never retraining did. It is not
-chosen over never for what it did on the rest; where it is the one that is switched on by default, it stays, if it
-ever started a run at all.
+Which policy to switch on: from the whole history, each stretch of it judged by what was chosen on the others.
 
 The policies a backtest tries, each with the settings that switch it on.
 
@@ -52,7 +48,7 @@ from retrim.drift.params import DriftParams
 from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_types
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import mean_waves, watch
-from retrim.stats.bootstrap import mean_bound
+from retrim.stats.bootstrap import ratio_interval
 from retrim.stats.codec import Moment, written
 from retrim.table.data import ColumnType
 
@@ -294,6 +290,11 @@ class Policy:
         """What comes of it on a history."""
         return play_policy(setting, self.asks(setting), probes=self.probes, spaced=self.spaced)
 
+    @property
+    def is_calendar(self) -> bool:
+        """Whether it retrains by the calendar alone."""
+        return self.changes is not None and self.changes.get("triggers.rules") == ["schedule"]
+
 
 @dataclass(frozen=True)
 class PolicyOutcome:
@@ -306,6 +307,8 @@ class PolicyOutcome:
         hindsight: The best schedule under the same delays.
         probe_cost: Cost of the probe's fits: the retraining cost times their rows divided by those of a retraining.
         periodic: Periodic schedules with as many retrainings.
+        costs: `cost` by stretch of the history, shape (stretches,).
+        hindsight_costs: Cost of the best schedule by stretch, shape (stretches,).
     """
 
     policy: Policy
@@ -314,6 +317,8 @@ class PolicyOutcome:
     hindsight: Schedule
     probe_cost: float
     periodic: Periodic
+    costs: np.ndarray
+    hindsight_costs: np.ndarray
 
     @property
     def cost(self) -> float:
@@ -324,6 +329,12 @@ class PolicyOutcome:
     def ratio(self) -> float:
         """Cost over that of the best schedule in hindsight, the probe's own cost left out; 1 or more."""
         return self.cost / self.hindsight.cost(self.retraining_cost)
+
+    @property
+    def ratio_interval(self) -> tuple[float, float]:
+        """95% interval of `ratio`, from how it differs between the stretches; no policy costs less than hindsight."""
+        low, high = ratio_interval(self.costs, self.hindsight_costs)
+        return max(low, min(self.ratio, 1.0)), high
 
     @property
     def ratio_with_probe(self) -> float:
@@ -342,15 +353,27 @@ def compare_policies(
         retraining_cost: Of a retraining, in mean loss times checks.
         fits_per_retraining: Fits of one retraining for each training window: 1 is the model alone; a search has more.
     """
-    found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
+    totals, delays, edges = setting.totals, setting.delays, stretch_edges(setting)
+    hindsight = best_in_hindsight(totals, delays, retraining_cost=retraining_cost)
+    hindsight_costs = np.add.reduceat(hindsight.costs(totals, retraining_cost, delays), edges[:-1])
     calendar: dict[int, Periodic] = {}
     outcomes = []
     for policy in policies:
         played = policy.play(setting)
         if played.retrainings not in calendar:
             calendar[played.retrainings] = periodic(setting, played.retrainings, retraining_cost=retraining_cost)
-        cost = retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining)
-        outcomes.append(PolicyOutcome(policy, played, retraining_cost, found, cost, calendar[played.retrainings]))
+        outcomes.append(
+            PolicyOutcome(
+                policy,
+                played,
+                retraining_cost,
+                hindsight,
+                probe_cost=retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining),
+                periodic=calendar[played.retrainings],
+                costs=np.add.reduceat(played.costs(retraining_cost, delays), edges[:-1]),
+                hindsight_costs=hindsight_costs,
+            )
+        )
     return outcomes
 
 
@@ -360,68 +383,87 @@ def usual_fit(setting: Setting) -> float:
     return float(np.mean(matrix.fitted_rows[np.ix_(list(setting.kinds), matrix.origins.tolist())], axis=1).sum())
 
 
-CHOSEN_ON = 0.6  # of the windows
 NEVER = "never"
+STRETCHES = 5  # that a history is cut into, at least
+STRETCH_WINDOWS = 10  # of a stretch, where there are enough windows
+LEAST_WINDOWS = 20  # for an advice: with fewer, a stretch has fewer than four
+
+
+def stretch_edges(setting: Setting) -> np.ndarray:
+    """Where the stretches of the windows that count begin, and the last ends, shape (stretches + 1,)."""
+    windows = setting.matrix.windows - setting.begin
+    count = max(windows // STRETCH_WINDOWS, min(STRETCHES, windows))
+    return np.asarray(np.linspace(setting.begin, setting.matrix.windows, count + 1).round().astype("int64"))
 
 
 @dataclass(frozen=True)
 class PolicyChoice:
-    """The policy that was cheapest on the first part of the history, and its result on the rest.
+    """The advice: whether to retrain, and by which policy, from the whole history.
+
+    A calendar is chosen only if choosing pays: every stretch of the history is charged with what the policy cost there
+    that was the cheapest on the other stretches.
 
     Args:
-        name: Name of the policy.
-        chosen_on: Windows of the first part.
-        windows: Windows of the rest.
-        retrainings: Retrainings on the rest.
-        cost: Cost on the rest, in mean loss times checks, without the cost of its probes.
-        never: Cost on the rest without any retraining.
-        hindsight: Cost on the rest of the best schedule in hindsight.
-        saved: Saving per window compared with never retraining.
-        low: Lower bound of the saving, with 97.5% confidence.
-        high: Upper bound of the saving, with 97.5% confidence.
-        waited: Whether no policy was cheaper than never retraining on the first part, and the policy started no run.
+        name: The retraining policy to compare with never retraining: the shipped rule, or a calendar.
+        chosen: The policy that each stretch is charged with: the rule, or the cheapest on the other stretches.
+        outcomes: The shipped rule, the cheapest calendar and never retraining, the cheapest first.
+        windows: Windows that count.
+        ratio: Cost of never retraining divided by the cost of those policies.
+        low: Lower end of the ratio's 95% interval.
+        high: Upper end of this interval.
+        dearer: Stretches on which never retraining cost more.
+        newest: Windows of the newest stretch.
+        is_quiet: Whether never retraining cost the least there, begun with a new model.
     """
 
     name: str
-    chosen_on: int
+    chosen: tuple[str, ...]
+    outcomes: tuple[PolicyOutcome, ...]
     windows: int
-    retrainings: int
-    cost: float
-    never: float
-    hindsight: float
-    saved: float
+    ratio: float
     low: float
     high: float
-    waited: bool
+    dearer: int
+    newest: int
+    is_quiet: bool
 
     @property
-    def recommended(self) -> str:
-        """The recommended policy. If the chosen policy saved nothing on the rest, this is never to retrain."""
-        return self.name if self.saved > 0 else NEVER
+    def recommended(self) -> str | None:
+        """The recommended policy, which may be never to retrain; None if there are too few windows to tell."""
+        if self.windows < LEAST_WINDOWS:
+            return None
+        return self.name if self.ratio > 1 else NEVER
 
     @property
     def sentence(self) -> str:
-        """The recommendation in one sentence, with its figures."""
-        first, rest = f"the first {self.chosen_on} windows", f"the last {self.windows}"
-        if self.name == NEVER:
-            could = f"the best schedule in hindsight would have cost {self.hindsight:.4g} on {rest}"
-            return f"Do not retrain: on {first} nothing was cheaper; {could}, never retraining {self.never:.4g}."
-        runs = f"{self.retrainings} retraining{'' if self.retrainings == 1 else 's'}"
-        if self.saved <= 0:
-            cost = f"{self.cost:.4g} with {runs} on {rest}, {self.never:.4g} without any"
-            return f"Do not retrain yet: {self.name} was the cheapest on {first}, and cost {cost}."
-        saved = f"saved {self.saved:.3g} a window (95% interval {self.low:.3g} to {self.high:.3g})"
-        figures = f"{self.cost:.4g} with {runs} against {self.never:.4g} without any; it {saved}"
-        proof = "" if self.low > 0 else ", so it is not proven that it pays"
-        if self.waited:
-            why = f"on {first} nothing was cheaper than no retraining, and it started none"
-            return f"Keep {self.name}: {why}; on {rest} it cost {figures}{proof}."
-        return f"Use {self.name}, the cheapest on {first}: on {rest} it cost {figures}{proof}."
+        """The advice, what the choices would have cost, and whether the present is quiet."""
+        costs = ", ".join(_cost_in_words(outcome) for outcome in self.outcomes)
+        sentences = [self._advice, f"Cost, times the best schedule in hindsight, with its 95% interval: {costs}."]
+        if self.is_quiet and self.recommended not in (None, NEVER):
+            quiet = f"The newest {self.newest} windows are quiet: there, never retraining would have cost the least."
+            sentences.append(quiet)
+        return " ".join(sentences)
+
+    @property
+    def _advice(self) -> str:
+        if self.recommended is None:
+            needed = f"{LEAST_WINDOWS} are needed; land more history, or raise --windows"
+            return f"{self.windows} windows are too few to tell whether retraining pays: {needed}."
+        if not any(outcome.played.checks for outcome in self.outcomes if outcome.policy.name == self.name):
+            return f"Do not retrain: over all {self.windows} windows {self.name} started no retraining."
+        retraining = self.name if set(self.chosen) == {self.name} else "what was the cheapest on the other stretches"
+        ratio = f"{self.ratio:.3g} times as much as {retraining} (95% interval {self.low:.3g} to {self.high:.3g})"
+        stretches = f"{self.dearer} of {len(self.chosen)} stretches"
+        advice = "Do not retrain" if self.ratio <= 1 else f"Use {self.name}"
+        proof = "" if self.low > 1 or self.ratio <= 1 else ", so it is not proven that retraining pays"
+        return (
+            f"{advice}: over all {self.windows} windows never retraining cost {ratio}, and more on {stretches}{proof}."
+        )
 
 
-def split_at(windows: int) -> int:
-    """Of the windows that count, those that choose; the others report."""
-    return max(min(round(windows * CHOSEN_ON), windows - 2), 1)
+def _cost_in_words(outcome: PolicyOutcome) -> str:
+    low, high = outcome.ratio_interval
+    return f"{outcome.policy.name} {outcome.ratio:.3g} ({low:.3g} to {high:.3g})"
 
 
 def part_of(setting: Setting, first: int, last: int) -> Setting:
@@ -442,63 +484,40 @@ def part_of(setting: Setting, first: int, last: int) -> Setting:
     )
 
 
-def choose(
-    setting: Setting,
-    policies: Sequence[Policy],
-    *,
-    shipped: str,
-    retraining_cost: float,
-    fits_per_retraining: float,
-    block: int,
-    draws: int,
-    seed: int,
-) -> PolicyChoice:
-    """The policy to recommend; of those that cost the same on the first part the one that stands first.
+def choose(setting: Setting, outcomes: Sequence[PolicyOutcome], *, shipped: str) -> PolicyChoice:
+    """Whether to retrain, and by the shipped rule or by which calendar.
 
     Args:
-        setting: The whole history, at least 3 windows that count.
-        policies: Those that may be recommended; one of them is called `never`.
+        setting: The whole history, at least 2 windows that count.
+        outcomes: What policies cost on it, in any order; one of them is called `never`.
         shipped: Name of the policy that params.yaml switches on where nobody chose another.
-        retraining_cost: Of a retraining, in mean loss times checks.
-        fits_per_retraining: As `compare` takes it.
-        block: Windows that belong together in the bootstrap.
-        draws: Bootstrap draws.
-        seed: Of the bootstrap.
     """
-    n = setting.matrix.windows
-    at = setting.begin + split_at(n - setting.begin)
-    first, rest = part_of(setting, 0, at), part_of(setting, at, n)
-    outcomes = compare_policies(
-        first, policies, retraining_cost=retraining_cost, fits_per_retraining=fits_per_retraining
-    )
-    chosen: PolicyOutcome = min(outcomes, key=lambda outcome: outcome.cost)
-    waiting = next((each for each in outcomes if each.policy.name == shipped), None)
-    waited = False
-    if chosen.policy.name == NEVER and waiting is not None and not waiting.played.checks:
-        waited = bool(waiting.policy.play(rest).checks)
-        chosen = waiting if waited else chosen
-    played = chosen.policy.play(rest)
-    never = play_policy(rest, at_checks(()), probes=False)
-    paid = np.zeros(rest.matrix.windows)
-    for check, spent in played.paid(retraining_cost).items():
-        paid[check + setting.delays.deployment] = spent
-    saved = (never.losses - played.losses - paid)[rest.begin :]
-
-    def bound(values: np.ndarray) -> float:
-        return mean_bound(values, confidence=0.975, block_rows=block, draws=draws, seed=seed)
-
+    by_name = {outcome.policy.name: outcome for outcome in outcomes}
+    rule, never = by_name[shipped], by_name[NEVER]
+    calendars = [outcome for outcome in outcomes if outcome.policy.is_calendar]
+    choices = [rule, *calendars]
+    costs, edges = np.array([outcome.costs for outcome in choices]), stretch_edges(setting)
+    stretches = range(costs.shape[1])
+    best = int(np.argmin(costs.sum(axis=1)))
+    chosen = [int(np.argmin(np.delete(costs, stretch, axis=1).sum(axis=1))) for stretch in stretches]
+    if costs[chosen, stretches].sum() >= rule.costs.sum():  # choosing among calendars does not pay
+        best, chosen = 0, [0 for _ in stretches]
+    retraining = costs[chosen, stretches]
+    low, high = ratio_interval(never.costs, retraining)
+    newest = part_of(setting, int(edges[-2]), int(edges[-1]))
+    price = rule.retraining_cost
+    shown = [rule, never, *sorted(calendars, key=lambda outcome: outcome.cost)[:1]]
     return PolicyChoice(
-        name=chosen.policy.name,
-        chosen_on=at - setting.begin,
-        windows=n - at,
-        retrainings=played.retrainings,
-        cost=played.cost(retraining_cost),
-        never=never.loss,
-        hindsight=best_in_hindsight(rest.totals, rest.delays, retraining_cost=retraining_cost).cost(retraining_cost),
-        saved=float(saved.mean()),
-        low=bound(saved),
-        high=-bound(-saved),
-        waited=waited,
+        name=choices[best].policy.name,
+        chosen=tuple(choices[place].policy.name for place in chosen),
+        outcomes=tuple(sorted(shown, key=lambda outcome: outcome.cost)),
+        windows=int(edges[-1] - edges[0]),
+        ratio=float(never.costs.sum() / retraining.sum()),
+        low=low,
+        high=high,
+        dearer=int((never.costs > retraining).sum()),
+        newest=int(edges[-1] - edges[-2]),
+        is_quiet=never.policy.play(newest).loss <= min(each.policy.play(newest).cost(price) for each in choices),
     )
 
 

@@ -474,6 +474,13 @@ class PlayedPolicy:
         """Loss and what the retrainings cost, in mean loss times checks."""
         return self.loss + sum(self.paid(retraining_cost).values())
 
+    def costs(self, retraining_cost: float, delays: PolicyDelays) -> np.ndarray:
+        """The same by window, shape (windows,); a retraining is paid in the window that it would first serve."""
+        costs = self.losses.copy()
+        for check, price in self.paid(retraining_cost).items():
+            costs[check + delays.deployment] += price
+        return costs
+
 
 COUNTED = 5  # of that many windows one has to count, and three in all
 ALMOST = 0.1  # of a window: labels that come sooner count as immediate
@@ -865,6 +872,16 @@ class Schedule:
 
     def cost(self, retraining_cost: float) -> float:
         return self.loss + retraining_cost * len(self.checks)
+
+    def costs(self, totals: np.ndarray, retraining_cost: float, delays: PolicyDelays) -> np.ndarray:
+        """The same by window, shape (windows,); `totals` and `delays` are those that the schedule was sought for."""
+        costs = np.zeros(totals.shape[1])
+        starts = [0, *(check + delays.deployment for check in self.checks)]
+        for check, start, end in zip((0, *self.checks), starts, [*starts[1:], None], strict=True):
+            losses = totals[:, max(check - delays.age, 0), start:end]
+            costs[start:end] = losses[np.argmin(losses.sum(axis=1))]
+            costs[start] += retraining_cost if check else 0.0
+        return costs
 
 
 def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_cost: float) -> Schedule:

@@ -225,6 +225,8 @@ class PolicyFacts:
         loss: Mean loss over the windows.
         cost: Loss plus retrainings, in mean loss times checks.
         ratio_to_hindsight: `cost` divided by the cost of the best schedule in hindsight.
+        ratio_low: Lower end of the ratio's 95% interval, from how it differs between the stretches of the history.
+        ratio_high: Upper end of this interval.
         probe_cost: Cost of its probes, in mean loss times checks.
         ratio_with_probe: The same ratio with the cost of the probes.
         periodic_median: Cost of a periodic schedule with as many retrainings as this policy: median over its phases.
@@ -240,6 +242,8 @@ class PolicyFacts:
     loss: float
     cost: float
     ratio_to_hindsight: float
+    ratio_low: float
+    ratio_high: float
     probe_cost: float
     ratio_with_probe: float
     periodic_median: float
@@ -291,7 +295,10 @@ class BacktestResult:
         Returns:
             policies: Every [policy](#policy), the cheapest first.
             hindsight: The best schedule in hindsight: `retrainings`, `loss`, `cost`, `decided`.
-            interval: Interval of what the recommended policy saves.
+            ratio: Cost of never retraining divided by that of the rule or calendar that the advice is about.
+            interval: 95% interval of this ratio; retraining pays if it lies above 1.
+            stretches: Stretches of the history, each judged by the policy that was chosen on the others.
+            is_quiet: Whether never retraining costs the least on the newest stretch.
             windows: Number of checks in the backtest.
             from: Time of the first check.
             until: Time of the last check.
@@ -312,7 +319,10 @@ class BacktestResult:
             "holdout": None if self.holdout is None else to_record(self.holdout),
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
+            "ratio": self.choice.ratio,
             "interval": [self.choice.low, self.choice.high],
+            "stretches": len(self.choice.chosen),
+            "is_quiet": self.choice.is_quiet,
             "retraining_cost": self.retraining_cost,
             "loss": self.loss,
             "windows": self.setting.matrix.windows,
@@ -326,6 +336,7 @@ class BacktestResult:
 
     def _facts(self, outcome: PolicyOutcome) -> PolicyFacts:
         played, policy = outcome.played, outcome.policy
+        low, high = outcome.ratio_interval
         return PolicyFacts(
             name=policy.name,
             retrainings=played.retrainings,
@@ -334,6 +345,8 @@ class BacktestResult:
             loss=played.loss,
             cost=outcome.cost,
             ratio_to_hindsight=outcome.ratio,
+            ratio_low=low,
+            ratio_high=high,
             probe_cost=outcome.probe_cost,
             ratio_with_probe=outcome.ratio_with_probe,
             periodic_median=outcome.periodic.median,
@@ -427,16 +440,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     tried = policies(wanted, windows=setting.matrix.windows, window_span=span)
     retraining_cost, fits = params.gain.cost * unit, fits_of_a_retraining(workspace)
     outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
-    choice = choose(
-        setting,
-        [policy for policy in tried if policy.changes is not None],
-        shipped=gain_name(params.gain.cost),
-        retraining_cost=retraining_cost,
-        fits_per_retraining=fits,
-        block=params.policy.block,
-        draws=params.policy.draws,
-        seed=params.policy.seed,
-    )
+    choice = choose(setting, outcomes, shipped=gain_name(params.gain.cost))
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
     guards = guard_costs(wanted, setting, retraining_cost=retraining_cost)
     shipped = next(each.played for each in outcomes if each.policy.name == gain_name(params.gain.cost))

@@ -87,6 +87,7 @@ COLUMNS = (
     "mean loss",
     "cost",
     "relative",
+    "95% interval",
     "with probe",
     "periodic, median",
     "best",
@@ -116,7 +117,7 @@ def report(workspace: Workspace, tried: BacktestResult) -> Report:
     run = record_backtest(
         workspace.registry,
         key=f"policy-{tried.digest}",
-        settings={**settings, "recommended": tried.choice.recommended},
+        settings={**settings, "recommended": tried.choice.recommended or "unclear"},
         metrics=metrics,
         folder=page_at.parent,
     )
@@ -165,6 +166,7 @@ def lines(tried: BacktestResult) -> list[tuple[str, ...]]:
         "",
         "",
         "",
+        "",
     )
     return [
         first,
@@ -176,6 +178,7 @@ def lines(tried: BacktestResult) -> list[tuple[str, ...]]:
                 f"{outcome.played.loss / share:.4g}",
                 f"{outcome.cost:.4g}",
                 f"{outcome.ratio:.3f}",
+                "{:.3g} to {:.3g}".format(*outcome.ratio_interval),
                 f"{outcome.ratio_with_probe:.3f}" if outcome.policy.probes else "",
                 f"{outcome.periodic.median / cost:.3f}",
                 f"{outcome.periodic.best / cost:.3f}",

@@ -104,6 +104,25 @@ def mean_error(values: np.ndarray, *, block_rows: int) -> float:
     return float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
+def ratio_interval(amounts: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """95% interval of a sum of amounts over a sum of weights, from how the two differ over a few stretches of time.
+
+    Args:
+        amounts: One number a stretch, 0 or more, shape (n,), n at least 2; the sum is above 0.
+        weights: The same.
+
+    Source:
+        Cochran (1977), Sampling Techniques, chapter 6; of the logarithm, as both sums are above 0, and with Student's
+        t, as there are few stretches.
+    """
+    from scipy.special import stdtrit
+
+    ratio = float(amounts.sum() / weights.sum())
+    error = mean_error(amounts - ratio * weights, block_rows=1) / float(amounts.mean())
+    factor = float(np.exp(stdtrit(len(amounts) - 1, 0.975) * error))
+    return ratio / factor, ratio * factor
+
+
 MOST = 1000  # blocks, at most: more of them cost time and tell nothing
 
 
