@@ -473,7 +473,7 @@ def _verdict_of(workspace: Workspace, record: CheckRecord, decision: Decision) -
     params = workspace.params
     return make_verdict(
         record,
-        decision.outcome,
+        "paused" if decision.stopped == "pause" else decision.outcome,
         loss=params.judge.loss,
         needed_rows=params.gate.min_rows,
         probe_rows=params.probe.min_rows,

@@ -13,7 +13,6 @@ from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
 
 if TYPE_CHECKING:
     from retrim.decision.check_record import CheckRecord
-    from retrim.decision.rules import Outcome
 
 VerdictCode = Literal[
     "first",
@@ -22,6 +21,7 @@ VerdictCode = Literal[
     "gain_waiting",
     "retraining",
     "held",
+    "paused",
     "estimated_above",
     "above_expected_batch",
     "above_expected_retraining",
@@ -75,6 +75,8 @@ class CheckVerdict:
     do: str
 
 
+Answer = Literal["none", "retrain", "restore", "rollback", "held", "paused"]
+"""The decision of a check; `paused` if a pause kept it from acting."""
 Benefit = Literal["helps", "little", "naive", "none", "unknown"]
 """What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
 baseline; nothing; or nobody knows yet."""
@@ -89,7 +91,7 @@ class Help:
 
 
 def make_verdict(
-    record: "CheckRecord", outcome: "Outcome", *, loss: str, needed_rows: int, probe_rows: int
+    record: "CheckRecord", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int
 ) -> CheckVerdict:
     """The verdict of a check.
 
@@ -120,7 +122,7 @@ def make_verdict(
 def _bad(
     record: "CheckRecord",
     comparison: LossComparison,
-    outcome: "Outcome",
+    outcome: Answer,
     loss_text: str,
     *,
     needed_rows: int,
@@ -155,11 +157,11 @@ def _bad(
     return _verdict(code, loss_text, cause, answer.text, decided or do)
 
 
-def _good(record: "CheckRecord", outcome: "Outcome", loss_text: str) -> CheckVerdict:
+def _good(record: "CheckRecord", outcome: Answer, loss_text: str) -> CheckVerdict:
     """The verdict on a loss that is as expected."""
     gain, cost = record.accumulated_gain.balance, record.retraining_cost
-    if outcome == "held":
-        return _verdict("held", loss_text, do=_answer(outcome))
+    if outcome in ("held", "paused"):
+        return _verdict("held" if outcome == "held" else "paused", loss_text, do=_answer(outcome))
     if outcome != "none":
         paid = f"A retraining pays: accumulated gain {gain:.4g}, cost {cost:.4g}." if outcome == "retrain" else ""
         return _verdict("retraining", loss_text, would_help=paid, do=_answer(outcome))
@@ -267,10 +269,12 @@ def _moved(record: "CheckRecord") -> str:
     return f"Drifted: {', '.join(first)} and {last}." if first else f"Drifted: {last}."
 
 
-def _answer(outcome: "Outcome") -> str:
+def _answer(outcome: Answer) -> str:
     """What the decision leaves to do."""
     if outcome == "held":
         return "answer the hold: retrim retrain, or retrim policy acknowledge --reason WHY"
+    if outcome == "paused":
+        return "it is paused, and would have acted: if you agree, retrim resume --reason WHY"
     if outcome == "retrain":
         return "nothing, a retraining starts"
     if outcome in ("restore", "rollback"):
