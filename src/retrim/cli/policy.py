@@ -71,8 +71,8 @@ def backtest(
 
     The command fits one model per window, then computes what each policy would have cost. The policies are: never
     retrain, retrain by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the
-    command is stopped, the next call continues where it stopped. The advice weighs the whole history. It may be never to
-    retrain, or that there are too few windows to tell.
+    command is stopped, the next call continues where it stopped. The advice weighs the whole history. It may be never
+    to retrain, or that there are too few windows to tell.
     """
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
