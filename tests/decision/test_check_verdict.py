@@ -19,7 +19,6 @@ EXPECTED = ExpectedLoss(loss=1.8, judged=1.8, harder=1.0, low=1.3, high=2.5)
 NAIVE = {"mean": NaiveLoss(loss=7.5, error=0.2, parts=10)}
 NORMAL = LossComparison(rows=170, loss=1.9, estimated=False, expected=EXPECTED, naive=NAIVE)
 HIGH = replace(NORMAL, loss=6.6)
-LEARNED = replace(HIGH, rows_above_before=170)
 SUSPECT = SuspectBatch("c917", 170, "km: as if in another unit (times 1.61, as kilometres for miles)")
 
 
@@ -29,11 +28,13 @@ def record_of(comparison: LossComparison | None, **evidence: object) -> CheckRec
 
 
 def verdict(comparison: LossComparison | None, *, outcome: Outcome = "none", **evidence: object) -> CheckVerdict:
-    return make_verdict(record_of(comparison, **evidence), outcome, loss="mae", needed_rows=170, probe_rows=80)
+    return make_verdict(
+        record_of(comparison, **evidence), outcome, loss="mae", needed_rows=170, probe_rows=80, errors=2.0
+    )
 
 
-def probe(refit: float, *, champion: float = 6.6, error: float = 0.1) -> ProbeReading:
-    return ProbeReading(170, 0, 1.0, champion, refit, champion - refit, error)
+def probe(refit: float, *, champion: float = 6.6, error: float = 0.1, learned: int = 170) -> ProbeReading:
+    return ProbeReading(170, 0, 1.0, champion, refit, champion - refit, error, after_change=learned)
 
 
 def drift(column: str) -> DriftFinding:
@@ -48,7 +49,7 @@ def test_a_normal_week_is_ok_and_leaves_nothing_to_do() -> None:
 
 
 def test_a_suspicious_batch_in_these_rows_is_the_likely_cause() -> None:
-    found = verdict(LEARNED, suspects=(SUSPECT,), reading=probe(6.5))
+    found = verdict(HIGH, suspects=(SUSPECT,), reading=probe(6.5))
 
     assert found.code == "above_expected_batch"
     assert "another unit" in found.cause
@@ -64,14 +65,14 @@ def test_without_a_probe_nobody_knows_whether_a_retraining_helps() -> None:
 
 
 def test_a_refit_without_rows_from_after_the_change_shows_nothing() -> None:
-    found = verdict(HIGH, reading=probe(6.6))
+    found = verdict(HIGH, reading=probe(6.6, learned=0))
 
     assert found.code == "above_expected_unknown"
     assert "0 rows from after the change" in found.would_help
 
 
 def test_a_better_refit_says_that_a_retraining_helps() -> None:
-    found = verdict(LEARNED, reading=probe(1.9))
+    found = verdict(HIGH, reading=probe(1.9))
 
     assert found.code == "above_expected_retraining"
     assert "a refit has 1.9" in found.would_help
@@ -79,23 +80,23 @@ def test_a_better_refit_says_that_a_retraining_helps() -> None:
 
 @pytest.mark.parametrize("refit", [6.6, 7.4])
 def test_a_refit_that_learned_and_is_no_better_points_at_the_labels(refit: float) -> None:
-    assert verdict(LEARNED, reading=probe(refit)).code == "above_expected_labels"
+    assert verdict(HIGH, reading=probe(refit)).code == "above_expected_labels"
 
 
 def test_a_refit_that_is_no_better_than_a_constant_points_at_the_labels() -> None:
-    lost = replace(LEARNED, loss=11.0)
+    lost = replace(HIGH, loss=11.0)
 
     assert verdict(lost, reading=probe(7.4, champion=11.0)).code == "above_expected_labels"
 
 
 def test_a_refit_that_is_as_good_as_expected_helps_however_near_the_baseline_is() -> None:
-    near = replace(LEARNED, naive={"mean": NaiveLoss(1.95, 0.05, 10)})
+    near = replace(HIGH, naive={"mean": NaiveLoss(1.95, 0.05, 10)})
 
     assert verdict(near, reading=probe(1.8)).code == "above_expected_retraining"
 
 
 def test_a_feature_that_drifted_is_named_before_the_labels_are() -> None:
-    found = verdict(LEARNED, reading=probe(6.6), findings=(drift("km"),), drifted=("km",))
+    found = verdict(HIGH, reading=probe(6.6), findings=(drift("km"),), drifted=("km",))
 
     assert found.code == "above_expected_columns"
     assert "km" in found.cause

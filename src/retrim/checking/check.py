@@ -54,7 +54,7 @@ from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.check_verdict import CheckVerdict, make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.loss_comparison import LossComparison
-from retrim.decision.model_health import HealthLevel, find_model_faults, find_news
+from retrim.decision.model_health import HealthLevel, find_news, find_standing_faults
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
@@ -75,7 +75,7 @@ from retrim.drift.slices import LossChange, SliceParams
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, landed_since, read_as_of
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, record_alert, require_who_and_why
-from retrim.release.acknowledged import acknowledged_kinds
+from retrim.release.acknowledged import muted_kinds
 from retrim.release.approval import end_waiting
 from retrim.release.pause import pause_now
 from retrim.release.versions import Stored, find_live_version, load_champion, worth_of_live
@@ -154,16 +154,28 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
             record_alert(workspace, AlertKind.HELD, checked.sentence, now=now, about=held_since(workspace))
 
 
+LOOKED_BACK = 60  # newest checks among which one that measured the loss is looked for
+
+
 def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp) -> None:
     """Alerts of what is wrong with the live model: once when it begins or grows graver, and once when it is over."""
-    checks = checks_in(workspace.store.decisions(workspace.model, source=CHECK, until=iso(now), newest=2))
-    before = find_model_faults(checks[0].record) if len(checks) == 2 else ()
-    news, muted = find_news(before, find_model_faults(record)), acknowledged_kinds(workspace, now=now)
+    if record.comparison is None:
+        return
+    rows = workspace.store.decisions(workspace.model, source=CHECK, until=iso(now), newest=LOOKED_BACK)
+    *earlier, _ = [as_check(row).record for row in rows]
+    before = find_standing_faults(reversed(earlier))
+    own = [each for each in earlier if each.champion == record.champion]
+    then = earlier[-1].as_of if earlier else now
+    news = find_news(
+        before,
+        find_standing_faults([record, *reversed(own)]),
+        muted_before=muted_kinds(workspace, now=then),
+        muted_now=muted_kinds(workspace, now=now),
+    )
     for finding in news.raised:
-        if finding.kind not in muted or muted[finding.kind].until <= now:
-            is_critical = finding.level is HealthLevel.CRITICAL
-            kind = AlertKind.MODEL_CRITICAL if is_critical else AlertKind.MODEL_WARNING
-            record_alert(workspace, kind, f"{finding.text} Do: {finding.do}.", now=now, about=finding.kind)
+        is_critical = finding.level is HealthLevel.CRITICAL
+        kind = AlertKind.MODEL_CRITICAL if is_critical else AlertKind.MODEL_WARNING
+        record_alert(workspace, kind, f"{finding.text} Do: {finding.do}.", now=now, about=finding.kind)
     for kind_over in news.cleared:
         text = f"{kind_over.replace('_', ' ')} is over, as of {iso(now)}"
         record_alert(workspace, AlertKind.MODEL_CLEARED, text, now=now, about=kind_over)
@@ -283,7 +295,8 @@ def _with_champion(
     if probe is not None:
         taken["deposited"], preview, probed_at, reading = probe.taken, probe.preview, now, probe.reading
         watch = _answered(workspace, watch, probe)
-        record = replace(record, reading=reading.reading, refits=probe.refits, shown=probe.shown, probe=probe.cost)
+        kept = replace(reading.reading, after_change=probe.rows_after_change)
+        record = replace(record, reading=kept, refits=probe.refits, shown=probe.shown, probe=probe.cost)
     record = guessed.put_into(looked.with_losses(changed.shifted).put_into(record))
     record = replace(
         record,
@@ -295,7 +308,7 @@ def _with_champion(
         labels_until=pd.Timestamp(mature.times["_matured"].max()) if len(mature) else None,
         band=band,
         comparison=comparison,
-        suspects=find_suspects(workspace, table, part, guessed.estimate, looked.findings),
+        suspects=find_suspects(workspace, table, part, guessed.estimate, looked.findings, now=now),
         slices=changed.slices[: SliceParams().kept],
         previous_champions=previous_champions,
         probation=probation,
@@ -477,6 +490,7 @@ def _verdict_of(workspace: Workspace, record: CheckRecord, decision: Decision) -
         loss=params.judge.loss,
         needed_rows=params.gate.min_rows,
         probe_rows=params.probe.min_rows,
+        errors=params.gain.errors,
     )
 
 

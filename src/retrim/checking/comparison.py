@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
+
+import pandas as pd
 
 from retrim.batches.concern import suspicion_of
 from retrim.batches.verdict import find_unit
@@ -25,8 +26,10 @@ from retrim.drift.performance import DatedEstimate
 from retrim.drift.slices import SlicedRows
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
+from retrim.release.acknowledged import unanswered_suspects
 from retrim.release.versions import Stored
 
+LEAST_SHARE = 0.2  # of the rows of a loss that a suspicious batch has to bring to be its likely cause
 KNOWN_ROWS = 2000  # newest rows before that tell what a column usually is
 LIKELY = 0.35  # share of a column's distance that a unit may leave: of a few hundred rows less is hard to see
 
@@ -75,7 +78,6 @@ def compare_losses(
         naive=naive_losses(losses, naive, block_rows=judge.block_rows),
     )
     earlier = _earlier(past, champion.version)
-    above_before = takewhile(lambda each: each.above_expected, earlier)
     best, features = comparison.best_naive, champion.predictor.view.features
     worse_slice = None
     if best is not None and len(losses) >= LEAST_BLOCKS * judge.block_rows:
@@ -84,7 +86,6 @@ def compare_losses(
         comparison,
         worse_than=find_worse_than(comparison, earlier),
         worse_slice=worse_slice,
-        rows_above_before=sum(each.rows for each in above_before),
     )
 
 
@@ -94,6 +95,8 @@ def find_suspects(
     measured: SlicedRows | None,
     estimate: DatedEstimate | None,
     findings: Sequence[DriftFinding],
+    *,
+    now: pd.Timestamp,
 ) -> tuple[SuspectBatch, ...]:
     """The suspicious batches that brought rows of the loss, those with most rows first.
 
@@ -108,8 +111,8 @@ def find_suspects(
     rows = batches.value_counts()
     suspects = [
         SuspectBatch(file.batch, int(rows[file.batch]), suspicion_of(file.suspicious))
-        for file in workspace.landing.standing()
-        if file.suspicious and rows.get(file.batch, 0)
+        for file in unanswered_suspects(workspace, now=now)
+        if rows.get(file.batch, 0) >= LEAST_SHARE * len(batches)
     ]
     if suspects or measured is None:
         return tuple(sorted(suspects, key=lambda suspect: -suspect.rows))

@@ -512,8 +512,9 @@ def measure_champion(
     judged = predictor.view.seen(rows)
     actual = predictor.view.actual(judged)
     losses = row_losses(params.judge.loss, actual, predicted)
+    events = rows["_event"]  # in order
     return MeasuredRows(
-        window=MeasuredWindow(len(rows), rows["_event"].iloc[0], rows["_event"].iloc[-1]),
+        window=MeasuredWindow(len(rows), events.iloc[int(STRAGGLERS * len(rows))], events.iloc[-1]),
         loss=float(losses.mean()),
         interval=_interval(workspace, losses),
         metrics=measure(params.judge.metrics, actual, predicted, task=predictor.view.task),

@@ -28,7 +28,7 @@ class MeasuredWindow:
 
     Args:
         rows: How many.
-        start: Event time of the first.
+        start: Event time before which at most 5% of them lie: stragglers do not count.
         end: Event time of the last.
     """
 

@@ -33,7 +33,6 @@ VerdictCode = Literal[
 CALM: tuple[VerdictCode, ...] = ("first", "too_few_rows", "ok", "gain_waiting", "retraining")
 """Verdicts under which nothing is wrong."""
 LITTLE = 0.2  # share of the excess loss below which a refit helps only a little: random labels let it too
-CLEAR = 2.0  # standard errors from which a probe's gain, or the lack of one, counts as shown
 NAMED = 3  # columns that a sentence names; the others are counted
 BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
 LOSSES = {"mae": "MAE", "mse": "MSE", "log_loss": "log loss", "brier": "Brier score", "poisson": "Poisson loss"}
@@ -91,7 +90,7 @@ class Help:
 
 
 def make_verdict(
-    record: "CheckRecord", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int
+    record: "CheckRecord", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int, errors: float
 ) -> CheckVerdict:
     """The verdict of a check.
 
@@ -101,6 +100,7 @@ def make_verdict(
         loss: Name of the loss.
         needed_rows: Rows from after a change that a refit needs before it shows whether a retraining would help.
         probe_rows: Rows that a probe needs.
+        errors: Standard errors from which a gain, or the lack of one, counts as shown: `gain.errors`.
     """
     comparison = record.comparison
     if record.champion is None:
@@ -115,7 +115,9 @@ def make_verdict(
         look = "see retrim why, and land labels as soon as you can"
         return _verdict("estimated_above", loss_text, cause, help_text, _answer(outcome) or _withdraw(record) or look)
     if comparison.above_expected or comparison.worse_than is not None:
-        return _bad(record, comparison, outcome, loss_text, needed_rows=needed_rows, probe_rows=probe_rows)
+        return _bad(
+            record, comparison, outcome, loss_text, needed_rows=needed_rows, probe_rows=probe_rows, errors=errors
+        )
     return _good(record, outcome, loss_text)
 
 
@@ -127,9 +129,10 @@ def _bad(
     *,
     needed_rows: int,
     probe_rows: int,
+    errors: float,
 ) -> CheckVerdict:
     """The verdict on a loss that is above what was expected, or above that of a naive baseline."""
-    answer = would_help(record, needed_rows=needed_rows, probe_rows=probe_rows)
+    answer = would_help(record, needed_rows=needed_rows, probe_rows=probe_rows, errors=errors)
     suspects, moved = _suspects(record), _moved(record)
     still = "the target drifted and no feature did" if TARGET in record.drifted else "no feature drifted"
     code: VerdictCode
@@ -171,29 +174,32 @@ def _good(record: "CheckRecord", outcome: Answer, loss_text: str) -> CheckVerdic
     return _verdict("ok", loss_text)
 
 
-def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int) -> Help:
+def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, errors: float) -> Help:
     """Whether a retraining would help, as the probe of this check measured it."""
     reading, comparison = record.reading, record.comparison
     assert comparison is not None
-    before, naive = comparison.rows_above_before, comparison.naive_loss
+    naive = comparison.naive_loss
     if reading is not None:
         better, excess = reading.champion_loss - reading.probe_loss, _excess(comparison)
         figures = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g} on the same rows"
-        is_clear, is_learned = reading.gain > CLEAR * reading.error, before >= needed_rows
-        if is_clear and is_learned and naive is not None and reading.probe_loss > _halfway(comparison, naive):
+        is_clear, is_learned = reading.gain > errors * reading.error, reading.after_change >= needed_rows
+        is_judged = is_learned or comparison.worse_than is not None
+        if is_clear and is_judged and naive is not None and reading.probe_loss > _halfway(comparison, naive):
             level = f"{figures}; the naive {naming(comparison.best_naive)} has {naive:.3g}"
             return Help("naive", f"A retraining would lower it, but not clearly below a naive baseline ({level}).")
         if is_clear and better > LITTLE * excess:
             return Help("helps", f"A retraining would help ({figures}).")
         if is_clear:
             return Help("little", f"A retraining would help only a little so far ({figures}).")
-        if is_learned and reading.gain + CLEAR * reading.error < excess / 2:
+        if is_learned and reading.gain + errors * reading.error < excess / 2:
             return Help("none", f"A retraining would not help ({figures}).")
     if reading is None and record.watch.answered_loss is not None:
         answer = "at an earlier check, a refit with rows from after the change did not gain"
         return Help("none", f"A retraining would not help ({answer}).")
-    missing = max(needed_rows - before - comparison.rows, 0) + probe_rows
-    why = "no refit was made" if reading is None else f"a refit had {before} rows from after the change to learn from"
+    learned = 0 if reading is None else reading.after_change
+    missing = max(needed_rows - learned - comparison.rows, 0) + probe_rows
+    had = f"a refit had {learned} rows from after the change to learn from"
+    why = "no refit was made" if reading is None else had
     text = f"Whether a retraining would help is not known yet ({why}); about {missing} more rows with labels show it."
     return Help("unknown", text)
 

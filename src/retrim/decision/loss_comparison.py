@@ -52,7 +52,7 @@ class NaiveLoss:
     Args:
         loss: Its mean loss.
         error: Standard error of the mean of the champion's loss minus its loss.
-        parts: Blocks that the error is computed from.
+        parts: Blocks that the error is computed from; 0 if they are too few to claim anything.
     """
 
     loss: float
@@ -75,8 +75,6 @@ class LossComparison:
             or 13 checks; None if there is none.
         worse_slice: The slice in which the champion surely loses most to the best naive baseline; None if there is
             none.
-        rows_above_before: Rows of the checks just before this one whose loss was above the band too: a refit may have
-            learned from them.
     """
 
     rows: int
@@ -86,7 +84,6 @@ class LossComparison:
     naive: dict[str, NaiveLoss]
     worse_than: str | None = None
     worse_slice: SliceLoss | None = None
-    rows_above_before: int = 0
 
     @written
     def best_naive(self) -> str | None:
@@ -214,7 +211,8 @@ def naive_losses(champion: np.ndarray, naive: Mapping[str, np.ndarray], *, block
     for name, losses in naive.items():
         means = _means(champion - losses, block_rows=block_rows)
         error = float(means.std(ddof=1) / len(means) ** 0.5) if len(means) > 1 else 0.0
-        compared[name] = NaiveLoss(float(losses.mean()), error, len(means))
+        is_one_block = block_rows > 1 and len(champion) < 2 * block_rows  # it does not know its own spread
+        compared[name] = NaiveLoss(float(losses.mean()), error, 0 if is_one_block else len(means))
     return compared
 
 

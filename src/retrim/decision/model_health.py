@@ -1,6 +1,6 @@
 """What is wrong with a live model, as the newest check measured it: for status, alerts, the page and monitoring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,21 +48,20 @@ KINDS = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE, SUSPICIOUS_BATCH,
 
 def find_model_faults(record: CheckRecord) -> tuple[HealthFinding, ...]:
     """What the comparison of a check says is wrong with the live model, the gravest first."""
-    found = sorted(_faults(record), key=lambda finding: -finding.level.exit_code)
-    return tuple(found)
+    return tuple(sorted(_faults(record), key=lambda finding: -finding.level.exit_code))
 
 
 def _faults(record: CheckRecord) -> Iterator[HealthFinding]:
     comparison, verdict = record.comparison, record.verdict
     if comparison is None or verdict is None:
         return
-    told = " ".join(part for part in (verdict.loss, verdict.cause, verdict.would_help) if part)
+    text = " ".join(part for part in (verdict.loss, verdict.cause, verdict.would_help) if part)
     do = verdict.do or "retrim why"
     if comparison.above_expected:
         is_twice = not comparison.estimated and (comparison.times_expected or 0.0) >= TWICE
-        yield HealthFinding(HealthLevel.CRITICAL if is_twice else HealthLevel.WARNING, LOSS_ABOVE_EXPECTED, told, do)
+        yield HealthFinding(HealthLevel.CRITICAL if is_twice else HealthLevel.WARNING, LOSS_ABOVE_EXPECTED, text, do)
     if comparison.worse_than is not None:
-        yield HealthFinding(HealthLevel.CRITICAL, WORSE_THAN_NAIVE, told, do)
+        yield HealthFinding(HealthLevel.CRITICAL, WORSE_THAN_NAIVE, text, do)
     segment = comparison.worse_slice
     is_whole_bad = comparison.above_expected or comparison.worse_than is not None
     if segment is not None and segment.other is not None and not is_whole_bad:
@@ -73,21 +72,58 @@ def _faults(record: CheckRecord) -> Iterator[HealthFinding]:
         yield HealthFinding(HealthLevel.WARNING, SEGMENT_WORSE, text, "retrim why")
 
 
+def find_standing_faults(checks: Iterable[CheckRecord]) -> tuple[HealthFinding, ...]:
+    """What is wrong with a model by its checks: what the newest one that measured its loss said still stands.
+
+    A check without enough new labels neither finds nor clears anything; an estimate above what was expected is added.
+
+    Args:
+        checks: Of one version, the newest first.
+    """
+    newest: CheckRecord | None = None
+    for record in checks:
+        newest = newest or (record if record.comparison is not None else None)
+        if record.comparison is not None and not record.comparison.estimated:
+            measured = find_model_faults(record)
+            estimated = () if newest is None or newest is record else find_model_faults(newest)
+            known = {finding.kind for finding in measured}
+            return (*measured, *(finding for finding in estimated if finding.kind not in known))
+    return () if newest is None else find_model_faults(newest)
+
+
 @dataclass(frozen=True)
 class HealthNews:
     """What a check has to tell: what is new or graver, and what is over.
 
     Args:
-        raised: Findings of kinds that the check before did not have at this level.
-        cleared: Kinds that the check before had, and this one has not.
+        raised: Findings of kinds that nobody was told of at this level.
+        cleared: Kinds that people were told of, and that are over.
     """
 
     raised: tuple[HealthFinding, ...]
     cleared: tuple[str, ...]
 
 
-def find_news(before: Sequence[HealthFinding], now: Sequence[HealthFinding]) -> HealthNews:
-    """What changed from one check to the next: each kind is told once when it begins, and once when it is over."""
-    levels = {finding.kind: finding.level.exit_code for finding in before}
-    raised = tuple(finding for finding in now if finding.level.exit_code > levels.get(finding.kind, 0))
-    return HealthNews(raised, tuple(kind for kind in levels if kind not in {finding.kind for finding in now}))
+def find_news(
+    before: Sequence[HealthFinding],
+    now: Sequence[HealthFinding],
+    *,
+    muted_before: Collection[str] = (),
+    muted_now: Collection[str] = (),
+) -> HealthNews:
+    """What changed from one check to the next: each kind is told once when it begins, and once when it is over.
+
+    Args:
+        before: What stood after the check before.
+        now: What stands after this one.
+        muted_before: Kinds that were acknowledged then: nobody was told of them.
+        muted_now: Kinds that are acknowledged now: nobody is told of them.
+    """
+    levels = {each.kind: each.level.exit_code for each in before if each.kind not in muted_before}
+    raised = tuple(
+        each for each in now if each.kind not in muted_now and each.level.exit_code > levels.get(each.kind, 0)
+    )
+    standing = {each.kind for each in now}
+    is_whole_bad = bool(standing & {LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE})
+    over = [kind for kind in levels if kind not in standing and kind not in muted_now]
+    return HealthNews(raised, tuple(kind for kind in over if kind != SEGMENT_WORSE or not is_whole_bad))

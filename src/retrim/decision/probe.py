@@ -148,6 +148,7 @@ class ProbeReading:
         error: Standard error of the gain.
         waited: Rows from checks that did not probe.
         earlier: Gain that the previous probe measured.
+        after_change: Rows from after the change that the refits were fitted on; 0 if nothing is up.
     """
 
     rows: int
@@ -159,6 +160,7 @@ class ProbeReading:
     error: float
     waited: int = 0
     earlier: float = 0.0
+    after_change: int = 0
 
 
 def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> ProbeResult:
@@ -361,7 +363,7 @@ def probed_windows(
     first = min(int(newest[part[0]]) for part in judged_blocks(newest, blocks=params.blocks))
     past = past_of(table["_event"], table["_due"], first)
     lengths = WindowLengths(sliding_rows).since(changed, table["_event"].iloc[past], least=FEWEST_RECENT)
-    return lengths.competing(windows, len(table))
+    return lengths.competing(windows, len(past))
 
 
 def chosen_losses(refits: Mapping[str, np.ndarray], *, block_rows: int) -> np.ndarray:
@@ -445,10 +447,11 @@ class ProbeWatch:
         """The watch once a check has measured new rows."""
         is_drifting = self.is_drifting if signs.is_drifting is None else signs.is_drifting
         answered = self.answered_loss if signs.is_high else None
-        if answered is not None and signs.loss > signs.ceiling * answered:
-            answered, since = None, signs.start
-        else:
-            since = self.changed or signs.start
+        is_higher = answered is not None and signs.loss > signs.ceiling * answered
+        is_new = is_higher or (signs.is_high and not self.is_high) or (is_drifting and not self.is_drifting)
+        if is_higher:
+            answered = None
+        since = signs.start if is_new else self.changed or signs.start
         return replace(
             self,
             changed=since if signs.is_high or is_drifting else None,

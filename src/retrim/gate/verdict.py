@@ -22,7 +22,7 @@ from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import BACKTEST, judged_in
-from retrim.training.recipe import StatedErrors, on_all_rows
+from retrim.training.recipe import StatedErrors, competed_as
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class StatedInterval:
         if record.interval is None:
             return None
         residuals = record.interval.residuals
-        found = residuals.get(challenger) or residuals.get(on_all_rows(challenger))
+        found = residuals.get(competed_as(challenger, residuals))
         return None if found is None else cls(record.interval.level, *found)
 
     @classmethod

@@ -224,10 +224,12 @@ def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterat
                     continue
                 if attempts < ATTEMPTS:
                     yield from _take_file(workspace, path, read, now=now)
+                    if read.is_changed(path):
+                        raise BadInputError(
+                            f"{name} was written while it was read; the next ingest takes the rest of it"
+                        )
                 else:
                     yield _set_aside(workspace, path, now=now)
-                if read.is_changed(path):
-                    raise BadInputError(f"{name} was written while it was read; the next ingest takes the rest of it")
                 _move_to_taken(inbox, path)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is that file's alone
                 log.warning("file stays in the inbox", extra={"file": name, "error": str(error)})

@@ -4,10 +4,11 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.decision.check_record import AcknowledgedKind
-from retrim.decision.model_health import KINDS
+from retrim.decision.model_health import KINDS, SUSPICIOUS_BATCH
 from retrim.decision.stored_rows import DecisionRow, as_text
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import MUTE, Workspace, require_who_and_why
+from retrim.reading.landed import BatchFile
 from retrim.stats.codec import from_record
 
 
@@ -25,7 +26,7 @@ def acknowledge_kind(
         raise BadInputError(f"there is no warning of kind {kind!r}; name one of: {', '.join(KINDS)}")
     if until <= now:
         raise BadInputError(f"--until {iso(until)} is not after {iso(now)}; name a later moment")
-    made = AcknowledgedKind(now, kind, until)
+    answer = AcknowledgedKind(now, kind, until)
     row = DecisionRow(
         f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-acknowledged-{kind}",
         workspace.model,
@@ -35,11 +36,11 @@ def acknowledge_kind(
         outcome="acknowledged",
         actor=by,
         reason=reason,
-        text=as_text(made),
+        text=as_text(answer),
     )
     if not workspace.store.add_decision(row):
         raise RefusedError(f"{kind} was acknowledged at the same moment by another process; see `retrim status`")
-    return made
+    return answer
 
 
 def acknowledged_kinds(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, AcknowledgedKind]:
@@ -47,3 +48,15 @@ def acknowledged_kinds(workspace: Workspace, *, now: pd.Timestamp) -> dict[str, 
     rows = workspace.store.decisions(workspace.model, source=MUTE)
     answers = [from_record(AcknowledgedKind, row.record) for row in rows if pd.Timestamp(row.as_of) <= now]
     return {answer.kind: answer for answer in answers}
+
+
+def muted_kinds(workspace: Workspace, *, now: pd.Timestamp) -> set[str]:
+    """Kinds whose warnings are neither sent nor counted at a moment."""
+    return {kind for kind, answer in acknowledged_kinds(workspace, now=now).items() if answer.until > now}
+
+
+def unanswered_suspects(workspace: Workspace, *, now: pd.Timestamp) -> list[BatchFile]:
+    """Batches that looked suspicious when they landed, and that nobody has withdrawn or acknowledged by `now`."""
+    answer = acknowledged_kinds(workspace, now=now).get(SUSPICIOUS_BATCH)
+    suspects = [file for file in workspace.landing.standing() if file.suspicious and file.arrived <= now]
+    return [file for file in suspects if answer is None or file.arrived > answer.as_of]

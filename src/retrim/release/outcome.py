@@ -51,6 +51,8 @@ def version_outcome(workspace: Workspace, row: VersionRow, releases: Sequence[Re
 
 def show_outcome(workspace: Workspace, version: int, *, outcome: str | None = None) -> None:
     """Writes what became of a version into its tag in MLflow; None: as the store says now."""
+    if not workspace.mirrored:
+        return
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
     shown = outcome or version_outcome(workspace, row, workspace.store.releases(workspace.model))

@@ -19,13 +19,13 @@ from retrim.batches.concern import suspicion_of
 from retrim.checking.history import CHECK, as_check, is_held
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
-from retrim.decision.check_record import StoredCheck
+from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.decision.model_health import (
     HOLDS_WITHDRAWN,
     SUSPICIOUS_BATCH,
     HealthFinding,
     HealthLevel,
-    find_model_faults,
+    find_standing_faults,
 )
 from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths, workspaces
@@ -33,7 +33,7 @@ from retrim.landing.inbox import overdue
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace
-from retrim.release.acknowledged import acknowledged_kinds
+from retrim.release.acknowledged import muted_kinds, unanswered_suspects
 from retrim.release.approval import waiting
 from retrim.release.release import held_withdrawn
 from retrim.release.versions import find_live_version
@@ -43,6 +43,8 @@ from retrim.settings import Env, load_params
 
 LONGEST = 200
 """Letters of a failed run's reason."""
+LOOKED_BACK = 60
+"""Newest checks among which one that measured the loss is looked for: two months of daily ones."""
 GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
 
@@ -74,11 +76,10 @@ class Health:
 
 def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     """How a workspace is at a moment."""
-    found = sorted(_faults(workspace, now), key=lambda fault: -fault.level.exit_code)
-    answers = acknowledged_kinds(workspace, now=now)
-    is_muted = {fault: fault.kind in answers and answers[fault.kind].until > now for fault in found}
-    faults = tuple(fault for fault in found if not is_muted[fault])
-    muted = tuple(fault for fault in found if is_muted[fault])
+    every = sorted(_faults(workspace, now), key=lambda fault: -fault.level.exit_code)
+    acknowledged = muted_kinds(workspace, now=now)
+    faults = tuple(fault for fault in every if fault.kind not in acknowledged)
+    muted = tuple(fault for fault in every if fault.kind in acknowledged)
     if faults:
         said = tuple(f"{fault.text.rstrip('.')}: {fault.do}" for fault in faults)
         return Health(faults[0].level, said, workspace.model, faults, muted)
@@ -95,9 +96,8 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     store, model = workspace.store, workspace.model
     live, runs, missed = find_live_version(workspace), store.runs(model), _missed_check(workspace, now)
     critical, warning = partial(_finding, HealthLevel.CRITICAL), partial(_finding, HealthLevel.WARNING)
-    newest = _newest_check(workspace, now)
-    if newest is not None and live is not None and newest.record.champion == live.version:
-        yield from find_model_faults(newest.record)
+    if live is not None:
+        yield from find_standing_faults(_checks_of(workspace, live.version, now))
     if live is not None and (text := held_withdrawn(workspace, live.version)):
         yield warning(HOLDS_WITHDRAWN, text, "retrain --reason WHY, which leaves the batch out")
     yield from _suspicious_batches(workspace, now)
@@ -134,6 +134,13 @@ def _finding(level: HealthLevel, kind: str, text: str, command: str) -> HealthFi
     return HealthFinding(level, kind, text, f"retrim {command}")
 
 
+def _checks_of(workspace: Workspace, version: int, now: pd.Timestamp) -> list[CheckRecord]:
+    """The newest checks of a version up to a moment, the newest first."""
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=LOOKED_BACK, until=iso(now))
+    records = [as_check(row).record for row in reversed(rows)]
+    return [record for record in records if record.champion == version]
+
+
 def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None:
     """The newest check up to a moment."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1, until=iso(now))
@@ -141,18 +148,15 @@ def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None
 
 
 def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
-    """Suspicious batches that nobody has withdrawn, and that came after the newest acknowledgement."""
-    answer = acknowledged_kinds(workspace, now=now).get(SUSPICIOUS_BATCH)
-    for file in workspace.landing.standing():
-        is_answered = answer is not None and file.arrived <= answer.as_of
-        if file.suspicious and file.arrived <= now and not is_answered:
-            yield _finding(
-                HealthLevel.WARNING,
-                SUSPICIOUS_BATCH,
-                f"batch {file.batch} is suspicious: {suspicion_of(file.suspicious)}",
-                f"batch withdraw {file.batch} --reason WHY, or retrim alerts acknowledge {SUSPICIOUS_BATCH} --reason "
-                "WHY if it is right",
-            )
+    """Suspicious batches that nobody has answered."""
+    for file in unanswered_suspects(workspace, now=now):
+        yield _finding(
+            HealthLevel.WARNING,
+            SUSPICIOUS_BATCH,
+            f"batch {file.batch} is suspicious: {suspicion_of(file.suspicious)}",
+            f"batch withdraw {file.batch} --reason WHY; or if it is right, retrim alerts acknowledge "
+            f"{SUSPICIOUS_BATCH} --reason WHY",
+        )
 
 
 def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:

@@ -47,7 +47,7 @@ from retrim.lineage.workspace import (
 from retrim.parquet import read_parquet
 from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
 from retrim.release.card import keep_card
-from retrim.release.outcome import show_outcome
+from retrim.release.outcome import REFUSED_AT_RELEASE, show_outcome
 from retrim.release.pause import pause_of, refuse_while_paused
 from retrim.release.release import held_withdrawn, promote_version, release_checks, show_challenger
 from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
@@ -207,7 +207,7 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     workspace.registry.finish(parent, "FINISHED")
     state = "promoted" if promotes else "refused"
     if not promotes:  # first: a kill between tells it once more
-        show_outcome(workspace, version)
+        show_outcome(workspace, version, outcome=REFUSED_AT_RELEASE if row.judged.promote else None)
         text = f"version {version}: {reason}"
         record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
     detail = RunDetail(reason=reason, restored=back)

@@ -14,6 +14,7 @@ from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
 from retrim.drift.reference import ExpectedWindows, make_reference
+from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
@@ -140,6 +141,8 @@ def _made(paths: Paths, task: ChallengerTask) -> _Rows:
     recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
     lengths = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows)
     competing = challengers_of(recipes, windows_of(tuned, train), len(rows), lengths=lengths)
+    if not competing:
+        raise RefusedError("fewer than 48 rows since the change are left to fit on; retrain when more have matured")
     cut = {each.window: lengths.rows(past, each.window) for each in competing}
     return _Rows(table, rows, judged, view, early, competing, cut, reweight)
 

@@ -4,7 +4,7 @@ The work of a fit counts rows times rounds, the same on every machine: seconds w
 check's record has to be the same bytes when it is replayed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -336,11 +336,12 @@ class BacktestRecord(StatedErrors):
     decide: Absent[dict[str, ChosenThreshold]] = None
 
 
-def on_all_rows(challenger: str) -> str:
-    """The name of the same recipe on all rows: a window that held all of them did not compete beside it."""
-    for kind in SHORTER:
-        challenger = challenger.replace(kind, "all")
-    return challenger
+def competed_as(challenger: str, names: Collection[str]) -> str:
+    """The name under which a challenger competed: a window that held the same rows as another did so as the other."""
+    window = next((kind for kind in (*SHORTER, "all") if challenger.endswith(kind)), "")
+    prefix = challenger.removesuffix(window)
+    others = (f"{prefix}{kind}" for kind in ("all", *SHORTER))
+    return challenger if challenger in names else next((name for name in others if name in names), challenger)
 
 
 def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
@@ -409,7 +410,7 @@ class BacktestOrigin:
 
     def of(self, name: str) -> np.ndarray:
         """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
-        return self.predicted[name if name in self.predicted else on_all_rows(name)]
+        return self.predicted[competed_as(name, self.predicted)]
 
 
 @dataclass(frozen=True)
@@ -563,7 +564,7 @@ def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
 
 def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
     """The winner's value under another name; empty where it has none."""
-    found = winner if winner in by_name else on_all_rows(winner)  # of as many rows both were one
+    found = competed_as(winner, by_name)
     return {name: by_name[found]} if found in by_name else {}
 
 
