@@ -134,8 +134,8 @@ def test_a_price_of_a_half_in_each_unit(unit: str, cost: float) -> None:
 
 
 @pytest.mark.parametrize("naive_loss", [20.0, 30.0, 32.9])
-def test_a_model_that_is_worth_nothing_is_priced_at_a_tenth_of_its_loss(naive_loss: float) -> None:
-    assert ModelWorth(30.0, naive_loss, 30.0).worth == 3.0
+def test_a_model_that_is_worth_nothing_is_priced_at_a_quarter_of_its_loss(naive_loss: float) -> None:
+    assert ModelWorth(30.0, naive_loss, 30.0).worth == 7.5
 
 
 @pytest.mark.parametrize("wrong", [{"cost": 0}, {"errors": -1}, {"rows_per_check": 0}, {"cost_unit": "euro"}])

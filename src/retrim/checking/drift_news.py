@@ -9,8 +9,8 @@ from retrim.decision.check_record import CheckRecord
 from retrim.decision.drift_news import drift_digest, drift_news
 from retrim.lineage.workspace import Workspace, record_alert
 
-MOST_CHECKS = 200
-"""Newest checks that a digest looks at: a week of hourly ones."""
+MOST_CHECKS = 2000
+"""Newest checks that a digest looks at: a week of one every five minutes."""
 
 
 def tell_drift(workspace: Workspace, record: CheckRecord, reason: str, *, now: pd.Timestamp) -> None:

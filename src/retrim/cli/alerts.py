@@ -64,7 +64,13 @@ def send(as_json: AsJson = False) -> None:
 
 @alerts_app.command(epilog=example('retrim alerts acknowledge loss_above_expected --until 2026-12-24 --reason "known"'))
 def acknowledge(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of the warning, as `retrim status --json` has it.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="loss_above_expected, worse_than_naive, segment_worse, suspicious_batch or holds_withdrawn_batch.",
+        ),
+    ],
     reason: Reason,
     by: By,
     until: Annotated[

@@ -416,10 +416,10 @@ def _left_out_in_words(check: "CheckRecord") -> str | None:
     watch = check.watch
     if check.champion is None or not watch.checks:
         return None
-    if watch.asks:
-        return "not probed: a refit would have too few rows that the champion does not know, so nobody knows its gain"
     since = f"the rows of {watch.checks} check{'' if watch.checks == 1 else 's'} wait for the next probe"
-    return f"not probed: nothing is up, and {since}"
+    if watch.asks:
+        return f"not probed: too few rows to judge a refit, or none that the champion does not know; {since}"
+    return f"not probed: nothing is up, or a refit has answered it; {since}"
 
 
 def lacks_in_words(lacks: Sequence[str]) -> str | None:

@@ -238,7 +238,7 @@ def _loss_in_words(comparison: LossComparison, loss: str) -> str:
         if comparison.above_expected and comparison.times_expected is not None:
             text += f" ({comparison.times_expected:.1f} times)"
         elif comparison.above_expected is None:
-            text += " (too few rows to say how far it may lie from it)"
+            text += " (nobody knows how far it may lie from that)"
     if comparison.best_naive is not None and comparison.naive_loss is not None:
         best = f"the naive {naming(comparison.best_naive)} has {comparison.naive_loss:.3g}"
         if comparison.worse_than is not None:
