@@ -197,7 +197,7 @@ class Life:
             at=frame["_event"],
             city=frame["city"].astype("str"),
             hour=frame["_event"].dt.hour.astype("float64"),
-            weekday=frame["_event"].dt.weekday.astype("float64"),
+            weekday=frame["_event"].dt.day_of_week.astype("float64"),
             stops=frame["stops"].astype("float64"),
         )
 

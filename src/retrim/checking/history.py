@@ -58,6 +58,8 @@ from retrim.training.mode import FINAL, RunMode
 from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowLengths, cut_first, enough_at, rows_missing
 
 CHECK = "check"  # source of the decisions that checks take
+LOOKED_BACK = 60
+"""Newest checks among which one that measured the loss, or named a batch, is looked for: two months of daily ones."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,24 @@ def checks_in(decisions: Iterable[DecisionRow]) -> list[StoredCheck]:
 def checks_of(workspace: Workspace) -> list[StoredCheck]:
     """Every check of the model, oldest first."""
     return checks_in(workspace.store.decisions(workspace.model, source=CHECK))
+
+
+def named_suspects(workspace: Workspace, *, now: pd.Timestamp | None = None) -> dict[str, str]:
+    """What is suspicious about batches, by batch, as the newest checks named them while the loss was too high.
+
+    Args:
+        workspace: Whose checks.
+        now: The newest as-of date of a check; None: any.
+    """
+    until = None if now is None else iso(now)
+    rows = workspace.store.decisions(workspace.model, source=CHECK, newest=LOOKED_BACK, until=until)
+    checks = [as_check(row).record for row in rows]
+    return {
+        suspect.batch: suspect.text
+        for check in checks
+        if check.comparison is not None and (check.comparison.above_expected or check.comparison.worse_than is not None)
+        for suspect in check.suspects
+    }
 
 
 def newest_check(workspace: Workspace) -> StoredCheck | None:

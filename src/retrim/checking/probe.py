@@ -226,7 +226,10 @@ def _preview(
         block_rows=block_rows,
         support={kind: support_of(shown, kind, most=most) for kind in losses},
     )
-    return None if answer is None else replace(answer, short=size.short)
+    if answer is None:
+        return None
+    best, least = (min((float(np.mean(each[kept])) for each in by.values()), default=np.inf) for by in (losses, naive))
+    return replace(answer, short=size.short if best < least else None)  # else more rows would not help
 
 
 def _judged_rows(workspace: Workspace) -> int:

@@ -364,6 +364,7 @@ class StatusAnswer:
         served: Loss of the served predictions, as of the last check.
         estimates: Accuracy of the estimated losses.
         last_check: As-of date of the last check.
+        checked_version: The version that the last check measured; None if none was live.
         verdict: Verdict of the last check: how the model does, why, whether a retraining would help, and what to do.
         comparison: Loss at the last check beside its expected loss and the naive baselines.
         last_decision: `id`, `as_of`, `outcome` and `reason`.
@@ -404,6 +405,7 @@ class StatusAnswer:
     served: ServedPredictions | None
     estimates: EstimateQuality | None
     last_check: str | None
+    checked_version: int | None
     verdict: CheckVerdict | None
     comparison: LossComparison | None
     last_decision: LastDecision | None
@@ -461,6 +463,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         served=None if newest is None else newest.served,
         estimates=None if newest is None else newest.estimates,
         last_check=checks[-1].as_of if checks else None,
+        checked_version=None if newest is None else newest.champion,
         verdict=None if newest is None else newest.verdict,
         comparison=None if newest is None else newest.comparison,
         last_decision=None if last is None else LastDecision(last.id, last.as_of, last.outcome, last.reason),

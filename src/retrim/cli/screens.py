@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from retrim.adapters.prefect_server import NextRun
 from retrim.alerting.telling import UnsentAlerts
+from retrim.batches.concern import suspicion_of
 from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
+from retrim.checking.history import named_suspects
 from retrim.cli import render
 from retrim.cli.answers import (
     CanaryFacts,
@@ -243,7 +245,7 @@ def _judged_in_words(record: VersionAnswer) -> str:
 
 
 def batch_screen(workspace: Workspace, name: str) -> Screen:
-    """A batch that landed, or that is in quarantine.
+    """A batch that landed, with what was suspicious about it, or one that is in quarantine.
 
     Raises:
         BadInputError: There is none, or several.
@@ -253,11 +255,13 @@ def batch_screen(workspace: Workspace, name: str) -> Screen:
         return quarantined_screen(entry)
     batch = show_batch(workspace, name)
     back = batch.withdrawn
+    named = suspicion_of(batch.suspicious) if batch.suspicious else named_suspects(workspace).get(batch.batch)
     facts = (
         ("batch", batch.batch),
         ("kind", batch.kind + (", correction" if batch.correction else "")),
         ("rows", str(batch.rows)),
         ("arrived", render.moment(batch.arrived.isoformat())),
+        ("suspicious", named),
         ("released", batch.released or None),
         ("columns", ", ".join(f"{name} ({kind})" for name, kind in batch.columns.items())),
         ("versions", ", ".join(map(str, batch.versions)) or "no version was made with it"),
@@ -428,7 +432,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("canary", canary_in_words(status.canary)),
         ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
-        (_verdict_level(status), None if status.verdict is None else status.verdict.text),
+        (_verdict_level(status), _last_verdict(status)),
         *((finding.level, f"{finding.text.rstrip('.')}. Do: {finding.do}") for finding in _beside_verdict(status)),
         ("acknowledged", ", ".join(finding.kind for finding in status.acknowledged) or None),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
@@ -458,6 +462,16 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("overdue", status.overdue.text if status.overdue else None),
         ("unsent", unsent_in_words(status.unsent)),
     ]
+
+
+def _last_verdict(status: StatusAnswer) -> str | None:
+    """The verdict of the last check; on a version that is live no longer, that is said."""
+    if status.verdict is None:
+        return None
+    live = None if status.champion is None else status.champion.version
+    if status.checked_version in (None, live):
+        return status.verdict.text
+    return f"Of version {status.checked_version}, before version {live}: {status.verdict.text}"
 
 
 def show_status(status: StatusAnswer) -> None:

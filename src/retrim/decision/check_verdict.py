@@ -147,7 +147,7 @@ def _bad(
     elif answer.benefit in ("none", "naive"):
         code = "above_expected_labels"
         cause = f"The labels look wrong, or the target became random: {still}."
-        do = "compare some labels with their source; if they are wrong, correct or withdraw their batch"
+        do = "compare some labels with their source; if they are wrong, withdraw their batch (retrim batch list)"
     else:
         code = "above_expected_unknown"
         cause = f"What the target depends on changed, or the labels are wrong: {still}."
@@ -261,7 +261,8 @@ def _withdraw(record: "CheckRecord") -> str:
     if not record.suspects:
         return ""
     batch = record.suspects[0].batch
-    return f"look at it with retrim batch show {batch}; if it is wrong, retrim batch withdraw {batch} --reason WHY"
+    wrong = f"if it is wrong, retrim batch withdraw {batch} --reason WHY, and land a corrected file"
+    return f"look at it with retrim batch show {batch}; {wrong}"
 
 
 def _moved(record: "CheckRecord") -> str:

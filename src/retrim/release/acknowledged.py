@@ -1,5 +1,7 @@
 """Kinds of warnings that a person has acknowledged: until when they are neither sent nor counted."""
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from retrim.adapters.database import iso
@@ -55,8 +57,15 @@ def muted_kinds(workspace: Workspace, *, now: pd.Timestamp) -> set[str]:
     return {kind for kind, answer in acknowledged_kinds(workspace, now=now).items() if answer.until > now}
 
 
-def unanswered_suspects(workspace: Workspace, *, now: pd.Timestamp) -> list[BatchFile]:
-    """Batches that looked suspicious when they landed, and that nobody has withdrawn or acknowledged by `now`."""
+def unanswered_suspects(workspace: Workspace, *, now: pd.Timestamp, named: Collection[str] = ()) -> list[BatchFile]:
+    """Suspicious batches that nobody has withdrawn or acknowledged by `now`.
+
+    Args:
+        workspace: Where they landed.
+        now: The moment.
+        named: Batches that are suspicious though they did not look so when they landed.
+    """
     answer = acknowledged_kinds(workspace, now=now).get(SUSPICIOUS_BATCH)
-    suspects = [file for file in workspace.landing.standing() if file.suspicious and file.arrived <= now]
+    standing = [file for file in workspace.landing.standing() if file.arrived <= now]
+    suspects = [file for file in standing if file.suspicious or file.batch in named]
     return [file for file in suspects if answer is None or file.arrived > answer.as_of]

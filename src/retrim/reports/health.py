@@ -16,7 +16,7 @@ from pydantic import Field
 from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
 from retrim.batches.concern import suspicion_of
-from retrim.checking.history import CHECK, as_check, is_held
+from retrim.checking.history import CHECK, LOOKED_BACK, as_check, is_held, named_suspects
 from retrim.checking.mode import missed_times
 from retrim.checking.score import columns_gone
 from retrim.decision.check_record import CheckRecord, StoredCheck
@@ -43,8 +43,6 @@ from retrim.settings import Env, load_params
 
 LONGEST = 200
 """Letters of a failed run's reason."""
-LOOKED_BACK = 60
-"""Newest checks among which one that measured the loss is looked for: two months of daily ones."""
 GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
 
@@ -81,7 +79,12 @@ def find_health(workspace: Workspace, *, now: pd.Timestamp) -> Health:
     faults = tuple(fault for fault in every if fault.kind not in acknowledged)
     muted = tuple(fault for fault in every if fault.kind in acknowledged)
     if faults:
-        said = tuple(f"{fault.text.rstrip('.')}: {fault.do}" for fault in faults)
+        said = tuple(
+            dict.fromkeys(
+                f"{fault.text} Do: {fault.do}" if fault.text.endswith(".") else f"{fault.text}: {fault.do}"
+                for fault in faults
+            )
+        )
         return Health(faults[0].level, said, workspace.model, faults, muted)
     live = find_live_version(workspace)
     assert live is not None
@@ -149,13 +152,15 @@ def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None
 
 def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     """Suspicious batches that nobody has answered."""
-    for file in unanswered_suspects(workspace, now=now):
+    named = named_suspects(workspace, now=now)
+    for file in unanswered_suspects(workspace, now=now, named=named):
+        text = suspicion_of(file.suspicious) if file.suspicious else named[file.batch]
         yield _finding(
             HealthLevel.WARNING,
             SUSPICIOUS_BATCH,
-            f"batch {file.batch} is suspicious: {suspicion_of(file.suspicious)}",
-            f"batch withdraw {file.batch} --reason WHY; or if it is right, retrim alerts acknowledge "
-            f"{SUSPICIOUS_BATCH} --reason WHY",
+            f"batch {file.batch} is suspicious: {text}",
+            f"batch withdraw {file.batch} --reason WHY, and land a corrected file; or if it is right, "
+            f"retrim alerts acknowledge {SUSPICIOUS_BATCH} --reason WHY",
         )
 
 
