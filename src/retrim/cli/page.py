@@ -21,6 +21,7 @@ from retrim.cli.screens import (
     batch_screen,
     decision_screen,
     live_in_words,
+    newest_verdict_in_words,
     next_in_words,
     status_facts,
     version_screen,
@@ -237,7 +238,7 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     return (
         Answer(
             "How does it do?",
-            ("No check has been made yet.",) if verdict is None else (verdict.text,),
+            ("No check has been made yet.",) if verdict is None else (newest_verdict_in_words(status) or "",),
             calm=verdict is None or verdict.code in CALM,
         ),
         Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),

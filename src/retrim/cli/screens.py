@@ -432,7 +432,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("canary", canary_in_words(status.canary)),
         ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
-        (_verdict_level(status), _last_verdict(status)),
+        (_verdict_level(status), newest_verdict_in_words(status)),
         *((finding.level, f"{finding.text.rstrip('.')}. Do: {finding.do}") for finding in _beside_verdict(status)),
         ("acknowledged", ", ".join(finding.kind for finding in status.acknowledged) or None),
         ("last check", render.moment(status.last_check) or "none yet: retrim check"),
@@ -464,7 +464,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     ]
 
 
-def _last_verdict(status: StatusAnswer) -> str | None:
+def newest_verdict_in_words(status: StatusAnswer) -> str | None:
     """The verdict of the last check; on a version that is live no longer, that is said."""
     if status.verdict is None:
         return None
