@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 PinsOf = Callable[..., Pins]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 DEAR = {"gain": {"cost": 1000.0}}
-EASY = {"gate": {"confidence": 0.7, "non_inferiority": None}}
+EASY = {"gate": {"confidence": 0.7, "non_inferiority": None, "baselines": ["last_value"]}}
 DAYS = (14, 16, 18)
 
 

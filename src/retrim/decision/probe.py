@@ -448,7 +448,7 @@ class ProbeWatch:
         is_drifting = self.is_drifting if signs.is_drifting is None else signs.is_drifting
         answered = self.answered_loss if signs.is_high else None
         is_higher = answered is not None and signs.loss > signs.ceiling * answered
-        is_new = is_higher or (signs.is_high and not self.is_high) or (is_drifting and not self.is_drifting)
+        is_new = is_higher or (signs.is_high and not self.is_high)  # a drift that is seen later is the same change
         if is_higher:
             answered = None
         since = signs.start if is_new else self.changed or signs.start
