@@ -80,7 +80,7 @@ def acknowledge(
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Acknowledge warnings of a kind, so that they are neither sent nor counted for a while.
+    """Neither send nor count warnings of a kind for a while.
 
     `retrim status` goes on to show them. For suspicious_batch, the batches that have landed by now are answered for
     good, and later ones warn again after that time.

@@ -218,7 +218,10 @@ def list_tokens(as_json: AsJson = False) -> None:
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, as `retrim token list` shows it.")],
 ) -> None:
-    """Revoke a token. Running servers refuse it at once, and refuse every request once no token is left."""
+    """Revoke a token.
+
+    Running servers refuse it at once, and refuse every request once no token is left.
+    """
     from retrim.cli import render
     from retrim.lineage.tokens import read_tokens, remove_token
 
@@ -231,7 +234,10 @@ def remove(
 
 @token_app.command("open", epilog=example("retrim token open"))
 def open_server() -> None:
-    """Let programs on this machine send requests without a token again. Refused while a token exists."""
+    """Let programs on this machine ask without a token again.
+
+    Refused while a token exists.
+    """
     from retrim.cli import render
     from retrim.lineage.tokens import open_without_tokens
 
