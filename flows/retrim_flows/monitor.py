@@ -87,7 +87,7 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     """The check of a moment and what it decides. After a missed one its retraining ends before the next check."""
     resumed = put_right(open_workspace(), moment(at))
     checked = look(at, actor())
-    say("checked", f"as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
+    say("checked", f"{checked.outcome}, as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
     outcome = None
     paused = pause_of(open_workspace(), checked.id)
     if paused is not None and checked.outcome in (*MOVES, "retrain"):  # it was decided before the pause

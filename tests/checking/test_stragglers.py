@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pytest
 
+from retrim.checking.probe import start_without_stragglers
 from tests.builders.answers import PrintedCheck
 from tests.builders.desk import START, Desk, make_desk
 
@@ -49,3 +51,15 @@ def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Pa
     assert [each.outcome for each in found] == [each.outcome for each in plain]
     assert [each.record["reading"]["rows"] for each in found] == [47, 48, 48, 48]
     assert [each.record["reading"]["apart"] for each in found] == [0, 1, 1, 1]
+
+
+def test_rows_begin_with_the_first_of_them() -> None:
+    assert start_without_stragglers(pd.Series(pd.date_range(START, periods=48, freq="h"))) == START
+
+
+def test_one_row_of_a_year_before_does_not_put_the_beginning_back() -> None:
+    events = pd.Series([START - pd.Timedelta(365, "D"), *pd.date_range(START, periods=47, freq="h")])
+
+    begin = start_without_stragglers(events)
+
+    assert abs(begin - START) < pd.Timedelta(2, "h")

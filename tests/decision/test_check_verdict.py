@@ -9,7 +9,7 @@ from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
-from retrim.decision.probe import ProbeReading
+from retrim.decision.probe import GatePreview, ProbeReading
 from retrim.decision.rules import Outcome
 from retrim.drift.findings import DriftFinding, WindowExtent
 
@@ -76,6 +76,13 @@ def test_a_better_refit_says_that_a_retraining_helps() -> None:
 
     assert found.code == "above_expected_retraining"
     assert "a refit has 1.9" in found.would_help
+
+
+def test_where_the_gate_would_refuse_it_the_reader_is_not_told_to_retrain() -> None:
+    refused = GatePreview(passes=False, reason="at worst +1.6% against the champion's loss")
+
+    assert "the gate would refuse" in verdict(HIGH, reading=probe(1.9), preview=refused).do
+    assert "retrim retrain" in verdict(HIGH, reading=probe(1.9), preview=GatePreview(True, "")).do
 
 
 @pytest.mark.parametrize("refit", [6.6, 7.4])

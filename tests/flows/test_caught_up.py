@@ -3,8 +3,6 @@
 Prefect's records are gone when it starts again, as after a restore: schedules and due times do not need them.
 """
 
-import re
-
 import pandas as pd
 import pytest
 
@@ -52,17 +50,6 @@ def test_a_drift_on_the_schedule_crosses_its_threshold_and_starts_a_run(story: S
     assert len(runs) == 1
 
 
-CHECKED = r"checked: as of [-0-9T:]{19} UTC.*?: "
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        CHECKED + r"(.*Decision: )?none: ",
-        CHECKED + r"(.*Decision: )?retrain: ",
-        "missed: monitor",
-        "landed: 240 rows, batch ",
-    ],
-)
+@pytest.mark.parametrize("what", ["checked: none", "checked: retrain", "missed: monitor", "landed: 240 rows, batch "])
 def test_the_schedule_tells_in_a_line_what_it_did(story: Story, what: str) -> None:
-    assert re.search(f"  {what}", story.output)
+    assert f"  {what}" in story.output

@@ -18,6 +18,7 @@ from retrim.checking.drift import estimate, find_drift
 from retrim.checking.drift_news import tell_drift
 from retrim.checking.history import (
     CHECK,
+    LOOKED_BACK,
     as_check,
     checks_in,
     held_since,
@@ -152,9 +153,6 @@ def _tell(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> 
             record_alert(workspace, AlertKind.RESTORE_NEEDED, checked.reason, now=now, about=str(previous.best))
         else:
             record_alert(workspace, AlertKind.HELD, checked.sentence, now=now, about=held_since(workspace))
-
-
-LOOKED_BACK = 60  # newest checks among which one that measured the loss is looked for
 
 
 def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp) -> None:

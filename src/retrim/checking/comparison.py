@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrim.batches.concern import suspicion_of
 from retrim.batches.verdict import find_unit
-from retrim.checking.probe import MeasuredRows, losses_on, naive_losses_on
+from retrim.checking.probe import MeasuredRows, losses_on, naive_losses_on, start_without_stragglers
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
@@ -119,7 +119,7 @@ def find_suspects(
     drifted = sorted({finding.column for finding in findings if finding.over} & set(measured.rows))
     if not drifted:
         return ()
-    known = table.only((table.times["_event"] < measured.rows["_event"].iloc[0]).to_numpy())
+    known = table.only((table.times["_event"] < start_without_stragglers(measured.rows["_event"])).to_numpy())
     before = known.tail(KNOWN_ROWS).read(drifted)
     units = {
         column: find_unit(before[column], measured.rows[column], undone=LIKELY) for column in drifted if len(before)

@@ -246,7 +246,17 @@ def champions_losses(workspace: Workspace, ripe: AsOfTable, predictor: Predictor
     return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
 
 
-STRAGGLERS = 0.05  # of some rows: so many may be older than the rows that the baselines are fitted before
+STRAGGLERS = 0.05  # of some rows: so many may be older than where the rows are taken to begin
+
+
+def start_without_stragglers(events: pd.Series) -> pd.Timestamp:
+    """When rows begin, but for the oldest 5%: as far before the others as evenly spaced rows would, no further.
+
+    Args:
+        events: Their event times in order, shape (n,), n at least 1.
+    """
+    first, rest = events.iloc[0], events.iloc[int(STRAGGLERS * len(events))]
+    return max(first, rest - (events.iloc[-1] - rest) * (STRAGGLERS / (1 - STRAGGLERS)))
 
 
 def naive_losses_on(
@@ -264,7 +274,7 @@ def naive_losses_on(
         Losses by baseline, each shape (n,); empty if no label was due before.
     """
     view, gate, entity = predictor.view, workspace.params.gate, workspace.params.data.series
-    first = rows["_event"].quantile(STRAGGLERS)
+    first = start_without_stragglers(rows["_event"])
     before = (mature.times["_due"] <= first) & ~mature.times["_key"].isin(rows["_key"])
     if not before.any():
         return {}
@@ -515,9 +525,8 @@ def measure_champion(
     judged = predictor.view.seen(rows)
     actual = predictor.view.actual(judged)
     losses = row_losses(params.judge.loss, actual, predicted)
-    events = rows["_event"]  # in order
     return MeasuredRows(
-        window=MeasuredWindow(len(rows), events.iloc[int(STRAGGLERS * len(rows))], events.iloc[-1]),
+        window=MeasuredWindow(len(rows), start_without_stragglers(rows["_event"]), rows["_event"].iloc[-1]),
         loss=float(losses.mean()),
         interval=_interval(workspace, losses),
         metrics=measure(params.judge.metrics, actual, predicted, task=predictor.view.task),

@@ -28,7 +28,7 @@ class MeasuredWindow:
 
     Args:
         rows: How many.
-        start: Event time before which at most 5% of them lie: stragglers do not count.
+        start: Event time from which they lie, but for stragglers: at most 5% of them are older.
         end: Event time of the last.
     """
 

@@ -141,6 +141,8 @@ def _bad(
     elif answer.benefit == "helps":
         cause = moved or f"What the target depends on changed: {still}, and a refit is better."
         code, do = "above_expected_retraining", "retrim retrain --reason WHY, or let the accumulated gain decide"
+        if record.preview is not None and not record.preview.passes:
+            do = "wait for more rows: the gate would refuse a retraining on those that there are, see retrim why"
     elif moved:
         code = "above_expected_columns" if answer.benefit == "none" else "above_expected_unknown"
         cause, do = moved, "check where these columns come from, and see retrim why"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
 from retrim.decision.stored_rows import ReleaseRow, VersionRow
 from retrim.lineage.workspace import Workspace
+from retrim.release.versions import ROLLBACKS
 from retrim.stats.codec import from_record
 
 VERDICT_TAG = "verdict"
@@ -12,8 +13,6 @@ VERDICT_TAG = "verdict"
 PASSED_GATE, REFUSED_BY_GATE = "passed the gate", "refused by the gate"
 REFUSED_AT_RELEASE, WAITING_FOR_APPROVAL = "refused at release", "waiting for approval"
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
-MOVES_FROM = ("rollback", "probation rollback")
-"""Moves of the release log that take a version back because it is bad; `restore` only brings a better one."""
 
 
 def version_outcome(workspace: Workspace, row: VersionRow, releases: Sequence[ReleaseRow]) -> str:
@@ -32,7 +31,7 @@ def version_outcome(workspace: Workspace, row: VersionRow, releases: Sequence[Re
     for move in releases:
         if move.version == row.version:
             outcome = PROMOTED
-        elif move.previous == row.version and move.action in MOVES_FROM:
+        elif move.previous == row.version and move.action in ROLLBACKS:
             outcome = ROLLED_BACK
     if outcome is not None:
         return outcome
