@@ -10,10 +10,15 @@ from pydantic import SecretStr
 
 from retrim.adapters.database import iso
 from retrim.alerting.telling import tell_people
+from retrim.checking.check import check
 from retrim.checking.mode import begin_due_times, mark_due_time
 from retrim.decision.alerts import AlertKind
-from retrim.decision.stored_rows import RunDetail
+from retrim.decision.check_verdict import SuspectBatch
+from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
+from retrim.decision.model_health import SUSPICIOUS_BATCH
+from retrim.decision.stored_rows import RunDetail, as_text
 from retrim.lineage.workspace import clock, record_alert
+from retrim.release.acknowledged import acknowledge_kind
 from retrim.reports.health import HealthLevel, find_health
 from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
@@ -42,6 +47,37 @@ def health(desk: Desk, day: float = 20.1) -> tuple[HealthLevel, str]:
 
 def test_a_live_version_and_nothing_else_is_ok(desk: Desk) -> None:
     assert health(desk) == (HealthLevel.OK, "OK generated: version 1 is live, no check yet")
+
+
+def test_a_batch_that_a_check_named_stands_until_it_is_answered(desk: Desk) -> None:
+    desk.land(desk.rows(20, 22), at=22)
+    made = check(desk.workspace, by="a test", now=desk.day(22))
+    (batch,) = [file.batch for file in desk.workspace.landing.standing() if file.arrived == desk.day(22)]
+    high = ExpectedLoss(loss=1.0, judged=1.0, harder=1.0, low=0.5, high=1.5)
+    named = replace(
+        made.record,
+        comparison=LossComparison(rows=48, loss=9.0, estimated=False, expected=high, naive={}),
+        suspects=(SuspectBatch(batch, 48, "km: as if in another unit"),),
+        verdict=None,
+        as_of=desk.day(22.1),
+    )
+    row = desk.workspace.store.decision(made.id)
+    assert row is not None
+    later = replace(
+        row, id="named", sequence=None, as_of=iso(desk.day(22.1)), at=iso(desk.day(22.1)), text=as_text(named)
+    )
+    assert desk.workspace.store.add_decision(later)
+    before, after = (find_health(desk.workspace, now=desk.day(day)) for day in (22.05, 22.2))
+    acknowledge_kind(
+        desk.workspace, SUSPICIOUS_BATCH, until=desk.day(22.4), by="a test", reason="it is right", now=desk.day(22.3)
+    )
+    answered = find_health(desk.workspace, now=desk.day(22.5))
+
+    assert [SUSPICIOUS_BATCH in {each.kind for each in found.health} for found in (before, after, answered)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_workspace_without_a_version_is_a_warning(tmp_path: Path) -> None:
