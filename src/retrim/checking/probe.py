@@ -255,8 +255,8 @@ def start_without_stragglers(events: pd.Series) -> pd.Timestamp:
     Args:
         events: Their event times in order, shape (n,), n at least 1.
     """
-    first, rest = events.iloc[0], events.iloc[int(STRAGGLERS * len(events))]
-    return max(first, rest - (events.iloc[-1] - rest) * (STRAGGLERS / (1 - STRAGGLERS)))
+    first, rest, last = (pd.Timestamp(events.iloc[place]) for place in (0, int(STRAGGLERS * len(events)), -1))
+    return max(first, rest - (last - rest) * (STRAGGLERS / (1 - STRAGGLERS)))
 
 
 def naive_losses_on(
