@@ -142,9 +142,9 @@ def asked_at(
     )
 
 
-def spaced(when: str = PARAMS.probe.when) -> ProbeSpacing | None:
+def spaced(retraining_cost: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
     """When the probe is asked, by default."""
-    return ProbeSpacing(TRIGGERS.band, PARAMS.gain.errors, seed=7) if when == NEEDED else None
+    return ProbeSpacing(retraining_cost, TRIGGERS.band, PARAMS.gain.errors, seed=7) if when == NEEDED else None
 
 
 POLICIES: dict[str, Callable[[Run], Asks]] = {
@@ -206,7 +206,9 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The accumulated gain, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced())
+        played = play_policy(
+            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+        )
         calendar = periodic(run.setting, played.retrainings, retraining_cost=run.retraining_cost)
         late = delays_to_run(run, played)
         cost = played.cost(run.retraining_cost)
@@ -246,7 +248,9 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     for name, policy in POLICIES.items():
         probes = name.startswith("gain")
         costs = [
-            play_policy(run.setting, policy(run), probes=probes, spaced=spaced()).cost(run.retraining_cost)
+            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.retraining_cost)).cost(
+                run.retraining_cost
+            )
             for run in runs
         ]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
@@ -315,7 +319,9 @@ def controls(
     """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
     lines = []
     for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
-        played = play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced())
+        played = play_policy(
+            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+        )
         line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
         counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
         lines.append({**line, **counts, "in hindsight": run.retrainings})
@@ -342,7 +348,7 @@ def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
                 run.setting,
                 asked_at(run.setting, run.retraining_cost, triggers=triggers),
                 probes=True,
-                spaced=spaced(),
+                spaced=spaced(run.retraining_cost),
             )
             for run in runs
         ]
@@ -371,7 +377,12 @@ def spacings(runs: Sequence[Run]) -> pd.DataFrame:
         probe.SELDOM = seldom or shipped
         when = EVERY if seldom is None else NEEDED
         played = [
-            play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(when))
+            play_policy(
+                run.setting,
+                asked_at(run.setting, run.retraining_cost),
+                probes=True,
+                spaced=spaced(run.retraining_cost, when),
+            )
             for run in runs
         ]
         probe.SELDOM = shipped
@@ -399,7 +410,7 @@ def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None
                         run.setting,
                         asked_at(run.setting, run.retraining_cost, ahead),
                         probes=True,
-                        spaced=spaced(),
+                        spaced=spaced(run.retraining_cost),
                     ).cost(run.retraining_cost)
                     for run in runs
                 ]
@@ -430,7 +441,9 @@ def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> 
             setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
             if own is not None and setting.judging is not None:
                 setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play_policy(setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced())
+            played = play_policy(
+                setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+            )
             costs[run.stream].append(played.cost(run.retraining_cost) / run.least)
             counts += played.retrainings, len(played.refused)
         every = np.concatenate(list(costs.values()))

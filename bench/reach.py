@@ -37,7 +37,9 @@ CALENDARS = (*PERIODS, 1)
 
 
 def accumulated_gain(run: Run) -> PlayedPolicy:
-    return play_policy(run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced())
+    return play_policy(
+        run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
+    )
 
 
 def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:

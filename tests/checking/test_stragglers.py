@@ -12,32 +12,39 @@ from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow
 
-CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START.replace(day=11)}
+CONCEPT: dict[str, Any] = {"kind": "concept", "size": 3.0, "since": START.replace(day=11)}
 Late = Literal["nothing", "a row", "a label"]
+FIRST, DAYS = 10, 2.5
+"""When the version was made, and how long a batch is."""
 
 
 def checked(folder: Path, late: Late) -> list[PrintedCheck]:
-    """Four checks of 48 rows each; in every batch the second row, or its label, comes with the next batch."""
-    desk = make_desk(folder, drift=CONCEPT, labels="later" if late == "a label" else "with_rows")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    """Four checks of 60 rows each; in every batch the second row, or its label, comes with the next batch."""
+    desk = make_desk(
+        folder,
+        drift=CONCEPT,
+        labels="later" if late == "a label" else "with_rows",
+        changes={"gain": {"cost": 5.0}},  # paid by three checks, which are evidence enough for the gate
+    )
+    desk.land(desk.rows(0, FIRST), FIRST)
+    desk.make_version(FIRST)
     made = []
-    for day in (12, 14, 16, 18):
+    for day in (FIRST + number * DAYS for number in range(1, 5)):
         _land(desk, day, late)
         made.append(desk.check(day))
     return made
 
 
-def _land(desk: Desk, day: int, late: Late) -> None:
-    rows = desk.rows(day - 2, day)
+def _land(desk: Desk, day: float, late: Late) -> None:
+    rows = desk.rows(day - DAYS, day)
     waits = rows.index == (1 if late != "nothing" else -1)
     if late == "a label":
         desk.land(rows.assign(outcome=rows["outcome"].mask(waits)), day)
     else:
         desk.land(rows[~waits], day)
-    if late == "nothing" or day == 12:
+    if late == "nothing" or day == FIRST + DAYS:
         return
-    before = desk.rows(day - 4, day - 2).iloc[[1]]
+    before = desk.rows(day - 2 * DAYS, day - DAYS).iloc[[1]]
     desk.land(before, day, kind="labels" if late == "a label" else "rows")
 
 
@@ -49,7 +56,7 @@ def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Pa
     assert accumulated_gains[0].balance > 3 * accumulated_gains[0].error
     assert accumulated_gains[1].balance == pytest.approx(accumulated_gains[0].balance, abs=accumulated_gains[0].error)
     assert [each.outcome for each in found] == [each.outcome for each in plain]
-    assert [each.record["reading"]["rows"] for each in found] == [47, 48, 48, 48]
+    assert [each.record["reading"]["rows"] for each in found] == [59, 60, 60, 60]
     assert [each.record["reading"]["apart"] for each in found] == [0, 1, 1, 1]
 
 

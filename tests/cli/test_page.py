@@ -62,7 +62,8 @@ def test_it_answers_what_a_person_asks_first(page: StatusPage) -> None:
     assert said["What is live, and why?"].lines[0].startswith("version 1 since")
     assert said["Why was it retrained, or not, at the last check?"].lines[0].startswith("none: accumulated gain")
     assert not said["What happens next?"].calm  # nothing is scheduled here
-    assert said["What waits for you?"].lines == ("Nothing.",)
+    asked = "The last check asks: retrim retrain --reason WHY, or let the accumulated gain decide."
+    assert said["What waits for you?"].lines == (asked,)
 
 
 def test_every_check_version_and_batch_has_an_address_that_leads_there(desk: Desk, page: StatusPage) -> None:

@@ -117,7 +117,7 @@ def test_each_window_enters_the_account_once_however_seldom_it_is_probed() -> No
         seen.append(here)
         return PolicyAnswer(retrain=False)
 
-    seldom = ProbeSpacing(TRIGGERS.band.model_copy(update={"reach": 1000.0}), errors=1000.0, seed=7)
+    seldom = ProbeSpacing(1.0, TRIGGERS.band.model_copy(update={"reach": 1000.0}), errors=1000.0, seed=7)
     played = play_policy(setting(), ask, probes=True, spaced=seldom)
     readings = [here.reading for here in seen if here.reading is not None]
 

@@ -228,6 +228,7 @@ def test_its_record_holds_gain_and_error() -> None:
         "error": 0.5,
         "waited": 0,
         "earlier": 0.0,
+        "after_change": 0,
     }
 
 

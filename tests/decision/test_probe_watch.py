@@ -25,8 +25,10 @@ def after_weeks(*losses: float) -> ProbeWatch:
     return watch
 
 
-def answered(watch: ProbeWatch, *, gain: float = 0.0, is_sure: bool = False, answers: bool = True) -> ProbeWatch:
-    return watch.after_probe(gain, is_sure=is_sure, loss=HIGH, answers=answers)
+def answered(
+    watch: ProbeWatch, *, gain: float = 0.0, is_sure: bool = False, answers: bool = True, short: float = 0.0
+) -> ProbeWatch:
+    return watch.after_probe(gain, is_sure=is_sure, loss=HIGH, answers=answers, short=short)
 
 
 def test_a_quiet_check_does_not_probe() -> None:
@@ -88,6 +90,19 @@ def test_a_sure_gain_is_probed_until_it_is_gone() -> None:
 
     assert watch.asks
     assert not answered(watch).after_rows(signs(10)).asks
+
+
+def test_a_gain_that_does_not_pay_yet_is_probed_again_when_it_would() -> None:
+    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=0.1, is_sure=True, short=0.25)
+    later = [watch := watch.after_rows(signs(9 + week)) for week in range(3)]
+
+    assert [each.asks for each in later] == [False, False, True]
+
+
+def test_a_gain_that_would_hardly_pay_waits_no_longer_than_no_gain() -> None:
+    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=1e-6, is_sure=True, short=5.0)
+
+    assert watch.pays_after == SELDOM
 
 
 def test_rows_count_as_changed_from_the_first_high_check_on() -> None:

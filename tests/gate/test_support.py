@@ -109,13 +109,6 @@ def test_the_error_is_eased_as_often_as_evidence_says_and_never_to_a_half(confid
     assert sure == pytest.approx(EASIEST)
 
 
-def test_the_looks_of_a_life_have_the_whole_error_together_and_no_more() -> None:
-    parts = [Support(1.0, 1.0, checks, 0).part for checks in range(100_000)]
-
-    assert parts == sorted(parts, reverse=True)
-    assert 0.99 < sum(parts) <= 1.0
-
-
 def test_a_verdict_after_checks_is_held_to_its_part_of_the_error() -> None:
     draw = np.random.default_rng(4)
     champion = 1 + draw.normal(0, 0.1, 200)

@@ -289,10 +289,11 @@ def _with_champion(
             metrics=measured.metrics,
             served=measured.served,
         )
-    preview, reading = preview_before(previous, version), None
+    preview, accumulated_gain = preview_before(previous, version), before
     if probe is not None:
         taken["deposited"], preview, probed_at, reading = probe.taken, probe.preview, now, probe.reading
-        watch = _answered(workspace, watch, probe)
+        accumulated_gain = _deposit(workspace, before, reading)
+        watch = _answered(workspace, watch, probe, short=record.retraining_cost - accumulated_gain.balance)
         kept = replace(reading.reading, after_change=probe.rows_after_change)
         record = replace(record, reading=kept, refits=probe.refits, shown=probe.shown, probe=probe.cost)
     record = guessed.put_into(looked.with_losses(changed.shifted).put_into(record))
@@ -312,7 +313,7 @@ def _with_champion(
         probation=probation,
         debited=tuple(run.id for run in refused),
         accumulated_gain_before=before,
-        accumulated_gain=before if reading is None else _deposit(workspace, before, reading),
+        accumulated_gain=accumulated_gain,
         counted={kind: int(rows.sum()) for kind, rows in taken.items()},
     )
     return record, taken
@@ -333,7 +334,7 @@ def _signs(measured: MeasuredRows, comparison: LossComparison | None, findings: 
     )
 
 
-def _answered(workspace: Workspace, watch: ProbeWatch, probe: ProbeOutcome) -> ProbeWatch:
+def _answered(workspace: Workspace, watch: ProbeWatch, probe: ProbeOutcome, *, short: float) -> ProbeWatch:
     """The watch after a probe: a refit with enough rows from after the change that does not gain answers it."""
     gain, error = probe.reading.newest_gain, probe.reading.newest_error
     return watch.after_probe(
@@ -341,6 +342,7 @@ def _answered(workspace: Workspace, watch: ProbeWatch, probe: ProbeOutcome) -> P
         is_sure=gain > workspace.params.gain.errors * error,
         loss=probe.reading.champion_loss,
         answers=probe.rows_after_change >= workspace.params.gate.min_rows,
+        short=short,
     )
 
 

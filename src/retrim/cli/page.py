@@ -27,7 +27,7 @@ from retrim.cli.screens import (
     version_screen,
 )
 from retrim.decision.check_record import StoredCheck
-from retrim.decision.check_verdict import CALM
+from retrim.decision.check_verdict import CALM, CheckVerdict
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.model_health import HealthLevel
 from retrim.drift.profile import TOGETHER, WindowBar
@@ -231,8 +231,10 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
     decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
     asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
-    waits = tuple(line for line in asked if line is not None)
     verdict = status.verdict
+    waits = tuple(
+        line for line in (*asked, None if verdict is None or status.held else _to_do(verdict)) if line is not None
+    )
     paused = () if status.paused is None else (f"Nothing starts by itself: {status.paused.text}",)
     following = (*paused, next_in_words(status.next_run))
     return (
@@ -247,6 +249,13 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
         Answer("What happens next?", following, calm=status.next_run is not None and status.paused is None),
         Answer("What waits for you?", waits or ("Nothing.",), calm=not waits),
     )
+
+
+def _to_do(verdict: CheckVerdict) -> str | None:
+    """What the newest check asks a person for; None where nothing is wrong, or where what it does is under way."""
+    if verdict.code in CALM or not verdict.do or verdict.do.startswith("nothing"):
+        return None
+    return f"The last check asks: {verdict.do}."
 
 
 def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[DrawnPicture, ...]:

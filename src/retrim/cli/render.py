@@ -336,12 +336,13 @@ def served_in_words(served: "ServedPredictions | None") -> str | None:
     if served is None:
         return None
     said = [f"version {version}: {rows}" for version, rows in served.by_version.items()]
-    text = f"{served.rows} rows by their served predictions"
-    text += f" ({', '.join(said)})" if said else ""
+    by_version = f" ({', '.join(said)})" if said else ""
+    parts = [f"{served.rows} rows by their served predictions{by_version}"]
     if served.predicted_again:
-        text += f", {served.predicted_again} rows predicted now, because none was stored before the label was due"
+        parts.append(f"{served.predicted_again} rows predicted now, because none was stored before the label was due")
     if served.unreadable:
-        text += f", {served.unreadable} rows whose stored prediction is not a number"
+        parts.append(f"{served.unreadable} rows whose stored prediction is not a number")
+    text = ", ".join(parts if served.rows or len(parts) == 1 else parts[1:])
     return text if served.skew is None else f"{text}; {_skew_in_words(served.skew)}"
 
 

@@ -459,7 +459,6 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("stopped", stopped_in_words(status.stopped)),
         ("next", next_in_words(status.next_run)),
         ("quarantine", quarantined_in_words(status.quarantined)),
-        ("overdue", status.overdue.text if status.overdue else None),
         ("unsent", unsent_in_words(status.unsent)),
     ]
 

@@ -607,7 +607,9 @@ def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
         )
 
     changes: dict[str, JsonValue] = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
-    spaced = ProbeSpacing(triggers.band, wanted.errors, wanted.seed) if wanted.when == NEEDED else None
+    spaced = None
+    if wanted.when == NEEDED:
+        spaced = ProbeSpacing(retraining_cost * wanted.unit, triggers.band, wanted.errors, wanted.seed)
     return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
 
 

@@ -415,11 +415,13 @@ class ProbeSpacing:
     A loss matrix knows neither naive baselines nor drift, so the loss beside its band decides alone.
 
     Args:
+        retraining_cost: In mean loss times checks.
         band: How far above its band a loss is too high.
         errors: Number of its own standard errors that a gain must exceed to be sure.
         seed: Of the bands' draws.
     """
 
+    retraining_cost: float
     band: BandParams
     errors: float
     seed: int
@@ -677,7 +679,8 @@ def _look(
             all_rows = float(matrix.share[walk.waits].sum())
             accumulated_gain = accumulated_gain.deposit(reading.gain, error=reading.error, share=all_rows)
             deposited = AccumulatedGain(reading.gain * all_rows, (reading.error * all_rows) ** 2)
-            walk.watch = _answered(setting, walk.watch, window, reading, spaced)
+            short = 0.0 if spaced is None else spaced.retraining_cost - accumulated_gain.balance
+            walk.watch = _answered(setting, walk.watch, window, reading, spaced, short=short)
             walk.waits = []
     past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
     measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
@@ -706,7 +709,7 @@ def first_band(setting: Setting, live: LiveModel, *, seed: int) -> Band | None:
 
 
 def _answered(
-    setting: Setting, watch: ProbeWatch, window: int, reading: ProbeResult, spaced: ProbeSpacing | None
+    setting: Setting, watch: ProbeWatch, window: int, reading: ProbeResult, spaced: ProbeSpacing | None, *, short: float
 ) -> ProbeWatch:
     """The watch after a probe: a refit with rows from after the change that does not gain answers it."""
     errors = 0.0 if spaced is None else spaced.errors
@@ -716,6 +719,7 @@ def _answered(
         is_sure=reading.newest_gain > errors * reading.newest_error,
         loss=reading.champion_loss,
         answers=watch.changed is not None and watch.changed < since,
+        short=short,
     )
 
 

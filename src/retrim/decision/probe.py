@@ -7,6 +7,7 @@ What the gate would say of the newest refits: a run that it would refuse is not 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Annotated
 
 import numpy as np
@@ -429,6 +430,7 @@ class ProbeWatch:
         is_drift_answered: Whether such a refit has answered the drift.
         gain: Gain that the newest probe measured, in mean loss; 0 before the first.
         is_gain_sure: Whether that gain exceeded its standard errors.
+        pays_after: Checks after which that gain, were it to go on, would pay for a retraining; 1 or more.
         checks: Checks that brought rows since the newest probe.
         lived: Checks that brought rows before it, since the champion went live.
     """
@@ -440,6 +442,7 @@ class ProbeWatch:
     is_drift_answered: bool = False
     gain: float = 0.0
     is_gain_sure: bool = False
+    pays_after: int = 1
     checks: int = 0
     lived: int = 0
 
@@ -464,18 +467,18 @@ class ProbeWatch:
 
     @property
     def asks(self) -> bool:
-        """Whether this check probes: something is up that no refit has answered, a refit gains, or it is time.
+        """Whether this check probes: something is up that no refit answered, a gain would pay by now, or it is time.
 
         While nothing is up it is time at the second, fourth and eighth check of a champion, then at every eighth: a
         champion that is new on a changed table gains soon from more rows.
         """
         is_loss_open = self.is_high and self.answered_loss is None
         is_drift_open = self.is_drifting and not self.is_drift_answered
-        is_gaining = self.is_gain_sure and self.checks > 0
+        is_gaining = self.is_gain_sure and self.checks >= self.pays_after
         is_time = self.checks >= min(SELDOM, max(self.lived, 1))
         return is_loss_open or is_drift_open or is_gaining or is_time
 
-    def after_probe(self, gain: float, *, is_sure: bool, loss: float, answers: bool) -> "ProbeWatch":
+    def after_probe(self, gain: float, *, is_sure: bool, loss: float, answers: bool, short: float) -> "ProbeWatch":
         """The watch after a probe whose refit had new rows.
 
         Args:
@@ -483,14 +486,17 @@ class ProbeWatch:
             is_sure: Whether that exceeds its standard errors.
             loss: The champion's mean loss on these rows.
             answers: Whether the refit had enough rows from after the change.
+            short: What the accumulated gain lacks to the cost of a retraining, in mean loss times checks.
         """
         is_answer = answers and not is_sure
+        due = ceil(short / gain) if is_sure and short < SELDOM * gain else SELDOM
         return replace(
             self,
             answered_loss=loss if is_answer and self.is_high else self.answered_loss,
             is_drift_answered=self.is_drift_answered or (is_answer and self.is_drifting),
             gain=gain,
             is_gain_sure=is_sure,
+            pays_after=max(due, 1),
             checks=0,
             lived=self.lived + self.checks,
         )

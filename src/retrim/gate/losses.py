@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from retrim.gate.support import EASIEST, NO_SUPPORT, Support, supported
+from retrim.gate.support import EASIEST, LOOK, NO_SUPPORT, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
 from retrim.stats.bootstrap import block_of, block_sums, mean_intervals
 from retrim.stats.codec import Instant, key
@@ -185,17 +185,19 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
     return Check("worst fold", not surely, figure, most, text, (low, high))
 
 
-def gain(found: RelativeGain, told: str, *, least: float, corrected: float | None) -> Check:
+def gain(found: RelativeGain, told: str, *, least: float, usual: float, corrected: float | None) -> Check:
     """Whether the gain over the champion is at least `least`, and above 0 with its confidence.
 
     Args:
         found: The gain.
         told: It in words.
         least: Share of the champion's mean loss.
+        usual: Confidence that is asked for where no earlier check has shown a gain; a lower one is explained.
         corrected: The gain without the luck of the choice, which is told beside it; None: there was no choice.
     """
     passed = found.figure >= least and found.low > 0
-    text = f"{told} (needed: {least:.1%}, and above 0)"
+    eased = "; earlier checks have shown the rest" if found.confidence < usual else ""
+    text = f"{told} (needed: {least:.1%}, and above 0{eased})"
     if corrected is not None and abs(corrected) <= SAYABLE:
         text += f"; {corrected:.1%} when corrected for choosing the best"
     return Check("gain", passed, found.figure, least, text, found.interval)
@@ -235,7 +237,8 @@ def against_champion(
         resampling: Draws, blocks, seed.
     """
     own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
-    found = [gain(own, compared("the champion", own, losses, champion), least=gate.min_gain, corrected=corrected)]
+    told = compared("the champion", own, losses, champion)
+    found = [gain(own, told, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
     return found if gate.non_inferiority is None else [*found, non_inferiority(surer, most=gate.non_inferiority.most)]
 
 
@@ -285,9 +288,9 @@ def judge(
     losses = challengers[winner]
     shown = None if support is None else support.get(winner, NO_SUPPORT)
     tries = len(challengers) + rivals
-    sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * shown.part)
+    sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * LOOK)
     safe = non_inferiority_confidence_of(
-        gate, tries, uses=uses, eased=1.0 if shown is None else shown.non_inferiority * shown.part
+        gate, tries, uses=uses, eased=1.0 if shown is None else shown.non_inferiority * LOOK
     )
     resampling = Resampling(draws, block_rows, gate.seed)
     checks = [enough_rows(len(losses), least=gate.min_rows)]

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.gate.losses import SAYABLE, confidence_of, non_inferiority_confidence_of
-from retrim.gate.support import ShownEvidence, Support, support_of
+from retrim.gate.support import LOOK, ShownEvidence, Support, support_of
 from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import mean_bound
 from retrim.stats.codec import Instant, written
@@ -99,18 +99,18 @@ class GainTarget:
         from scipy.special import ndtr
 
         gate, support = self.gate, self.support
-        part = 1.0 if support is None else support.part
+        look = 1.0 if support is None else LOOK
         eased, safer = (1.0, 1.0) if support is None else (support.gain, support.non_inferiority)
         blocks = max(rows // max(min(self.block_rows, rows // 2), 1), 2)
         noise = max(effect.noise / rows**0.5, 1e-12)
         wider = (1 + (effect.error / noise) ** 2) ** 0.5
-        sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * part)
+        sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * look)
         chances = [
             float(ndtr((effect.gain - gate.min_gain) / noise / wider)),
             _clear(effect.gain / noise, blocks, sure, wider),
         ]
         if gate.non_inferiority is not None:
-            safe = non_inferiority_confidence_of(gate, self.tries, uses=self.uses, eased=safer * part)
+            safe = non_inferiority_confidence_of(gate, self.tries, uses=self.uses, eased=safer * look)
             chances.append(_clear((effect.gain + gate.non_inferiority.most) / noise, blocks, safe, wider))
         return min(chances)
 
@@ -369,9 +369,9 @@ def detectable(
     blocks = max(n // max(min(block_rows, n // 2), 1), 2)
     low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
-    sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * support.part)
+    sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * LOOK)
     safe = non_inferiority_confidence_of(
-        gate, challengers, uses=uses, eased=1.0 if support is None else support.non_inferiority * support.part
+        gate, challengers, uses=uses, eased=1.0 if support is None else support.non_inferiority * LOOK
     )
     lost = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     margin, harmless = (noise * float(stdtrit(blocks - 1, each)) for each in (sure, safe))

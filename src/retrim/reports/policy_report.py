@@ -239,7 +239,7 @@ def _cost_by_retraining_cost(workspace: Workspace, tried: BacktestResult) -> byt
         )
         spaced = None
         if params.probe.when == NEEDED:
-            spaced = ProbeSpacing(triggers.band, params.gain.errors, params.policy.seed)
+            spaced = ProbeSpacing(retraining_cost, triggers.band, params.gain.errors, params.policy.seed)
         costs["gain at that cost"].append(
             play_policy(setting, asks, probes=True, spaced=spaced).cost(retraining_cost) / low
         )
