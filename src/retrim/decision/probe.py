@@ -56,9 +56,10 @@ class ProbeParams(SettingsSection):
     )
     when: Annotated[str, AfterValidator(_is_when)] = Field(
         default="needed",
-        description="when a check probes; needed: while the loss is too high, the target or the predictions drift or a "
-        "refit gains, else at the second, fourth and eighth check of a champion, then at every eighth; every: at every "
-        "check; drift: if it found drift; or a span, such as 7D: if at least that span has passed since the last probe",
+        description="when a check probes; needed: while the loss is too high or the target or the predictions drift, "
+        "and when a gain would pay; else at the second, fourth and eighth check of a champion, then at every eighth; "
+        "every: at every check; drift: if it found drift; or a span, such as 7D: if at least that span has passed "
+        "since the last probe",
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
