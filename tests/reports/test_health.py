@@ -19,7 +19,7 @@ from retrim.decision.model_health import SUSPICIOUS_BATCH
 from retrim.decision.stored_rows import RunDetail, as_text
 from retrim.lineage.workspace import clock, record_alert
 from retrim.release.acknowledged import acknowledge_kind
-from retrim.reports.health import HealthLevel, find_health
+from retrim.reports.health import HealthLevel, _place, find_health
 from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.receivers import free_port
@@ -72,7 +72,10 @@ def test_a_batch_that_a_check_named_stands_until_it_is_answered(desk: Desk) -> N
         desk.workspace, SUSPICIOUS_BATCH, until=desk.day(22.4), by="a test", reason="it is right", now=desk.day(22.3)
     )
     answered = find_health(desk.workspace, now=desk.day(22.5))
+    among_others = _place(desk.workspace, desk.day(22.2)).faults
 
+    assert any(fault.startswith(f"WARNING: batch {batch} is suspicious") for fault in among_others)
+    assert not any(batch in fault for fault in _place(desk.workspace, desk.day(22.5)).faults)
     assert [SUSPICIOUS_BATCH in {each.kind for each in found.health} for found in (before, after, answered)] == [
         False,
         True,

@@ -37,8 +37,9 @@ def status(
     """Show on one screen what is live and what comes next.
 
     The command shows what is wrong, the live version, the last check, the accumulated gain against the retraining
-    cost, the last decision and the next scheduled run. --now shows the state as of a moment. --all prints one line per
-    model: the live version, the last check, and what waits for a person, is late or has failed. --check prints one line
+    cost, the last decision and the next scheduled run. --now judges checks, batches and the schedule as of a moment;
+    the live version is always that of today. --all prints one line per model: the live version, the last check, what is
+    wrong with the model, and what waits for a person, is late or has failed. --check prints one line
     that says what is wrong and what to do. The exit code of --check is 3 if the state cannot be read.
     """
     from retrim.cli import render

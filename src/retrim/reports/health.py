@@ -99,11 +99,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     store, model = workspace.store, workspace.model
     live, runs, missed = find_live_version(workspace), store.runs(model), _missed_check(workspace, now)
     critical, warning = partial(_finding, HealthLevel.CRITICAL), partial(_finding, HealthLevel.WARNING)
-    if live is not None:
-        yield from find_standing_faults(_checks_of(workspace, live.version, now))
-    if live is not None and (text := held_withdrawn(workspace, live.version)):
-        yield warning(HOLDS_WITHDRAWN, text, "retrain --reason WHY, which leaves the batch out")
-    yield from _suspicious_batches(workspace, now)
+    yield from _model_faults(workspace, now)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
         yield critical("check_missed", f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "schedule")
@@ -131,6 +127,16 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     for unsent in unsent_alerts(workspace, now=now):
         counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
         yield warning("alerts_unsent", f"{counted} could not be sent to {unsent.address}", "alerts test")
+
+
+def _model_faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
+    """What is wrong with the live model and the rows that it is measured on."""
+    live = find_live_version(workspace)
+    if live is not None:
+        yield from find_standing_faults(_checks_of(workspace, live.version, now))
+    if live is not None and (text := held_withdrawn(workspace, live.version)):
+        yield _finding(HealthLevel.WARNING, HOLDS_WITHDRAWN, text, "retrain --reason WHY, which leaves the batch out")
+    yield from _suspicious_batches(workspace, now)
 
 
 def _finding(level: HealthLevel, kind: str, text: str, command: str) -> HealthFinding:
@@ -260,7 +266,9 @@ def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
     place = _of_store(workspace, workspace.model)
     late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
     aside = [entry for entry in Quarantine(workspace.paths.quarantine).entries() if entry.state == "held"]
-    faults = [*place.faults]
+    muted = muted_kinds(workspace, now=now)
+    of_model = (fault for fault in _model_faults(workspace, now) if fault.kind not in muted)
+    faults = [*(f"{fault.level.name}: {fault.text}" for fault in of_model), *place.faults]
     if is_held(workspace, workspace.store.decisions(workspace.model)):
         faults.append("held: waits for a person")
     faults += [
