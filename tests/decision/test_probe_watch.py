@@ -14,7 +14,7 @@ QUIET, HIGH = 1.0, 5.0
 def signs(week: int, *, loss: float = QUIET, is_drifting: bool | None = False) -> Signs:
     """A check whose band ends at twice the expected loss of 1."""
     start = START + pd.Timedelta(week, "W")
-    return Signs(start, loss, is_high=loss > 2.0, ceiling=2.0, is_drifting=is_drifting)
+    return Signs(start, loss, is_high=loss > 2.0, excess=loss - QUIET, ceiling=2.0, is_drifting=is_drifting)
 
 
 def after_weeks(*losses: float) -> ProbeWatch:
@@ -26,9 +26,9 @@ def after_weeks(*losses: float) -> ProbeWatch:
 
 
 def answered(
-    watch: ProbeWatch, *, gain: float = 0.0, is_sure: bool = False, answers: bool = True, short: float = 0.0
+    watch: ProbeWatch, *, gain: float = 0.0, error: float = 0.0, is_learned: bool = True, short: float = 0.0
 ) -> ProbeWatch:
-    return watch.after_probe(gain, is_sure=is_sure, loss=HIGH, answers=answers, short=short)
+    return watch.after_probe(gain, error, errors=2.0, loss=HIGH, is_learned=is_learned, short=short)
 
 
 def test_a_quiet_check_does_not_probe() -> None:
@@ -59,15 +59,32 @@ def test_every_eighth_quiet_check_probes() -> None:
 
 
 def test_a_refit_that_could_not_learn_blocks_no_later_probe() -> None:
-    assert answered(after_weeks(QUIET, HIGH), answers=False).after_rows(signs(2, loss=HIGH)).asks
+    assert answered(after_weeks(QUIET, HIGH), is_learned=False).after_rows(signs(2, loss=HIGH)).asks
 
 
 def test_a_refit_with_enough_rows_and_no_gain_answers_the_change() -> None:
     assert not answered(after_weeks(QUIET, HIGH, HIGH)).after_rows(signs(3, loss=HIGH)).asks
 
 
+def test_a_refit_that_may_help_or_not_answers_nothing() -> None:
+    half = (HIGH - QUIET) / 2
+    watches = [answered(after_weeks(QUIET, HIGH, HIGH), gain=0.1, error=error) for error in (half / 3, half)]
+
+    assert [watch.after_rows(signs(3, loss=HIGH)).asks for watch in watches] == [False, True]
+
+
+def test_an_answer_is_asked_again_while_rows_from_after_the_change_are_few() -> None:
+    watch, probed = after_weeks(QUIET), []
+    for week in range(1, 25):
+        watch = watch.after_rows(signs(week, loss=HIGH))
+        if watch.asks:
+            watch, probed = answered(watch, is_learned=week > 1), [*probed, week]
+
+    assert probed == [1, 2, 4, 8, 16, 24]
+
+
 def test_a_refit_that_gains_answers_nothing() -> None:
-    watch = answered(after_weeks(QUIET, HIGH, HIGH), gain=2.0, is_sure=True)
+    watch = answered(after_weeks(QUIET, HIGH, HIGH), gain=2.0)
 
     assert watch.after_rows(signs(3, loss=HIGH)).asks
 
@@ -86,21 +103,21 @@ def test_a_loss_that_was_back_and_rises_again_is_probed_again() -> None:
 
 
 def test_a_sure_gain_is_probed_until_it_is_gone() -> None:
-    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=0.1, is_sure=True).after_rows(signs(9))
+    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=0.1).after_rows(signs(9))
 
     assert watch.asks
     assert not answered(watch).after_rows(signs(10)).asks
 
 
 def test_a_gain_that_does_not_pay_yet_is_probed_again_when_it_would() -> None:
-    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=0.1, is_sure=True, short=0.25)
+    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=0.1, short=0.25)
     later = [watch := watch.after_rows(signs(9 + week)) for week in range(3)]
 
     assert [each.asks for each in later] == [False, False, True]
 
 
 def test_a_gain_that_would_hardly_pay_waits_no_longer_than_no_gain() -> None:
-    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=1e-6, is_sure=True, short=5.0)
+    watch = answered(after_weeks(*[QUIET] * SELDOM), gain=1e-6, short=5.0)
 
     assert watch.pays_after == SELDOM
 

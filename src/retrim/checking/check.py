@@ -54,7 +54,7 @@ from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import CheckRecord, HoldAnswer, StoredCheck
 from retrim.decision.check_verdict import CheckVerdict, make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
-from retrim.decision.loss_comparison import LossComparison
+from retrim.decision.loss_comparison import LossComparison, excess_of
 from retrim.decision.model_health import HealthLevel, find_news, find_standing_faults
 from retrim.decision.previous_champions import restore_instead
 from retrim.decision.probe import ProbeResult, ProbeWatch, Signs
@@ -329,19 +329,20 @@ def _signs(measured: MeasuredRows, comparison: LossComparison | None, findings: 
         start=measured.window.start,
         loss=measured.loss if comparison is None else comparison.loss,
         is_high=is_high,
+        excess=0.0 if comparison is None else excess_of(comparison),
         ceiling=max(ceiling, 1.0),
         is_drifting=any(each.over for each in tested) if tested else None,
     )
 
 
 def _answered(workspace: Workspace, watch: ProbeWatch, probe: ProbeOutcome, *, short: float) -> ProbeWatch:
-    """The watch after a probe: a refit with enough rows from after the change that does not gain answers it."""
-    gain, error = probe.reading.newest_gain, probe.reading.newest_error
+    """The watch after a probe: a refit with enough rows from after the change that surely does not help answers it."""
     return watch.after_probe(
-        gain,
-        is_sure=gain > workspace.params.gain.errors * error,
+        probe.reading.newest_gain,
+        probe.reading.newest_error,
+        errors=workspace.params.gain.errors,
         loss=probe.reading.champion_loss,
-        answers=probe.rows_after_change >= workspace.params.gate.min_rows,
+        is_learned=probe.rows_after_change >= workspace.params.gate.min_rows,
         short=short,
     )
 

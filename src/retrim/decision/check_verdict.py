@@ -8,7 +8,7 @@ gain. `docs/how-to/when-a-check-is-red.md` says for each code what to do.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from retrim.decision.loss_comparison import LossComparison
+from retrim.decision.loss_comparison import NO_HELP, LossComparison, excess_of
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, erro
     assert comparison is not None
     naive = comparison.naive_loss
     if reading is not None:
-        better, excess = reading.champion_loss - reading.probe_loss, _excess(comparison)
+        better, excess = reading.champion_loss - reading.probe_loss, excess_of(comparison)
         figures = f"a refit has {reading.probe_loss:.3g}, the live version {reading.champion_loss:.3g} on the same rows"
         is_clear, is_learned = reading.gain > errors * reading.error, reading.after_change >= needed_rows
         is_judged = is_learned or comparison.worse_than is not None
@@ -193,7 +193,7 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, erro
             return Help("helps", f"A retraining would help ({figures}).")
         if is_clear:
             return Help("little", f"A retraining would help only a little so far ({figures}).")
-        if is_learned and reading.gain + errors * reading.error < excess / 2:
+        if is_learned and reading.gain + errors * reading.error < NO_HELP * excess:
             return Help("none", f"A retraining would not help ({figures}).")
     if reading is None and record.watch.answered_loss is not None:
         answer = "at an earlier check, a refit with rows from after the change did not gain"
@@ -215,14 +215,6 @@ def _halfway(comparison: LossComparison, naive: float) -> float:
 def naming(baseline: str | None) -> str:
     """A naive baseline as people write it."""
     return (baseline or "").replace("_", " ")
-
-
-def _excess(comparison: LossComparison) -> float:
-    """How much of the loss is above what it is held against."""
-    limits = [comparison.expected.loss] if comparison.expected is not None else []
-    if comparison.worse_than is not None:
-        limits.append(comparison.naive[comparison.worse_than].loss)
-    return max((comparison.loss - limit for limit in limits), default=0.0)
 
 
 def loss_name(loss: str) -> str:

@@ -23,6 +23,7 @@ LEAST_BLOCKS = 4  # of the window and of the holdout: with fewer their spread is
 WRONG = 0.05 / 52
 """Error of one claim, one-sided: of 20 models that do not change, one makes a false one in 52 checks."""
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # the best constant of a pinball loss is one of them, or near one
+NO_HELP = 0.5  # of the loss above what was expected: a refit that surely gains less than that does not bring it back
 SPANS = (1, 4, 13)  # newest checks over which a naive baseline is compared: one that loses a little shows in many
 
 
@@ -318,3 +319,11 @@ def _quantile(freedom: float, wrong: float) -> float:
     from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
     return float(stdtrit(max(freedom, 1.0), 1 - wrong))
+
+
+def excess_of(comparison: LossComparison) -> float:
+    """How much of the loss is above what was expected, or above a naive baseline that it surely loses to; 0 or more."""
+    limits = [comparison.expected.loss] if comparison.expected is not None else []
+    if comparison.worse_than is not None:
+        limits.append(comparison.naive[comparison.worse_than].loss)
+    return max([0.0, *(comparison.loss - limit for limit in limits)])

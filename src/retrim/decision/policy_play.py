@@ -697,6 +697,7 @@ def _signs(setting: Setting, live: LiveModel, window: int, spaced: ProbeSpacing)
         start=setting.moments[window],
         loss=loss,
         is_high=top is not None and loss > top,
+        excess=0.0 if band is None else max(loss - band.centre, 0.0),
         ceiling=max(top / band.centre, 1.0) if band is not None and top is not None and band.centre > 0 else 1.0,
         is_drifting=None,
     )
@@ -711,14 +712,14 @@ def first_band(setting: Setting, live: LiveModel, *, seed: int) -> Band | None:
 def _answered(
     setting: Setting, watch: ProbeWatch, window: int, reading: ProbeResult, spaced: ProbeSpacing | None, *, short: float
 ) -> ProbeWatch:
-    """The watch after a probe: a refit with rows from after the change that does not gain answers it."""
-    errors = 0.0 if spaced is None else spaced.errors
+    """The watch after a probe: a refit with rows from after the change that surely does not help answers it."""
     since = setting.moments[window - setting.delays.labels]
     return watch.after_probe(
         reading.newest_gain,
-        is_sure=reading.newest_gain > errors * reading.newest_error,
+        reading.newest_error,
+        errors=0.0 if spaced is None else spaced.errors,
         loss=reading.champion_loss,
-        answers=watch.changed is not None and watch.changed < since,
+        is_learned=watch.changed is not None and watch.changed < since,
         short=short,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
+from retrim.decision.loss_comparison import NO_HELP
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.losses import judge
@@ -407,6 +408,7 @@ class Signs:
         start: Event time of the first of its newly measured rows.
         loss: The champion's mean loss on them.
         is_high: Whether that is above the band of what was expected, or surely above a naive baseline.
+        excess: How far it is above the expected loss, or above a naive baseline if that is further; 0 or more.
         ceiling: Top of that band, as a multiple of the expected loss; 1 or more.
         is_drifting: Whether the target or the predictions drift; None: too few rows to test.
     """
@@ -414,6 +416,7 @@ class Signs:
     start: pd.Timestamp
     loss: float
     is_high: bool
+    excess: float
     ceiling: float
     is_drifting: bool | None
 
@@ -425,6 +428,7 @@ class ProbeWatch:
     Args:
         changed: Event time from which the table differs from what the champion was judged on; None: nothing says so.
         is_high: Whether the loss is too high.
+        excess: By how much.
         is_drifting: Whether the target or the predictions drift.
         answered_loss: Loss at which a refit on enough rows after the change showed no gain; a higher one is a new
             change. None: no refit has answered.
@@ -433,11 +437,12 @@ class ProbeWatch:
         is_gain_sure: Whether that gain exceeded its standard errors.
         pays_after: Checks after which that gain, were it to go on, would pay for a retraining; 1 or more.
         checks: Checks that brought rows since the newest probe.
-        lived: Checks that brought rows before it, since the champion went live.
+        lived: Checks that brought rows before it, since the champion went live or the table changed.
     """
 
     changed: Moment | None = None
     is_high: bool = False
+    excess: float = 0.0
     is_drifting: bool = False
     answered_loss: float | None = None
     is_drift_answered: bool = False
@@ -460,18 +465,20 @@ class ProbeWatch:
             self,
             changed=since if signs.is_high or is_drifting else None,
             is_high=signs.is_high,
+            excess=signs.excess,
             is_drifting=is_drifting,
             answered_loss=answered,
             is_drift_answered=self.is_drift_answered and is_drifting,
-            checks=self.checks + 1,
+            checks=1 if is_new else self.checks + 1,
+            lived=0 if is_new else self.lived,
         )
 
     @property
     def asks(self) -> bool:
         """Whether this check probes: something is up that no refit answered, a gain would pay by now, or it is time.
 
-        While nothing is up it is time at the second, fourth and eighth check of a champion, then at every eighth: a
-        champion that is new on a changed table gains soon from more rows.
+        It is time at the second, fourth and eighth check of a champion or after a change, then at every eighth: more
+        rows teach soon what the first ones did not.
         """
         is_loss_open = self.is_high and self.answered_loss is None
         is_drift_open = self.is_drifting and not self.is_drift_answered
@@ -479,17 +486,21 @@ class ProbeWatch:
         is_time = self.checks >= min(SELDOM, max(self.lived, 1))
         return is_loss_open or is_drift_open or is_gaining or is_time
 
-    def after_probe(self, gain: float, *, is_sure: bool, loss: float, answers: bool, short: float) -> "ProbeWatch":
+    def after_probe(
+        self, gain: float, error: float, *, errors: float, loss: float, is_learned: bool, short: float
+    ) -> "ProbeWatch":
         """The watch after a probe whose refit had new rows.
 
         Args:
             gain: What it measured on the newest rows, in mean loss.
-            is_sure: Whether that exceeds its standard errors.
+            error: Its standard error.
+            errors: Number of standard errors from which a gain, or the lack of one, is sure.
             loss: The champion's mean loss on these rows.
-            answers: Whether the refit had enough rows from after the change.
+            is_learned: Whether the refit had enough rows from after the change.
             short: What the accumulated gain lacks to the cost of a retraining, in mean loss times checks.
         """
-        is_answer = answers and not is_sure
+        is_sure = gain > errors * error
+        is_answer = is_learned and not is_sure and (not self.is_high or gain + errors * error < NO_HELP * self.excess)
         due = ceil(short / gain) if is_sure and short < SELDOM * gain else SELDOM
         return replace(
             self,
