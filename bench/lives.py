@@ -21,7 +21,7 @@ import numpy as np
 
 from retrim.decision.model_health import find_model_faults
 from tests.lives.life import begin_life
-from tests.lives.outcome import cost_over_hindsight, find_answer, retrainings
+from tests.lives.outcome import beside_hindsight, find_answer, retrainings
 from tests.lives.worlds import WORLDS
 
 CHECKS, LONG = 52, {"nothing": 104}
@@ -37,7 +37,9 @@ class Played:
         said: Checks from the change to the first fault that was said; None: no change, or nothing was said.
         answered: Checks from the change to the promotion; None: no change, or none came.
         ratio: Loss of the four checks after it, further retrainings included, over that of a model that knew.
+        fresh_ratio: The same over one that is fitted anew at each check, at no price.
         cost: Cost of the whole life over that of the best schedule in hindsight.
+        hindsight: Retrainings of that schedule.
         retrainings: Promoted and refused ones.
         probes: Checks that probed.
         faults: Checks with a fault of the model.
@@ -48,7 +50,9 @@ class Played:
     said: int | None
     answered: int | None
     ratio: float | None
+    fresh_ratio: float | None
     cost: float
+    hindsight: int
     retrainings: int
     probes: int
     faults: int
@@ -62,6 +66,7 @@ def play(world: str, seed: int, checks: int) -> Played:
         changed = life.world.changed
         answer = None if changed is None else find_answer(life)
         wrong = [each.number for each in played if find_model_faults(each.outcome.record)]
+        beside = beside_hindsight(life)
         after = [] if changed is None else [number - changed + 1 for number in wrong if number >= changed]
         return Played(
             world,
@@ -69,7 +74,9 @@ def play(world: str, seed: int, checks: int) -> Played:
             min(after, default=None),
             None if answer is None else answer.after,
             None if answer is None else answer.ratio,
-            cost_over_hindsight(life),
+            None if answer is None else answer.fresh_ratio,
+            beside.cost,
+            beside.retrainings,
             retrainings(life),
             sum(each.outcome.record.reading is not None for each in played),
             len(wrong),
@@ -95,8 +102,12 @@ def show(lives: list[Played]) -> None:
         "answered at check",
         "by the 4th",
         "loss after, over a model that knew",
+        "over one fitted anew at each check",
+        "at most 1.25 of the first",
         "cost over hindsight",
         "retrainings",
+        "at most one",
+        "in hindsight",
         "probes",
         "lives with a fault",
     )
@@ -111,8 +122,12 @@ def show(lives: list[Played]) -> None:
             figures(answers),
             f"{by_fourth} of {len(own)}" if answers else "-",
             figures([each.ratio for each in own], digits=2),
+            figures([each.fresh_ratio for each in own], digits=2),
+            f"{sum(each.ratio is not None and each.ratio <= 1.25 for each in own)} of {len(own)}" if answers else "-",
             figures([each.cost for each in own], digits=2),
             figures([each.retrainings for each in own]),
+            f"{sum(each.retrainings <= 1 for each in own)} of {len(own)}",
+            figures([each.hindsight for each in own]),
             figures([each.probes for each in own]),
             sum(each.faults > 0 for each in own),
         )
@@ -122,6 +137,8 @@ def show(lives: list[Played]) -> None:
 def figures(values: list[float | None] | list[int | None] | list[int] | list[float], digits: int = 1) -> str:
     """Mean and largest value."""
     known = [each for each in values if each is not None]
+    if len(known) == 1:
+        return f"{known[0]:.{digits}f}"
     return f"{np.mean(known):.{digits}f}, at most {max(known):.{digits}f}" if known else "-"
 
 
@@ -143,8 +160,8 @@ def main() -> None:
             lives.append(life)
             print(
                 f"{life.world} {life.seed}: said {life.said}, answered {life.answered}, after "
-                f"{'-' if life.ratio is None else f'{life.ratio:.2f}'}, cost {life.cost:.2f}, retrainings "
-                f"{life.retrainings}",
+                f"{figures([life.ratio], 2)}, fresh {figures([life.fresh_ratio], 2)}, cost {life.cost:.2f}, retrainings "
+                f"{life.retrainings}, in hindsight {life.hindsight}, faults {life.faults}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -21,11 +21,14 @@ class Answer:
 
     Args:
         after: Checks from the change to the promotion, that one among them; None: there was none.
-        ratio: Loss of the four checks after it, with the price of further retrainings, over that of a model that knew.
+        ratio: Loss of the four checks after it, with the price of further retrainings, over that of a model that knew:
+            the same recipe fitted at the same check on the rows since the change alone.
+        fresh_ratio: The same over such a model that is fitted anew at each of the four checks, at no price.
     """
 
     after: int | None
     ratio: float | None
+    fresh_ratio: float | None
 
 
 def find_answer(life: Life) -> Answer:
@@ -34,13 +37,29 @@ def find_answer(life: Life) -> Answer:
     assert changed is not None
     promoted = [each.number for each in life.checks if each.promoted and each.number >= changed]
     if not promoted:
-        return Answer(None, None)
+        return Answer(None, None, None)
     following = [each for each in life.checks if promoted[0] < each.number <= promoted[0] + 4]
     knowing = [each.knowing_loss for each in following if each.knowing_loss is not None]
     if not knowing:
-        return Answer(promoted[0] - changed + 1, None)
+        return Answer(promoted[0] - changed + 1, None, None)
     served = sum(each.served_loss for each in following) + price_of(following)
-    return Answer(promoted[0] - changed + 1, served / sum(knowing))
+    held = knowing_losses(life, changed, promoted[0], len(following))
+    return Answer(promoted[0] - changed + 1, served / float(held.sum()), served / sum(knowing))
+
+
+def knowing_losses(life: Life, changed: int, fitted: int, weeks: int) -> np.ndarray:
+    """Mean loss in each of some weeks of a model fitted at a check on the rows since the change, shape (weeks,)."""
+    live = next(version for each in life.checks if each.number == fitted for version in each.promoted[-1:])
+    predictor = load_stored_version(life.workspace, live).predictor
+    frame = life.as_table(life.world.frame)
+    since, known = (HISTORY + changed - 1) * WEEK, (HISTORY + fitted - life.world.late_weeks) * WEEK
+    model = fit_recipe(predictor.recipe, predictor.view, frame.iloc[since:known].reset_index(drop=True), threads=1)
+    until = (HISTORY + fitted) * WEEK
+    later = frame.iloc[until : until + weeks * WEEK].reset_index(drop=True)
+    losses = row_losses(
+        life.workspace.params.judge.loss, predictor.view.actual(later), model.predict(predictor.view.matrix(later))
+    )
+    return np.asarray(losses.reshape(-1, WEEK).mean(axis=1))
 
 
 def price_of(checks: list[LifeCheck]) -> float:
@@ -52,8 +71,21 @@ def retrainings(life: Life) -> int:
     return sum(bool(each.promoted) or each.refused for each in life.checks)
 
 
-def cost_over_hindsight(life: Life) -> float:
-    """Cost of a life, retrainings included, over that of the best schedule in hindsight.
+@dataclass(frozen=True)
+class BesideHindsight:
+    """A life beside the best schedule in hindsight.
+
+    Args:
+        cost: Its cost, retrainings included, over that of the schedule.
+        retrainings: Of the schedule.
+    """
+
+    cost: float
+    retrainings: int
+
+
+def beside_hindsight(life: Life) -> BesideHindsight:
+    """Holds a life against the best schedule in hindsight.
 
     Hindsight retrains at any check, on all rows, on the newest 840 or on those since the change, with the recipe of
     version 1 and at the mean price of the life's checks.
@@ -61,7 +93,8 @@ def cost_over_hindsight(life: Life) -> float:
     prices = [each.outcome.record.retraining_cost for each in life.checks]
     price = float(np.mean(prices))
     own = sum(each.served_loss for each in life.checks) + price * retrainings(life)
-    return own / best_in_hindsight(_totals(life), PolicyDelays(0, 0, 0), retraining_cost=price).cost(price)
+    best = best_in_hindsight(_totals(life), PolicyDelays(0, 0, 0), retraining_cost=price)
+    return BesideHindsight(own / best.cost(price), len(best.checks))
 
 
 def _totals(life: Life) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 from retrim.decision.model_health import HealthLevel, find_model_faults
 from tests.lives.life import Life, LifeCheck, begin_life
-from tests.lives.outcome import cost_over_hindsight, find_answer, retrainings
+from tests.lives.outcome import beside_hindsight, find_answer, retrainings
 from tests.lives.worlds import WORLDS
 
 pytestmark = pytest.mark.slow
@@ -85,7 +85,7 @@ def test_a_refit_without_rows_of_its_own_says_nothing(play: Play) -> None:
 
 
 def test_slow_drift_costs_little_more_than_the_best_schedule(play: Play) -> None:
-    assert cost_over_hindsight(play("slow")) <= 1.15
+    assert beside_hindsight(play("slow")).cost <= 1.15
 
 
 class TestUnitChange:
