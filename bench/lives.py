@@ -160,8 +160,8 @@ def main() -> None:
             lives.append(life)
             print(
                 f"{life.world} {life.seed}: said {life.said}, answered {life.answered}, after "
-                f"{figures([life.ratio], 2)}, fresh {figures([life.fresh_ratio], 2)}, cost {life.cost:.2f}, retrainings "
-                f"{life.retrainings}, in hindsight {life.hindsight}, faults {life.faults}",
+                f"{figures([life.ratio], 2)}, fresh {figures([life.fresh_ratio], 2)}, cost {life.cost:.2f}, "
+                f"retrainings {life.retrainings}, in hindsight {life.hindsight}, faults {life.faults}",
                 file=sys.stderr,
                 flush=True,
             )
