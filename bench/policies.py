@@ -246,7 +246,7 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     """Mean and worst ratio of each policy."""
     lines = []
     for name, policy in POLICIES.items():
-        probes = name.startswith("gain")
+        probes = name.startswith("account")
         costs = [
             play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.retraining_cost)).cost(
                 run.retraining_cost
