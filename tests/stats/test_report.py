@@ -160,6 +160,14 @@ def test_drawing_leaves_a_persons_settings_as_they_were():
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.parametrize("span", ["3h", "26h", "3.4D", "70D", "800D", "1200D"])
+def test_dates_of_any_span_have_marks(span: str) -> None:
+    # Of some spans matplotlib finds no marks among few, and warns; a warning of ours is an error here.
+    events = list(pd.date_range("2024-01-01 05:07", pd.Timestamp("2024-01-01 05:07") + pd.Timedelta(span), periods=30))
+
+    assert charts.residuals(events, np.arange(30.0), np.zeros(30))
+
+
 def test_the_order_of_features_does_not_matter():
     assert charts.importance(["weather", "hour"], [2.0, 5.0]) == drawn("importance")
 
