@@ -160,7 +160,7 @@ def test_drawing_leaves_a_persons_settings_as_they_were():
     assert dict(mpl.rcParams) == before
 
 
-@pytest.mark.parametrize("span", ["3h", "26h", "3.4D", "70D", "800D", "1200D"])
+@pytest.mark.parametrize("span", ["165s", "2.7h", "2.7D", "1000D"])
 def test_dates_of_any_span_have_marks(span: str) -> None:
     # Of some spans matplotlib finds no marks among few, and warns; a warning of ours is an error here.
     events = list(pd.date_range("2024-01-01 05:07", pd.Timestamp("2024-01-01 05:07") + pd.Timedelta(span), periods=30))
