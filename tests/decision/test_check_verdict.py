@@ -5,11 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
-from retrim.decision.probe import GatePreview, ProbeReading
+from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
 from retrim.decision.rules import Outcome
 from retrim.drift.findings import DriftFinding, WindowExtent
 
@@ -69,6 +69,30 @@ def test_a_refit_without_rows_from_after_the_change_shows_nothing() -> None:
 
     assert found.code == "above_expected_unknown"
     assert "0 rows from after the change" in found.would_help
+
+
+def test_a_refit_that_learned_and_is_not_surely_better_may_be_chance() -> None:
+    found = verdict(HIGH, reading=probe(5.6, error=2.0))
+
+    assert found.code == "above_expected_unknown"
+    assert "a refit has 5.6, the live version 6.6 on the same rows: it may be chance" in found.would_help
+
+
+@pytest.mark.parametrize(
+    ("gain", "preview", "said"),
+    [
+        (4.0, None, "does not pay yet"),
+        (6.0, GatePreview(False, "a reason"), "the gate would refuse it"),
+        (6.0, None, "not sure yet"),
+    ],
+)
+def test_a_gain_that_starts_nothing_says_what_holds_it(gain: float, preview: GatePreview | None, said: str) -> None:
+    watch = ProbeWatch(is_gain_sure=True)
+    found = verdict(NORMAL, accumulated_gain=AccumulatedGain(gain, 1.0), watch=watch, preview=preview)
+
+    assert found.code == "gain_waiting"
+    assert said in found.would_help
+    assert f"accumulated gain {gain:.4g} of 5" in found.would_help
 
 
 def test_a_better_refit_says_that_a_retraining_helps() -> None:

@@ -171,7 +171,11 @@ def _good(record: "CheckRecord", outcome: Answer, loss_text: str) -> CheckVerdic
         paid = f"A retraining pays: accumulated gain {gain:.4g}, cost {cost:.4g}." if outcome == "retrain" else ""
         return _verdict("retraining", loss_text, would_help=paid, do=_answer(outcome))
     if 0 < cost <= 2 * gain and record.watch.is_gain_sure:
-        waiting = f"A retraining would help, and does not pay yet: accumulated gain {gain:.4g} of {cost:.4g}."
+        held_up = "does not pay yet"
+        if gain > cost:
+            is_refused = record.preview is not None and not record.preview.passes
+            held_up = "the gate would refuse it on these rows" if is_refused else "may not pay: that is not sure yet"
+        waiting = f"A retraining would help, but {held_up}: accumulated gain {gain:.4g} of {cost:.4g}."
         return _verdict("gain_waiting", loss_text, would_help=waiting)
     return _verdict("ok", loss_text)
 
@@ -195,6 +199,8 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, erro
             return Help("little", f"A retraining would help only a little so far ({figures}).")
         if is_learned and reading.gain + errors * reading.error < NO_HELP * excess:
             return Help("none", f"A retraining would not help ({figures}).")
+        if is_learned:
+            return Help("unknown", f"Whether a retraining would help is not known yet ({figures}: it may be chance).")
     if reading is None and record.watch.answered_loss is not None:
         answer = "at an earlier check, a refit with rows from after the change did not gain"
         return Help("none", f"A retraining would not help ({answer}).")
