@@ -34,3 +34,9 @@ def test_a_column_in_another_unit_is_told_by_its_quantiles(factor: float, offset
     unit = find_unit(before, factor * now + offset)
 
     assert (unit is None) if name is None else (unit is not None and name in unit.name)
+
+
+def test_a_column_that_is_mostly_zero_before_and_now_is_in_no_other_unit() -> None:
+    before, now = (pd.Series([0.0] * 95 + [float(last)] * 5) for last in (1, 50))
+
+    assert find_unit(before, now) is None

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.checking.comparison import LIKELY, _find_jump, find_unit
 from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
@@ -81,3 +83,14 @@ def test_labels_that_are_late_leave_the_estimate_in_its_place(make: Make) -> Non
     assert record["loss"] is None
     assert record["comparison"]["estimated"]
     assert record["comparison"]["loss"] == record["estimate"]["loss"]
+
+
+@pytest.mark.parametrize(("weeks", "unit"), [(0, "times 1.61, as kilometres for miles"), (3, None)])
+def test_a_column_that_came_there_by_and_by_is_in_no_other_unit(weeks: int, unit: str | None) -> None:
+    rows = np.arange(2168)
+    risen = np.clip((rows - 2000 + 168 * weeks) / (168 * weeks), 0.0, 1.0) if weeks else (rows >= 2000).astype(float)
+    column = pd.Series(np.random.default_rng(3).gamma(4.0, 2.0, len(rows)) * (1 + 0.609344 * risen))
+    found = _find_jump(column[:2000], column[2000:])
+
+    assert find_unit(column[:2000], column[2000:], undone=LIKELY) is not None
+    assert (None if found is None else found.name) == unit

@@ -88,6 +88,8 @@ def find_unit(before: pd.Series, now: pd.Series, *, undone: float = UNDONE) -> U
         return None
     was, quantiles = (np.quantile(values.dropna().to_numpy("float64"), MIDDLE) for values in (before, now))
     apart = float(np.abs(quantiles - was).max())
+    if apart == 0:
+        return None
     left = [float(np.abs(unit.undo(quantiles) - was).max()) for unit in UNITS]
     least = int(np.argmin(left))
     return UNITS[least] if left[least] <= undone * apart and left[least] <= undone * (was[-1] - was[0]) else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.batches.concern import suspicion_of
-from retrim.batches.verdict import find_unit
+from retrim.batches.verdict import UnitChange, find_unit
 from retrim.checking.probe import MeasuredRows, losses_on, naive_losses_on, start_without_stragglers
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
@@ -121,11 +121,20 @@ def find_suspects(
         return ()
     known = table.only((table.times["_event"] < start_without_stragglers(measured.rows["_event"])).to_numpy())
     before = known.tail(KNOWN_ROWS).read(drifted)
-    units = {
-        column: find_unit(before[column], measured.rows[column], undone=LIKELY) for column in drifted if len(before)
-    }
+    units = {column: _find_jump(before[column], measured.rows[column]) for column in drifted if len(before)}
     texts = [f"{column}: as if in another unit ({unit.name})" for column, unit in units.items() if unit is not None]
     return (SuspectBatch(str(rows.index[0]), int(rows.iloc[0]), "; ".join(texts)),) if texts else ()
+
+
+def _find_jump(before: pd.Series, now: pd.Series) -> UnitChange | None:
+    """The change of unit that sets these rows apart from all before and from the last ones: a season comes by and by.
+
+    Args:
+        before: Values of earlier rows, in order of time.
+        now: Values of these rows.
+    """
+    unit = find_unit(before, now, undone=LIKELY)
+    return unit if unit is not None and unit == find_unit(before.tail(len(now)), now, undone=LIKELY) else None
 
 
 def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
