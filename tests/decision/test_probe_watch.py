@@ -59,7 +59,9 @@ def test_every_eighth_quiet_check_probes() -> None:
 
 
 def test_a_refit_that_could_not_learn_blocks_no_later_probe() -> None:
-    assert answered(after_weeks(QUIET, HIGH), is_learned=False).after_rows(signs(2, loss=HIGH)).asks
+    watches = [answered(after_weeks(QUIET, HIGH, HIGH, HIGH), is_learned=learned) for learned in (False, True)]
+
+    assert [watch.after_rows(signs(4, loss=HIGH)).asks for watch in watches] == [True, False]
 
 
 def test_a_refit_with_enough_rows_and_no_gain_answers_the_change() -> None:

@@ -134,7 +134,7 @@ def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
 def supported(found: Support) -> Check:
     """Says what earlier checks have shown; it refuses nothing by itself."""
     if not found.checks:
-        text = f"no earlier check has rows older than these; a first look may use {LOOK:.0%} of the error"
+        text = f"no earlier check has rows older than these; a look may use {LOOK:.0%} of the error"
         return Check("evidence", True, 1.0, None, text, None)
     checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
     text = (
