@@ -36,7 +36,7 @@ setup: $(ready) ## Make .venv from requirements.lock and install retrim in it; e
 	@:
 
 .PHONY: demo
-demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (about 7 minutes on 2 cores).
+demo: $(ready) ## Replay two real years of bike trips: land, check, retrain when it pays, judge, promote (about 10 minutes on 2 cores).
 	@$(bin)/retrim demo
 
 # Which tests `make test` runs.

@@ -78,6 +78,13 @@ def test_a_refit_that_learned_and_is_not_surely_better_may_be_chance() -> None:
     assert "a refit has 5.6, the live version 6.6 on the same rows: it may be chance" in found.would_help
 
 
+def test_an_answer_that_a_later_probe_contradicts_is_not_repeated() -> None:
+    watch = ProbeWatch(is_high=True, answered_loss=6.5, gain=2.5, is_gain_sure=True)
+
+    assert "would not help" in verdict(HIGH, watch=replace(watch, is_gain_sure=False)).would_help
+    assert "at an earlier one a refit gained 2.5" in verdict(HIGH, watch=watch).would_help
+
+
 @pytest.mark.parametrize(
     ("gain", "preview", "said"),
     [

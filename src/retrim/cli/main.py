@@ -63,7 +63,7 @@ def about(
 
 @app.command(epilog=example("retrim demo"))
 def demo(as_json: AsJson = False) -> None:
-    """Replay two years of bike trips, in about 7 minutes.
+    """Replay two years of bike trips, in about 10 minutes.
 
     The demo trains on the first months, then checks every two weeks and retrains when a retraining pays for itself. It
     runs in a clone, var/demo/. Your branch, tags and data are not changed.

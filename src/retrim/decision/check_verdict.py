@@ -201,6 +201,9 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, erro
             return Help("none", f"A retraining would not help ({figures}).")
         if is_learned:
             return Help("unknown", f"Whether a retraining would help is not known yet ({figures}: it may be chance).")
+    if reading is None and record.watch.is_gain_sure:
+        earlier = f"this check refitted nothing; at an earlier one a refit gained {record.watch.gain:.3g}"
+        return Help("unknown", f"Whether a retraining would help was not measured ({earlier}).")
     if reading is None and record.watch.answered_loss is not None:
         answer = "at an earlier check, a refit with rows from after the change did not gain"
         return Help("none", f"A retraining would not help ({answer}).")

@@ -237,8 +237,8 @@ def against_champion(
         resampling: Draws, blocks, seed.
     """
     own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
-    told = compared("the champion", own, losses, champion)
-    found = [gain(own, told, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
+    sentence = compared("the champion", own, losses, champion)
+    found = [gain(own, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
     return found if gate.non_inferiority is None else [*found, non_inferiority(surer, most=gate.non_inferiority.most)]
 
 
