@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from retrim.release.approval import WaitingVersion
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
-GAP, LEAST = 2, 20  # between columns; of a column that is cut
+GAP = 2  # between columns
 LOG_WIDTH = 120  # where no terminal says how wide it is
 # No markup unless a call asks for it: columns are called `weight [kg]`, and Rich would take the unit for a style.
 OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH, markup=False)
@@ -65,8 +65,8 @@ def show_table(
     others: list[int] = []
     if brief_last:
         others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
-        run_directory = max(OUT.width - sum(others) - GAP * len(others), LEAST)
-        texts = [[*row[:-1], brief(row[-1], run_directory)] for row in texts]
+        left = max(OUT.width - sum(others) - GAP * len(others), len(columns[-1]))
+        texts = [[*row[:-1], brief(row[-1], left)] for row in texts]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for place, column in enumerate(columns):
         whole = others[0] if brief_last and place == 0 else None  # what a row is called is typed again
