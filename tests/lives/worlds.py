@@ -14,6 +14,7 @@ import pandas as pd
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WEEK = 168  # rows
 HISTORY = 12  # weeks that `init` reads
+LONG_HISTORY = 52  # the same where a refit has nothing left to learn from more rows
 NOISE = 2.0
 USUAL_LOSS = 2.3  # mean absolute error of a first model on such a table
 CITIES = np.array(["Bonn", "Cologne", "Essen", "Ulm"])
@@ -30,6 +31,7 @@ class World:
         changed: Number of the first check after which something is different; None: nothing ever is.
         factor: By how much the change multiplies the loss of a model that does not know of it; 1 without one.
         late_weeks: Weeks until a label is known.
+        history_weeks: Weeks that `init` reads.
     """
 
     name: str
@@ -37,16 +39,20 @@ class World:
     changed: int | None
     factor: float = 1.0
     late_weeks: int = 0
+    history_weeks: int = HISTORY
 
     @property
     def history(self) -> pd.DataFrame:
         """What `init` reads."""
-        return self.frame.iloc[: HISTORY * WEEK]
+        return self.frame.iloc[: self.first_row(1)]
+
+    def first_row(self, number: int) -> int:
+        """The first of the rows that land before check `number`, counted from 1."""
+        return (self.history_weeks + number - 1) * WEEK
 
     def week(self, number: int) -> pd.DataFrame:
         """The rows that land before check `number`, counted from 1."""
-        first = (HISTORY + number - 1) * WEEK
-        return self.frame.iloc[first : first + WEEK]
+        return self.frame.iloc[self.first_row(number) : self.first_row(number + 1)]
 
 
 def _features(generator: np.random.Generator, rows: int) -> dict[str, Any]:
@@ -81,13 +87,14 @@ def _made(
     changed: int | None = None,
     factor: float = 1.0,
     late_weeks: int = 0,
+    history_weeks: int = HISTORY,
 ) -> World:
-    rows = (HISTORY + checks) * WEEK
+    rows = (history_weeks + checks) * WEEK
     generator = np.random.default_rng([seed, 11])
     features = _features(generator, rows)
     number = np.arange(rows)
     target = _law(features, number % 24) + generator.normal(0.0, NOISE, rows)
-    weeks = (number - HISTORY * WEEK) / WEEK - ((changed or 1) - 1)  # since the change
+    weeks = (number - history_weeks * WEEK) / WEEK - ((changed or 1) - 1)  # since the change
     if change is not None:
         change(features, target, weeks, generator)
     frame = pd.DataFrame(
@@ -99,7 +106,7 @@ def _made(
             "minutes": target.round(2),
         }
     )
-    return World(name, frame, changed, factor, late_weeks)
+    return World(name, frame, changed, factor, late_weeks, history_weeks)
 
 
 def _amount(factor: float) -> float:
@@ -167,6 +174,11 @@ def nothing(seed: int, checks: int) -> World:
     return _made("nothing", seed, checks)
 
 
+def settled(seed: int, checks: int) -> World:
+    """Nothing changes, after a year of history: with twelve weeks of it a refit on more rows does gain."""
+    return _made("settled", seed, checks, history_weeks=LONG_HISTORY)
+
+
 def season(seed: int, checks: int) -> World:
     """The target and two features rise and fall with the year, and the law stays."""
 
@@ -187,5 +199,6 @@ WORLDS: dict[str, Callable[[int, int], World]] = {
     "useless": useless,
     "late": late,
     "nothing": nothing,
+    "settled": settled,
     "season": season,
 }
