@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +24,8 @@ from retrim.lineage.workspace import open_workspace  # noqa: E402
 from tests.builders.served import serving  # noqa: E402
 
 MOST_BYTES = 150_000
-SIZE = {"width": 1000, "height": 760}
+SIZE = {"width": 1000, "height": 860}
+COLOURS = 128  # enough for text and flat charts
 
 
 def main(root: Path, folder: Path) -> None:
@@ -34,6 +36,8 @@ def main(root: Path, folder: Path) -> None:
     def keep(shown: Page | Locator, name: str) -> None:
         file = folder / f"{name}.png"
         shown.screenshot(path=file)
+        with Image.open(file) as picture:
+            picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
         size = file.stat().st_size
         print(f"{file.name}: {size / 1000:.0f} kB")
         if size > MOST_BYTES:
