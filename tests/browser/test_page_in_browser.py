@@ -114,7 +114,7 @@ def test_rolling_back_by_keyboard_alone(desk: Desk, visit: Open) -> None:
     shown.page.keyboard.press("Enter")
 
     assert outline == "solid"
-    assert shown.said == "Version 1 is live again instead of version 2"
+    assert shown.said == "Version 1 is live again instead of version 2: mean loss 1.5 when judged"
 
 
 def test_without_a_reason_the_browser_sends_nothing(desk: Desk, visit: Open) -> None:
