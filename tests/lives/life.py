@@ -104,7 +104,7 @@ class Life:
         now = self.now(number) - pd.Timedelta("1h")
         late = self.world.late_weeks
         self._land_file(rows.drop(columns="minutes") if late else rows, f"rows-{number}", now, kind="rows")
-        if late and number > late:
+        if late:
             known = self.world.week(number - late)[["order", "minutes"]]
             self._land_file(known, f"labels-{number}", now, kind="labels")
 
@@ -114,9 +114,10 @@ class Life:
         params = self.workspace.params
         how = {"workspace": self.workspace.paths, "data": params.data, "now": now, "correction": False}
         if kind == "rows":
-            land_batch(file, **how, batches=params.batches, reading=params.reading)
+            landed = land_batch(file, **how, batches=params.batches, reading=params.reading)
         else:
-            land_labels(file, **how, reading=params.reading)
+            landed = land_labels(file, **how, reading=params.reading)
+        assert landed.outcome != "quarantined", (name, landed.faults)
 
     def _act(self, outcome: CheckOutcome, now: pd.Timestamp) -> tuple[tuple[int, ...], bool]:
         if outcome.outcome != "retrain":

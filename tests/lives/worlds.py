@@ -43,8 +43,10 @@ class World:
 
     @property
     def history(self) -> pd.DataFrame:
-        """What `init` reads."""
-        return self.frame.iloc[: self.first_row(1)]
+        """What `init` reads; labels that are late are not in it yet."""
+        rows = self.frame.iloc[: self.first_row(1)]
+        known = self.first_row(1 - self.late_weeks)
+        return rows.assign(minutes=rows["minutes"].where(np.arange(len(rows)) < known))
 
     def first_row(self, number: int) -> int:
         """The first of the rows that land before check `number`, counted from 1."""
