@@ -120,7 +120,7 @@ mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree 
 	@$(python) -m tests.mutants.run -n 2 $(MUTANTS)
 
 .PHONY: lives
-lives: $(ready) ## Play whole lives on made tables with a known truth: nine worlds, twenty seeds, 52 checks each (hours).
+lives: $(ready) ## Play whole lives on made tables with a known truth: eight worlds, twenty seeds, 52 checks each (hours).
 	@$(python) bench/lives.py
 
 .PHONY: bench

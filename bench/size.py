@@ -1,8 +1,7 @@
 """How much there is to read, of this tree and beside it of an earlier commit, counted by one script.
 
-    python bench/size.py                      # this tree
-    python bench/size.py --base GITREF        # and that commit
-    python bench/size.py --base GITREF --check --suite   # files run by a check; core seconds of `make test`: an hour
+    python bench/size.py                          # this tree
+    python bench/size.py --base GITREF --check    # and that commit, with the files that a check runs
 
 Lines are lines of files, empty ones and docstrings included. A late constant is assigned at the top level of a module
 after its first function or class. A docstring is stacked if it opens a module with three paragraphs or more. Vague
@@ -14,11 +13,9 @@ import ast
 import io
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import tokenize
 from collections import Counter
@@ -28,24 +25,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VAGUE = frozenset({"found", "said", "told", "made", "each", "place", "kept", "asked", "own", "ripe", "came"})
 LONG_FUNCTION, LONG_FILE = 60, 500  # lines
-BY_HAND = ("reference",)  # folders of docs that are written by a script
+WRITTEN = "Written by `.ci/reference.py`"  # how a page begins that no person writes
 
 COMMANDS = """
-import sys, click, typer
+import typer
 from retrim.cli.main import app
 def count(command):
-    own = getattr(command, "commands", {})
-    answers = not own or getattr(command, "invoke_without_command", False)
-    return int(answers and not command.hidden) + sum(count(each) for each in own.values() if not each.hidden)
+    subcommands = getattr(command, "commands", {})
+    answers = not subcommands or getattr(command, "invoke_without_command", False)
+    return int(answers) + sum(count(command) for command in subcommands.values() if not command.hidden)
 root = typer.main.get_command(app)
-print(sum(count(each) for each in root.commands.values() if not each.hidden))
+print(sum(count(command) for command in root.commands.values() if not command.hidden))
 """
 SETTINGS = """
 from retrim.settings import Params, setting_fields
 print(sum(1 for _ in setting_fields(Params)))
 """
 CHECK = """
-import sys, tempfile
+import ast, sys, tempfile
 from pathlib import Path
 import coverage
 from tests.lives.life import begin_life
@@ -53,14 +50,12 @@ from tests.lives.worlds import nothing
 sources = str(Path(sys.argv[1]).resolve() / "src")
 life = begin_life(Path(tempfile.mkdtemp(dir=sys.argv[2])), nothing(1, 2))
 life.play(1)
-files = {}
 watch = coverage.Coverage(data_file=None, source=[sources])
 watch.start()
 life.play(1)
 watch.stop()
 data = watch.get_data()
 def in_functions(path):
-    import ast
     spans = [(n.body[0].lineno, n.end_lineno) for n in ast.walk(ast.parse(Path(path).read_text()))
              if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return any(first <= line <= last for line in data.lines(path) or () for first, last in spans)
@@ -90,7 +85,7 @@ def is_data_class(node: ast.AST) -> bool:
     """Whether a node is a class with the decorator `dataclass`."""
     if not isinstance(node, ast.ClassDef):
         return False
-    names = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
+    names = [name.func if isinstance(name, ast.Call) else name for name in node.decorator_list]
     return any(getattr(name, "id", getattr(name, "attr", "")) == "dataclass" for name in names)
 
 
@@ -122,21 +117,21 @@ def assigned(module: ast.Module) -> Iterator[str]:
 
 def comments(files: Iterator[Path] | list[Path]) -> int:
     """Comments, those behind code among them; orders to tools are none."""
-    told = re.compile(r"#\s*(noqa|type:|pragma|fmt:)")
+    order = re.compile(r"#\s*(noqa|type:|pragma|fmt:)")
     return sum(
-        token.type == tokenize.COMMENT and not told.match(token.string)
+        token.type == tokenize.COMMENT and not order.match(token.string)
         for file in files
         for token in tokenize.generate_tokens(io.StringIO(file.read_text(encoding="utf-8")).readline)
     )
 
 
-def asked_of(tree: Path, script: str, *arguments: str) -> str:
+def printed_by(tree: Path, script: str, *arguments: str) -> str:
     """What a script prints about the code of a tree."""
-    own = {"PYTHONPATH": os.pathsep.join(map(str, (tree / "src", tree / "flows", tree))), "TMPDIR": arguments[-1]}
+    variables = {"PYTHONPATH": os.pathsep.join(map(str, (tree / "src", tree / "flows", tree))), "TMPDIR": arguments[-1]}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *arguments],
         cwd=tree,
-        env={**os.environ, **own},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -144,22 +139,13 @@ def asked_of(tree: Path, script: str, *arguments: str) -> str:
     return done.stdout.split("\n")[-2] if done.returncode == 0 else f"failed: {done.stderr.strip()[-200:]}"
 
 
-def suite_seconds(tree: Path) -> str:
-    """Core seconds of `make test`, children included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(["make", "test"], cwd=tree, stdout=subprocess.DEVNULL, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return f"{spent:.0f}{'' if done.returncode == 0 else ', failed'}"
-
-
 def words_by_hand(tree: Path) -> int:
     """Words of README, CONTRIBUTING and the pages of docs that no script writes."""
-    pages = [page for page in (tree / "docs").rglob("*.md") if page.relative_to(tree / "docs").parts[0] not in BY_HAND]
-    return sum(len(page.read_text(encoding="utf-8").split()) for page in (*tree.glob("*.md"), *pages))
+    texts = [page.read_text(encoding="utf-8") for page in (*tree.glob("*.md"), *(tree / "docs").rglob("*.md"))]
+    return sum(len(text.split()) for text in texts if WRITTEN not in text)
 
 
-def size_of(tree: Path, scratch: Path, *, check: bool, suite: bool) -> dict[str, str]:
+def size_of(tree: Path, scratch: Path, *, check: bool) -> dict[str, str]:
     """The counts of a tree, by name."""
     source, tests = modules(tree, "src", "flows"), modules(tree, "tests")
     lines, spans = lines_of(list(source)), functions(source)
@@ -168,14 +154,16 @@ def size_of(tree: Path, scratch: Path, *, check: bool, suite: bool) -> dict[str,
     yaml = sum(lines_of(sorted((tree / "tests").rglob("*.yaml"))))
     cases = sum(node.name.startswith("test_") for node in functions(tests))
     mutants = sum(
-        line.startswith("- ") for file in (tree / "tests" / "mutants").glob("*.yaml") for line in file.open("r")
+        text.startswith("- ")
+        for file in (tree / "tests" / "mutants").glob("*.yaml")
+        for text in file.read_text(encoding="utf-8").splitlines()
     )
     counts: dict[str, object] = {
         "lines of src and flows": sum(lines),
         "files": len(lines),
         "median file": f"{statistics.median(lines):.0f}",
         "longest file": max(lines),
-        f"files over {LONG_FILE} lines": sum(each > LONG_FILE for each in lines),
+        f"files over {LONG_FILE} lines": sum(count > LONG_FILE for count in lines),
         "functions": len(spans),
         f"functions over {LONG_FUNCTION} lines": sum(
             (node.end_lineno or 0) - node.lineno + 1 > LONG_FUNCTION for node in spans
@@ -191,23 +179,20 @@ def size_of(tree: Path, scratch: Path, *, check: bool, suite: bool) -> dict[str,
         "lines of bench": sum(lines_of(sorted((tree / "bench").rglob("*.py")))),
         "scripts of bench": len(list((tree / "bench").glob("*.py"))),
         "words by hand": words_by_hand(tree),
-        "commands": asked_of(tree, COMMANDS, str(scratch)),
-        "settings": asked_of(tree, SETTINGS, str(scratch)),
+        "commands": printed_by(tree, COMMANDS, str(scratch)),
+        "settings": printed_by(tree, SETTINGS, str(scratch)),
     }
     if check:
-        counts["files run by a check that decides nothing, and their lines"] = asked_of(
+        counts["files run by a check that decides nothing, and their lines"] = printed_by(
             tree, CHECK, str(tree), str(scratch)
         )
-    if suite:
-        counts["core seconds of `make test`"] = suite_seconds(tree)
     return {name: str(value) for name, value in counts.items()}
 
 
-def export(ref: str, folder: Path) -> Path:
+def checkout(ref: str, folder: Path) -> Path:
     """A commit's files, in a folder."""
-    packed = subprocess.run(["git", "archive", ref], cwd=ROOT, capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    for command in (("clone", "-q", str(ROOT), str(folder)), ("-C", str(folder), "checkout", "-q", ref)):
+        subprocess.run(["git", *command], check=True)
     return folder
 
 
@@ -215,19 +200,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--base", help="a commit to count beside this tree")
     parser.add_argument("--check", action="store_true", help="count the files that a check runs")
-    parser.add_argument("--suite", action="store_true", help="time `make test`")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="retrim-size-") as folder:
         trees = {"now": ROOT}
         if given.base:
-            (Path(folder) / "base").mkdir()
-            trees = {given.base: export(given.base, Path(folder) / "base"), **trees}
-        counts = {
-            name: size_of(tree, Path(folder), check=given.check, suite=given.suite) for name, tree in trees.items()
-        }
+            trees = {given.base: checkout(given.base, Path(folder) / "base"), **trees}
+        counts = {name: size_of(tree, Path(folder), check=given.check) for name, tree in trees.items()}
     print("| | " + " | ".join(counts) + " |\n|" + "---|" * (len(counts) + 1))
     for name in next(iter(counts.values())):
-        print(f"| {name} | " + " | ".join(own[name] for own in counts.values()) + " |")
+        print(f"| {name} | " + " | ".join(column[name] for column in counts.values()) + " |")
 
 
 if __name__ == "__main__":

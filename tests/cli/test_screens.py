@@ -43,6 +43,17 @@ def test_a_name_in_brackets_is_shown_as_it_is(console: Console, name: str) -> No
     assert shown.get().count(name) == 2
 
 
+def test_a_narrow_terminal_cuts_the_last_column_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(width=44)
+    monkeypatch.setattr(render, "OUT", console)
+    rows = [(1, "champion", "2024-01-25", "all 4 checks passed; gain over the champion 28.8%")]
+    with console.capture() as shown:
+        render.show_table(("version", "alias", "as of", "verdict"), rows, brief_last=True)
+    row = shown.get().splitlines()[1]
+
+    assert row.split() == ["1", "champion", "2024-01-25", "all", "4", "..."]
+
+
 class TestTheFirstSteps:
     refused = LastDecision("desk-1", "2024-01-01T00:00:00+00:00", "retrain", "no version is live")
     run = RunFacts("run-1", "running", "2024-01-01T00:00:00+00:00", "search", 1, None, "")

@@ -33,7 +33,7 @@ from retrim.training.bundle import needs_of
 from retrim.training.recipe import fit_recipe
 from tests.builders.desk import Shelf
 from tests.builders.proved import pass_checks
-from tests.lives.worlds import START, WEEK, World
+from tests.lives.worlds import HISTORY, START, WEEK, World
 
 STAGES = (validate, features, tune, train, backtest, compare)
 TRIALS = 3  # of a search; twenty by default
@@ -90,7 +90,7 @@ class Life:
 
     def now(self, number: float) -> pd.Timestamp:
         """The moment of a check: two hours after the last event of its week."""
-        return START + pd.Timedelta(hours=self.world.first_row(1) + number * WEEK + 2)
+        return START + pd.Timedelta(hours=(HISTORY + number) * WEEK + 2)
 
     def _week(self, number: int) -> LifeCheck:
         rows, now = self.world.week(number), self.now(number)
@@ -184,7 +184,7 @@ class Life:
         served = float(row_losses(loss, actual, predictor.predict(frame)).mean())
         if self.world.changed is None:
             return served, None
-        first = self.world.first_row(self.world.changed)
+        first = (HISTORY + self.world.changed - 1) * WEEK
         last = int(rows.index[0]) - self.world.late_weeks * WEEK
         known = self.as_table(self.world.frame.iloc[first:last])
         if len(known) < 48:

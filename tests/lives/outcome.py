@@ -10,7 +10,7 @@ from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from retrim.training.recipe import fit_recipe
 from tests.lives.life import Life, LifeCheck
-from tests.lives.worlds import WEEK
+from tests.lives.worlds import HISTORY, WEEK
 
 SLIDING = 840  # rows of the sliding window in hindsight, five weeks
 
@@ -52,9 +52,9 @@ def knowing_losses(life: Life, changed: int, fitted: int, weeks: int) -> np.ndar
     live = next(version for each in life.checks if each.number == fitted for version in each.promoted[-1:])
     predictor = load_stored_version(life.workspace, live).predictor
     frame = life.as_table(life.world.frame)
-    since, known = life.world.first_row(changed), life.world.first_row(fitted + 1 - life.world.late_weeks)
+    since, known = (HISTORY + changed - 1) * WEEK, (HISTORY + fitted - life.world.late_weeks) * WEEK
     model = fit_recipe(predictor.recipe, predictor.view, frame.iloc[since:known].reset_index(drop=True), threads=1)
-    until = life.world.first_row(fitted + 1)
+    until = (HISTORY + fitted) * WEEK
     later = frame.iloc[until : until + weeks * WEEK].reset_index(drop=True)
     losses = row_losses(
         life.workspace.params.judge.loss, predictor.view.actual(later), model.predict(predictor.view.matrix(later))
@@ -102,10 +102,10 @@ def _totals(life: Life) -> np.ndarray:
     predictor = load_stored_version(life.workspace, 1).predictor
     weeks = len(life.checks)
     frame = life.as_table(life.world.frame)
-    since = life.world.first_row(life.world.changed or 1)
+    since = (HISTORY + (life.world.changed or 1) - 1) * WEEK
     totals = np.full((3, weeks, weeks), np.nan)
     for week in range(weeks):
-        until = life.world.first_row(week + 1)
+        until = (HISTORY + week) * WEEK
         begins = (0, until - SLIDING, since if until - since >= 48 else 0)
         for kind, begin in enumerate(begins):
             known = frame.iloc[begin:until].reset_index(drop=True)

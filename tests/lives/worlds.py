@@ -14,7 +14,6 @@ import pandas as pd
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WEEK = 168  # rows
 HISTORY = 12  # weeks that `init` reads
-LONG_HISTORY = 52  # the same where a refit has nothing left to learn from more rows
 NOISE = 2.0
 USUAL_LOSS = 2.3  # mean absolute error of a first model on such a table
 CITIES = np.array(["Bonn", "Cologne", "Essen", "Ulm"])
@@ -31,7 +30,6 @@ class World:
         changed: Number of the first check after which something is different; None: nothing ever is.
         factor: By how much the change multiplies the loss of a model that does not know of it; 1 without one.
         late_weeks: Weeks until a label is known.
-        history_weeks: Weeks that `init` reads.
     """
 
     name: str
@@ -39,22 +37,18 @@ class World:
     changed: int | None
     factor: float = 1.0
     late_weeks: int = 0
-    history_weeks: int = HISTORY
 
     @property
     def history(self) -> pd.DataFrame:
         """What `init` reads; labels that are late are not in it yet."""
-        rows = self.frame.iloc[: self.first_row(1)]
-        known = self.first_row(1 - self.late_weeks)
-        return rows.assign(minutes=rows["minutes"].where(np.arange(len(rows)) < known))
-
-    def first_row(self, number: int) -> int:
-        """The first of the rows that land before check `number`, counted from 1."""
-        return (self.history_weeks + number - 1) * WEEK
+        rows = self.frame.iloc[: HISTORY * WEEK]
+        is_known = np.arange(len(rows)) < (HISTORY - self.late_weeks) * WEEK
+        return rows.assign(minutes=rows["minutes"].where(is_known))
 
     def week(self, number: int) -> pd.DataFrame:
         """The rows that land before check `number`, counted from 1."""
-        return self.frame.iloc[self.first_row(number) : self.first_row(number + 1)]
+        first = (HISTORY + number - 1) * WEEK
+        return self.frame.iloc[first : first + WEEK]
 
 
 def _features(generator: np.random.Generator, rows: int) -> dict[str, Any]:
@@ -89,14 +83,13 @@ def _made(
     changed: int | None = None,
     factor: float = 1.0,
     late_weeks: int = 0,
-    history_weeks: int = HISTORY,
 ) -> World:
-    rows = (history_weeks + checks) * WEEK
+    rows = (HISTORY + checks) * WEEK
     generator = np.random.default_rng([seed, 11])
     features = _features(generator, rows)
     number = np.arange(rows)
     target = _law(features, number % 24) + generator.normal(0.0, NOISE, rows)
-    weeks = (number - history_weeks * WEEK) / WEEK - ((changed or 1) - 1)  # since the change
+    weeks = (number - HISTORY * WEEK) / WEEK - ((changed or 1) - 1)  # since the change
     if change is not None:
         change(features, target, weeks, generator)
     frame = pd.DataFrame(
@@ -108,7 +101,7 @@ def _made(
             "minutes": target.round(2),
         }
     )
-    return World(name, frame, changed, factor, late_weeks, history_weeks)
+    return World(name, frame, changed, factor, late_weeks)
 
 
 def _amount(factor: float) -> float:
@@ -176,11 +169,6 @@ def nothing(seed: int, checks: int) -> World:
     return _made("nothing", seed, checks)
 
 
-def settled(seed: int, checks: int) -> World:
-    """Nothing changes, after a year of history: with twelve weeks of it a refit on more rows does gain."""
-    return _made("settled", seed, checks, history_weeks=LONG_HISTORY)
-
-
 def season(seed: int, checks: int) -> World:
     """The target and two features rise and fall with the year, and the law stays."""
 
@@ -201,6 +189,5 @@ WORLDS: dict[str, Callable[[int, int], World]] = {
     "useless": useless,
     "late": late,
     "nothing": nothing,
-    "settled": settled,
     "season": season,
 }

@@ -238,8 +238,8 @@ def against_champion(
     """
     own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
     sentence = compared("the champion", own, losses, champion)
-    found = [gain(own, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
-    return found if gate.non_inferiority is None else [*found, non_inferiority(surer, most=gate.non_inferiority.most)]
+    checks = [gain(own, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
+    return checks if gate.non_inferiority is None else [*checks, non_inferiority(surer, most=gate.non_inferiority.most)]
 
 
 def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
