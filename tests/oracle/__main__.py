@@ -1,8 +1,8 @@
 """Plays lives through the wheel of a frozen commit and through this code, and shows what differs.
 
-    make oracle                                # all lives
-    python -m tests.oracle --lives whole late  # some
-    python -m tests.oracle --itself            # the frozen wheel against itself: what differs then is noise
+    make oracle                       # all lives
+    make oracle LIVES="whole late"    # some
+    make oracle ITSELF=1              # the frozen wheel against itself: what differs then is noise
 
 What the frozen wheel showed is kept in var/oracle and not played again. A difference that is wanted stands in
 `intended.md`, as a pattern of its line and the reason. The exit code is 1 if there is another.
