@@ -13,6 +13,7 @@ import tempfile
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,7 +39,7 @@ class Played:
         answered: Checks from the change to the promotion; None: no change, or none came.
         ratio: Loss of the four checks after it, further retrainings included, over that of a model that knew.
         fresh_ratio: The same over one that is fitted anew at each check, at no price.
-        cost: Cost of the whole life over that of the best schedule in hindsight.
+        cost: Cost of the whole life over that of the best schedule in hindsight; None: not asked for.
         hindsight: Retrainings of that schedule.
         retrainings: Promoted and refused ones.
         probes: Checks that probed.
@@ -51,14 +52,14 @@ class Played:
     answered: int | None
     ratio: float | None
     fresh_ratio: float | None
-    cost: float
-    hindsight: int
+    cost: float | None
+    hindsight: int | None
     retrainings: int
     probes: int
     faults: int
 
 
-def play(world: str, seed: int, checks: int) -> Played:
+def play(world: str, seed: int, checks: int, *, hindsight: bool) -> Played:
     """One life, in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="retrim-life-") as folder:
         life = begin_life(Path(folder), WORLDS[world](seed, checks))
@@ -66,7 +67,7 @@ def play(world: str, seed: int, checks: int) -> Played:
         changed = life.world.changed
         answer = None if changed is None else find_answer(life)
         wrong = [each.number for each in played if find_model_faults(each.outcome.record)]
-        beside = beside_hindsight(life)
+        beside = beside_hindsight(life) if hindsight else None
         after = [] if changed is None else [number - changed + 1 for number in wrong if number >= changed]
         return Played(
             world,
@@ -75,19 +76,19 @@ def play(world: str, seed: int, checks: int) -> Played:
             None if answer is None else answer.after,
             None if answer is None else answer.ratio,
             None if answer is None else answer.fresh_ratio,
-            beside.cost,
-            beside.retrainings,
+            None if beside is None else beside.cost,
+            None if beside is None else beside.retrainings,
             retrainings(life),
             sum(each.outcome.record.reading is not None for each in played),
             len(wrong),
         )
 
 
-def quietly(world: str, seed: int, checks: int) -> Played:
+def quietly(world: str, seed: int, checks: int, *, hindsight: bool) -> Played:
     """A life of which only the end is printed."""
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-        return play(world, seed, checks)
+        return play(world, seed, checks, hindsight=hindsight)
 
 
 def show(lives: list[Played]) -> None:
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="lives of each world")
     parser.add_argument("--checks", type=int, default=None, help="checks of a life; default: 52, 104 where nothing is")
     parser.add_argument("--jobs", type=int, default=2, help="lives at once")
+    parser.add_argument("--no-hindsight", action="store_true", help="leave out the best schedule: half the time")
     given = parser.parse_args()
     jobs = [
         (world, seed, given.checks or LONG.get(world, CHECKS))
@@ -156,12 +158,13 @@ def main() -> None:
     ]
     lives: list[Played] = []
     with ProcessPoolExecutor(given.jobs, max_tasks_per_child=1) as pool:
-        for life in pool.map(quietly, *zip(*jobs, strict=True)):
+        for life in pool.map(partial(quietly, hindsight=not given.no_hindsight), *zip(*jobs, strict=True)):
             lives.append(life)
             print(
                 f"{life.world} {life.seed}: said {life.said}, answered {life.answered}, after "
-                f"{figures([life.ratio], 2)}, fresh {figures([life.fresh_ratio], 2)}, cost {life.cost:.2f}, "
-                f"retrainings {life.retrainings}, in hindsight {life.hindsight}, faults {life.faults}",
+                f"{figures([life.ratio], 2)}, fresh {figures([life.fresh_ratio], 2)}, "
+                f"cost {figures([life.cost], 2)}, retrainings {life.retrainings}, in hindsight "
+                f"{figures([life.hindsight], 0)}, faults {life.faults}",
                 file=sys.stderr,
                 flush=True,
             )
