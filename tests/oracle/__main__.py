@@ -25,7 +25,7 @@ from tests.builders.world import REPOSITORY
 from tests.oracle.lives import LIVES
 from tests.oracle.player import Act, Player, differences, work_folder
 
-FROZEN = "87ac2a59"
+FROZEN = "14d01972"
 HERE = Path(__file__).parent
 KEPT = REPOSITORY / "var" / "oracle"
 PATTERN = re.compile(r"^- `(.+?)`", re.MULTILINE)
