@@ -38,7 +38,7 @@ def on_series(entry: Plugin) -> OnSeries:
     return lambda reference, current: entry.value(*counted(reference, current), **arguments_of(entry))
 
 
-def drift_tests(*columns: str, sees: tuple[str, ...] = ("shape", "missing", "new", "vanished")) -> list:
+def drift_tests(*columns: str, sees: tuple[str, ...] = ("shape", "missing", "new")) -> list:
     return [
         pytest.param(on_series(e), e.facts["column"], e.facts["sees"], id=e.name)
         for e in DRIFT_TESTS

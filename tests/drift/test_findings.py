@@ -215,10 +215,13 @@ def test_a_window_without_times_is_refused() -> None:
             {"domain": {"rows": 9, "threshold": 1}},
             r"tests\.domain has the arguments: rows; it must have exactly these: folds, leaves, ro",
         ),
-        ({"energy": {"rows": 9}}, r"tests\.energy has no threshold; add tests\.energy\.threshold"),
+        ({"correlation": {}}, r"tests\.correlation has no threshold; add tests\.correlation\.threshold"),
         ({"psi": {"cells": "ten", "threshold": 1}}, r"tests\.psi\.cells: .*integer.* \(got 'ten'\)"),
         ({"psi": {"cells": 1, "threshold": 1}}, r"tests\.psi\.cells: .* or equal to 2 \(got 1\)"),
-        ({"energy": {"rows": 1, "threshold": 1}}, r"tests\.energy\.rows: .* or equal to 2 \(got 1\)"),
+        (
+            {"domain": {"rounds": 9, "leaves": 9, "folds": 2, "rows": 1, "threshold": 1}},
+            r"tests\.domain\.rows: .* or equal to 2 \(got 1\)",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: str):

@@ -1,4 +1,4 @@
-"""Joint drift: whether columns still go together as they did: a domain classifier, correlations, energy distance."""
+"""Joint drift: whether columns still go together as they did: a domain classifier, correlations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -304,40 +304,6 @@ def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> Joint
     return JointDistance(float(np.log(changes.max() + 1e-6)), float(changes.max()), pair)
 
 
-@JOINT_TESTS.register("energy")
-def energy(reference: CodedRows, current: CodedRows, *, rows: Several, seed: int) -> JointDistance:
-    """Energy distance between the windows, over all columns together, for windows too small to fit a classifier.
-
-    Numbers count in standard deviations of the reference, two unlike categories as one standard deviation apart.
-
-    Args:
-        reference: Rows of the reference.
-        current: Those of the window.
-        rows: Of each side that are used, at most: the work grows with their square.
-        seed: Of the drawing of those.
-
-    Returns:
-        Strayed: logarithm of the distance. Effect: the distance as a share of the mean distance between the windows,
-        0 to 1.
-
-    Source:
-        Szekely and Rizzo (2013), J. Statist. Plann. Inference 143(8), 1249-1272.
-    """
-    from scipy.spatial.distance import cdist
-
-    rng = np.random.default_rng(seed)
-    old, new = (_spread_out(side.take(np.sort(rng.permutation(len(side))[:rows]))) for side in (reference, current))
-    between = float(cdist(old, new).mean())
-    within = [float(cdist(side, side).sum()) for side in (old, new)]
-    distance = 2 * between - sum(total / len(side) ** 2 for total, side in zip(within, (old, new), strict=True))
-    # without a row's distance to itself, the window's size does not show in the effect
-    fair = 2 * between - sum(
-        total / max(len(side) * (len(side) - 1), 1) for total, side in zip(within, (old, new), strict=True)
-    )
-    effect = min(max(fair, 0.0) / (2 * between), 1.0) if between > 0 else 0.0
-    return JointDistance(float(np.log(distance + 1e-12)), effect, "")
-
-
 def spans_of(n: int, most: int) -> np.ndarray:
     """At most that many of n row numbers, spread evenly."""
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype("int64")
@@ -364,13 +330,6 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
     found = scaled.T @ scaled / max(len(numbers), 1)
     np.fill_diagonal(found, 1.0)
     return np.asarray(found)
-
-
-def _spread_out(side: CodedRows) -> np.ndarray:
-    parts = [np.nan_to_num(side.numbers)]
-    for column, size in zip(side.categories.T, side.sizes, strict=True):
-        parts.append((column[:, None] == np.arange(size)) / np.sqrt(2))
-    return np.concatenate(parts, axis=1)
 
 
 def _area(old: np.ndarray, new: np.ndarray) -> float:
