@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, pair
-from retrim.drift.tests import ks, variation
+from retrim.drift.tests import chi2, ks
 from retrim.features.step import cells_of, cramer, known
 from retrim.features.view import FeatureView
 from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
@@ -263,7 +263,7 @@ def moved(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift
     effects, chance = np.full(parts, np.nan), np.full(parts, np.nan)
     if len(shown) and old.sum():
         several = Counts(cells, counts[shown])
-        test = variation if kind == "category" else ks
+        test = chi2 if kind == "category" else ks
         effects[shown] = test(Counts(cells, old), several).effect
         chance[shown] = _by_chance(Counts(cells, old), several, category=kind == "category")
     return HistoryShift(effects, chance)
