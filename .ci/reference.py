@@ -207,7 +207,7 @@ COMMANDS = f"""# Commands
 - A `SPAN` is a number with a unit, such as `1h` or `14D`.
 - `--json` prints one JSON document on standard output: [records](records.md).
 - An error is one line on standard error: what was found, what is allowed, what to do.
-- `demo`, `check`, `retrain` and `policy replay` run flows. They use the running Prefect server, or start one
+- `demo`, `check` and `retrain` run flows. They use the running Prefect server, or start one
   under `var/` and stop it at the end.
 
 {MADE}
@@ -434,7 +434,6 @@ RECORDS = (
             "interval": "Interval of the gain.",
         },
     ),
-    Printed("retrim policy replay", "retrim.reports.replay:ReplayRun"),
     Printed("retrim policy pull-request", "retrim.card.change:ChangeReview"),
     Printed(
         "retrim settings",

@@ -59,7 +59,7 @@ def monitor(now: str | None = None) -> CheckDone | None:
     """Makes one check, and starts the retraining that the check decides on.
 
     On the schedule, a check for each missed time runs first. A copy of the page is kept after each scheduled check and
-    after each check by command, but not in a demo or a replay.
+    after each check by command, but not in a demo.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):

@@ -153,10 +153,6 @@ class WorkspacePaths:
     def demo(self) -> Path:
         return self.var / "demo"
 
-    @property
-    def replays(self) -> Path:
-        return self.var / "replay"
-
 
 @dataclass(frozen=True)
 class Paths:

@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import COUNTED_ROWS
-from retrim.adapters.store import Store, copy_past
 from retrim.checking.audit import audit
 from retrim.checking.check import check
 from retrim.checking.history import used_by
@@ -238,20 +236,6 @@ def test_a_check_that_fails_between_its_writes_has_counted_nothing(make: Make) -
 
     assert (noted, desk.workspace.store.decisions(desk.workspace.model, source="check")) == ([], [])
     assert counted(desk.check(12.5)) == [48] * 3
-
-
-def test_a_past_that_is_copied_has_its_counted_rows(make: Make, tmp_path: Path) -> None:
-    desk = make()
-    desk.land(desk.rows(10, 12), 12)
-    desk.check(12)
-    desk.land(desk.rows(12, 14), 14)
-    desk.check(14)
-    there = Store(f"sqlite:///{tmp_path / 'there.db'}")
-    copy_past(desk.workspace.store, there, desk.workspace.model, before=iso(desk.day(13)), keys=desk.workspace.keys)
-
-    assert {each.check for each in there.counted_rows(desk.workspace.model)} == {desk.check(12).id}
-    assert there.used_rows(desk.workspace.model, 1) == desk.workspace.store.used_rows(desk.workspace.model, 1)
-    assert there.last_sequence(desk.workspace.model) == 1
 
 
 # --- the audit ------------------------------------------------------------------------------------

@@ -12,11 +12,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.adapters.migrations.schema import DECISIONS, ENVELOPES, RELEASE_HEADS, RELEASES, RUNS, USED_ROWS, VERSIONS
 from retrim.adapters.signing import Keys, attested, pack, read_attestation, unpack
-from retrim.adapters.store import copy_past
+from retrim.adapters.store import Store, copy_whole
 from retrim.decision.probation import REBUILD, RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
+from retrim.decision.release_log import head_of, signed_bytes
+from retrim.decision.stored_rows import ReleaseRow, columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
@@ -251,6 +255,20 @@ class TestAFileThatIsNotRight:
             open_parcel(workspace, file)
 
 
+def _undo(store: Store, moved: ReleaseRow, keys: Keys) -> None:
+    """Takes a version, and the release that made it live, out of a store."""
+    head = head_of(store.releases(moved.model)[-2], signer=str(keys.public))
+    with store.begin() as connection:
+        connection.execute(sa.delete(RELEASES).where(RELEASES.c.sequence == moved.sequence))
+        for table in (ENVELOPES, USED_ROWS, VERSIONS):
+            connection.execute(sa.delete(table).where(table.c.version == moved.version))
+        for table in (RUNS, DECISIONS):
+            connection.execute(sa.delete(table).where(table.c.as_of >= moved.as_of))
+        connection.execute(sa.delete(RELEASE_HEADS))
+        signed = replace(head, signature=keys.sign(signed_bytes(head)))
+        connection.execute(sa.insert(RELEASE_HEADS).values(**columns_of(signed)))
+
+
 def test_where_a_person_has_to_approve_it_waits_until_one_does(
     production: World, file: Path, imported: Any, tmp_path: Path
 ) -> None:
@@ -262,7 +280,8 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
     url = f"sqlite:///{tmp_path / 'retrim.db'}"
     asking = Workspace(workspace.paths, params, workspace.env.model_copy(update={"store_url": url}))
     moved = workspace.store.releases(workspace.model)[-1]
-    copy_past(workspace.store, asking.store, workspace.model, before=moved.as_of, keys=workspace.keys)
+    copy_whole(workspace.store, asking.store, workspace.model)
+    _undo(asking.store, moved, workspace.keys)
     now, log = pd.Timestamp("2024-06-01", tz="UTC"), f"refs/tags/retrim/{workspace.model}/log/{moved.sequence}"
     copied = git.git(production.root, "rev-parse", log)
     git.git(production.root, "update-ref", "-d", log)

@@ -52,14 +52,14 @@ def test_dvc_keeps_the_wheel_that_the_lock_names(laid: Path, tmp_path: Path) -> 
     assert (clone / "requirements.lock").read_text() == wheel.workspace_lock
 
 
-def test_a_clone_for_a_replay_has_the_wheel_too(laid: Path, tmp_path: Path) -> None:
+def test_a_clone_for_the_demo_has_the_wheel_too(laid: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(laid, mine, symlinks=True)
     describe(mine, task="regression")
-    clone(open_workspace(mine), mine / "var" / "replay")
-    run_dvc(mine / "var" / "replay", "checkout", "-q", "data/code.dvc")
+    clone(open_workspace(mine), mine / "var" / "demo")
+    run_dvc(mine / "var" / "demo", "checkout", "-q", "data/code.dvc")
 
-    assert (mine / "var" / "replay" / "data" / "code" / running_wheel().name).read_bytes() == running_wheel().content
+    assert (mine / "var" / "demo" / "data" / "code" / running_wheel().name).read_bytes() == running_wheel().content
 
 
 def test_its_stages_are_those_of_every_workspace(laid: Path) -> None:

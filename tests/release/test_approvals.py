@@ -273,8 +273,8 @@ def test_a_version_rolled_back_to_meanwhile_leaves_nothing_to_approve(desk: Desk
     assert live_version(desk) == 2
 
 
-def test_in_a_replay_what_waits_goes_live(desk: Desk) -> None:
-    approve_all(desk.workspace, by="retrim policy replay", reason="nobody is asked", now=desk.day(13))
+def test_in_a_demo_what_waits_goes_live(desk: Desk) -> None:
+    approve_all(desk.workspace, by="retrim demo", reason="nobody is asked", now=desk.day(13))
 
     assert (live_version(desk), waiting(desk.workspace)) == (2, [])
 

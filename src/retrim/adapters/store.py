@@ -17,7 +17,6 @@ Gives stored decisions and runs another date: only after the clock ran ahead.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import takewhile
 from types import MappingProxyType
 
 import sqlalchemy as sa
@@ -57,7 +56,6 @@ from retrim.decision.stored_rows import (
     RunDetail,
     RunRow,
     StageTime,
-    StoredRow,
     UsedRow,
     VersionRow,
     columns_of,
@@ -466,53 +464,6 @@ class Store(StoredTimes, CountedRows, Outbox):
         return None
 
 
-ENDED = ("deferred", "promoted", "refused", "failed")
-
-
-def copy_past(source: Store, target: Store, model: str, *, before: str, keys: Keys) -> list[VersionRow]:
-    """Copies a model's past into an empty store; gives its versions, first to last.
-
-    Alerts are left behind: no decision looks at them. So are pauses, and a run that had not
-    ended by then, with the version it made unless that was live; its decision stays. A version
-    that was imported has no run, and comes along if it had been registered by then.
-
-    Args:
-        source: The store with the history; it is only read.
-        target: The empty one.
-        model: Name of the model.
-        before: Moment, as the store spells it: a decision counts by its as-of date, releases up to the first with a
-            later one, what became known of a version by when it was made, a run by both.
-        keys: Sign how many releases were copied; who signed them is kept.
-    """
-    acts = [row for row in source.decisions(model) if row.outcome not in ("paused", "resumed")]
-    decisions = [row for row in acts if row.as_of < before]
-    known = {row.id for row in decisions}
-    runs = [row for row in source.runs(model) if row.decision in known and _ended(row, before)]
-    made, every = {row.id for row in runs}, {row.id for row in source.runs(model)}
-    releases = list(takewhile(lambda row: row.as_of < before, source.releases(model)))
-    released = {row.version for row in releases}
-    versions = [
-        row
-        for row in source.versions(model)
-        if row.run in made or row.version in released or (row.run not in every and row.made < before)
-    ]
-    known_of = [each for row in versions for each in source.envelope(model, row.version) if each.at < before]
-    copied: dict[sa.Table, Sequence[StoredRow]] = {DECISIONS: decisions, RUNS: runs, VERSIONS: versions}
-    counted = source.rows(sa.select(COUNTED_ROWS).where(COUNTED_ROWS.c.model == model), CountedRow)
-    used = source.rows(sa.select(USED_ROWS).where(USED_ROWS.c.model == model), UsedRow)
-    copied |= {ENVELOPES: known_of, RELEASES: releases}
-    copied[COUNTED_ROWS] = [row for row in counted if row.decision in known]
-    copied[USED_ROWS] = [row for row in used if row.version in {each.version for each in versions}]
-    if releases:
-        head = head_of(releases[-1], signer=str(keys.public))
-        copied[RELEASE_HEADS] = [replace(head, signature=keys.sign(signed_bytes(head)))]
-    with target.begin() as connection:
-        for table, rows in copied.items():
-            if rows:
-                connection.execute(sa.insert(table), [columns_of(row) for row in rows])
-    return versions
-
-
 def copy_whole(source: Store, target: Store, model: str) -> None:
     """Copies every row of a model into an empty store.
 
@@ -529,10 +480,6 @@ def copy_whole(source: Store, target: Store, model: str) -> None:
         if rows:
             with target.begin() as connection:
                 connection.execute(sa.insert(table), rows)
-
-
-def _ended(run: RunRow, before: str) -> bool:
-    return run.state in ENDED and run.ended is not None and run.ended < before
 
 
 def date_decision_anew(store: SqlTables, identity: str, *, as_of: str, record: dict[str, JsonValue]) -> None:

@@ -5,8 +5,6 @@ against.
 
 A setting tried by command.
 
-The time machine by command.
-
 Settings by command: what counts, why, and another value.
 """
 
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from retrim.cli.base import AsJson, as_time, example, flows_of, past_time, workspace_here
+from retrim.cli.base import AsJson, as_time, example, workspace_here
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -225,54 +223,6 @@ def try_settings(
         render.show_json(effect.as_record())
     else:
         show_effect(effect)
-
-
-@policy_app.command(epilog=example("retrim policy replay --from 2012-03-01 --with other-params.yaml"))
-def replay(
-    since: Annotated[str, typer.Option("--from", metavar="TIME", help="Replay decisions from this time on (UTC).")],
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", metavar="TIME", help="Replay decisions up to this time (UTC). Default: the newest decision."
-        ),
-    ] = None,
-    settings: Annotated[
-        Path | None,
-        typer.Option("--with", metavar="FILE", help="A params.yaml, or a file with only the settings that differ."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Replay your history under different settings, and compare.
-
-    The command runs the real flows at the times of your checks, with the batches as they arrived, in a clone under
-    var/replay/. It shows the decisions and losses of both histories side by side, and why they differ. Each retraining
-    takes as long as a real retraining. The branch, tags, data and store of this workspace are not changed.
-    """
-    from retrim.cli import render
-    from retrim.cli.screens import show_replay
-    from retrim.lineage.locks import held_locks
-    from retrim.reports.replay import alone, make_replay, report
-
-    workspace = workspace_here()
-    since_time = past_time(since)
-    with held_locks(workspace, "replay"), render.progress():
-        asked = make_replay(
-            workspace,
-            since=since_time,
-            until=None if until is None else past_time(until),
-            other=settings,
-            url=workspace.env.prefect_url,
-        )
-        alone()
-        with flows_of(asked.there):
-            from retrim_flows.replay import replay as flow
-
-            flow(asked)
-        done = report(asked)
-    if as_json:
-        render.show_json(done.as_record())
-    else:
-        show_replay(done)
 
 
 @policy_app.command("pull-request", epilog=example("retrim policy pull-request --base main --to comment.md"))

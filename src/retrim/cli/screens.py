@@ -4,8 +4,6 @@ The status on one screen.
 
 The balance of the rows as a table, and the rows that are out of it.
 
-What a replay shows: both sides a line, why they differ, and the sentence with the figures.
-
 What the demo shows at its end: the table, the sentence with the figures, and where to look next.
 """
 
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from retrim.adapters.prefect_server import NextRun
 from retrim.alerting.telling import UnsentAlerts
 from retrim.batches.concern import suspicion_of
-from retrim.card.replay import ReplayMoment, ReplaySide
 from retrim.checking.audit import Audit
 from retrim.checking.check import CheckOutcome
 from retrim.checking.history import named_suspects
@@ -74,7 +71,6 @@ from retrim.release.pause import RESUME
 from retrim.release.versions import LiveVersion, judged_in_words
 from retrim.reports.demo import NO_LOSS, Loss
 from retrim.reports.health import ModelPlace
-from retrim.reports.replay import ReplayRun
 from retrim.stats.codec import Number, from_record, to_record
 
 
@@ -562,49 +558,6 @@ def show_audit(audit: Audit) -> None:
         text = f"check {check} records a different number of rows from what it counted"
         render.OUT.print(text, highlight=False, markup=False)
     render.OUT.print("all counts agree" if audit.holds else "the counts do not agree", highlight=False)
-
-
-COLUMNS = ("as of", "history: loss", "gain", "live", "decision", "replay: loss", "gain", "live", "decision")
-
-
-def show_replay(done: ReplayRun) -> None:
-    """The table, the differences, the sentence, and where to look next."""
-    pairs = list(zip(done.moments, done.losses, strict=True))
-    render.show_table(COLUMNS, [_line(moment, means) for moment, means in pairs])
-    for change in done.replay.changed:
-        render.OUT.print(f"  {change.sentence}", highlight=False, markup=False)
-    for moment in done.moments:
-        if moment.differs:
-            render.OUT.print(f"\n{_heading(moment)}", highlight=False, markup=False)
-            for sentence in done.why(moment):
-                render.OUT.print(f"  {render.harmless(sentence)}", highlight=False, markup=False)
-    render.OUT.print()
-    render.OUT.print(done.summary.sentence, highlight=False, markup=False)
-    folder = done.replay.there.paths.root.relative_to(done.replay.here.paths.root)
-    render.OUT.print(f"evidence for a line: cd {folder}; retrim why DATE", highlight=False, soft_wrap=True)
-
-
-def _heading(moment: ReplayMoment) -> str:
-    assert moment.history is not None
-    assert moment.replay is not None
-    return f"{render.moment(moment.at)}: {moment.history.word} in history, {moment.replay.word} in the replay"
-
-
-def _line(moment: ReplayMoment, means: tuple[float, float] | None) -> tuple[Any, ...]:
-    mine, other = means if means is not None else (None, None)
-    mark = " <" if moment.differs else ""
-    left, right = _cells(moment.history, mine), _cells(moment.replay, other)
-    return (render.moment(moment.at), *left, *right[:-1], f"{right[-1]}{mark}")
-
-
-def _cells(side: ReplaySide | None, loss: float | None) -> tuple[str, str, str, str]:
-    if side is None:
-        return "", "", "", ""
-    paid = (
-        "" if side.check is None else f"{side.check.accumulated_gain.balance:.3g} of {side.check.retraining_cost:.3g}"
-    )
-    word = f"a person: {side.word}" if side.by_person else side.word
-    return "" if loss is None else f"{loss:.4g}", paid, "" if side.live is None else str(side.live), word
 
 
 if TYPE_CHECKING:

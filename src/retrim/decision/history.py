@@ -1,4 +1,4 @@
-"""Evidence from the history of checks and runs: what the store, a replay or a backtest knows, put together alike."""
+"""Evidence from the history of checks and runs: what the store or a backtest knows, put together alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -123,7 +123,7 @@ class AsOfTable:
 
 def read_as_of(
     workspace: Workspace,
-    *others: Workspace,
+    *,
     as_of: pd.Timestamp,
     without: Collection[str] = (),
     as_then: bool = False,
@@ -135,7 +135,6 @@ def read_as_of(
 
     Args:
         workspace: The workspace.
-        others: Houses of the same table whose versions are asked too, as those of a replay.
         as_of: The moment.
         without: Batches that are passed over.
         as_then: With batches that were withdrawn later, to show what was made at that time; never for a new fit.
@@ -144,7 +143,7 @@ def read_as_of(
         BadInputError: No rows had landed by then, or a file is damaged.
         RefusedError: A file was altered since it landed.
     """
-    versions = [row for each in (workspace, *others) for row in each.store.versions(each.model)]
+    versions = workspace.store.versions(workspace.model)
     histories = [HistoryParams.model_validate(row.made_from.history) for row in versions if row.made_from.history]
     needs: dict[str, ColumnType] = {}
     for row in versions:
@@ -168,9 +167,9 @@ def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *
     return _known(workspace, plain, (), {}, as_of=as_of, files=files)
 
 
-def known_table(workspace: Workspace, *others: Workspace, as_of: pd.Timestamp) -> pd.DataFrame:
+def known_table(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFrame:
     """The same with all columns of all rows."""
-    return read_as_of(workspace, *others, as_of=as_of).read()
+    return read_as_of(workspace, as_of=as_of).read()
 
 
 def read_times_as_of(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFrame:

@@ -171,7 +171,7 @@ def end_waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[ApprovalAnsw
 
 
 def approve_all(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> None:
-    """Approves what waits, where history is replayed and there is nobody to ask."""
+    """Approves what waits, where history is played again and there is nobody to ask."""
     for each in waiting(workspace):
         with suppress(RefusedError):
             approve(workspace, each.version, by=by, reason=reason, now=now)

@@ -1,5 +1,6 @@
 """The demo's workspace, a clone of this one; what a version that stays would have lost in it; the picture of it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters import git
+from retrim.alerting.telling import tell_nobody
 from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
 from retrim.files import write_file
@@ -16,7 +18,6 @@ from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
-from retrim.reports.replay import alone
 from retrim.stats.charts import loss_over_time
 from retrim.stats.metrics import row_losses
 
@@ -39,11 +40,20 @@ def make_workspace(workspace: Workspace) -> Workspace:
             f"params.yaml describes {workspace.model!r}, but the demo replays a shipped table ({', '.join(shipped)}) "
             "with its own settings; run `make demo` in a fresh clone"
         )
-    alone()
+    _forget_stores()
+    tell_nobody()
     clone(workspace, workspace.paths.demo)
     git.git(workspace.paths.demo, "rm", "-r", "-q", "--ignore-unmatch", "--", *NO_RUN_READS)
     set_settings(replace(workspace.paths, root=workspace.paths.demo), {"probe.when": EVERY})
     return open_workspace(workspace.paths.demo)
+
+
+def _forget_stores() -> None:
+    """Forgets where this process was told that store and models are: the demo keeps its own, and touches no other."""
+    stores = ("STORE_URL", "MLFLOW_URL", "MLFLOW_ARTIFACTS", "PREDICTIONS", "PREDICTIONS_TABLE", "LANDING")
+    for name in (f"RETRIM_{store}" for store in stores):
+        os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
 
 
 @dataclass(frozen=True)
