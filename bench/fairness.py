@@ -1,6 +1,6 @@
-"""Fairness: false refusals for equal groups, power for a stated difference, proxies, and both mitigations on bank.
+"""Fairness: false refusals for equal groups, power for a stated difference, and both mitigations on bank.
 
-    python bench/fairness.py [--worlds 500] [--only check proxies bank]
+    python bench/fairness.py [--worlds 500] [--only check bank]
 
 `check`: worlds of calibrated chances, outcomes of neighbouring rows alike (a random walk moves the log odds), two or
 four groups. Equal groups differ in nothing; in a harmed world the chances of one group are told too low, such that
@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from streams import Stream, load
 
 from retrim.features.view import FeatureView
 from retrim.files import read_yaml
 from retrim.gate.fairness import Bootstrap, drawn, furthest
-from retrim.gate.proxies import proxies
 from retrim.settings import Params
 from retrim.stats.metrics import row_losses
 from retrim.training.groups import GROUP, FairnessParams, GroupParams, Outcomes, group_thresholds, with_groups
@@ -93,27 +91,6 @@ def show_check(worlds: int) -> None:
                     truth = f"{non_inferiority} apart" if non_inferiority else "equal"
                     said = measure.replace("_", " ")
                     print(f"| {groups} | {rows} | {truth} | {said} | {limit} | {ours:.1%} | {bare:.1%} |", flush=True)
-
-
-def show_proxies(worlds: int) -> None:
-    params = fairness().proxies
-    view = FeatureView(dict.fromkeys([f"x{place}" for place in range(8)], "number"), {}, "y", "regression", ())
-    print(f"\n{worlds} worlds a line, 2,000 rows, 8 features\n")
-    print("| features | best alone found | all together found | warned (area above 0.7) |")
-    print("|---|---|---|---|")
-    for shift in (0.0, 0.3, 0.6, 1.2):
-        alone = together = warned = 0
-        for seed in range(worlds):
-            draw = np.random.default_rng(seed)
-            sex = draw.integers(2, size=2000)
-            rows = pd.DataFrame({name: draw.normal(size=2000) for name in view.features})
-            rows["x3"] += shift * sex
-            found = proxies("sex", pd.Series(sex).map({0: "f", 1: "m"}), rows, view, params, confidence=0.95)
-            alone += found[1].is_found(0.95)
-            together += found[0].is_found(0.95)
-            warned += any(proxy.auc >= params.warn_at and proxy.is_found(0.95) for proxy in found)
-        truth = f"one of them {shift} standard deviations apart" if shift else "unrelated"
-        print(f"| {truth} | {alone / worlds:.1%} | {together / worlds:.1%} | {warned / worlds:.1%} |", flush=True)
 
 
 RATES = (SELECTED, "false_positive_rate", MISSES, "error_rate")
@@ -192,12 +169,10 @@ def folds(rows: int, *, count: int, size: int) -> Iterator[tuple[np.ndarray, np.
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--worlds", type=int, default=500)
-    asked.add_argument("--only", nargs="*", default=["check", "proxies", "bank"])
+    asked.add_argument("--only", nargs="*", default=["check", "bank"])
     given = asked.parse_args()
     if "check" in given.only:
         show_check(given.worlds)
-    if "proxies" in given.only:
-        show_proxies(max(given.worlds // 10, 20))
     if "bank" in given.only:
         show_bank()
 

@@ -132,10 +132,10 @@ def table_with(**sections: Any) -> dict[str, Any]:
 
 def test_one_seed_is_that_of_every_section() -> None:
     found = Params.model_validate(table_with(seed=11))
-    seeds = [found.tune.seed, found.train.seed, found.gate.seed, found.policy.seed, found.fairness.proxies.seed]
+    seeds = [found.tune.seed, found.train.seed, found.gate.seed, found.policy.seed]
     assert found.drift.alarms is not None
 
-    assert [*seeds, found.drift.joint.seed, found.drift.alarms.seed] == [11] * 7
+    assert [*seeds, found.drift.joint.seed, found.drift.alarms.seed] == [11] * 6
 
 
 def test_a_section_that_is_off_takes_no_seed() -> None:

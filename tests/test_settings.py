@@ -29,7 +29,6 @@ def settings(section: str, said: dict[str, Any], **how: str) -> Params:
 
 USES = [
     ("fairness", {"groups": [GROUP]}, "fairness.groups"),
-    ("fairness", {"forbidden": [LOOKED]}, "fairness.forbidden"),
     ("gate", {"slices": whole()["gate"]["slices"] | {"columns": [LOOKED]}}, "gate.slices.columns"),
     ("leaks", {"entity": LOOKED}, "leaks.entity"),
 ]

@@ -411,7 +411,6 @@ class Params(SettingsSection):
         if grain is None:
             return self
         used = {group.column: "fairness.groups" for group in self.fairness.groups}
-        used |= dict.fromkeys(self.fairness.forbidden, "fairness.forbidden")
         used |= dict.fromkeys(self.gate.slices.columns, "gate.slices.columns")
         used |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
         for name, key in used.items():

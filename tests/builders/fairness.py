@@ -6,16 +6,14 @@ from retrim.training.groups import FairnessParams
 from tests.builders.shipped import whole
 
 SHIPPED: dict[str, Any] = whole()["fairness"]
-QUICK = {"rows": 400, "rounds": 5, "leaves": 4}
 
 
 def make_fairness(**changed: Any) -> FairnessParams:
-    """The shipped section with other values; `at_most` and `proxies` need only what differs."""
+    """The shipped section with other values; `at_most` needs only what differs."""
     return FairnessParams.model_validate(settings(**changed))
 
 
 def settings(**changed: Any) -> dict[str, Any]:
     """The same as a section of params.yaml."""
     at_most = changed.pop("at_most", None)
-    proxies = {**SHIPPED["proxies"], **QUICK, **changed.pop("proxies", {})}
-    return {**SHIPPED, **changed, "at_most": at_most, "proxies": proxies}
+    return {**SHIPPED, **changed, "at_most": at_most}

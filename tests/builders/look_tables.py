@@ -55,7 +55,6 @@ def table(
     *,
     task: str = "binary",
     roles: Mapping[str, str] | None = None,
-    unnamed: frozenset[str] = frozenset(),
     every: str = "4h",
     past: Sequence[Mapping[str, Any]] = (),
 ) -> ProfiledTable:
@@ -78,7 +77,6 @@ def table(
         batches=np.arange(rows) // 100,
         mature=rows,
         left_out={},
-        unnamed=unnamed,
     )
 
 

@@ -140,9 +140,6 @@ class Room:
             self.data,
             self.section("split", SplitParams),
             self.section("prepare", PrepareParams),
-            self.fairness.forbidden,
-            self.fairness.proxies,
-            self.fairness.confidence,
             self.paths,
             train__early=self.section("train", TrainParams).early,
         )

@@ -75,7 +75,7 @@ def make_unfair_run_directory(
         "tune": {"trials": 2},
     }
     made = make_run_directory(root, table, task="binary", champion=champion, **sections)
-    fairness = fairness_settings(**{"groups": GROUPS, "forbidden": ["sex"], **changed})
+    fairness = fairness_settings(**{"groups": GROUPS, **changed})
     return UnfairRoom(made.paths, made.task, {**made.settings, "fairness": fairness})
 
 

@@ -97,7 +97,7 @@ def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_f
     desk.land(desk.rows(20.5, 24), 24)
     columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
-    strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": ["group"]})
+    strict = with_params(desk, data={"columns": columns})
 
     def scored(at: Desk) -> Any:
         table = read_as_of(at.workspace, as_of=at.day(24))
@@ -138,6 +138,6 @@ def test_an_imported_version_is_held_to_the_limits_here(tmp_path_factory: pytest
 def test_an_imported_version_that_uses_a_forbidden_column_is_refused(deciding: Desk) -> None:
     columns = deciding.workspace.params.data.model_dump(mode="json")["columns"]
     columns["group"]["role"] = "forbidden"
-    strict = with_params(deciding, data={"columns": columns}, fairness={"forbidden": ["group"]})
-    with pytest.raises(RefusedError, match=r"uses group, .*fairness\.forbidden"):
+    strict = with_params(deciding, data={"columns": columns})
+    with pytest.raises(RefusedError, match=r"uses group, .*data\.columns"):
         judge_import(strict.workspace, load_stored_version(deciding.workspace, 1).files, None, now=deciding.day(20))

@@ -198,11 +198,11 @@ def test_a_champion_before_that_uses_a_column_forbidden_by_now_does_not_come_bac
     columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
     column = next(iter(desk.workspace.params.data.features))
     columns[column]["role"] = "forbidden"
-    strict = with_params(desk, data={"columns": columns}, fairness={"forbidden": [column]})
+    strict = with_params(desk, data={"columns": columns})
     checked = beat(strict, 20)
 
     assert checked.record["probation"]["outcome"] == "over"
-    assert f"uses {column}, which fairness.forbidden forbids" in checked.record["probation"]["said"]
+    assert f"uses {column}, which data.columns forbids" in checked.record["probation"]["said"]
 
 
 def test_a_person_who_rolls_back_ends_it(tmp_path: Path) -> None:

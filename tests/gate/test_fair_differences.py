@@ -13,7 +13,6 @@ from retrim.gate.fairness import (
     Bootstrap,
     MeasuredModel,
     by_group,
-    calibration,
     drawn,
     fairness_checks,
     furthest,
@@ -197,24 +196,3 @@ def test_a_group_whose_mean_error_is_near_0_has_a_record() -> None:
     assert apart is not None
     assert apart.ratio == pytest.approx(1e-4 / 0.3)
     assert apart.ratio_interval is None
-
-
-def test_calibration_of_a_calibrated_model_is_what_chance_makes_of_it() -> None:
-    draw = np.random.default_rng(6)
-    chance = draw.uniform(size=2000)
-    found = calibration(
-        (draw.uniform(size=2000) < chance).astype(float), chance, bins=10, how=Bootstrap(10, 300, 7), confidence=0.95
-    )
-
-    assert found.figure == pytest.approx(found.by_chance, abs=0.01)
-    assert found.interval[0] <= found.figure <= found.interval[1]
-
-
-def test_calibration_sees_chances_that_are_told_too_high() -> None:
-    draw = np.random.default_rng(6)
-    chance = draw.uniform(0, 0.7, size=2000)
-    actual = (draw.uniform(size=2000) < chance).astype(float)
-    found = calibration(actual, chance + 0.2, bins=10, how=Bootstrap(10, 300, 7), confidence=0.95)
-
-    assert found.figure == pytest.approx(0.2, abs=0.03)
-    assert found.interval[0] > found.by_chance

@@ -44,20 +44,6 @@ def test_what_was_noticed_of_a_hidden_column_is_not_told_with_its_values(about: 
     assert "zzqx" not in everything(looked(HIDDEN, answers(ROWS), roles={"sex": "forbidden"}, given=(note,)))
 
 
-def test_a_key_of_a_column_that_may_not_be_shown_is_a_number() -> None:
-    # Labels that a feature tells, ten of them turned: they are suspects.
-    draw = np.random.default_rng(1)
-    values = draw.normal(size=ROWS)
-    target = np.where(values > 0, "yes", "no")
-    target[:10] = np.where(target[:10] == "yes", "no", "yes")
-    columns = {"a": values, "b": draw.normal(size=ROWS)}
-    shown = looked(columns, list(target))
-    barred = looked(columns, list(target), unnamed=frozenset({"id"}))
-
-    assert {name[:4] for name in shown.suspects} == {"key-"}
-    assert {name[:4] for name in barred.suspects} == {"row "}
-
-
 def test_a_target_that_looks_personal_is_not_drawn() -> None:
     told = everything(looked({"n": HIDDEN["n"]}, MAIL, task="multiclass"))
 

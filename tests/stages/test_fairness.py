@@ -9,7 +9,6 @@ from retrim.cli import render
 from retrim.cli.version_screens import show_fairness
 from retrim.errors import BadInputError
 from retrim.gate.fairness import FairnessRecord
-from retrim.gate.proxies import ProxiesRecord
 from retrim.reports.fairness import VersionFairness
 from retrim.stats.codec import from_parquet, from_record
 from retrim.training.bundle import load_predictor
@@ -17,7 +16,6 @@ from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_run_directory,
 
 ROWS = 1600
 BEFORE = "challenger before mitigation"
-TOGETHER = "all features together"
 MISSES, SELECTED = "false_negative_rate", "selection_rate"
 
 
@@ -149,29 +147,11 @@ def test_the_champion_stands_beside_the_challenger_with_its_own_thresholds(
     assert run_directory.models()["champion"]["overall"][SELECTED] == pytest.approx(decided.mean())
 
 
-def test_a_proxy_may_refuse(tmp_path: Path) -> None:
-    run_directory = make_unfair_run_directory(
-        tmp_path, unfair_stream(ROWS, judged=0.5), groups=[], proxies={"refuse": True}
-    )
-    run_directory.run()
-    (check,) = run_directory.failed()
-
-    assert check["name"] == "proxy: sex"
-    assert "noise" in check["text"] or TOGETHER in check["text"]
-
-
-def test_a_proxy_is_told_beside_the_verdict(reweighted: UnfairRoom) -> None:
-    notes = reweighted.record("verdict/verdict.json")["notes"]
-
-    assert any("sex" in note and "noise" in note for note in notes)
-
-
 def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> None:
-    run_directory = make_unfair_run_directory(tmp_path, unfair_stream(ROWS, measured=1.5), groups=[], forbidden=[])
+    run_directory = make_unfair_run_directory(tmp_path, unfair_stream(ROWS, measured=1.5), groups=[])
     run_directory.run()
 
     assert "verdict/fairness.json" not in run_directory.bundle
-    assert "features/proxies.json" not in run_directory.bundle
 
 
 def test_the_screen_shows_each_group_before_and_after(
@@ -181,7 +161,6 @@ def test_the_screen_shows_each_group_before_and_after(
     shown = VersionFairness(
         1,
         from_record(FairnessRecord, by_thresholds.record("verdict/fairness.json")),
-        from_record(ProxiesRecord, by_thresholds.record("features/proxies.json")).proxies,
         (),
         ("a note",),
     )
@@ -191,4 +170,3 @@ def test_the_screen_shows_each_group_before_and_after(
 
     assert any(line.startswith(VALUES[1]) and " before " in line for line in lines)
     assert any(line.startswith(VALUES[1]) and " challenger " in line for line in lines)
-    assert any(line.startswith("sex") and TOGETHER in line for line in lines)

@@ -47,9 +47,8 @@ def test_predictions_do_not_change_with_a_forbidden_column(run_directory: Unfair
         tmp_path, table.assign(sex=table["sex"].sample(frac=1, random_state=1).to_numpy()), groups=[]
     )
     turned.run()
-    unlike = {name for name in run_directory.bundle if run_directory.bundle[name] != turned.bundle[name]}
 
-    assert unlike <= {"features/proxies.json", "verdict/verdict.json"}
+    assert turned.bundle == run_directory.bundle
 
 
 def test_the_search_finds_a_value_that_is_there(run_directory: UnfairRoom) -> None:

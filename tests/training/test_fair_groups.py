@@ -71,9 +71,6 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
         ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),
         ({"mitigate": "selection_rate", "groups": [group("country")]}, "has no threshold between two classes"),
-        ({"forbidden": ["sex"]}, "forbidden: 'sex' is not a column"),
-        ({"forbidden": ["country"]}, "forbidden: 'country' has the role 'feature'"),
-        ({"forbidden": ["order"]}, "forbidden: 'order' is part of data.key"),
     ],
 )
 def test_a_section_that_does_not_fit_the_table_is_refused(shop: DataParams, changed: Any, said: str) -> None:
@@ -90,6 +87,4 @@ def test_a_section_that_fits_is_taken(shop: DataParams) -> None:
 def test_groups_may_come_from_a_column_that_is_no_feature() -> None:
     columns = SHOP["columns"] | {"sex": {"type": "category", "role": "forbidden"}}
 
-    require_fit(
-        fairness(groups=[group("sex")], forbidden=["sex"]), DataParams.model_validate(SHOP | {"columns": columns})
-    )
+    require_fit(fairness(groups=[group("sex")]), DataParams.model_validate(SHOP | {"columns": columns}))

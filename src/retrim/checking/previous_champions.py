@@ -49,12 +49,13 @@ def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame)
     outcomes = Outcomes.of(predictor.view.task, actual, predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, row_losses(judge.loss, actual, predicted))
     how = Bootstrap(judge.block_rows, judge.draws, workspace.params.gate.seed)
-    return compare_groups([given], rows, [], fairness, how).checks
+    return compare_groups([given], rows, fairness, how).checks
 
 
 def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
-    """Those of a model's features that `fairness.forbidden` names by now."""
-    return sorted(set(features) & set(workspace.params.fairness.forbidden))
+    """Those of a model's features whose role is forbidden by now."""
+    columns = workspace.params.data.columns
+    return sorted(name for name in features if name in columns and columns[name].role == "forbidden")
 
 
 def score_previous_champions(

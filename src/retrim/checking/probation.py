@@ -213,9 +213,7 @@ def _after(
         previous_champion = load_stored_version(workspace, watch.against).predictor
         forbidden = forbidden_in(workspace, list(previous_champion.view.features))
         if forbidden:  # then it must not go live by itself, however good it is
-            raise RefusedError(
-                f"version {watch.against} uses {', '.join(forbidden)}, which fairness.forbidden forbids now"
-            )
+            raise RefusedError(f"version {watch.against} uses {', '.join(forbidden)}, which data.columns forbids now")
         unseen = table.times["_event"] > max(champion.judged_until, previous_champion.judged_until)
         unseen &= ~(champion.has_seen(table.times) | previous_champion.has_seen(table.times))
         rows = table.only(unseen & (table.times["_matured"] > before.until)).read()

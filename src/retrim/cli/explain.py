@@ -1,6 +1,6 @@
 """Explanations by command: why a prediction, what is new in a version, a version's card.
 
-Fairness by command: error rates by group, before and after mitigation, and proxies of forbidden columns.
+Fairness by command: error rates by group, before and after mitigation.
 
 Drift by command: verify the rate of false alarms.
 """
@@ -131,7 +131,7 @@ def fairness(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show error rates by group, and proxies for forbidden columns.
+    """Show error rates by group.
 
     The error rates come from the version's verdict. They are shown for the challenger, for the challenger before
     mitigation and for the champion. The groups and limits are set in the `fairness` section of params.yaml.

@@ -4,7 +4,7 @@ What a tried setting shows: both losses, the gain, the slices that lose and gain
 
 An explained prediction on the screen: what each feature adds, with a bar, down to the sum.
 
-Fairness on one screen: a table a column and model, differences before and after mitigation, proxies.
+Fairness on one screen: a table a column and model, differences before and after mitigation.
 
 A look at a table on a screen: the table, what was found, a line a column.
 """
@@ -18,7 +18,6 @@ from retrim.card.diff import CameAndWent, DiffData, FeatureChanges, NamedPredict
 from retrim.cli import render
 from retrim.drift.slices import SliceLoss
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
-from retrim.gate.proxies import Proxy
 from retrim.gate.verdict import mark_of
 from retrim.profile.columns import ColumnLook
 from retrim.profile.findings import findings
@@ -334,7 +333,6 @@ SHORT = {
     "mean_absolute_error": "mean absolute error",
 }
 BRIEF = {"challenger before mitigation": "before"}
-MOST_PROXIES = 5  # of a forbidden column; all of them stand in the record
 
 
 def show_fairness(record: VersionFairness) -> None:
@@ -344,8 +342,6 @@ def show_fairness(record: VersionFairness) -> None:
         render.OUT.print(f"version {record.version}: {said}", highlight=False)
     else:
         _show_models(record.version, record.fairness)
-    if record.proxies:
-        _show_proxies(record.proxies)
     lines = [(mark_of(check), check.text) for check in record.checks]
     lines += [("note", text) for text in record.notes]
     if lines:
@@ -365,12 +361,10 @@ def _show_models(version: int, found: FairnessRecord) -> None:
         rows: list[list[Any]] = []
         for model in models:
             for group in model.columns[place].groups:
-                error = group.calibration_error
                 figures = [_figure(group.measures[name]) for name in measures]
-                calibrated = _number(None if error is None else error.figure)
-                rows.append([group.group, _name(model), group.rows, *figures, calibrated])
+                rows.append([group.group, _name(model), group.rows, *figures])
         rows.sort(key=lambda row: str(row[0]))
-        names = ("group", "model", "rows", *(SHORT[name] for name in measures), "calibration")
+        names = ("group", "model", "rows", *(SHORT[name] for name in measures))
         render.show_table(names, rows, title=f"By {column.column}")
         _show_differences(models, place, measures)
 
@@ -386,17 +380,6 @@ def _show_differences(models: Sequence[MeasuredModel], place: int, measures: Seq
                 rows.append([SHORT[name], _name(model), found.high, found.low, apart, _number(found.ratio)])
     if rows:
         render.show_table(("measure", "model", "high", "low", "difference", "ratio"), rows, title="Largest differences")
-
-
-def _show_proxies(proxies: Sequence[Proxy]) -> None:
-    rows = []
-    for column in dict.fromkeys(proxy.column for proxy in proxies):
-        for proxy in [each for each in proxies if each.column == column][:MOST_PROXIES]:
-            low, high = proxy.interval
-            area = f"{proxy.auc:.2f} ({low:.2f} to {high:.2f})"
-            told_by = proxy.feature or "all features together"
-            rows.append([column, told_by, area, f"{proxy.chance:.2f}", f"{proxy.p_value:.2f}"])
-    render.show_table(("forbidden", "proxy", "area under the curve", "by chance", "p"), rows, title="Proxies")
 
 
 def _name(model: MeasuredModel) -> str:

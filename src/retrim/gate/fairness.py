@@ -2,11 +2,9 @@
 
 Differences between groups, all pairs at once: which two lie furthest apart, and how far for certain.
 
-Calibration by group: how far predicted chances lie from what came, and how far chance alone would put them.
+One model's standing with every declared group: figures, differences, what it costs in all.
 
-One model's standing with every declared group: figures, differences, calibration, what it costs in all.
-
-The gate's checks on fairness: one a limit and column, and one a proxy that refuses.
+The gate's checks on fairness: one a limit and column.
 
 All that a verdict says of fairness: standings, checks, and what a person should read.
 """
@@ -19,10 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.gate.proxies import Proxy, proxy_warnings
 from retrim.gate.verdict import Check
 from retrim.stats.bootstrap import block_means
-from retrim.training.groups import FairnessParams, GroupParams, Outcomes, ProxyParams, group_of
+from retrim.training.groups import FairnessParams, GroupParams, Outcomes, group_of
 
 
 @dataclass(frozen=True)
@@ -256,66 +253,6 @@ def _ratio(
 
 
 @dataclass(frozen=True)
-class ExpectedCalibrationError:
-    """Expected calibration error.
-
-    Args:
-        figure: Mean distance between predicted probability and observed share, over bins with equal numbers of rows, 0
-            to 1.
-        by_chance: Average figure of a perfectly calibrated model on as many rows; it is larger for fewer rows.
-        interval: Interval of the figure.
-    """
-
-    figure: float
-    by_chance: float
-    interval: tuple[float, float]
-
-
-def calibration(
-    actual: np.ndarray, predicted: np.ndarray, *, bins: int, how: Bootstrap, confidence: float
-) -> ExpectedCalibrationError:
-    """Expected calibration error of chances.
-
-    Args:
-        actual: 0 or 1, in time order, shape (n,), n at least 2.
-        predicted: Chances, shape (n,).
-        bins: Bins of equal rows; a bin keeps at least 10 rows.
-        how: Blocks and draws.
-        confidence: Of the interval, two-sided.
-
-    Source:
-        Naeini, Cooper and Hauskrecht (2015), AAAI 29: the error over bins. Its bias on few rows, which
-        Roelofs et al. (2022), AISTATS 151, measure, is shown beside it and taken off the interval.
-    """
-    n = len(actual)
-    order = np.argsort(predicted, kind="stable")
-    cells = np.empty(n, dtype="int64")
-    for place, part in enumerate(np.array_split(order, max(min(bins, n // 10), 1))):
-        cells[part] = place
-    count = int(cells.max()) + 1
-    gaps = predicted - actual
-    figure = _error(gaps, cells, count)
-    generator = np.random.default_rng(how.seed)
-    chance = generator.uniform(size=(min(how.draws, 200), n)) < predicted
-    by_chance = float(np.mean([_error(predicted - each, cells, count) for each in chance.astype("float64")]))
-    sums = np.column_stack(
-        [
-            block_means(gaps * (cells == cell), block_rows=how.block(n), draws=how.draws, seed=how.seed)
-            for cell in range(count)
-        ]
-    )
-    drawn = np.abs(sums).sum(axis=1)
-    off = float(drawn.mean()) - figure  # draws add the noise of the rows once more
-    low, high = (float(np.quantile(drawn, part)) - off for part in ((1 - confidence) / 2, (1 + confidence) / 2))
-    return ExpectedCalibrationError(figure, by_chance, (max(min(low, figure), 0.0), max(high, figure)))
-
-
-def _error(gaps: np.ndarray, cells: np.ndarray, count: int) -> float:
-    """Bins weighted by their rows: the sum of their absolute summed gaps over all rows."""
-    return float(np.abs(np.bincount(cells, weights=gaps, minlength=count)).sum() / len(gaps))
-
-
-@dataclass(frozen=True)
 class MeasuredFigure:
     """A measure in one group: None if no row counts; its interval if enough rows count to evaluate it."""
 
@@ -327,12 +264,11 @@ class MeasuredFigure:
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """A group: its holdout rows, all measures, and the calibration error if it has enough rows."""
+    """A group: its holdout rows and all measures."""
 
     group: str
     rows: int
     measures: dict[str, MeasuredFigure]
-    calibration_error: ExpectedCalibrationError | None = None
 
 
 @dataclass(frozen=True)
@@ -390,7 +326,6 @@ class ColumnStanding:
         least_rows: Rows that must stand behind a figure.
         figures: One a measure, with draws.
         shown: The figures as fairlearn computes them: measure, then group.
-        calibration: By group; those with too few rows are left out.
         differences: By measure; None where fewer than two groups are judged.
         confidence: Of the intervals of a figure.
         wide: Standard errors that an interval of a figure reaches to either side.
@@ -402,7 +337,6 @@ class ColumnStanding:
     least_rows: int
     figures: dict[str, GroupFigures]
     shown: dict[str, dict[str, float | None]]
-    calibration: dict[str, ExpectedCalibrationError]
     differences: dict[str, Difference | None]
     wide: float
 
@@ -424,7 +358,7 @@ class ColumnStanding:
                 judged = value is not None and count >= self.least_rows
                 interval = (value - error, value + error) if judged and value is not None else None
                 measures[measure] = MeasuredFigure(value, interval, count, judged)
-            groups.append(MeasuredGroup(name, self.rows[place], measures, self.calibration.get(name)))
+            groups.append(MeasuredGroup(name, self.rows[place], measures))
         return MeasuredColumn(self.column, self.least_rows, tuple(groups), self.differences)
 
 
@@ -489,18 +423,6 @@ def _column(
         measure: furthest(found, found.counts >= group.least_rows, how, rows=n, confidence=confidence)
         for measure, found in figures.items()
     }
-    held = {}
-    if outcomes.task != "regression":
-        for name in names:
-            inside = groups == name
-            if inside.sum() >= group.least_rows:
-                held[name] = calibration(
-                    outcomes.actual[inside],
-                    outcomes.predicted[inside],
-                    bins=params.bins,
-                    how=how,
-                    confidence=params.confidence,
-                )
     two_sided = (1 + params.confidence) / 2
     return ColumnStanding(
         column=group.column,
@@ -509,7 +431,6 @@ def _column(
         least_rows=group.least_rows,
         figures=figures,
         shown=by_group(outcomes, groups, names),
-        calibration=held,
         differences=differences,
         wide=_normal(two_sided) * how.widening(n, two_sided),
     )
@@ -528,20 +449,6 @@ def fairness_checks(standing: FairnessStanding, params: FairnessParams) -> list[
         for measure, limit in params.limits().items()
         if measure in column.differences
     ]
-
-
-def proxy_checks(warned: Sequence[Proxy], params: ProxyParams) -> list[Check]:
-    """A check that fails a forbidden column that can be told from the features, by the best that tells it."""
-    checks = []
-    for name in dict.fromkeys(proxy.column for proxy in warned):
-        best = max((proxy for proxy in warned if proxy.column == name), key=lambda proxy: proxy.auc)
-        by = "all features together" if best.feature is None else best.feature
-        text = (
-            f"{by} predict the forbidden column {name}: area under the curve {best.auc:.2f} ({best.interval[0]:.2f} to "
-            f"{best.interval[1]:.2f}), below {params.warn_at:g} needed"
-        )
-        checks.append(Check(f"proxy: {name}", False, best.auc, params.warn_at, text, best.interval))
-    return checks
 
 
 def _limit(column: ColumnStanding, measure: str, limit: float) -> Check:
@@ -585,7 +492,7 @@ class FairnessLook:
     Args:
         record: Of verdict/fairness.json; None where no groups are declared.
         checks: The gate's.
-        notes: Sentences beside them: small groups, proxies that refuse nothing.
+        notes: Sentences beside them, on small groups.
     """
 
     record: FairnessRecord | None
@@ -596,24 +503,19 @@ class FairnessLook:
 def compare_groups(
     models: Sequence[GroupedModel],
     rows: pd.DataFrame,
-    proxies: Sequence[Proxy],
     params: FairnessParams,
     how: Bootstrap,
 ) -> FairnessLook:
-    """Looks at the models by group, and at the proxies that were found when the view was made.
+    """Looks at the models by group.
 
     Args:
         models: The challenger first.
         rows: Judged rows in time order, with the columns of the groups.
-        proxies: Of the forbidden columns.
         params: Groups, limits, mitigation.
         how: Blocks and draws.
     """
-    warned = proxy_warnings(list(proxies), params.proxies, confidence=params.confidence)
-    checks = proxy_checks(warned, params.proxies) if params.proxies.refuse else []
-    notes = [] if params.proxies.refuse else [proxy_in_words(proxy) for proxy in warned]
     if not params.groups or len(rows) < 2:
-        return FairnessLook(None, checks, notes)
+        return FairnessLook(None, [], [])
     standings = [measure_groups(given.of, given.outcomes, given.losses, rows, params, how) for given in models]
     record = FairnessRecord(
         rows=len(rows),
@@ -624,17 +526,7 @@ def compare_groups(
         limits=dict(params.limits()),
         models=tuple(standing.measured for standing in standings),
     )
-    return FairnessLook(record, [*fairness_checks(standings[0], params), *checks], [*_small(standings[0]), *notes])
-
-
-def proxy_in_words(proxy: Proxy) -> str:
-    """The sentence on one proxy."""
-    low, high = proxy.interval
-    by = "all features together" if proxy.feature is None else proxy.feature
-    return (
-        f"forbidden column {proxy.column} can be predicted from {by}: area under the curve {proxy.auc:.2f} ({low:.2f} "
-        f"to {high:.2f}), {proxy.chance:.2f} by chance"
-    )
+    return FairnessLook(record, fairness_checks(standings[0], params), _small(standings[0]))
 
 
 def _small(standing: FairnessStanding) -> list[str]:

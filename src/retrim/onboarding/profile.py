@@ -107,7 +107,6 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
         batches=None,
         mature=None,
         left_out=_left_out(desk),
-        unnamed=frozenset(wishes.forbid),
     )
     return table, [replace(note, done=f"retrim init: {note.done}") for note in desk.notes]
 
@@ -221,7 +220,6 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
         batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
         left_out=dict.fromkeys(workspace.params.reading.skip, "is not stored from any file"),
-        unnamed=frozenset(workspace.params.fairness.forbidden),
     )
 
 

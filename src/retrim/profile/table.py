@@ -166,7 +166,6 @@ class ProfiledTable:
         batches: Number of the batch of each row, by arrival from 0, shape (n,); None: there are none.
         mature: Rows whose label was due and known; None: not known.
         left_out: Columns that were never kept, and why; nothing else is known of them.
-        unnamed: Columns of which no value may be shown wherever they stand, keys included.
     """
 
     data: DataParams
@@ -177,7 +176,6 @@ class ProfiledTable:
     batches: np.ndarray | None
     mature: int | None
     left_out: Mapping[str, str]
-    unnamed: frozenset[str]
 
     @property
     def rows(self) -> int:
@@ -213,7 +211,7 @@ def hidden(name: str, values: pd.Series, table: ProfiledTable, *, before: Mappin
     whose = "" if kind == "time" else personal(RawColumn(name, stored, values))  # type: ignore[arg-type]  # one of its words
     if whose:
         return f"looks like {whose}"
-    return NO_VALUES if role == "forbidden" or name in table.unnamed else ""
+    return NO_VALUES if role == "forbidden" else ""
 
 
 Weight = Literal["stop", "warn", "tell"]

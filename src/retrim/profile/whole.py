@@ -740,7 +740,7 @@ def name_of(table: ProfiledTable, row: int, reasons: Mapping[str, str]) -> str:
 
     A key that is only an id is shown although the model may not use it: it is how a row is asked for.
     """
-    barred = any(reasons.get(name, "") not in ("", NO_VALUES) or name in table.unnamed for name in table.data.key)
+    barred = any(reasons.get(name, "") not in ("", NO_VALUES) for name in table.data.key)
     return f"row {row + 1} in order of time" if barred else str(table.keys.iloc[row])
 
 

@@ -1,17 +1,16 @@
-"""What a stored version's bundle says of fairness: differences by group, before and after, and proxies."""
+"""What a stored version's bundle says of fairness: differences by group, before and after."""
 
 import json
 from dataclasses import dataclass
 
 from retrim.errors import BadInputError
 from retrim.gate.fairness import FairnessRecord
-from retrim.gate.proxies import ProxiesRecord, Proxy
 from retrim.gate.verdict import Check, VerdictRecord
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.stats.codec import from_record
 
-FAIRNESS, PROXIES = "verdict/fairness.json", "features/proxies.json"
+FAIRNESS = "verdict/fairness.json"
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,12 @@ class VersionFairness:
     Args:
         version: Number of the version.
         fairness: Figures by group; null: no groups are declared.
-        proxies: How well features predict each forbidden column; null: none is forbidden.
-        checks: The gate's checks of fairness and proxies.
+        checks: The gate's checks of fairness.
         notes: Notes of the verdict.
     """
 
     version: int
     fairness: FairnessRecord | None
-    proxies: tuple[Proxy, ...] | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
 
@@ -50,8 +47,7 @@ def fairness_of(workspace: Workspace, version: int | None) -> VersionFairness:
     return VersionFairness(
         number,
         from_record(FairnessRecord, json.loads(files[FAIRNESS])) if FAIRNESS in files else None,
-        from_record(ProxiesRecord, json.loads(files[PROXIES])).proxies if PROXIES in files else None,
-        tuple(check for check in verdict.checks if check.name.startswith(("fairness: ", "proxy: "))),
+        tuple(check for check in verdict.checks if check.name.startswith("fairness: ")),
         verdict.notes,
     )
 

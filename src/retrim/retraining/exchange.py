@@ -251,7 +251,7 @@ def _fits(workspace: Workspace, imported: Predictor, ripe: pd.DataFrame) -> None
     forbidden = forbidden_in(workspace, list(view.features))
     if forbidden:
         raise RefusedError(
-            f"the imported model uses {', '.join(forbidden)}, which fairness.forbidden forbids here; import a model "
+            f"the imported model uses {', '.join(forbidden)}, which data.columns forbids here; import a model "
             "that does not use them"
         )
 

@@ -26,7 +26,6 @@ from retrim.gate.agreement import AgreementParams, agree, agreement_reason, alig
 from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
 from retrim.gate.losses import uses
 from retrim.gate.models import judge_models
-from retrim.gate.proxies import ProxiesRecord, Proxy
 from retrim.gate.reference_rows import with_answers
 from retrim.gate.size import detectable
 from retrim.gate.support import NO_SUPPORT, Support, support_of
@@ -133,7 +132,7 @@ def look_by_group(
         if judged.champion is not None:
             its = thresholds_of(paths.champion, read_winner(paths.champion))
             models.append(given(CHAMPION, judged.champion, its))
-    return compare_groups(models, rows, _proxies(paths), fairness, Bootstrap(judge.block_rows, judge.draws, seed))
+    return compare_groups(models, rows, fairness, Bootstrap(judge.block_rows, judge.draws, seed))
 
 
 def limits_on(
@@ -159,7 +158,7 @@ def limits_on(
     cut: float | np.ndarray = fairness.threshold if cuts is None else cuts.of(judged.rows)
     outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, scored.losses)
-    return compare_groups([given], judged.rows, [], fairness, Bootstrap(judge.block_rows, judge.draws, seed)).checks
+    return compare_groups([given], judged.rows, fairness, Bootstrap(judge.block_rows, judge.draws, seed)).checks
 
 
 def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
@@ -176,11 +175,6 @@ def _losses_before(paths: Paths, winner: str, rows: pd.DataFrame, challenger: Sc
     stored = read_parquet(file).set_index("_key").loc[rows["_key"]].to_numpy(dtype="float64")
     predicted = np.asarray(stored[:, 0] if challenger.predicted.ndim == 1 else stored)
     return replace(challenger, predicted=predicted, losses=row_losses(loss, challenger.actual, predicted))
-
-
-def _proxies(paths: Paths) -> list[Proxy]:
-    file = paths.features / "proxies.json"
-    return list(from_record(ProxiesRecord, read_json(file)).proxies) if file.exists() else []
 
 
 def support_in(pins: Pins, judged: HoldoutJudgement, gate: GateParams) -> dict[str, Support] | None:

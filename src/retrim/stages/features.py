@@ -6,8 +6,7 @@ import pandas as pd
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
-from retrim.files import Paths, lightgbm_alone, write_folder
-from retrim.gate.proxies import ProxiesRecord, proxies
+from retrim.files import Paths, write_folder
 from retrim.parquet import read_parquet
 from retrim.reading.chunks import PIECE, read_frame, writing
 from retrim.stages._common import main, read_pins, read_split
@@ -16,7 +15,6 @@ from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
 from retrim.training.bundle import SplitRecord
 from retrim.training.early import taken_early
-from retrim.training.groups import ProxyParams
 
 MATURE = ("train", "embargo", "judge", "both")
 PARTS = (*MATURE, "early")
@@ -26,17 +24,14 @@ def run(
     data: DataParams,
     split: SplitParams,
     prepare: PrepareParams,
-    fairness__forbidden: tuple[str, ...],
-    fairness__proxies: ProxyParams,
-    fairness__confidence: float,
     paths: Paths,
     *,
     train__early: bool,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
-    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *fairness__forbidden, *data.series]
+    names = ["_key", "_event", "_due", data.time, *data.features, data.target, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
-    if prepare.steps or fairness__forbidden:  # these take text
+    if prepare.steps:  # these take text
         coded = []
     early = train__early and data.early_labels
     names += ["_matured", "_came"] if early else []
@@ -70,15 +65,6 @@ def run(
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(to_record(cut))}
     if data.history.features:
         files["history.json"] = to_json(data.history.model_dump(mode="json"))
-    if fairness__forbidden:
-        lightgbm_alone()
-        rows = fitted
-        found = [
-            proxy
-            for name in fairness__forbidden
-            for proxy in proxies(name, rows[name], rows, view, fairness__proxies, confidence=fairness__confidence)
-        ]
-        files["proxies.json"] = to_json(to_record(ProxiesRecord(len(rows), tuple(found))))
     write_folder(paths.features, files)
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError
-from retrim.stats.plugins import Seed, SettingsSection
+from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
 
 Equalised = Literal["selection_rate", "false_positive_rate", "false_negative_rate"]
@@ -76,61 +76,8 @@ class AtMostParams(SettingsSection):
     )
 
 
-class ProxyParams(SettingsSection):
-    """How well the features reveal a forbidden column."""
-
-    rows: int = Field(
-        exclude=True,
-        default=2000,
-        ge=100,
-        description="maximum number of training rows used, spread evenly; this limits the run time",
-    )
-    cells: int = Field(
-        exclude=True,
-        default=4,
-        ge=2,
-        description=(
-            "number of quantile cells of a number, or maximum number of categories, where rarer categories are "
-            "merged; this limits the run time"
-        ),
-    )
-    rounds: int = Field(
-        exclude=True,
-        default=20,
-        ge=1,
-        description=(
-            "number of boosting rounds of the model that predicts the forbidden column; this limits the run time"
-        ),
-    )
-    leaves: int = Field(
-        exclude=True,
-        default=8,
-        ge=2,
-        description=(
-            "number of leaves per tree of the model that predicts the forbidden column; this limits the run time"
-        ),
-    )
-    warn_at: float = Field(
-        exclude=True,
-        default=0.7,
-        ge=0.5,
-        lt=1,
-        description=(
-            "area under the ROC curve at or above which a warning is given; the default is clearly above "
-            "chance, which is 0.5"
-        ),
-    )
-    refuse: bool = Field(
-        default=False,
-        description=(
-            "whether the gate refuses a model whose features reveal a forbidden column; if false, the gate only warns"
-        ),
-    )
-    seed: Seed = Field(default=7, description="seed of the model that predicts the forbidden column")
-
-
 class FairnessParams(SettingsSection):
-    """Error rates by group, limits, mitigation, forbidden columns."""
+    """Error rates by group, limits, mitigation."""
 
     groups: tuple[GroupParams, ...] = Field(
         default=(), description="columns whose groups are compared; empty: fairness is not evaluated"
@@ -156,25 +103,12 @@ class FairnessParams(SettingsSection):
         description="probability at or above which a row is selected if decide.threshold is null; 0.5 selects "
         "the likelier class",
     )
-    bins: int = Field(
-        exclude=True,
-        default=10,
-        ge=2,
-        description=(
-            "number of bins of predictions for the calibration error, each with equally many rows; the same "
-            "number as in the gate"
-        ),
-    )
     mitigate: Mitigation | None = Field(
         default=None,
         description="reweight: training weights give every group the same share of each class; the name of a "
         "rate: each group gets its own threshold, so that this rate is equal in all groups; null: "
         "no mitigation",
     )
-    forbidden: tuple[str, ...] = Field(
-        default=(), description="columns that no model may use; their proxies are reported"
-    )
-    proxies: ProxyParams = Field(default=ProxyParams(), description="how well the features reveal a forbidden column")
 
     @property
     def reweights(self) -> bool:
@@ -368,19 +302,6 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
         yield "mitigate: 'reweight' balances classes, but a regression has none; set mitigate to null"
     if fairness.equalised is not None and data.task != "binary":
         yield f"mitigate: a {data.task} task has no threshold between two classes; set mitigate to null"
-    for name in fairness.forbidden:
-        known = data.columns.get(name)
-        if known is None:
-            yield f"forbidden: {name!r} is not a column; name one of: {', '.join(data.columns)}"
-        elif known.role != "forbidden":
-            yield f"forbidden: {name!r} has the role {known.role!r}; set its role to forbidden in data.columns"
-        elif name in data.key:
-            yield (
-                f"forbidden: {name!r} is part of data.key, which is in every record; identify rows by a different "
-                "column"
-            )
-        elif any(name in (feature.of, *data.history.entity) for feature in data.history.features):
-            yield f"forbidden: {name!r} is used by data.history, and so by the model; remove it from data.history"
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
