@@ -418,11 +418,6 @@ RECORDS = (
         "Under `policies` of `retrim policy backtest`, a list of these.",
     ),
     Printed(
-        "retrim policy set",
-        "retrim.cli.policy:set_policy",
-        more={"name": "Name of the policy.", "changes": "By key of params.yaml: the old and the new value."},
-    ),
-    Printed(
         "retrim policy what-if",
         "retrim.reports.what_if:WhatIf",
         more={

@@ -22,7 +22,6 @@ from retrim.decision.policy_compare import (
     stretch_edges,
 )
 from retrim.decision.policy_play import Setting, every
-from retrim.reports.policy_report import page
 from tests.decision.test_play import START, TRIGGERS
 from tests.drift.test_counted import EVERY, SETTINGS, counted
 
@@ -221,16 +220,6 @@ def test_no_retraining_is_periodic_too() -> None:
     found = periodic(aging(1.0), 0, retraining_cost=1.0)
 
     assert found.median == found.best == pytest.approx(20 + 190)
-
-
-def test_the_page_needs_nothing_else() -> None:
-    made_page = page(
-        title="A & B", sentence="Use <it>.", facts=["f"], columns=["c"], rows=[["1"]], pictures={"p": b"png"}
-    ).decode()
-
-    assert "Use &lt;it&gt;." in made_page
-    assert "A &amp; B" in made_page
-    assert not any(sign in made_page for sign in ("http:", "https:", "<script", 'src="/'))
 
 
 def test_labels_that_come_after_most_windows_leave_the_others_to_tell() -> None:

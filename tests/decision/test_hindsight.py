@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_play import best_in_hindsight, frontier
+from retrim.decision.policy_play import best_in_hindsight
 
 WINDOWS = 6
 
@@ -118,15 +118,3 @@ def test_the_one_retraining_that_pays_is_found() -> None:
     totals[0, :4, 3:] = 5.0
 
     assert best_in_hindsight(totals, PolicyDelays(0, 0, 0), retraining_cost=1.0).checks == (4,)
-
-
-@given(seed=st.integers(0, 10_000), kinds=st.integers(1, 2), labels=st.integers(0, 2))
-@settings(max_examples=50, deadline=None)
-def test_the_frontier_goes_from_never_down_to_what_free_retrainings_leave(seed: int, kinds: int, labels: int) -> None:
-    totals, delays = random_totals(seed, kinds), PolicyDelays(labels, 0, 0)
-    found = frontier(totals, delays)
-    losses = [loss for _, loss in found]
-
-    assert found[0] == (0, pytest.approx(cost_of(totals, (), delays, 0.0)))
-    assert losses[-1] == pytest.approx(best_in_hindsight(totals, delays, retraining_cost=0.0).loss)
-    assert losses == pytest.approx(sorted(losses, reverse=True))

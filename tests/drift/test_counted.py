@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retrim.decision.policy_compare import Counted, WindowAlarms, _usual_ks, _usual_psi, count_windows
+from retrim.decision.policy_compare import Counted, WindowAlarms, _usual_psi, count_windows
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.cells import Counts
 from retrim.drift.params import DriftParams
@@ -61,10 +61,6 @@ def test_a_sliding_reference_holds_whole_chunks_of_at_least_its_rows() -> None:
         history.drifted(over, model=2, window=2, sliding_rows=sliding)
 
     assert seen[::3] == [ROWS, ROWS, 2 * ROWS, FIRST + 2 * ROWS]
-
-
-def test_ks_is_asked_of_numbers_alone() -> None:
-    assert counted(shift_from=3).drifted(_usual_ks, model=3, window=4, sliding_rows=None) == ("x",)
 
 
 def test_every_row_is_counted_once() -> None:

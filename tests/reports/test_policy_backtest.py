@@ -1,7 +1,7 @@
 """The policy backtest over a landed history: resumed, the same on any cores, and told in full."""
 
 import json
-import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from retrim.checking.mode import share_of_refit
+from retrim.cli.policy import assignments
 from retrim.decision.policy_backtest import FitLosses
 from retrim.errors import RefusedError
-from retrim.files import read_yaml
 from retrim.reports import policy
 from retrim.reports.policy import BacktestRequest, BacktestResult, FitInputs, backtest, read_log
-from retrim.reports.policy_report import facts, lines, set_policy, write_page
+from retrim.reports.policy_report import command_for, lines
 from tests.builders.desk import START, Desk, make_desk
 from tests.cli.test_reference import keys
 
@@ -97,7 +97,7 @@ def test_the_record_says_of_every_policy_what_it_costs(make: Make) -> None:
     names = [line["name"] for line in record["policies"]]
 
     assert again > 0  # what is promoted is fitted once more
-    assert {"never", "always", "every-2", "gain-1", "drift", "psi", "ks", "performance"} <= set(names)
+    assert {"never", "always", "every-2", "gain-1", "drift", "psi", "performance"} <= set(names)
     assert record["recommended"] is None  # of 6 windows
     assert all(line["ratio_low"] <= line["ratio_to_hindsight"] <= line["ratio_high"] for line in record["policies"])
     assert all(line["ratio_to_hindsight"] >= 1 - 1e-9 for line in record["policies"])
@@ -113,39 +113,6 @@ def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
 
     assert keys("policy backtest") == record.keys()
     assert keys("policy") == record["policies"][0].keys()
-
-
-def test_it_says_what_each_guard_stopped_and_what_the_account_would_cost_without_it(make: Make) -> None:
-    done = tried(make(changes={"gate": {"min_gain": 0.99}}))
-    (gate,) = done.as_record()["guards"]
-    accumulated_gain = next(line for line in done.as_record()["policies"] if line["name"] == "gain-1")
-
-    assert keys("GuardCost") == gate.keys()
-    assert (gate["guard"], gate["stopped"] > 0, accumulated_gain["retrainings"]) == ("gate", True, gate["refused"])
-    assert gate["cost"] == pytest.approx(accumulated_gain["cost"])
-    assert gate["without"] != pytest.approx(gate["cost"])
-    assert any(fact.startswith("gate: stopped a retraining by the rule gain at") for fact in facts(done))
-
-
-def test_it_says_where_too_few_rows_may_judge_for_the_gain_and_which_setting_would_do(make: Make) -> None:
-    strict: dict[str, Any] = {
-        "gate": {"min_rows": 8, "confidence": 0.97, "non_inferiority": None},
-        "split": {"judge_rows": 8},
-    }
-    clear: dict[str, Any] = {
-        "gate": {"min_rows": 16, "confidence": 0.6, "non_inferiority": None},
-        "split": {"judge_rows": 96},
-    }
-    short, enough = tried(make(changes=strict)), tried(make(changes=clear))
-    record = short.as_record()["holdout"]
-
-    assert record is not None
-    assert keys("ShortHoldout") == record.keys()
-    assert 0 < record["checks"] <= record["asked"]
-    assert re.search(r"8 rows \(split.judge_rows\) are too few .*to show it, set .*(split|gate)\.\w+: ", record["text"])
-    assert record["text"] in facts(short)
-    assert enough.as_record()["holdout"] is None
-    assert not [fact for fact in facts(enough) if fact.startswith("holdout rows")]
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
@@ -209,33 +176,10 @@ def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
         tried(make(), BacktestRequest(windows=50, since=None, retraining_costs=None, label_delay=None))
 
 
-def test_the_page_holds_the_answer_and_its_pictures(make: Make) -> None:
-    desk = make()
-    done = tried(desk)
-    page = write_page(desk.workspace, done)
-    text = page.read_text(encoding="utf-8")
+def test_the_command_of_a_policy_sets_its_values() -> None:
+    changes = {"triggers.rules": ["schedule"], "triggers.every": "5D", "triggers.budget": None}
 
-    assert done.choice.sentence.split(":")[0] in text
-    assert text.count("data:image/png;base64,") == 2
-    assert (page.parent / "loss_by_retrainings.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_same_result_writes_the_same_bytes(make: Make) -> None:
-    desk = make()
-    first = write_page(desk.workspace, tried(desk)).read_bytes()
-
-    assert write_page(desk.workspace, tried(desk)).read_bytes() == first
-
-
-def test_what_was_tried_can_be_set(make: Make) -> None:
-    desk = make()
-    shipped = Path(__file__).resolve().parents[2] / "params.yaml"
-    desk.workspace.paths.params.write_bytes(shipped.read_bytes())
-    write_page(desk.workspace, tried(desk))
-    set_policy(desk.workspace, "every-2")
-    triggers = read_yaml(desk.workspace.paths.params)["triggers"]
-
-    assert (triggers["rules"], triggers["every"]) == (["schedule"], "5D")  # two windows of two and a half days
+    assert assignments(shlex.split(command_for(changes))[3:]) == changes
 
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""Policies by command: try them on the history, and set one.
+"""Policies by command: try them on the history.
 
 `retrim policy cost`: what a retraining costs, turned into the retraining cost that the accumulated gain is held
 against.
@@ -19,7 +19,7 @@ from retrim.cli.base import AsJson, as_time, example, workspace_here
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-policy_app = typer.Typer(help="Compare retraining policies, set one, and acknowledge holds.")
+policy_app = typer.Typer(help="Compare retraining policies, and acknowledge holds.")
 
 
 def cost_list(text: str) -> tuple[float, ...]:
@@ -75,7 +75,7 @@ def backtest(
     from retrim.cli import render
     from retrim.reports.policy import BacktestRequest
     from retrim.reports.policy import backtest as op
-    from retrim.reports.policy_report import COLUMNS, facts, lines, report
+    from retrim.reports.policy_report import COLUMNS, command_for, facts, lines
 
     asked = BacktestRequest(
         windows=windows,
@@ -86,7 +86,6 @@ def backtest(
     workspace = workspace_here()
     with render.progress():
         tried = op(workspace, asked, now=as_time(None))
-        made = report(workspace, tried)
     if as_json:
         render.show_json(tried.as_record())
         return
@@ -96,31 +95,9 @@ def backtest(
         render.OUT.print(fact, style="dim", highlight=False, markup=False)
     render.OUT.print()
     render.OUT.print(tried.choice.sentence, highlight=False, markup=False)
-    render.OUT.print(f"page: {made.page.relative_to(workspace.paths.root)}", highlight=False, markup=False)
-    render.OUT.print("apply a policy: retrim policy set NAME", highlight=False)
-
-
-@policy_app.command(name="set", epilog=example("retrim policy set gain-0.5"))
-def set_policy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a policy in the newest backtest.")],
-    as_json: AsJson = False,
-) -> None:
-    """Write a policy from the newest backtest into params.yaml.
-
-    The command changes the trigger rule and the settings that the rule needs, such as the retraining cost. It keeps all
-    other lines, including comments.
-    """
-    from retrim.cli import render
-    from retrim.reports.policy_report import set_policy as op
-
-    changed = op(workspace_here(), name)
-    if as_json:
-        render.show_json({"name": name, "changes": changed})
-        return
-    for key, (old, new) in changed.items():
-        render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
-    if not changed:
-        render.OUT.print(f"params.yaml already sets this policy: {name}", highlight=False, markup=False)
+    if tried.recommended is not None and tried.recommended.changes is not None:
+        command = command_for(tried.recommended.changes)
+        render.OUT.print(f"switch it on: {command}", highlight=False, markup=False, soft_wrap=True)
 
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-row 0.02 --currency EUR"))

@@ -10,21 +10,18 @@ Which policy to switch on: from the whole history, each stretch of it judged by 
 
 The policies a backtest tries, each with the settings that switch it on.
 
-What each guard of the accumulated gain costs on history: the same policy played once more without it.
-
 Policies tried on history: one loss matrix, and any number of policies read off it without another fit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
-from retrim.decision.accumulated_gain import BandParams
 from retrim.decision.policy_play import (
     Asks,
     Drifted,
@@ -49,7 +46,6 @@ from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_ty
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import mean_waves, watch
 from retrim.stats.bootstrap import ratio_interval
-from retrim.stats.codec import Moment, written
 from retrim.table.data import ColumnType
 
 Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
@@ -273,7 +269,7 @@ class Policy:
     """A policy of a backtest, and the settings that switch it on.
 
     Args:
-        name: Name of the policy, as in `retrim policy set`.
+        name: Name of the policy.
         changes: Values of params.yaml by dotted key; None if the policy is only for comparison.
         asks: Function that gives, for a history, the policy's answer at each check.
         probes: Whether the policy needs the probe.
@@ -523,7 +519,7 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome], *, shipped: str)
 
 PERIODS = (2, 4, 8, 16)
 EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
-USUAL_PSI, USUAL_P = 0.2, 0.05  # the limits that PSI and KS are used with elsewhere
+USUAL_PSI = 0.2  # the limit that PSI is used with elsewhere
 
 
 @dataclass(frozen=True)
@@ -570,6 +566,10 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
         window_span: Length of a usual window.
     """
     alarmed = WindowAlarms(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
+
+    def usual(model: int, window: int, sliding: int | None) -> tuple[str, ...]:
+        return wanted.counted.drifted(_usual_psi, model=model, window=window, sliding_rows=sliding)
+
     never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
     return [
         never,
@@ -578,11 +578,14 @@ def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) ->
             for retraining_cost in sorted({*wanted.retraining_costs, wanted.retraining_cost})
         ),
         *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
-        _rule(wanted, "performance", band=wanted.triggers.band, changes={"triggers.rules": ["performance"]}),
-        _rule(wanted, "performance-1sd", band=BandParams(unit="sd", reach=1.0), changes=None),
+        Policy(
+            "performance",
+            {"triggers.rules": ["performance"]},
+            _asks(wanted, wanted.triggers.model_copy(update={"rules": ("performance",)})),
+            probes=False,
+        ),
         _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
-        _drift(wanted, "psi", _by(wanted.counted, _usual_psi), changes=None),
-        _drift(wanted, "ks", _by(wanted.counted, _usual_ks), changes=None),
+        _drift(wanted, "psi", usual, changes=None),
     ]
 
 
@@ -632,12 +635,6 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     return Policy(name, changes, _asks(wanted, triggers), probes=False)
 
 
-def _rule(wanted: PolicySetup, name: str, *, band: BandParams, changes: dict[str, JsonValue] | None) -> Policy:
-    """The rule `performance` above a band; another band than that of the code is tried for comparison alone."""
-    triggers = wanted.triggers.model_copy(update={"rules": ("performance",), "band": band})
-    return Policy(name, changes, _asks(wanted, triggers), probes=False)
-
-
 def _asks(wanted: PolicySetup, triggers: TriggerParams, looked: Looked | None = None) -> Callable[[Setting], Asks]:
     def asks(setting: Setting) -> Asks:
         return by_rules(
@@ -673,129 +670,7 @@ def _looked(wanted: PolicySetup, setting: Setting, looked: Looked) -> Drifted:
     return drifted
 
 
-def _by(counted: Counted, over: Over) -> Looked:
-    return lambda model, window, sliding: counted.drifted(over, model=model, window=window, sliding_rows=sliding)
-
-
 def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
     if column.kind == "numeric":
         return float(DRIFT_TESTS["psi"](reference, current, cells=10).effect) > USUAL_PSI
     return float(DRIFT_TESTS["psi_categories"](reference, current).effect) > USUAL_PSI
-
-
-def _usual_ks(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
-    if column.kind != "numeric":
-        return False
-    found = DRIFT_TESTS["ks"](reference, current).p_value
-    return found is not None and float(found) < USUAL_P
-
-
-NO_REFUSALS = 1_000_000  # refusals running: as many as no history has checks
-WITHOUT: Mapping[str, Mapping[str, JsonValue]] = {
-    "hold": {"refusals_to_hold": NO_REFUSALS},
-    "cooldown": {"cooldown_checks": 0},
-    "circle": {"loop_checks": 0},
-    "budget": {"budget": None},
-}
-"""The settings under `triggers` that switch a guard off; the gate is switched off by releasing every retraining."""
-
-
-@dataclass(frozen=True)
-class GuardCost:
-    """What a guard cost by keeping the rule `gain` from retraining, or the gate by refusing a retraining.
-
-    Args:
-        guard: Name of the guard.
-        stopped: Checks at which the guard stopped a run.
-        refused: Runs that the gate refused; 0 for another guard.
-        cost: Cost of the policy with the guard, in mean loss times checks.
-        without: Cost of the policy without the guard.
-    """
-
-    guard: str
-    stopped: int
-    refused: int
-    cost: float
-    without: float
-
-    @property
-    def share(self) -> float:
-        """What it cost, as a share of the policy's cost without it; below zero where it saved."""
-        return (self.cost - self.without) / self.without
-
-
-@dataclass(frozen=True)
-class ShortHoldout:
-    """Checks at which even all available holdout rows could not show the accumulated gain.
-
-    Args:
-        checks: Number of those checks.
-        asked: Checks at which the accumulated gain exceeded the retraining cost and the gate was asked.
-        last: Time of the last of those checks.
-        most: Maximum number of holdout rows, `split.judge_rows`.
-        why: The gain at the last of them, how many rows would show it, and which setting alone would suffice.
-    """
-
-    checks: int
-    asked: int
-    last: Moment
-    most: Annotated[int, Field(exclude=True)]
-    why: Annotated[str, Field(exclude=True)]
-
-    @written
-    def text(self) -> str:
-        """The same in one sentence."""
-        return (
-            f"holdout rows: at {self.checks} of {self.asked} checks at which the accumulated gain asks the gate, "
-            f"{self.most} "
-            "rows (split.judge_rows) are too few to show its gain at 80% power; at the last one, "
-            f"{self.last:%Y-%m-%d}, {self.why}"
-        )
-
-
-def short_holdout(played: PlayedPolicy, moments: Sequence[pd.Timestamp], *, most: int) -> ShortHoldout | None:
-    """Where the rows that may judge were too few for the gain that a policy found; None: nowhere.
-
-    Args:
-        played: The policy.
-        moments: Of the checks.
-        most: Rows that judge at most.
-    """
-    if not played.short:
-        return None
-    last = max(played.short)
-    return ShortHoldout(len(played.short), played.asked, moments[last], most, played.short[last])
-
-
-def guard_costs(wanted: PolicySetup, setting: Setting, *, retraining_cost: float) -> tuple[GuardCost, ...]:
-    """Each guard that the accumulated gain of params.yaml met on a history, the one that cost most first.
-
-    Args:
-        wanted: Settings.
-        setting: The history.
-        retraining_cost: Of a retraining, in mean loss times checks.
-    """
-    own = gain_policy(wanted, wanted.retraining_cost)
-    played = own.play(setting)
-    met = {guard: count for guard, count in played.stopped.items() if guard in (*WITHOUT, "gate")}
-    if played.refused:
-        met.setdefault("gate", 0)
-    found = [
-        GuardCost(
-            guard,
-            stopped,
-            len(played.refused) if guard == "gate" else 0,
-            played.cost(retraining_cost),
-            _without(guard, wanted, setting).cost(retraining_cost),
-        )
-        for guard, stopped in met.items()
-    ]
-    return tuple(sorted(found, key=lambda each: (each.without, each.guard)))
-
-
-def _without(guard: str, wanted: PolicySetup, setting: Setting) -> PlayedPolicy:
-    if guard == "gate":
-        setting = replace(setting, judging=None)
-    else:
-        wanted = replace(wanted, triggers=wanted.triggers.model_copy(update=WITHOUT[guard]))
-    return gain_policy(wanted, wanted.retraining_cost).play(setting)

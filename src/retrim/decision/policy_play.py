@@ -436,9 +436,6 @@ class PlayedPolicy:
         refused: Checks whose retraining the gate refused.
         waited: Checks at which a person would have had to start the retraining.
         stopped: Number of checks at which a guard stopped a retraining, by guard.
-        asked: Checks at which the accumulated gain exceeded the retraining cost and the gate was asked, in a preview or
-            a run.
-        short: Checks among those at which even all available holdout rows could not show the gain, with the reason.
         served: The model that serves each window, shape (windows,).
         losses: Mean loss times share of each window, shape (windows,); 0 before the first window that counts.
         balances: Accumulated gain after each check, shape (windows,); the first entry is the balance before any check.
@@ -457,8 +454,6 @@ class PlayedPolicy:
     probed: int
     fitted: int
     again: float = 0.0
-    asked: int = 0
-    short: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -579,8 +574,6 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
         probed=walk.probed,
         fitted=walk.fitted,
         again=0.0 if setting.judging is None else setting.judging.again,
-        asked=walk.asked,
-        short=dict(walk.short),
     )
 
 
@@ -606,8 +599,6 @@ class _Walk:
     said: GatePreview | None = None
     probed: int = 0
     fitted: int = 0
-    asked: int = 0
-    short: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.runs.append(PastRun("1", self.begun, "promoted", (), None))
@@ -628,10 +619,6 @@ class _Walk:
         self.accumulated_gain = seen.accumulated_gain
         self.waited += answer.waits
         self.stopped.update(() if answer.stopped is None else (answer.stopped,))
-        if "gain" in answer.rules or answer.stopped == "gate":
-            self.asked += 1
-            if seen.preview is not None and seen.preview.short is not None:
-                self.short[seen.check] = seen.preview.short
         balance, retraining_cost = seen.accumulated_gain.balance, answer.debit
         self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, retraining_cost))
 
@@ -945,27 +932,6 @@ class WindowSums:
     def __call__(self, model: int, first: int, last: int) -> float:
         of_kind = self.running[:, model, last] - self.running[:, model, first]
         return float(of_kind.min())
-
-
-def frontier(totals: np.ndarray, delays: PolicyDelays) -> list[tuple[int, float]]:
-    """Retrainings and loss of the best schedules in hindsight, by retraining cost from none to too high; fewest first.
-
-    Args:
-        totals: As `best` takes it.
-        delays: What keeps a model behind.
-    """
-    never = float(np.nansum(totals[:, 0], axis=1).min())
-    free = best_in_hindsight(totals, delays, retraining_cost=0.0)
-    found = {0: never, len(free.checks): free.loss}
-    for retraining_cost in np.geomspace(
-        max(never - free.loss, 1e-12) / 1000, max(never - free.loss, 1e-12), FRONTIER_COSTS
-    ):
-        schedule = best_in_hindsight(totals, delays, retraining_cost=float(retraining_cost))
-        found[len(schedule.checks)] = schedule.loss
-    return sorted(found.items())
-
-
-FRONTIER_COSTS = 25
 
 
 def usual_recipe(

@@ -34,18 +34,15 @@ from retrim.decision.policy_backtest import (
     score_job,
 )
 from retrim.decision.policy_compare import (
-    GuardCost,
+    Policy,
     PolicyChoice,
     PolicyOutcome,
     PolicySetup,
-    ShortHoldout,
     choose,
     compare_policies,
     count_windows,
     gain_name,
-    guard_costs,
     policies,
-    short_holdout,
 )
 from retrim.decision.policy_play import (
     GateSimulation,
@@ -218,7 +215,7 @@ class PolicyFacts:
     """A policy in a backtest.
 
     Args:
-        name: Name of the policy, as in `retrim policy set`.
+        name: Name of the policy.
         retrainings: Number of retrainings.
         refused: Runs that the gate would have refused.
         waited: Checks at which a person would have had to start the retraining.
@@ -260,9 +257,6 @@ class BacktestResult:
         setting: Losses and delays.
         outcomes: Every policy, the cheapest first.
         choice: The recommended policy.
-        guards: Guards that kept the rule `gain` of params.yaml from retraining, and what that cost.
-        holdout: Checks at which there are too few holdout rows to show the accumulated gain of params.yaml; None if
-            there are none.
         retraining_cost: Cost of a retraining, in mean loss times checks.
         unit: Value, in mean loss times checks, of 1 in the unit of params.yaml.
         loss: Name of the loss.
@@ -274,8 +268,6 @@ class BacktestResult:
     setting: Setting
     outcomes: tuple[PolicyOutcome, ...]
     choice: PolicyChoice
-    guards: tuple[GuardCost, ...]
-    holdout: ShortHoldout | None
     retraining_cost: float
     unit: float
     loss: str
@@ -288,6 +280,12 @@ class BacktestResult:
         """Windows that a run holds out from training."""
         matrix = self.setting.matrix
         return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
+
+    @property
+    def recommended(self) -> Policy | None:
+        """The recommended policy; None where there are too few windows to tell."""
+        named = (each.policy for each in self.outcomes if each.policy.name == self.choice.recommended)
+        return next(named, None)
 
     def as_record(self) -> dict[str, JsonValue]:
         """The record that `--json` prints.
@@ -315,8 +313,6 @@ class BacktestResult:
                 "cost": hindsight.cost(self.retraining_cost),
                 "decided": [iso(moments[check]) for check in hindsight.checks],
             },
-            "guards": [to_record(guard) for guard in self.guards],
-            "holdout": None if self.holdout is None else to_record(self.holdout),
             "recommended": self.choice.recommended,
             "sentence": self.choice.sentence,
             "ratio": self.choice.ratio,
@@ -442,12 +438,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
     choice = choose(setting, outcomes, shipped=gain_name(params.gain.cost))
     ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
-    guards = guard_costs(wanted, setting, retraining_cost=retraining_cost)
-    shipped = next(each.played for each in outcomes if each.policy.name == gain_name(params.gain.cost))
-    holdout = short_holdout(shipped, moments, most=params.split.judge_rows)
-    return BacktestResult(
-        setting, ranked, choice, guards, holdout, retraining_cost, unit, params.judge.loss, digest, recipe, len(table)
-    )
+    return BacktestResult(setting, ranked, choice, retraining_cost, unit, params.judge.loss, digest, recipe, len(table))
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:
