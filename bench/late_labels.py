@@ -6,8 +6,7 @@
 A booking is an event, cancelled or not its answer, known at the latest when the guest has left. *horizons* tries each
 horizon at six dates of the history: log loss of a model made from what was due and known by then, on the rows that came
 next. *policies* sets a workspace up by `retrim new` and `init` with the horizon that `init` measures, and with some
-given ones, and runs the policy backtest with the settings as they ship: 50 windows, the accumulated gain, the gate on;
-once with fits that wait until labels are due, as they ship, and once with `train.early`.
+given ones, and runs the policy backtest with the settings as they ship: 50 windows, the accumulated gain, the gate on.
 """
 
 import argparse
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -84,18 +82,17 @@ def retrim(folder: Path, *arguments: str) -> str:
 
 
 def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
-    """Two lines per horizon, fits that wait and fits that take rows in early: cost of the rule, and of others."""
+    """One line per horizon: cost of the rule, and of others."""
     heads = (
         "horizon",
         "windows late",
-        "fits",
         "account / hindsight",
         "its retrainings (hindsight)",
         "total cost",
         "others",
     )
     print(f"| {' | '.join(heads)} | told |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("|---|---|---|---|---|---|---|", flush=True)
     for given in (None, *others):
         place = folder / f"bookings-{given or 'measured'}"
         if not place.exists():
@@ -103,22 +100,17 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             known = ("--event-time", EVENT, "--label-time", KNOWN, *(("--horizon", given) if given else ()))
             left = sum((("--forbid", name) for name in FORBIDDEN), ())
             retrim(place, "init", "--data", str(file), "--target", TARGET, *known, *left, "--yes")
-        opened, asked = (
-            open_workspace(place),
-            BacktestRequest(windows=50, since=None, retraining_costs=None, label_delay=None),
-        )
-        for early in (False, True):
-            train = opened.params.train.model_copy(update={"early": early})
-            workspace = replace(opened, params=opened.params.model_copy(update={"train": train}))
-            told = backtest(workspace, asked, now=pd.Timestamp.now("UTC")).as_record()
-            horizon, retraining_cost = workspace.params.data.label_horizon, workspace.params.gain.cost
-            lines = {line["name"]: line for line in told["policies"]}
-            own = lines.pop(f"gain-{float(retraining_cost):.6g}")
-            beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
-            figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
-            cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside)} | {told['sentence']}"
-            name = f"**{horizon}, measured**" if given is None else horizon
-            print(f"| {name} | {told['label_delay']} | {'early' if early else 'wait'} | {cells} |", flush=True)
+        workspace = open_workspace(place)
+        asked = BacktestRequest(windows=50, since=None, retraining_costs=None, label_delay=None)
+        told = backtest(workspace, asked, now=pd.Timestamp.now("UTC")).as_record()
+        horizon, retraining_cost = workspace.params.data.label_horizon, workspace.params.gain.cost
+        lines = {line["name"]: line for line in told["policies"]}
+        own = lines.pop(f"gain-{float(retraining_cost):.6g}")
+        beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
+        figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
+        cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside)} | {told['sentence']}"
+        name = f"**{horizon}, measured**" if given is None else horizon
+        print(f"| {name} | {told['label_delay']} | {cells} |", flush=True)
 
 
 def main() -> None:

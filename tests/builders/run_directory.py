@@ -49,7 +49,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "windows": ["all", "sliding"],
         "recipes": ["found", "champion"],
         "balance": None,
-        "early": False,
         "seed": 7,
     },
     "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
@@ -141,7 +140,6 @@ class Room:
             self.section("split", SplitParams),
             self.section("prepare", PrepareParams),
             self.paths,
-            train__early=self.section("train", TrainParams).early,
         )
 
     def tune(self, *, cores: int = 1) -> None:

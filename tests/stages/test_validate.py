@@ -73,7 +73,7 @@ def run(run_directory: Room, *, as_of: pd.Timestamp, **leaks: Any) -> pd.DataFra
         to_json({**json.loads(run_directory.paths.pins.read_bytes()), "as_of": as_of.isoformat()}),
     )
     said = LeakParams.model_validate({"probe": True, "entity": None, "allowed": {}, **leaks})
-    validate.run(run_directory.data, said, 12, {}, run_directory.paths, 1, train__early=False)
+    validate.run(run_directory.data, said, 12, {}, run_directory.paths, 1)
     return pd.read_parquet(run_directory.paths.table)
 
 
@@ -235,9 +235,7 @@ class TestAChangedTable:
         if champion is not None:
             (run_directory.paths.champion / "none.json").unlink()
             write_file(run_directory.paths.champion / "features" / "view.json", to_json(champion))
-        validate.run(
-            data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, run_directory.paths, 1, train__early=False
-        )
+        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, run_directory.paths, 1)
         return pd.read_parquet(run_directory.paths.table)
 
     def test_is_read_as_it_is_declared_now(self, run_directory: Room, changed: DataParams) -> None:

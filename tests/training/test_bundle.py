@@ -75,7 +75,7 @@ def test_the_other_challenger_is_not_the_winner() -> None:
     assert not np.array_equal(load_predictor(bundle("all")).predict(ROWS), load_predictor(bundle()).predict(ROWS))
 
 
-def test_a_predictor_knows_what_it_has_seen() -> None:
+def test_a_predictor_knows_until_when_it_was_trained_and_judged() -> None:
     found = load_predictor(bundle())
 
     assert (found.trained_from, found.used_until, found.judged_until) == tuple(

@@ -28,7 +28,7 @@ from retrim.gate.verdict import SlicesRecord, VerdictRecord
 from retrim.parquet import read_parquet
 from retrim.reading.address import address_of
 from retrim.stats import charts
-from retrim.stats.codec import from_record, to_record
+from retrim.stats.codec import from_record
 from retrim.stats.metrics import Task, row_losses
 from retrim.stats.windows import spans
 from retrim.training.bundle import (
@@ -185,7 +185,6 @@ class Exhibits:
             "window": fit.window,
             "recipe": fit.recipe_of,
             "rows.trained": str(fit.rows),
-            **({} if fit.early is None else {"rows.early": str(to_record(fit.early))}),
             "rows.mature": str(split.rows),
             "rows.judged": str(self.verdict.rows),
             "trained.from": fit.since,

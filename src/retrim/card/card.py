@@ -33,7 +33,6 @@ from retrim.stats.metrics import Task
 from retrim.stats.plugins import SettingsSection as Settings
 from retrim.training.bundle import BACKTEST, SPLIT, VIEW, FitRecord, SplitRecord
 from retrim.training.classes import ChosenThreshold
-from retrim.training.early import EarlyCounts
 from retrim.training.predicted import Importance
 from retrim.training.recipe import BacktestRecord, FoundRecord
 
@@ -482,7 +481,6 @@ def data(facts: Facts) -> CardSection:
     pairs = [
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {told(fit.since)} to {told(fit.until)}"),
-        ("trained on before due", _early_in_words(fit.early)),
         ("training window", fit.window),
         ("evaluated on", f"{facts.verdict.rows} rows, {told(split.judged_from)} to {told(split.judged_until)}{whose}"),
         ("mature rows by part", split.rows),
@@ -497,13 +495,6 @@ def data(facts: Facts) -> CardSection:
         rows.append((name, kind, shown + more))
     features = CardTable(("feature", "type", "known categories"), tuple(rows), VIEW, "Features")
     return CardSection("Data", "data", tables=(facts_table(pairs, SPLIT), features))
-
-
-def _early_in_words(early: EarlyCounts | None) -> str | None:
-    if early is None:
-        return None
-    without = f"{early.waiting} without a label, weighted by class probability"
-    return f"{early.labelled} rows whose label came early; {without}"
 
 
 def preparation(facts: Facts) -> CardSection:

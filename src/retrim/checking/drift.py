@@ -195,7 +195,7 @@ def estimate(
     assert made is not None, version
     earlier = [check.earlier for check in past]
     since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
-    unseen = table.only((table.times["_event"] > predictor.used_until) & ~predictor.has_seen(table.times))
+    unseen = table.only(table.times["_event"] > predictor.used_until)
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
     found = None

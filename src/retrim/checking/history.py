@@ -105,7 +105,6 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     fresh = ripe
     if found is not None:
         fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
-        fresh = fresh[~found.predictor.has_seen(fresh)]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
     needed = workspace.params.gate.min_rows if found is not None else workspace.params.split.judge_rows * 4
     missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
@@ -376,8 +375,8 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
     made = workspace.store.version(workspace.model, version.version)
     assert made is not None, version.version
     times = table.times
-    found = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
-    return np.asarray(found | version.predictor.has_seen(times))
+    used = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
+    return np.asarray(used)
 
 
 def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
@@ -591,7 +590,7 @@ def size_of_run(
     recipes = 1 if mode == "refit" else len(params.train.recipes)
     return sized(
         workspace,
-        ripe.only((ripe.times["_event"] > champion.used_until) & ~champion.has_seen(ripe.times)),
+        ripe.only(ripe.times["_event"] > champion.used_until),
         life,
         tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
         judged=judged,

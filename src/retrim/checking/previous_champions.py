@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 
-import numpy as np
 import pandas as pd
 
 from retrim import __version__
@@ -91,8 +90,6 @@ def score_previous_champions(
                 continue
             if previous_champion.judged_until <= champion.judged_until:
                 previous_champions[number] = previous_champion
-    judged = judged[~np.any([each.has_seen(judged) for each in (champion, *previous_champions.values())], axis=0)]
-    judged = judged.reset_index(drop=True)
     rests_on = _digest(workspace, judged, [version, *previous_champions])
     before = None if previous is None else previous.record.previous_champions
     if before is not None and before.rests_on == rests_on:

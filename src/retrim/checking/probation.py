@@ -215,7 +215,6 @@ def _after(
         if forbidden:  # then it must not go live by itself, however good it is
             raise RefusedError(f"version {watch.against} uses {', '.join(forbidden)}, which data.columns forbids now")
         unseen = table.times["_event"] > max(champion.judged_until, previous_champion.judged_until)
-        unseen &= ~(champion.has_seen(table.times) | previous_champion.has_seen(table.times))
         rows = table.only(unseen & (table.times["_matured"] > before.until)).read()
         new, old = (
             row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, previous_champion)

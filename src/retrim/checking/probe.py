@@ -38,7 +38,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
-from retrim.landing.as_of_view import AsOfTable, labels_came
+from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.prediction_log import span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, load_stored_version
@@ -117,7 +117,7 @@ def run_probe(
     champion, apart = (
         champions_losses(workspace, mature.only(rows), predictor) for rows in (judging, unprobed & ~judging & ~waited)
     )
-    refits = _refit(workspace, mature, judged, predictor, changed=changed, now=now)
+    refits = _refit(workspace, mature, judged, predictor, changed=changed)
     event_times = list(mature.times["_event"][judging])
     digest = recipe_digest(workspace, predictor)
     whole = ShownEvidence.of_rows(event_times, champion, refits, block_rows=block_rows)
@@ -152,13 +152,10 @@ def _refit(
     predictor: Predictor,
     *,
     changed: pd.Timestamp | None,
-    now: pd.Timestamp,
 ) -> dict[str, np.ndarray]:
     """The loss of a refit on each judged row, by training window."""
     params = workspace.params
     recipe = refitted(workspace, predictor)
-    may = params.train.early and params.data.early_labels
-    came = labels_came(workspace, mature.times, as_of=now) if may else None
     rows = as_trained(_to_fit(workspace, mature), params.fairness)
     windows = _windows(workspace, mature.times, judged, predictor, changed=changed)
 
@@ -174,7 +171,6 @@ def _refit(
             sliding_rows=params.split.sliding_rows,
             changed=changed,
             cores=threads,
-            came=came,
         )
 
     return dict(zip(windows, in_parallel(refit, windows, cores=count_cores()), strict=True))

@@ -29,8 +29,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection
 from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
-from retrim.training.early import EarlyRows
-from retrim.training.recipe import Recipe, WindowKind, WindowLengths, early_at, fit_recipe
+from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
 
 class PolicyParams(SettingsSection):
@@ -181,30 +180,6 @@ class FitJob:
 
 
 @dataclass(frozen=True)
-class EarlyLabels:
-    """What fits of a backtest may know before it is due.
-
-    Args:
-        came: When each label came, however early, shape (rows,).
-        delay: Windows between the block that a fit is made before, and the moment at which it is made.
-    """
-
-    came: pd.Series
-    delay: int
-
-    def of(
-        self, job: FitJob, table: pd.DataFrame, cut: WindowCuts, view: FeatureView, past: np.ndarray
-    ) -> EarlyRows | None:
-        """The rows that a fit takes in before they are due; None for the first, which serves from its block on, and
-        for one that is made after the last window began.
-        """
-        at = job.origin + self.delay * cut.blocks
-        if job.origin == 0 or at >= len(cut.starts):
-            return None
-        return early_at(table, self.came, view, past, int(cut.starts[at]))
-
-
-@dataclass(frozen=True)
 class FitLosses:
     """What a fit lost on the cells after its origin.
 
@@ -237,7 +212,6 @@ def score_job(
     threads: int,
     at_event: bool = False,
     known: np.ndarray | None = None,
-    early: EarlyLabels | None = None,
 ) -> FitLosses:
     """Fits the recipe on what was due before the job's origin, and scores it on every later row.
 
@@ -253,8 +227,6 @@ def score_job(
         at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
             go by when they were due anyway.
         known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
-        early: What it may know before it is due. The rows that it takes in judge it no more: the others of their cell
-            stand for them.
     """
     start = int(cut.starts[job.origin])
     past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
@@ -263,25 +235,11 @@ def score_job(
     take = WindowLengths(sliding_rows).rows(past, job.kind)
     # All the past, as a run does, whatever the window.
     view = FeatureView.learn(table.iloc[past], data, steps)
-    soft = None if early is None else early.of(job, table, cut, view, past)
-    model = fit_recipe(recipe, view, table, take=take, past=past, threads=threads, early=soft)
+    model = fit_recipe(recipe, view, table, take=take, past=past, threads=threads)
     later = table.iloc[start:]
     losses = row_losses(recipe.loss, view.actual(later), model.predict(view.matrix(later)))
     begins = cut.cells[cut.first_cell(job.origin) : -1] - start
-    if soft is not None:
-        losses = _of_unseen(losses, soft.places - start, begins)
     return FitLosses(job, np.add.reduceat(losses, begins), len(take))
-
-
-def _of_unseen(losses: np.ndarray, seen: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    """The losses, those of seen rows replaced by the mean of the others of their cell, or of all where it has none."""
-    unseen = np.ones(len(losses), dtype=bool)
-    unseen[seen[seen >= 0]] = False
-    counts = np.add.reduceat(unseen.astype("float64"), begins)
-    sums = np.add.reduceat(np.where(unseen, losses, 0.0), begins)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1.0), losses[unseen].mean())
-    lengths = np.diff([*begins, len(losses)])
-    return np.where(unseen, losses, np.repeat(means, lengths))
 
 
 @dataclass(frozen=True)

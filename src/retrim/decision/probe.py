@@ -26,7 +26,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection, check_span
 from retrim.stats.windows import past_of, spans
 from retrim.table.data import DataParams
-from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowKind, WindowLengths, early_at, fit_recipe, in_parallel
+from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowKind, WindowLengths, fit_recipe, in_parallel
 
 NEEDED, EVERY, DRIFT = "needed", "every", "drift"
 
@@ -279,7 +279,6 @@ def refit_losses(
     sliding_rows: int,
     changed: pd.Timestamp | None = None,
     cores: int,
-    came: pd.Series | None = None,
 ) -> np.ndarray:
     """Refits the champion's recipe block by block through the newest rows, and gives its loss on those it judges.
 
@@ -294,7 +293,6 @@ def refit_losses(
         sliding_rows: Rows of a sliding one.
         changed: Event time from which the recent window begins.
         cores: Cores to use; changes no result.
-        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
 
     Returns:
         A loss for each place of `judged_blocks`, in their order.
@@ -307,8 +305,7 @@ def refit_losses(
         judged, known = table.iloc[newest[part]], past_of(table["_event"], table["_due"], newest[part[0]])
         # All the past, as a run does: a window may hold one class.
         view = FeatureView.learn(rows_at(table, known), data, steps)
-        early = early_at(table, came, view, known, int(newest[part[0]]))
-        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads, early=early)
+        model = fit_recipe(recipe, view, table, take=past, past=known, threads=threads)
         return row_losses(recipe.loss, view.actual(judged), model.predict(view.matrix(judged)))
 
     return np.concatenate(in_parallel(losses_of, list(zip(parts, pasts, strict=True)), cores=cores))

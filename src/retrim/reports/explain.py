@@ -406,7 +406,6 @@ def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Times
         keys = keys[keys["_event"] > used]
         if ripe is None:
             ripe = read_as_of(workspace, as_of=now).mature()
-            ripe = ripe.only(~(older.predictor.has_seen(ripe.times) | newer.predictor.has_seen(ripe.times)))
         found = ripe.only(ripe.times["_key"].isin(keys["_key"]))
         if len(found) >= 2:
             return CommonRows(found.read(), version)

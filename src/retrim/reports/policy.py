@@ -21,7 +21,6 @@ from retrim.adapters.processes import start_reaper
 from retrim.checking.mode import fits_of_a_retraining, share_of_refit
 from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
-    EarlyLabels,
     FitJob,
     FitLosses,
     LossMatrix,
@@ -82,7 +81,6 @@ class FitInputs:
     steps: tuple[StepParams, ...]
     at_event: bool
     known: np.ndarray | None
-    early: EarlyLabels | None = None
 
     def of(self, job: FitJob) -> FitLosses:
         """One fit, on one thread."""
@@ -97,7 +95,6 @@ class FitInputs:
             threads=1,
             at_event=self.at_event,
             known=self.known,
-            early=self.early,
         )
 
 
@@ -367,8 +364,9 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
-    early = labels_came(workspace, table, as_of=now) if params.data.labels == "later" else None
-    came = None if early is None else early.clip(lower=table["_due"])
+    came = None
+    if params.data.labels == "later":
+        came = labels_came(workspace, table, as_of=now).clip(lower=table["_due"])
     delay = (
         label_delay(table["_event"], table["_due"] if came is None else came, span)
         if asked.label_delay is None
@@ -380,7 +378,6 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     recipe = _recipe(workspace, table.iloc[: edges[0]])
     table = as_trained(table, params.fairness)
     known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
-    may = params.train.early and params.data.early_labels and recipe.takes_early
     work = FitInputs(
         table,
         whole,
@@ -390,7 +387,6 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         params.prepare.steps,
         at_event,
         known,
-        EarlyLabels(early, delay) if early is not None and may else None,
     )
     digest = _digest(workspace, work, table)
     kinds = params.train.windows
@@ -517,7 +513,6 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
         "sliding_rows": work.sliding_rows,
         "at_event": work.at_event,
         **({} if work.known is None else {"known": hashlib.sha256(work.known.tobytes()).hexdigest()}),
-        **({} if work.early is None else {"early": hashlib.sha256(_ticks(work.early.came)).hexdigest()}),
         **({"prepare": [step.model_dump(mode="json") for step in work.steps]} if work.steps else {}),
         "groups": [group.model_dump(mode="json") for group in workspace.params.fairness.groups]
         if work.recipe.reweight

@@ -194,9 +194,9 @@ def judge_import(
     if ripe is None:
         return Judgement(None, "no rows have landed here; land some with `retrim ingest FILE`", pd.DataFrame())
     _fits(workspace, imported, ripe)
-    seen = (ripe["_event"] <= imported.judged_until).to_numpy() | imported.has_seen(ripe)
+    seen = (ripe["_event"] <= imported.judged_until).to_numpy()
     if champion is not None:
-        seen |= (ripe["_event"] <= champion.predictor.used_until).to_numpy() | champion.predictor.has_seen(ripe)
+        seen |= (ripe["_event"] <= champion.predictor.used_until).to_numpy()
     places = np.flatnonzero(~seen)[-params.split.judge_rows :]
     start = int(places[0]) if len(places) else len(ripe)
     rows = ripe.iloc[places].reset_index(drop=True)

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -32,7 +31,6 @@ from retrim.settings import effective, model_in, read_code, resolved, stated_dig
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain
 from retrim.training.bundle import VERDICT, FitRecord, JudgedRecord, SplitRecord
-from retrim.training.early import EarlyRows, early_rows
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.recipe import FEWEST_RECENT, FoundRecord, WindowLengths
@@ -256,21 +254,6 @@ def read_view(paths: Paths) -> pd.DataFrame:
     coded = [] if view.steps else [name for name, kind in view.features.items() if kind == "category"]
     rows, columns = shape_of(paths.view)
     return (read_mapped if rows * columns > WHOLE_CELLS else read_frame)(paths.view, coded=coded)
-
-
-def read_early(table: pd.DataFrame, view: FeatureView, split: SplitRecord) -> EarlyRows | None:
-    """The rows of the stored view that fits take in before they are due; None where there are none.
-
-    Args:
-        table: As `read_view` gives it.
-        view: Its view.
-        split: Where the rows were cut.
-    """
-    if split.early_until is None:
-        return None
-    past = np.flatnonzero(table["_part"].isin(("train", "both")).to_numpy())
-    moment = pd.Timestamp(split.early_until)
-    return early_rows(table, table["_came"], view.actual(table), past, moment=moment, classes=len(view.classes))
 
 
 def grouped(

@@ -124,7 +124,7 @@ def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     windows = windows_of(tuned, task.train)
     lengths = read_window_lengths(paths, rows, sliding_rows=task.split.sliding_rows)
-    made = rolling.Backtesting(recipes, view, rows, cut, windows, lengths, rows.get("_came"))
+    made = rolling.Backtesting(recipes, view, rows, cut, windows, lengths)
     made.views  # noqa: B018  learned once, before threads ask for them
     return made
 

@@ -14,10 +14,8 @@ from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
 from retrim.training.bundle import SplitRecord
-from retrim.training.early import taken_early
 
-MATURE = ("train", "embargo", "judge", "both")
-PARTS = (*MATURE, "early")
+PARTS = ("train", "embargo", "judge", "both")
 
 
 def run(
@@ -25,42 +23,32 @@ def run(
     split: SplitParams,
     prepare: PrepareParams,
     paths: Paths,
-    *,
-    train__early: bool,
 ) -> None:
     """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
     names = ["_key", "_event", "_due", data.time, *data.features, data.target, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps:  # these take text
         coded = []
-    early = train__early and data.early_labels
-    names += ["_matured", "_came"] if early else []
-    whole = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
-    ripe = whole["_matured"].notna().to_numpy() if early else np.ones(len(whole), dtype=bool)
-    table = whole if ripe.all() else rows_at(whole, np.flatnonzero(ripe)).reset_index(drop=True)
+    table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
     pins = read_pins(paths)
     size = split.judge_rows if pins.size is None else pins.size.rows
     train, judge = _all_rows(table, paths) if pins.is_final else _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
-    part = _parts(ripe, train, judge)
-    came = ["_came"] if early else []
-    kept = list(dict.fromkeys(["_key", "_event", "_due", *came, *view.needs, view.target, *data.series]))
+    part = _parts(len(table), train, judge)
+    kept = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
-        for start in range(0, len(whole), PIECE):
-            piece = whole.iloc[start : start + PIECE][kept]
+        for start in range(0, len(table), PIECE):
+            piece = table.iloc[start : start + PIECE][kept]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
-    moment = pins.as_of if pins.is_final else table["_event"].iloc[judge[0]] if len(judge) else None
-    takes = early and moment is not None and taken_early(whole, moment).any()
     cut = SplitRecord(
-        rows={name: int((part == name).sum()) for name in MATURE if (part == name).any()},
+        rows={name: int((part == name).sum()) for name in PARTS if (part == name).any()},
         used_until=table["_event"].iloc[train[-1]].isoformat(),
         judged_from=table["_event"].iloc[judge[0]].isoformat() if len(judge) else None,
         judged_until=table["_event"].iloc[-1].isoformat(),
-        row_order=order_digest(whole["_key"]),
+        row_order=order_digest(table["_key"]),
         series=tuple(data.series) or None,
-        early_until=moment.isoformat() if takes and moment is not None else None,
     )
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(to_record(cut))}
     if data.history.features:
@@ -68,21 +56,18 @@ def run(
     write_folder(paths.features, files)
 
 
-def _parts(ripe: np.ndarray, train: np.ndarray, judge: np.ndarray) -> pd.Series:
-    """Which part each row is of, by name, as categories; numbers of rows that train or judge count ripe ones alone."""
-    own = np.full(int(ripe.sum()), PARTS.index("embargo"), dtype="int8")
-    own[train], own[judge] = PARTS.index("train"), PARTS.index("judge")
-    own[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
-    codes = np.full(len(ripe), PARTS.index("early"), dtype="int8")
-    codes[ripe] = own
+def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
+    """Which part each row is of, by name, as categories, shape (rows,)."""
+    codes = np.full(rows, PARTS.index("embargo"), dtype="int8")
+    codes[train], codes[judge] = PARTS.index("train"), PARTS.index("judge")
+    codes[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
 def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers that train, and those that judge: no row is both."""
-    unseen = np.flatnonzero(~taken_early(table, *_early_moments(paths)))
-    judge = unseen[judging_start(rows_at(table, unseen), judge_rows, champion_used_until(paths)) :]
-    start = int(judge[0]) if len(judge) else len(table)
+    start = judging_start(table, judge_rows, champion_used_until(paths))
+    judge = np.arange(start, len(table))
     train = past_of(table["_event"], table["_due"], start) if start < len(table) else table.index.to_numpy()
     if len(train) < 2:
         raise RefusedError(
@@ -90,14 +75,6 @@ def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarr
             "for more rows, or lower split.judge_rows"
         )
     return train, judge
-
-
-def _early_moments(paths: Paths) -> list[pd.Timestamp]:
-    """When the champion and previous ones took in rows before they were due."""
-    champions = [paths.champion] if paths.has_champion else []
-    champions += sorted(paths.previous.iterdir()) if paths.has_previous_champions else []
-    splits = [read_split(folder / "features") for folder in champions]
-    return [pd.Timestamp(each.early_until) for each in splits if each.early_until is not None]
 
 
 def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:

@@ -22,9 +22,7 @@ from retrim.stages._common import (
     files_of_fits,
     grouped,
     main,
-    read_early,
     read_feature_view,
-    read_split,
     read_tuned,
     read_view,
     read_window_lengths,
@@ -35,7 +33,6 @@ from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
 from retrim.table.reading import CalendarPart
 from retrim.training.bundle import FitRecord
-from retrim.training.early import EarlyRows
 from retrim.training.estimators import Model
 from retrim.training.groups import GroupParams, Mitigation
 from retrim.training.recipe import (
@@ -109,7 +106,6 @@ class _Rows:
         rows: Those that train.
         judged: Those that judge.
         view: How they become numbers.
-        early: Rows that are not due.
         competing: The challengers.
         cut: Row numbers of each training window.
         reweight: Whether rows are weighted, so that there is a twin without weights.
@@ -119,24 +115,21 @@ class _Rows:
     rows: pd.DataFrame
     judged: pd.DataFrame
     view: FeatureView
-    early: EarlyRows | None
     competing: list[Challenger]
     cut: dict[WindowKind, np.ndarray]
     reweight: bool
 
     def fit(self, each: Challenger, threads: int) -> Model:
         take = self.cut[each.window]
-        return fit_recipe(each.recipe, self.view, self.rows, take=take, threads=threads, early=self.early)
+        return fit_recipe(each.recipe, self.view, self.rows, take=take, threads=threads)
 
 
 def _made(paths: Paths, task: ChallengerTask) -> _Rows:
-    whole, train, split = read_view(paths), task.train, task.split
-    table = rows_at(whole, np.flatnonzero((whole["_part"] != "early").to_numpy()))
+    table, train, split = read_view(paths), task.train, task.split
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     rows = grouped(rows, paths, task.groups, task.mitigate)
     reweight = task.mitigate == "reweight"
     view = read_feature_view(paths)
-    early = read_early(whole, view, read_split(paths.features))
     tuned, past = read_tuned(paths), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
     lengths = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows)
@@ -144,7 +137,7 @@ def _made(paths: Paths, task: ChallengerTask) -> _Rows:
     if not competing:
         raise RefusedError("fewer than 48 rows since the change are left to fit on; retrain when more have matured")
     cut = {each.window: lengths.rows(past, each.window) for each in competing}
-    return _Rows(table, rows, judged, view, early, competing, cut, reweight)
+    return _Rows(table, rows, judged, view, competing, cut, reweight)
 
 
 def _all_here(made: _Rows, task: ChallengerTask, cores: int) -> list[dict[str, bytes]]:
@@ -192,7 +185,6 @@ def _files(made: _Rows, task: ChallengerTask, each: Challenger, model: Model, tw
         gains=dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
         recipe_of=each.kind,
         window=each.window,
-        early=made.early.counts if made.early is not None and each.recipe.takes_early else None,
     )
     files = {**model.files(), "fit.json": to_json(to_record(record))}
     if twin is not None:

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterator, Sequence
 import pandas as pd
 
 from retrim.adapters.great_expectations import ChunkedSuite, fit_suite, for_tables, read_suite
-from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
 from retrim.profile.first_model import find_leaks
@@ -21,14 +20,13 @@ from retrim.reading.landed import (
     with_names_of_then,
     without_numbers,
 )
-from retrim.stages._common import main, read_fit, read_pins
+from retrim.stages._common import main, read_pins
 from retrim.stats.codec import to_json, to_record
 from retrim.table.data import (
     OURS,
     ColumnType,
     DataParams,
     known_rows,
-    label_times,
     mature,
     overdue_labels,
     shaped,
@@ -40,7 +38,6 @@ from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.reading import CalendarPart
 from retrim.table.schema import ColumnNames, lacking
 from retrim.training.bundle import FORMAT, HISTORY, READ, SETTINGS, BundleFormat, needs_of
-from retrim.training.early import taken_early
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
@@ -55,8 +52,6 @@ def run(
     reading__calendar: dict[str, CalendarPart],
     paths: Paths,
     cores: int,
-    *,
-    train__early: bool,
 ) -> None:
     """Writes the mature rows as of the pinned date, and a report of what was there.
 
@@ -83,9 +78,6 @@ def run(
     also = landed.columns if ROW in table else ()
     for history in histories:
         table = with_past(table, data, history, also=also, renamed=landed.renamed)
-    early = train__early and data.early_labels
-    if early:
-        table["_came"] = label_times(table, labels, data.target, as_of=as_of)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
@@ -104,28 +96,12 @@ def run(
         "until": ripe["_event"].iloc[-1].isoformat(),
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
-    kept = _with_early(table, pins, paths) if early else ripe
     write_file(paths.format, to_json(to_record(BundleFormat(FORMAT))))
     write_file(paths.candidate / SETTINGS, paths.settings.read_bytes())
     with writing(paths.table) as add:
-        for piece in _pieces(kept, landed):
+        for piece in _pieces(ripe, landed):
             add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
-
-
-def _with_early(table: pd.DataFrame, pins: Pins, paths: Paths) -> pd.DataFrame:
-    """The mature rows; of a recipe that is fitted once more and takes them, those too that are not due by then.
-
-    A run that judges needs none of these: it fits as of its first judging row, and by now those before it are mature.
-    """
-    wanted = table["_matured"].notna().to_numpy()
-    if pins.is_final and _takes_early(paths):
-        wanted = wanted | taken_early(table, pins.as_of)
-    return table[wanted].reset_index(drop=True)
-
-
-def _takes_early(paths: Paths) -> bool:
-    return paths.has_champion and read_fit(paths.champion).recipe.takes_early
 
 
 def _ask_suite(

@@ -414,11 +414,6 @@ class DataParams(SettingsSection):
         return {name: self.columns[name].type for name in self._with_role("feature")}
 
     @property
-    def early_labels(self) -> bool:
-        """Whether fits may take in rows that are not due: labels of classes that come later, one by one."""
-        return self.labels == "later" and self.task != "regression" and self.rows.resample is None
-
-    @property
     def series(self) -> tuple[str, ...]:
         """Columns that tell several series apart: with the time they are the key."""
         return tuple(name for name in self.key if name != self.time) if self.time in self.key else ()

@@ -22,7 +22,6 @@ from retrim.stats.codec import Absent, as_numbers, digest_of, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.training.classes import load_balanced
-from retrim.training.early import EarlyCounts, taken_early
 from retrim.training.estimators import Model
 from retrim.training.groups import Thresholds
 from retrim.training.recipe import Recipe, RecipeKind, WindowKind
@@ -83,7 +82,6 @@ class FitRecord:
         gains: Gain of the splits, by feature.
         recipe_of: `found`: by its search; `champion`: the champion's recipe.
         window: Training window.
-        early: Rows that were used before they were due; None if there were none.
     """
 
     recipe: Recipe
@@ -93,7 +91,6 @@ class FitRecord:
     window: WindowKind
     gains: dict[str, float] = field(default_factory=dict)
     recipe_of: RecipeKind = "found"
-    early: Absent[EarlyCounts] = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,6 @@ class SplitRecord:
         judged_until: Event time of the newest row.
         row_order: Digest of the keys in their order.
         series: Columns that identify a series of rows.
-        early_until: Time at which rows were used before they were due; None if there were none.
     """
 
     rows: dict[str, int]
@@ -116,7 +112,6 @@ class SplitRecord:
     judged_until: str
     row_order: str
     series: Absent[tuple[str, ...]] = None
-    early_until: Absent[str] = None
 
 
 SPLIT = "features/split.json"
@@ -173,7 +168,6 @@ class Predictor:
         judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
             loss of the model that was judged.
         thresholds: How its probability becomes a decision; None where none is made.
-        early_until: The moment at which it took in rows before they were due; None where it took none.
     """
 
     view: FeatureView
@@ -185,7 +179,6 @@ class Predictor:
     judged_until: pd.Timestamp
     judged_loss: float
     thresholds: Thresholds | None = None
-    early_until: pd.Timestamp | None = None
 
     @cached_property
     def model(self) -> Model:
@@ -197,14 +190,6 @@ class Predictor:
         """Columns of the table that it needs: for its features, and for the groups that it decides by."""
         groups = () if self.thresholds is None else self.thresholds.groups
         return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
-
-    def has_seen(self, rows: pd.DataFrame) -> np.ndarray:
-        """Rows that came after those it was made with, and that it took in before they were due, shape (n,).
-
-        Args:
-            rows: With `_key`, `_event` and `_due`.
-        """
-        return taken_early(rows, *(() if self.early_until is None else (self.early_until,)))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task; none without rows.
@@ -316,7 +301,6 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         judged_until=pd.Timestamp(split.judged_until),
         judged_loss=judged.losses[winner],
         thresholds=_thresholds(files, winner),
-        early_until=None if split.early_until is None else pd.Timestamp(split.early_until),
     )
 
 

@@ -15,13 +15,12 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.features.view import FeatureView, Matrix
+from retrim.features.view import FeatureView
 from retrim.stats.codec import Absent, Instant, Numbers, Unwritten, rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, ChosenThreshold, fit_balanced
-from retrim.training.early import EarlyRows, class_chances, early_rows, soft_rows
 from retrim.training.estimators import MODELS, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
@@ -62,13 +61,6 @@ class TrainParams(SettingsSection):
             "class has as many rows as the rarest class; null: classes are not balanced"
         ),
     )
-    early: bool = Field(
-        default=False,
-        description=(
-            "whether half of the rows whose labels are not due yet are also used for training; possible only "
-            "if the target has classes and data.labels is later"
-        ),
-    )
     seed: Seed = Field(default=7, description="seed of the fits and of their random draws")
 
     @field_validator("model")
@@ -98,13 +90,6 @@ class Recipe:
     seed: int
     reweight: bool = False
     balance: Balance | None = None
-
-    @property
-    def takes_early(self) -> bool:
-        """Whether it can weigh rows that are not due: not where rows are weighed or drawn already, in a stack, whose
-        newest rows blend its parts, or in code that may pass weights over.
-        """
-        return not (self.reweight or self.balance or self.model == "stack" or is_own(self.model))
 
 
 FEWEST_RECENT = 48  # rows since a change that are worth a fit
@@ -165,11 +150,8 @@ def fit_recipe(
     threads: int,
     take: np.ndarray | None = None,
     past: np.ndarray | None = None,
-    early: EarlyRows | None = None,
 ) -> Model:
     """The recipe's model, fitted for all of its rounds.
-
-    Where it takes rows that are not due, it is fitted twice: the first fit, without them, says what they may be.
 
     Args:
         recipe: What is fitted. One that reweights finds the group of each row in the column `GROUP`.
@@ -178,7 +160,6 @@ def fit_recipe(
         threads: Changes no result.
         take: Row numbers that are fitted on, ascending; None: all.
         past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
-        early: Rows that are not due; a recipe that cannot weigh them leaves them out.
     """
     if take is not None and not view.steps:
         rows, take = rows_at(rows, take), None
@@ -190,54 +171,21 @@ def fit_recipe(
     matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]
     rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
     actual = view.actual(rows)
-
-    def fit(matrix: Matrix, actual: np.ndarray, weights: np.ndarray | None) -> Model:
-        return fit_balanced(
-            recipe.model,
-            recipe.balance,
-            view,
-            matrix,
-            actual,
-            loss=recipe.loss,
-            hyperparameters=recipe.hyperparameters,
-            rounds=recipe.rounds,
-            weights=weights,
-            stop=None,
-            patience=0,
-            seed=recipe.seed,
-            threads=threads,
-        ).model
-
-    waits = fit(matrix, actual, reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None)
-    if early is None or not len(early.rows) or not recipe.takes_early:
-        return waits
-    added = view.matrix(early.rows)
-    soft = soft_rows(
-        view.actual(early.rows), early.known, class_chances(waits.predict(added[~early.known]), early.left)
-    )
-    return fit(
-        np.concatenate([np.asarray(matrix), added[soft.places]]),
-        np.concatenate([actual, soft.actual]),
-        np.concatenate([np.ones(len(actual)), soft.weights]),
-    )
-
-
-def early_at(
-    rows: pd.DataFrame, came: pd.Series | None, view: FeatureView, past: np.ndarray, start: int
-) -> EarlyRows | None:
-    """What a fit just before row `start` takes in beside its past.
-
-    Args:
-        rows: In total order.
-        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
-        view: Learned on the past.
-        past: Row numbers whose labels were due by then, ascending.
-        start: Row number.
-    """
-    if came is None:
-        return None
-    moment = rows["_event"].iloc[start]
-    return early_rows(rows, came, view.actual(rows), past, moment=moment, classes=len(view.classes))
+    return fit_balanced(
+        recipe.model,
+        recipe.balance,
+        view,
+        matrix,
+        actual,
+        loss=recipe.loss,
+        hyperparameters=recipe.hyperparameters,
+        rounds=recipe.rounds,
+        weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
+        stop=None,
+        patience=0,
+        seed=recipe.seed,
+        threads=threads,
+    ).model
 
 
 def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:
@@ -441,7 +389,6 @@ class Backtesting:
         folds: Row numbers of each origin.
         windows: Training windows.
         lengths: How many rows those hold.
-        came: When each label came, however early, shape (n,); None: fits wait until labels are due.
     """
 
     recipes: Mapping[RecipeKind, Recipe]
@@ -450,7 +397,6 @@ class Backtesting:
     folds: list[Fold]
     windows: tuple[WindowKind, ...]
     lengths: WindowLengths
-    came: pd.Series | None = None
 
     @cached_property
     def views(self) -> list[FeatureView]:
@@ -469,9 +415,8 @@ class Backtesting:
         fold, own, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
         take = self.lengths.rows(fold.fit, challenger.window)
         scored = rows_at(self.rows, fold.score)
-        early = early_at(self.rows, self.came, own, fold.fit, int(fold.score[0]))
-        recipe, rows = challenger.recipe, self.rows
-        model = fit_recipe(recipe, own, rows, take=take, past=fold.fit, threads=threads, early=early)
+        recipe = challenger.recipe
+        model = fit_recipe(recipe, own, self.rows, take=take, past=fold.fit, threads=threads)
         predicted = model.predict(own.matrix(scored))
         actual = self.view.actual(scored)
         away = actual - predicted if self.view.task == "regression" else np.empty(0)
@@ -507,7 +452,6 @@ def backtest(
     *,
     lengths: WindowLengths,
     cores: int,
-    came: pd.Series | None = None,
 ) -> list[BacktestOrigin]:
     """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
@@ -519,9 +463,8 @@ def backtest(
         windows: Training windows.
         lengths: How many rows those hold.
         cores: Cores to use; changes no result.
-        came: When each label came, however early.
     """
-    made = Backtesting(recipes, view, rows, folds, windows, lengths, came)
+    made = Backtesting(recipes, view, rows, folds, windows, lengths)
     made.views  # noqa: B018  learned once, before threads ask for them
     return made.origins(in_parallel(made.score, made.jobs, cores=cores))
 
