@@ -94,11 +94,10 @@ def test_the_default_space_is_that_of_the_model(model: str) -> None:
 def test_sizes_follow_the_rows_that_judge() -> None:
     table = {**CLASSES, "task": "multiclass"}
 
-    params = Params.model_validate({"data": table, "split": {"judge_rows": 100}, "tune": {"trials": 80}})
+    params = Params.model_validate({"data": table, "split": {"judge_rows": 100}})
 
     assert (params.gate.min_rows, params.backtest.origin_rows, params.tune.fold_rows) == (50, 100, 100)
     assert (params.gain.rows_per_check, params.probe.min_rows, params.drift.min_rows) == (100, 25, 50)
-    assert params.tune.warm_trials == 20
 
 
 @pytest.mark.parametrize(("season", "cells"), [("1D", 24), ("7D", 168), ("30D", 30), ("365D", 52), ("1h", 1)])
@@ -166,8 +165,9 @@ def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:
 
 
 def test_a_value_that_follows_others_is_no_setting() -> None:
-    with pytest.raises(BadInputError, match=r"tune\.warm_trials .*\b10 \(.*\b5 is"):
-        parse_params(table_with(tune={"trials": 40, "warm_trials": 5}), "params.yaml")
+    with pytest.raises(BadInputError, match=r"backtest\.origin_rows .*\b100 \(.*\b5 is"):
+        parse_params(table_with(split={"judge_rows": 100}, backtest={"origin_rows": 5}), "params.yaml")
 
-    assert parse_params(table_with(tune={"trials": 40, "warm_trials": 10}), "params.yaml").tune.warm_trials == 10
-    assert "tune.warm_trials" not in [key for key, _ in setting_fields()]
+    kept = parse_params(table_with(split={"judge_rows": 100}, backtest={"origin_rows": 100}), "params.yaml")
+    assert kept.backtest.origin_rows == 100
+    assert "backtest.origin_rows" not in [key for key, _ in setting_fields()]

@@ -166,9 +166,6 @@ DERIVED: Mapping[str, Derived] = {
         "300 for a forest, else by data.task: 800 (regression), 400 (binary) or 150 (multiclass)", _rounds
     ),
     "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
-    "tune.warm_trials": Derived(
-        "a quarter of tune.trials, but at least 1", _of_rows("tune.trials", lambda trials: max(trials // 4, 1))
-    ),
     "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "gate.min_rows": Derived("half of split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows // 2, 2))),
     "gate.season_cells": Derived(

@@ -67,7 +67,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "tune": {
         "sampler": {"tpe": {"n_startup_trials": 2}},
         "trials": 5,
-        "warm_trials": 3,
         "batch": 2,
         "folds": 2,
         "fold_rows": 40,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.training.tuning import SAMPLERS, Score, Trial, TuneParams, search
+from retrim.training.tuning import SAMPLERS, Dimension, Score, Trial, TuneParams, search
 
 TRIALS = 10
 BATCH = 3
@@ -31,7 +31,6 @@ def tune_params(sampler: str, *, options: dict[str, Any], space: dict[str, Any],
         {
             "sampler": {sampler: options},
             "trials": TRIALS,
-            "warm_trials": 5,
             "batch": BATCH,
             "folds": 1,
             "fold_rows": 2,
@@ -51,7 +50,7 @@ def bowl(hyperparameters: dict[str, Any]) -> Score:
 
 
 def run(params: TuneParams, *, done: Sequence[Trial] = (), workers: int = 1, trials: int = TRIALS) -> list[Trial]:
-    return search(bowl, params, trials=trials, first=None, done=done, workers=workers, told=lambda batch: None)
+    return search(bowl, params, trials=trials, done=done, workers=workers, told=lambda batch: None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +69,7 @@ class TestEverySampler:
         def note(batch: Sequence[Trial]) -> None:
             told.extend(trial.number for trial in batch)
 
-        search(bowl, params, trials=TRIALS, first=None, done=done, workers=1, told=note)
+        search(bowl, params, trials=TRIALS, done=done, workers=1, told=note)
 
         assert told == list(range(BATCH, TRIALS))
 
@@ -93,8 +92,14 @@ class TestEverySampler:
         params = tune_params(name, **SETTINGS[name])
 
         assert all(
-            params.space[key].holds(value) for trial in run(params) for key, value in trial.hyperparameters.items()
+            _holds(params.space[key], value) for trial in run(params) for key, value in trial.hyperparameters.items()
         )
+
+
+def _holds(dimension: Dimension, value: Any) -> bool:
+    if dimension.low is None or dimension.high is None:
+        return value in (dimension.choices or ())
+    return isinstance(value, int | float) and dimension.low <= value <= dimension.high
 
 
 @pytest.mark.parametrize(
@@ -108,7 +113,7 @@ def test_a_class_that_keeps_more_than_its_trials_is_refused_before_the_search(na
     params = tune_params(name, options=options, space=RANGES)
 
     with pytest.raises(BadInputError, match=rf"'{name}' .*: grid, random"):
-        search(never, params, trials=TRIALS, first=None, done=[], workers=1, told=lambda batch: None)
+        search(never, params, trials=TRIALS, done=[], workers=1, told=lambda batch: None)
 
 
 def test_a_class_that_draws_without_its_seed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
     [
         ("gate.folds", r"gate\.folds is fixed at 4 \(number of equal spans"),
         ("run_directory.gc_grace", r"run_directory\.gc_grace is fixed at '1h' \("),
-        ("tune.warm_trials", r"tune\.warm_trials is derived from other settings: a quarter of tune\.trials"),
+        ("backtest.origin_rows", r"backtest\.origin_rows is derived from other settings: split\.judge_rows"),
     ],
 )
 def test_a_key_that_is_no_setting_any_more_says_why(workspace: WorkspacePaths, key: str, why: str) -> None:

@@ -210,16 +210,6 @@ def test_a_refit_takes_the_champions_hyperparameters_and_rounds(first: Room, sec
     assert second.record("tuning/trials.json") == []
 
 
-def test_a_warm_start_tries_the_champions_hyperparameters_first(first: Room, tmp_path: Path) -> None:
-    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle)
-    run_directory.features()
-    run_directory.tune()
-    trials = run_directory.record("tuning/trials.json")
-
-    assert len(trials) == 3
-    assert trials[0]["hyperparameters"] == first.record("tuning/hyperparameters.json")["hyperparameters"]
-
-
 def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(ROWS), mode="refit")
     run_directory.features()

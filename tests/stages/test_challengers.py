@@ -21,9 +21,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 @pytest.fixture(scope="module")
 def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """Version 2: a warm start in a space where nothing good is, against version 1."""
+    """Version 2: a search in a space where nothing good is, against version 1."""
     folder = tmp_path_factory.mktemp("second")
-    poor = {"space": POOR, "warm_trials": 4}
+    poor = {"space": POOR}
     table = stream(ROWS + 60)
     run_directory = make_run_directory(
         folder, table, mode="search", champion=first.bundle, tune=poor, gate={"worst_fold": 5.0}
@@ -87,7 +87,7 @@ def test_all_of_them_make_the_gate_stricter(first: Room, second: Room, tmp_path:
 
 def test_a_setting_keeps_the_champions_recipe_out(first: Room, tmp_path: Path) -> None:
     alone = {"recipes": ["found"]}
-    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="warm", champion=first.bundle, train=alone)
+    run_directory = make_run_directory(tmp_path, stream(ROWS + 60), mode="search", champion=first.bundle, train=alone)
     for stage in (run_directory.features, run_directory.tune, run_directory.train):
         stage()
 

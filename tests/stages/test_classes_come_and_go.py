@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 30, "sliding_rows": 40},
     "judge": {"loss": "log_loss", "metrics": ["log_loss", "brier", "accuracy", "f1", "recall"], "draws": 50},
     "gate": {"baselines": ["mean", "seasonal_mean"], "min_rows": 20},
-    "tune": {"trials": 1, "warm_trials": 1, "folds": 2, "fold_rows": 15, "max_rounds": 4},
+    "tune": {"trials": 1, "folds": 2, "fold_rows": 15, "max_rounds": 4},
     "backtest": {"origins": 1, "origin_rows": 15},
 }
 
@@ -56,7 +56,7 @@ def test_any_coming_and_going_of_classes_ends_in_a_verdict_or_a_refusal(first: l
     with tempfile.TemporaryDirectory() as folder, suppress(RefusedError):
         champion = made(Path(folder) / "1", outcomes, task="multiclass")
         assert_whole(champion)
-        assert_whole(made(Path(folder) / "2", outcomes + more, task="multiclass", champion=champion, mode="warm"))
+        assert_whole(made(Path(folder) / "2", outcomes + more, task="multiclass", champion=champion, mode="search"))
 
 
 class TestAClassThatTrainingNeverSaw:

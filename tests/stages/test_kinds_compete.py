@@ -136,16 +136,6 @@ def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path:
         run_directory.tune()
 
 
-def test_a_warm_start_from_another_kind_starts_afresh(trees: Room, tmp_path: Path) -> None:
-    run_directory = make_run_directory(
-        tmp_path, stream(480), mode="warm", champion=trees.bundle, **settings("linear", "regression")
-    )
-    run_directory.features()
-    run_directory.tune()
-
-    assert len(run_directory.record("tuning/trials.json")) == 3
-
-
 def test_a_stack_competes_and_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
     alone = settings("stack", "regression", recipes=["found"])
     run_directory = make_run_directory(tmp_path, stream(480), champion=trees.bundle, **alone).run()

@@ -57,7 +57,7 @@ def test_a_champions_recipe_competes_on_a_cluster_too(
     alone: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = stream(ROWS + 60)
-    here = make_run_directory(tmp_path, later, mode="warm", champion=alone.bundle).run()
+    here = make_run_directory(tmp_path, later, mode="search", champion=alone.bundle).run()
     made = here.bundle
     monkeypatch.setenv(DASK_VARIABLE, "workers:2")
     write_folder(here.paths.models, {"none.json": b""})

@@ -19,7 +19,7 @@ NEW, GONE = pd.Timestamp("1995-09-23", tz="UTC"), pd.Timestamp("1999-06-12", tz=
 QUICK: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 200, "sliding_rows": 500},
     "judge": {"loss": "log_loss", "metrics": ["log_loss", "accuracy", "f1"]},
-    "tune": {"trials": 1, "warm_trials": 1, "max_rounds": 10},
+    "tune": {"trials": 1, "max_rounds": 10},
     "backtest": {"origins": 1, "origin_rows": 100},
 }
 

@@ -1,4 +1,4 @@
-"""The search: spaces, warm starts, grids, refusals, the best trial and what explains the loss."""
+"""The search: spaces, grids, refusals, the best trial and what explains the loss."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,6 @@ def tune_params(**changed: Any) -> TuneParams:
     settings = {
         "sampler": "random",
         "trials": 6,
-        "warm_trials": 3,
         "batch": 2,
         "folds": 1,
         "fold_rows": 2,
@@ -34,8 +33,8 @@ def by_rate(hyperparameters: dict[str, Any]) -> Score:
     return Score((hyperparameters["rate"],), (1,))
 
 
-def run(params: TuneParams, *, trials: int = 6, first: dict[str, Any] | None = None) -> list[Trial]:
-    return search(by_rate, params, trials=trials, first=first, done=[], workers=1, told=lambda batch: None)
+def run(params: TuneParams, *, trials: int = 6) -> list[Trial]:
+    return search(by_rate, params, trials=trials, done=[], workers=1, told=lambda batch: None)
 
 
 # --- the space
@@ -72,30 +71,6 @@ def test_whole_bounds_give_whole_numbers() -> None:
     found = run(tune_params())
 
     assert all(isinstance(trial.hyperparameters["leaves"], int) for trial in found)
-
-
-# --- the warm start
-
-
-def test_a_warm_start_is_trial_0() -> None:
-    first = {"leaves": 31, "rate": 0.25}
-
-    assert run(tune_params(), first=first)[0].hyperparameters == first
-
-
-@pytest.mark.parametrize("outside", [{"leaves": 1000}, {"leaves": "many"}, {"gone": 3}])
-def test_what_a_champion_has_outside_the_space_is_left_to_the_sampler(outside: dict) -> None:
-    found = run(tune_params(), first={"rate": 0.25, **outside})[0].hyperparameters
-
-    assert found["rate"] == 0.25
-    assert set(found) == set(SPACE)
-    assert 2 <= found["leaves"] <= 64
-
-
-def test_a_champions_choice_that_is_no_longer_one_is_left_to_the_sampler() -> None:
-    space = {**SPACE, "kind": {"choices": ["a", "b"]}}
-
-    assert run(tune_params(space=space), first={"kind": "gone"})[0].hyperparameters["kind"] in ("a", "b")
 
 
 # --- the grid
@@ -180,7 +155,6 @@ def test_trials_are_told_batch_by_batch() -> None:
         lambda hyperparameters: Score((next(losses),), (1,)),
         tune_params(),
         trials=5,
-        first=None,
         done=[],
         workers=1,
         told=lambda batch: sizes.append(len(batch)),
@@ -192,9 +166,7 @@ def test_trials_are_told_batch_by_batch() -> None:
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
 def test_nothing_to_search_is_one_trial(sampler: str) -> None:
     params = tune_params(sampler=sampler, space={})
-    found = search(
-        lambda _: Score((0.5,), (1,)), params, trials=6, first=None, done=[], workers=1, told=lambda batch: None
-    )
+    found = search(lambda _: Score((0.5,), (1,)), params, trials=6, done=[], workers=1, told=lambda batch: None)
 
     assert [(trial.hyperparameters, trial.score.loss) for trial in found] == [({}, 0.5)]
     assert importance(params, found) == {}

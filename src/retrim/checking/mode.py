@@ -31,14 +31,14 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, live_kind, worth_of_live
 from retrim.stats.plugins import explain
 from retrim.stats.timetable import due_between
-from retrim.training.mode import CHEAPEST_FIRST, FINAL, ChosenMode, PastMode, choose_mode
+from retrim.training.mode import FINAL, MODES, ChosenMode, PastMode, choose_mode
 from retrim.training.recipe import retraining_work
 
 USUAL_ROUNDS = 100  # rounds are the same in every mode, so their number drops out of the shares
 
 
 def mode_now(workspace: Workspace) -> ChosenMode:
-    """The mode of the next version: as params.yaml says, or for `auto` the cheapest whose gain covers its cost."""
+    """The mode of the next version: as params.yaml says, or for `auto` a search where its gain covers its cost."""
     retrain = workspace.params.retrain
     if find_live_version(workspace) is None:
         return ChosenMode(retrain.first_mode, "no version is live")
@@ -75,7 +75,7 @@ def mode_now(workspace: Workspace) -> ChosenMode:
             backtest=params.backtest,
             tune=params.tune,
         )
-        for mode in CHEAPEST_FIRST
+        for mode in MODES
     }
     promoted = max(sum(run.state == "promoted" for run in runs), 1)
     retraining_cost = newest.record.retraining_cost if newest is not None else params.gain.cost
@@ -85,7 +85,7 @@ def mode_now(workspace: Workspace) -> ChosenMode:
 def fits_of_a_retraining(workspace: Workspace) -> int:
     """Fits of a retraining for each training window: the model, its backtest, and its share of a search."""
     params = workspace.params
-    trials = {"search": params.tune.trials, "warm": params.tune.warm_trials}.get(params.retrain.mode, 0)
+    trials = params.tune.trials if params.retrain.mode == "search" else 0
     return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
 
 

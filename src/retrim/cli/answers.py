@@ -155,7 +155,7 @@ class RunFacts:
         state: `running`, `promoted`, `refused`, `deferred`, `waiting`, `unpushed`, `restored`, `rolled back`, `crashed`
             or `failed`.
         as_of: As-of date of the run.
-        mode: `search`, `warm` or `refit`.
+        mode: `search` or `refit`.
         attempt: 1 for the first attempt, and one more after each kill.
         version: The version that the run made; None if there is none.
         reason: How the run ended, in one sentence.

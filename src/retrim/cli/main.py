@@ -163,8 +163,7 @@ def retrain(
         str | None,
         typer.Option(
             help=(
-                "Mode: search, warm or refit. Default: search for version 1, and the setting "
-                "retrain.mode for later versions."
+                "Mode: search or refit. Default: search for version 1, and the setting retrain.mode for later versions."
             )
         ),
     ] = None,

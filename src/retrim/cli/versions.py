@@ -236,7 +236,7 @@ def run_directory(
     as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
     mode: Annotated[
         str | None,
-        typer.Option(help="Mode: search, warm or refit. Default: the mode that a run of that date would use."),
+        typer.Option(help="Mode: search or refit. Default: the mode that a run of that date would use."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -249,8 +249,8 @@ def run_directory(
     from retrim.retraining.run_directory import open_run_directory_by_hand
     from retrim.stats.codec import to_record
 
-    if mode not in (None, "search", "warm", "refit"):
-        raise UnknownNameError("mode", str(mode), ("search", "warm", "refit"))
+    if mode not in (None, "search", "refit"):
+        raise UnknownNameError("mode", str(mode), ("search", "refit"))
     chosen: Any = mode
     made = open_run_directory_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
     if as_json:

@@ -42,8 +42,8 @@ class RetrainParams(SettingsSection):
     )
     mode: Mode | Literal["auto"] = Field(
         default="refit",
-        description="mode of every version after the first; auto: the cheapest mode whose gain in earlier "
-        "runs covers its cost",
+        description="mode of every version after the first; auto: a search if the gain of earlier "
+        "searches covers their cost, else a refit",
     )
     refit_after: bool = Field(
         default=True,

@@ -137,7 +137,7 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
     """
     for left in run_directories_of(workspace, run.id):
         clear_run_directory(workspace, left)
-    if run.mode in ("warm", "search"):  # said at once, not after the stages before the search
+    if run.mode == "search":  # said at once, not after the stages before the search
         kind = MODELS[workspace.params.train.model]
         kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
         kind.check_space(workspace.params.tune.space)

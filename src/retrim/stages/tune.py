@@ -1,4 +1,4 @@
-"""The search for hyperparameters on training rows: searched, warm-started, or the champion's."""
+"""The search for hyperparameters on training rows, or the champion's."""
 
 import hashlib
 import json
@@ -69,13 +69,14 @@ def run(
     task = FoldTask(tune, train, judge, fairness__groups, fairness__mitigate, {}, 0)
     laid = _folds(paths, task)
     at_once = 1 if laid.large else cores
-    log = trials / f"{_fingerprint(paths, tune, judge, train, mode, laid.groups)}.jsonl"
-    wanted = tune.warm_trials if mode == "warm" else tune.trials
+    log = trials / f"{_fingerprint(paths, tune, judge, train, laid.groups)}.jsonl"
     sys.stdout.write(f"trial log {log.name}\n")
 
     def told(batch: Sequence[Trial]) -> None:
         _append(log, batch)
-        sys.stdout.writelines(f"trial {trial.number + 1} of {wanted}: loss {trial.score.loss:.6g}\n" for trial in batch)
+        sys.stdout.writelines(
+            f"trial {trial.number + 1} of {tune.trials}: loss {trial.score.loss:.6g}\n" for trial in batch
+        )
         sys.stdout.flush()
 
     with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
@@ -84,8 +85,7 @@ def run(
                 replace(task, hyperparameters=hyperparameters), laid, cluster, threads=cores // at_once
             ),
             tune,
-            trials=wanted,
-            first=_first(champion, train) if mode == "warm" else None,
+            trials=tune.trials,
             done=read_trials(log.read_bytes()) if log.exists() else [],
             workers=at_once if cluster is None else tune.batch,  # then threads that wait
             told=told,
@@ -114,11 +114,6 @@ def _champion(paths: Paths) -> Recipe | None:
 
 def _fitted_with(champion: Recipe) -> dict[str, object]:
     return {"model": champion.model, "hyperparameters": champion.hyperparameters, "rounds": champion.rounds}
-
-
-def _first(champion: Recipe | None, train: TrainParams) -> Hyperparameters | None:
-    """Where a warm start begins; None where the champion is of another kind, whose parameters say nothing here."""
-    return None if champion is None or champion.model != train.model else champion.hyperparameters
 
 
 def _window(paths: Paths) -> WindowKind:
@@ -276,14 +271,12 @@ def _score(task: FoldTask, laid: _Folds, *, threads: int) -> FoldScore:
 
 
 def _fingerprint(
-    paths: Paths, tune: TuneParams, judge: JudgeParams, train: TrainParams, mode: str, groups: np.ndarray | None
+    paths: Paths, tune: TuneParams, judge: JudgeParams, train: TrainParams, groups: np.ndarray | None
 ) -> str:
-    """What a trial's loss depends on: rows, view, settings, the champion's start, code and environment."""
+    """What a trial's loss depends on: rows, view, settings, code and environment."""
     digest = hashlib.sha256()
-    champion = _champion(paths) if mode == "warm" else None
-    start = None if champion is None else _fitted_with(champion)
-    settings = {"tune": tune.model_dump(), "judge": judge.model_dump(), "train": train.model_dump(), "mode": mode}
-    digest.update(json.dumps([settings, start], sort_keys=True).encode())
+    settings = {"tune": tune.model_dump(), "judge": judge.model_dump(), "train": train.model_dump()}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
     if groups is not None:
         digest.update("\n".join(groups).encode())
     digest.update(read_pins(paths).code_digest.encode())

@@ -1,6 +1,6 @@
 """How a run makes its version, and how long that may take.
 
-- Mode: the cheapest one whose expected gain covers its extra cost.
+- Mode: a search where its expected gain covers its extra cost, else a refit.
 - Limits: how long a stage may take, and how long it may be silent before it counts as hung.
 """
 
@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 import pandas as pd
 
-Mode = Literal["search", "warm", "refit"]
+Mode = Literal["search", "refit"]
 FINAL: Final = "final"
 """The mode of a run that fits a promoted recipe once more, on the rows that judged too. Nobody asks for it by name."""
-RunMode = Literal["search", "warm", "refit", "final"]
+RunMode = Literal["search", "refit", "final"]
 
-CHEAPEST_FIRST: tuple[Mode, ...] = ("refit", "warm", "search")
-TRY_AFTER = 5  # versions made by refitting, one after the other, after which a mode that nobody knows is tried
+MODES: tuple[Mode, ...] = ("refit", "search")
+TRY_AFTER = 5  # versions made by refitting, one after the other, after which a search is tried
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class ChosenMode:
 def choose_mode(
     runs: Sequence[PastMode], works: Mapping[Mode, int], *, retraining_cost: float, checks: float
 ) -> ChosenMode:
-    """The cheapest mode worth its extra cost over a refit; a refit where none is, or where little is known.
+    """A search where it is worth its extra cost over a refit; a refit where it is not, or where little is known.
 
-    A mode gains over a refit what its runs gained over a champion on average, beyond what refits did, at each check
-    that a version lives. It costs the retraining cost times its extra work. A mode of which no
-    run is known is tried after five refits running, or nothing would ever be known of it.
+    A search gains over a refit what searches gained over a champion on average, beyond what refits did, at each check
+    that a version lives. It costs the retraining cost times its extra work. Where no search is known, one is tried
+    after five refits running, or nothing would ever be known of it.
 
     Args:
         runs: Runs after the first version, oldest first.
@@ -50,34 +50,20 @@ def choose_mode(
         retraining_cost: Of a refit, in mean loss times checks.
         checks: How many checks a version has lived on average, 1 or more.
     """
-    gains = {mode: [run.gain for run in runs if run.mode == mode] for mode in CHEAPEST_FIRST}
-    refits = gains["refit"]
+    refits, searches = ([run.gain for run in runs if run.mode == mode] for mode in ("refit", "search"))
     if not refits:
         return ChosenMode("refit", "there is no earlier refit to compare with")
-    base = sum(refits) / len(refits)
-    worth: dict[Mode, tuple[float, float]] = {}
-    for mode in CHEAPEST_FIRST[1:]:
-        own = gains[mode]
-        if not own:
-            if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
-                return ChosenMode(
-                    mode,
-                    f"the last {TRY_AFTER} runs were refits and the gain of {mode} is unknown, so it is tried once",
-                )
-            continue
-        extra = retraining_cost * max(works[mode] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
-        worth[mode] = ((sum(own) / len(own) - base) * checks, extra)
-    for mode, (gain, extra) in worth.items():
-        if gain > extra:
-            return ChosenMode(
-                mode,
-                f"over the life of a version, {mode} gains {gain:.4g} more than a refit and costs {extra:.4g} more",
-            )
-    said = "; ".join(
-        f"{mode} would gain {gain:.4g} more than a refit but cost {extra:.4g} more"
-        for mode, (gain, extra) in worth.items()
-    )
-    return ChosenMode("refit", said or "no costlier mode is known to gain more than a refit")
+    if not searches:
+        if [run.mode for run in runs[-TRY_AFTER:]] == ["refit"] * TRY_AFTER:
+            why = f"the last {TRY_AFTER} runs were refits and the gain of search is unknown, so it is tried once"
+            return ChosenMode("search", why)
+        return ChosenMode("refit", "no search is known to gain more than a refit")
+    gain = (sum(searches) / len(searches) - sum(refits) / len(refits)) * checks
+    extra = retraining_cost * max(works["search"] / works["refit"] - 1, 0.0) if works["refit"] else 0.0
+    if gain > extra:
+        why = f"over the life of a version, search gains {gain:.4g} more than a refit and costs {extra:.4g} more"
+        return ChosenMode("search", why)
+    return ChosenMode("refit", f"search would gain {gain:.4g} more than a refit but cost {extra:.4g} more")
 
 
 AUTO = "auto"

@@ -50,8 +50,7 @@ class TrainParams(SettingsSection):
         default=("found", "champion"),
         min_length=1,
         description=(
-            "recipes that compete in a search or warm start; the champion's recipe is included to show "
-            "what the search itself adds"
+            "recipes that compete in a search; the champion's recipe is included to show what the search itself adds"
         ),
     )
     balance: Balance | None = Field(
@@ -556,7 +555,7 @@ def retraining_work(
     """
     pasts = [rows] + [max(rows - number * backtest.origin_rows, 0) for number in range(1, backtest.origins + 1)]
     fitted = sum(min(past, sliding_rows) if kind == "sliding" else past for past in pasts for kind in windows)
-    trials = {"refit": 0, "warm": tune.warm_trials, "search": tune.trials}[mode]
+    trials = tune.trials if mode == "search" else 0
     folds = sum(max(rows - number * tune.fold_rows, 0) for number in range(1, tune.folds + 1))
     return rounds * (fitted * (len(recipes) if trials else 1) + trials * folds)
 

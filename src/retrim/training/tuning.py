@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from inspect import isabstract
 from math import inf, prod
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.stats.codec import from_record, written
-from retrim.stats.plugins import FOLLOWS, PluginRegistry, Seed, SettingsForm, SettingsSection
+from retrim.stats.plugins import PluginRegistry, Seed, SettingsForm, SettingsSection
 from retrim.training.estimators import Hyperparameters
 
 if TYPE_CHECKING:
@@ -52,12 +52,6 @@ class Dimension(SettingsForm):
         if self.log and (self.low is None or self.low <= 0):
             raise ValueError(f"log: true needs a low above 0, but low is {self.low}; raise low, or remove log")
         return self
-
-    def holds(self, value: Any) -> bool:
-        """Whether a value lies in it."""
-        if self.choices is not None or self.low is None or self.high is None:
-            return value in (self.choices or ())
-        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def distribution(self) -> "optuna.distributions.BaseDistribution":
         """The same in Optuna's terms; whole bounds give whole numbers."""
@@ -108,7 +102,6 @@ class TuneParams(SettingsSection):
         ),
     )
     trials: int = Field(default=20, ge=1, description="number of trials in a search")
-    warm_trials: Annotated[int, FOLLOWS] = Field(default=5, ge=1, description="number of trials in a warm start")
     batch: int = Field(
         exclude=True,
         default=4,
@@ -213,7 +206,6 @@ def search(
     params: TuneParams,
     *,
     trials: int,
-    first: Hyperparameters | None,
     done: Sequence[Trial],
     workers: int,
     told: Callable[[Sequence[Trial]], None],
@@ -224,7 +216,6 @@ def search(
         evaluate: Loss of one set of hyperparameters; called from `workers` threads.
         params: Sampler, space, batch and seed.
         trials: How many in all, 1 or more.
-        first: Hyperparameters of trial 0 (a warm start), or None for the sampler's own; a grid takes none.
         done: Trials of an earlier, killed run; those of a batch it did not finish are dropped.
         workers: Trials evaluated at once; changes the time, never the result.
         told: Called with each finished batch.
@@ -236,15 +227,15 @@ def search(
         BadInputError: No such sampler, it cannot search this space, or would not resume to the same trials.
     """
     if not params.space:  # there is one model
-        trials, first = 1, None
+        trials = 1
     if params.sampler_name not in SAMPLERS:
         require_resumable(params, trials=trials)
     if params.sampler_name == "grid":
-        trials, first = min(trials, prod(len(choices) for choices in _grid(params).values())), None
+        trials = min(trials, prod(len(choices) for choices in _grid(params).values()))
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
     with ThreadPoolExecutor(workers) as pool:
         while len(history) < trials:
-            asked = _ask(params, history, min(params.batch, trials - len(history)), first)
+            asked = _ask(params, history, min(params.batch, trials - len(history)))
             scores = list(pool.map(evaluate, asked))
             batch = [
                 Trial(len(history) + place, hyperparameters, score.losses, score.rounds)
@@ -274,16 +265,8 @@ def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
     return {name: float(share) for name, share in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
 
 
-def _ask(
-    params: TuneParams, history: Sequence[Trial], count: int, first: Hyperparameters | None
-) -> list[Hyperparameters]:
-    study = _study(params, history)
-    if first is not None and not history:
-        # The space may have moved since the champion was tuned: what lies outside it is left to the sampler.
-        study.enqueue_trial(
-            {name: value for name, value in first.items() if name in params.space and params.space[name].holds(value)}
-        )
-    space = _distributions(params)
+def _ask(params: TuneParams, history: Sequence[Trial], count: int) -> list[Hyperparameters]:
+    study, space = _study(params, history), _distributions(params)
     return [dict(study.ask(space).params) for _ in range(count)]
 
 
@@ -321,7 +304,7 @@ def require_resumable(params: TuneParams, *, trials: int) -> None:
             count = min(params.batch, trials - len(history))
             lived.sampler = make_sampler(params, batch=len(history) // params.batch)
             asked = [lived.ask(space) for _ in range(count)]
-            if [dict(trial.params) for trial in asked] != _ask(params, history, count, None):
+            if [dict(trial.params) for trial in asked] != _ask(params, history, count):
                 raise BadInputError(
                     f"tune.sampler: {params.sampler_name!r} does not propose the same trials when a search "
                     f"resumes; use a sampler that does: {', '.join(entry.name for entry in SAMPLERS)}"
