@@ -24,10 +24,8 @@ ROWS, COLUMNS, TURNS = 100_000, 20, 3
 NUMBERS = ("log", "sqrt", "minmax", "zscore", "fill_mean", "fill_median", "fill_mode", "bins_width", "bins_frequency")
 STEPS: dict[str, tuple[str, int, dict[str, Any]]] = {  # kind of column, columns, arguments
     **{name: ("number", COLUMNS, {"bins": 10} if name.startswith("bins") else {}) for name in NUMBERS},
-    "boxcox": ("number", 4, {}),
     "yeojohnson": ("number", 4, {}),
     "outlier_cap": ("number", COLUMNS, {"by": "iqr", "reach": 3.0, "at_most": 0.1}),
-    "fill_model": ("number", COLUMNS, {"leaves": 16}),
     "one_hot": ("category", COLUMNS, {"most_levels": 8}),
     "ordinal": ("category", COLUMNS, {"order": tuple("abcdefgh")}),
     "frequency": ("category", COLUMNS, {}),
@@ -36,7 +34,6 @@ STEPS: dict[str, tuple[str, int, dict[str, Any]]] = {  # kind of column, columns
     "text_tfidf": ("text", 2, {"words": 1000, "components": 8, "seed": 7}),
     "text_hash": ("text", 2, {"buckets": 256, "components": 8, "seed": 7}),
     "select_mutual": ("number", COLUMNS, {"keep": 5}),
-    "select_chi2": ("number", COLUMNS, {"keep": 5}),
     "select_uncorrelated": ("number", COLUMNS, {"at_most": 0.9}),
 }
 

@@ -34,24 +34,6 @@ def test_log_and_root_move_numbers_up_and_hold_later_ones_below() -> None:
     assert made("sqrt", past({"km": numbers(-3, 1)}), {"km": numbers(1, -50)})["km"] == [2, 0]
 
 
-def test_box_cox_finds_the_power_that_scipy_finds() -> None:
-    from scipy.stats import boxcox_normmax
-
-    found = learn("boxcox", past({"km": TAIL})).said["km"]["power"]
-
-    assert found == pytest.approx(float(boxcox_normmax(TAIL, method="mle")), abs=1e-3)
-
-
-def test_box_cox_of_a_lognormal_is_nearly_its_logarithm() -> None:
-    assert learn("boxcox", past({"km": TAIL})).said["km"]["power"] == pytest.approx(0, abs=0.05)
-
-
-def test_box_cox_has_one_power_in_any_unit() -> None:
-    powers = [learn("boxcox", past({"km": TAIL * unit})).said["km"]["power"] for unit in (1e-9, 1.0, 1e9)]
-
-    assert powers == pytest.approx([powers[0]] * 3, abs=1e-3)
-
-
 def test_yeo_johnson_finds_the_power_that_scipy_finds_and_says_what_scipy_says() -> None:
     from scipy.stats import yeojohnson, yeojohnson_normmax
 

@@ -17,9 +17,7 @@ FRAME = {"noise": NOISE, "signal": SIGNAL, "kind": KIND, "more noise": MORE_NOIS
 TREES = {"rounds": 20, "leaves": 6, "seed": 7}
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"), [("select_mutual", {}), ("select_chi2", {}), ("select_gain", TREES), ("select_rfe", TREES)]
-)
+@pytest.mark.parametrize(("name", "arguments"), [("select_mutual", {}), ("select_gain", TREES)])
 def test_a_selection_keeps_what_tells_and_records_why(name: str, arguments: dict[str, int]) -> None:
     learned = learn(name, past(FRAME, TARGET), keep=2, **arguments)
 
@@ -28,9 +26,9 @@ def test_a_selection_keeps_what_tells_and_records_why(name: str, arguments: dict
     assert min(learned.said["scores"][each] for each in ("signal", "kind")) > learned.said["scores"]["noise"]
 
 
-@pytest.mark.parametrize("name", ["select_mutual", "select_chi2", "select_gain", "select_rfe"])
+@pytest.mark.parametrize("name", ["select_mutual", "select_gain"])
 def test_a_selection_of_more_than_there_are_keeps_all(name: str) -> None:
-    arguments = TREES if name in ("select_gain", "select_rfe") else {}
+    arguments = TREES if name == "select_gain" else {}
 
     assert learn(name, past(FRAME, TARGET), keep=9, **arguments).drops == ()
 

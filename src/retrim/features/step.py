@@ -10,7 +10,7 @@ times is datetime64 in UTC. A step sees its own columns and no others.
 
 Selection of columns, and what columns tell: of the target, of one another, and what bins lose of that.
 
-A filter looks at each column by itself, a wrapper and an embedded selection at fits of trees.
+A filter looks at each column by itself, an embedded selection at a fit of trees.
 
 Preprocessing steps for numbers: scaling, transforms and bins.
 
@@ -455,16 +455,6 @@ class SelectMutual(_Selection):
         return _best(_telling(past), keep)
 
 
-@step("select_chi2", takes=ANY, gives="same")
-class SelectChi2(_Selection):
-    """Keeps the columns that depend most on the target, by chi-squared on a contingency table (Cramér's V)."""
-
-    def learn(self, past: TrainingRows, *, keep: Keep) -> StepState[Nothing]:
-        some = sample(past)
-        aim = target_cells(some)
-        return _best({name: cramer(cells_of(values, most=CELLS), aim)[0] for name, values in some.frame.items()}, keep)
-
-
 def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Bias-corrected Cramér's V of two columns of codes, 0 to 1, and the chance of as much where they are unrelated.
 
@@ -529,8 +519,8 @@ def _matrix(past: TrainingRows) -> tuple[np.ndarray, list[int]]:
     return np.column_stack(columns), places
 
 
-def gains(past: TrainingRows, columns: list[int], *, rounds: int, leaves: int, seed: int) -> np.ndarray:
-    """What each of the columns gains in the splits of boosted trees, shape (columns,)."""
+def gains(past: TrainingRows, *, rounds: int, leaves: int, seed: int) -> np.ndarray:
+    """What each column gains in the splits of boosted trees, shape (columns,)."""
     import lightgbm
 
     matrix, categorical = _matrix(past)
@@ -543,12 +533,11 @@ def gains(past: TrainingRows, columns: list[int], *, rounds: int, leaves: int, s
         **objective, "num_leaves": leaves, "learning_rate": 0.1, "min_child_samples": 20, "seed": seed,
         "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1, "bagging_freq": 0,
     }  # fmt: skip
-    at = {place: own for own, place in enumerate(columns)}
     data = lightgbm.Dataset(
-        matrix[:, columns],
+        matrix,
         np.clip(aim, -1e37, 1e37),
-        feature_name=[f"c{place}" for place in columns],
-        categorical_feature=[at[place] for place in categorical if place in at],
+        feature_name=[f"c{place}" for place in range(matrix.shape[1])],
+        categorical_feature=categorical,
     )
     booster = lightgbm.train(parameters, data, num_boost_round=rounds)
     return np.asarray(booster.feature_importance(importance_type="gain"), dtype="float64")
@@ -564,40 +553,8 @@ class SelectGain(_Selection):
         some = sample(past)
         if not _tellable(some):
             return _best(dict.fromkeys(past.frame, 0.0), keep)
-        found = gains(some, list(range(len(past.frame))), rounds=rounds, leaves=leaves, seed=seed)
+        found = gains(some, rounds=rounds, leaves=leaves, seed=seed)
         return _best(dict(zip(past.frame, found.tolist(), strict=True)), keep)
-
-
-@step("select_rfe", takes=ANY, gives="same")
-class SelectRfe(_Selection):
-    """Fits boosted trees, drops the quarter of the columns with the lowest gain, and repeats until `keep` are left.
-
-    Source:
-        Guyon, Weston, Barnhill and Vapnik (2002), Machine Learning 46, 389-422: recursive feature elimination
-        (wrapper), by gains in place of weights.
-    """
-
-    def learn(
-        self, past: TrainingRows, *, keep: Keep, rounds: Rounds, leaves: Leaves, seed: Seed
-    ) -> StepState[Nothing]:
-        some, names = sample(past), list(past.frame)
-        if not _tellable(some):
-            return _best(dict.fromkeys(names, 0.0), keep)
-        left, scores = list(range(len(names))), dict.fromkeys(names, 0.0)
-        step_number = 0
-        while True:
-            found = dict(zip(left, gains(some, left, rounds=rounds, leaves=leaves, seed=seed).tolist(), strict=True))
-            step_number += 1
-            if len(left) <= keep:
-                break
-            dropped = sorted(left, key=lambda place: (found[place], -place))[
-                : min(max(len(left) // 4, 1), len(left) - keep)
-            ]
-            scores |= {names[place]: float(step_number) for place in dropped}
-            left = [place for place in left if place not in dropped]
-        # A score is the round in which a column was dropped; those that stay have the last.
-        scores |= {names[place]: float(step_number) for place in left}
-        return _kept(scores, {names[place] for place in left})
 
 
 def _tellable(past: TrainingRows) -> bool:
@@ -683,73 +640,6 @@ class SqrtTransform(_Lift):
     """The square root. If a training number is negative, all numbers are shifted so that the smallest is 0."""
 
     above, function = 0.0, np.sqrt
-
-
-@dataclass(frozen=True)
-class ColumnPower(Shift):
-    """A shift, the unit of what it gives, and the power that this is raised to."""
-
-    scale: float
-    power: float
-
-    def to_logs(self, values: np.ndarray) -> np.ndarray:
-        """Logarithms of the shifted numbers, in their unit."""
-        with np.errstate(over="ignore"):
-            return np.asarray(np.log(np.maximum(held(self.lift(values) / self.scale), 1 / LARGEST)))
-
-
-@dataclass(frozen=True)
-class ColumnPowers:
-    """The power of each column."""
-
-    columns: dict[str, ColumnPower]
-
-
-@step("boxcox", takes=NUMBERS, gives="same")
-class BoxCox(PreprocessingStep[ColumnPowers]):
-    """The Box-Cox power that makes the training rows most normal, on numbers divided by their geometric mean.
-
-    If training has a number of 0 or less, all are moved so that the least is 1.
-
-    Source:
-        Box and Cox (1964), An analysis of transformations, J. R. Stat. Soc. B 26, 211-252.
-    """
-
-    learned = ColumnPowers
-
-    def learn(self, past: TrainingRows) -> StepState[ColumnPowers]:
-        columns = {name: self._learn_column(values[known(values)]) for name, values in past.frame.items()}
-        powers = {name: {"power": own.power} for name, own in columns.items()}
-        return StepState(ColumnPowers(columns), same(past, "number"), said=powers)
-
-    def _learn_column(self, values: np.ndarray) -> ColumnPower:
-        from scipy.optimize import minimize_scalar
-
-        shift = learn_shift(values, above=1.0)
-        scale = float(np.exp(np.log(shift.lift(values)).mean())) if len(values) else 1.0
-        own = ColumnPower(shift.shift, shift.least, scale, 1.0)
-        logs = own.to_logs(values)
-        if len(np.unique(logs)) < 2:
-            return own
-        slope = logs.mean()
-
-        def loss(power: float) -> float:
-            spread = np.log(raise_logs(logs, power).var()) / 2 - (power - 1) * slope
-            return float(spread) if np.isfinite(spread) else LARGEST
-
-        with np.errstate(all="ignore"):  # of powers that it tries and leaves
-            power = float(minimize_scalar(loss, bounds=POWERS, method="bounded").x)
-        return replace(own, power=round(power, DIGITS))
-
-    def apply(self, frame: Frame, state: ColumnPowers) -> Frame:
-        owns = state.columns
-        return {name: raise_logs(owns[name].to_logs(values), owns[name].power) for name, values in frame.items()}
-
-
-def raise_logs(logs: np.ndarray, power: float) -> np.ndarray:
-    """(x ** power - 1) / power of the x with these logarithms; for power 0 the logarithms."""
-    with np.errstate(over="ignore"):
-        return logs if power == 0 else np.asarray(np.expm1(power * logs) / power)
 
 
 @step("yeojohnson", takes=NUMBERS, gives="same")
@@ -855,8 +745,6 @@ class BinsEdges(_Bins):
 
 MOST_LEVELS = 30
 """The most frequent levels of a category that a tree can tell apart. It takes the others as one."""
-LEAST_ROWS = 20  # of a leaf
-WIDEST = float(np.finfo("float32").max) / 4  # a tree compares in single precision
 
 
 @step("missing_indicator", takes=ANY, gives="same")
@@ -917,127 +805,6 @@ class FillMode(_Fill):
 
         value = SimpleImputer(strategy="most_frequent", missing_values=missing).fit(values).statistics_[0]
         return str(value) if missing is None else float(value)
-
-
-@dataclass(frozen=True)
-class ColumnTree:
-    """A tree as lists, a place a node: input and threshold, the places below, and what it says."""
-
-    input: tuple[int, ...]
-    threshold: Numbers
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    says: tuple[float | str, ...]
-
-
-@dataclass(frozen=True)
-class ColumnTrees:
-    """The trees that fill columns, and how their inputs are read: levels of categories, middles of numbers."""
-
-    inputs: dict[str, tuple[str, ...]]
-    middle: dict[str, float]
-    trees: dict[str, ColumnTree]
-
-
-@step("fill_model", takes=ANY, gives="same")
-class FillModel(PreprocessingStep[ColumnTrees]):
-    """Fills a missing cell with the prediction of a tree from the other columns of the step.
-
-    A number is filled with the mean of a leaf, a category with its most frequent level. Columns that miss nothing in
-    training are left as they are. The trees are scikit-learn's, kept as lists of numbers.
-
-    Source:
-        Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees.
-    """
-
-    learned = ColumnTrees
-
-    def learn(self, past: TrainingRows, *, leaves: Annotated[int, Field(ge=2, le=1000)]) -> StepState[ColumnTrees]:
-        texts = {name: values for name, values in past.frame.items() if values.dtype == object}
-        levels = {name: tuple(counts_of(values))[:MOST_LEVELS] for name, values in texts.items()}
-        middle = {
-            name: float(np.nanmedian(values)) if known(values).any() else 0.0
-            for name, values in past.frame.items()
-            if values.dtype != object
-        }
-        inputs = _inputs(past.frame, levels, middle)
-        trees, said = {}, {}
-        for place, (name, values) in enumerate(past.frame.items()):
-            there = known(values)
-            said[name] = {"missing": int((~there).sum())}
-            if there.all() or not there.any():
-                continue
-            others = [at for at in range(len(past.frame)) if at != place]
-            trees[name] = _tree(inputs[:, others], values, there, leaves)
-        makes = {name: StepColumn(kind_of(past.frame[name]), name) for name in trees}
-        return StepState(ColumnTrees(levels, middle, trees), makes, said=said)
-
-    def apply(self, frame: Frame, state: ColumnTrees) -> Frame:
-        if not state.trees:
-            return {}
-        inputs = _inputs(frame, state.inputs, state.middle)
-        made = {}
-        for place, (name, values) in enumerate(frame.items()):
-            if name in state.trees:
-                others = [at for at in range(len(frame)) if at != place]
-                there = known(values)
-                filled = values.copy()
-                if not there.all():
-                    filled[~there] = _told(state.trees[name], inputs[~there][:, others], text=values.dtype == object)
-                made[name] = filled
-        return made
-
-
-def _inputs(frame: Frame, levels: Mapping[str, Sequence[str]], middle: Mapping[str, float]) -> np.ndarray:
-    """What trees look at: numbers, the middle one where missing; levels by frequency, the missing as the last."""
-    columns = []
-    for name, values in frame.items():
-        if values.dtype == object:
-            codes = codes_of(values, levels[name])
-            columns.append(np.where(codes < 0, len(levels[name]), codes).astype("float64"))
-        else:
-            columns.append(np.where(np.isnan(values), middle[name], values))
-    wide = np.column_stack(columns) if columns else np.zeros((0, 0))
-    return np.clip(wide, -WIDEST, WIDEST).astype("float32")
-
-
-def _tree(inputs: np.ndarray, values: np.ndarray, there: np.ndarray, leaves: int) -> ColumnTree:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    rows = np.flatnonzero(there)
-    rows = rows[sample_places(len(rows))]
-    least = min(LEAST_ROWS, max(len(rows) // 10, 1))
-    text = values.dtype == object
-    if not inputs.shape[1]:
-        inputs = np.zeros((len(inputs), 1), dtype="float32")
-    if text:
-        names = sorted(counts_of(values[rows]))
-        fitted = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
-        with np.errstate(all="ignore"):  # it adds all up to see whether they are finite
-            fitted.fit(inputs[rows], codes_of(values[rows], names))
-        said: list[float | str] = [names[int(fitted.classes_[row[0].argmax()])] for row in fitted.tree_.value]
-    else:
-        # In units of the largest, so that squares do not overflow.
-        scale = float(np.abs(values[rows]).max()) or 1.0
-        fitted = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=least, random_state=0)
-        with np.errstate(all="ignore"):
-            fitted.fit(inputs[rows], values[rows] / scale)
-        said = [float(row[0][0]) * scale for row in fitted.tree_.value]
-    tree = fitted.tree_
-    left, right = tree.children_left.tolist(), tree.children_right.tolist()
-    return ColumnTree(tuple(tree.feature.tolist()), tree.threshold, tuple(left), tuple(right), tuple(said))
-
-
-def _told(tree: ColumnTree, inputs: np.ndarray, *, text: bool) -> np.ndarray:
-    """What the tree says of each row."""
-    feature, left, right = np.array(tree.input), np.array(tree.left), np.array(tree.right)
-    at = np.zeros(len(inputs), dtype="int64")
-    while (inner := left[at] >= 0).any():
-        rows = np.flatnonzero(inner)
-        here = at[rows]
-        below = inputs[rows, feature[here]].astype("float64") <= tree.threshold[here]
-        at[rows] = np.where(below, left[here], right[here])
-    return np.array(tree.says, dtype=object if text else "float64")[at]
 
 
 By = Literal["zscore", "iqr"]
