@@ -743,10 +743,6 @@ class BinsEdges(_Bins):
         return _learn_bins(past, lambda _: np.array(edges))
 
 
-MOST_LEVELS = 30
-"""The most frequent levels of a category that a tree can tell apart. It takes the others as one."""
-
-
 @step("missing_indicator", takes=ANY, gives="same")
 class MissingIndicator(PreprocessingStep[Nothing]):
     """Adds `COLUMN:missing`: 1 where the cell is missing, else 0."""
