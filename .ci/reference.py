@@ -117,7 +117,6 @@ KEPT = {
     "probation": "how long a promotion is watched",
     "retrain": "the mode, and the time that a run may take",
     "release": "the limits of the machine that serves, and who approves",
-    "proof": "whose keys are trusted, and how large an import may be",
     "schedule": "when each part runs",
     "alerts": "how often people get messages, and when not",
     "seed": "one number for every random draw",
@@ -382,12 +381,11 @@ RECORDS = (
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:LoggedMove", LIST),
     Printed("retrim versions verify-log", "retrim.release.versions:VerifiedLog"),
-    Printed("retrim versions verify-attestation", "retrim.release.versions:ValidAttestation"),
     Printed(
         "retrim versions key",
         "retrim.cli.versions:key",
         more={
-            "public": "The public key, in the form that `proof.trusted_keys` takes.",
+            "public": "The public key.",
             "fingerprint": "SHA-256 of the key.",
         },
     ),

@@ -117,10 +117,6 @@ class WorkspacePaths:
         return self.var / "keys"
 
     @property
-    def attestations(self) -> Path:
-        return self.var / "attestations"
-
-    @property
     def prefect(self) -> Path:
         return self.var / "prefect"
 

@@ -23,7 +23,7 @@ from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.alerts import AlertParams
 from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.previous_champions import PreviousChampionParams
-from retrim.decision.probation import ProbationParams, ProofParams, ServedParams
+from retrim.decision.probation import ProbationParams, ServedParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
 from retrim.decision.rules import RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
@@ -299,7 +299,6 @@ class Params(SettingsSection):
     retrain: RetrainParams = RetrainParams()
     release: ReleaseParams = ReleaseParams()
     run_directory: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
-    proof: ProofParams = ProofParams()
     schedule: ScheduleParams = ScheduleParams()
     alerts: AlertParams = AlertParams()
     seed: int = Field(default=7, ge=0, description="seed of every random draw: searches, fits, bootstraps, samples")

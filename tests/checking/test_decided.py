@@ -10,7 +10,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.reports.fairness import fairness_of
-from retrim.retraining.exchange import judge_import
+from retrim.retraining.judge_import import judge_import
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params

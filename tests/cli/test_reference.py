@@ -16,14 +16,13 @@ from retrim.checking.score import ScoringResult
 from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
 from retrim.decision.policy_backtest import PolicyParams
-from retrim.decision.probation import RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.decision.stored_rows import DecisionRow, Origin, VersionRow
 from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
 from retrim.landing.ingest import Landed, WithdrawalResult, listed_batches, show_batch
 from retrim.landing.ingest import quarantine_list as set_aside
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import LiveVersion, ValidAttestation, VerifiedLog, release_log
+from retrim.release.versions import LiveVersion, VerifiedLog, release_log
 from retrim.reports.distributions import VerifiedAlarms
 from retrim.retraining.exchange import ExportedVersion, ImportedVersion
 from retrim.retraining.gc import Pruned
@@ -38,7 +37,6 @@ from tests.builders.world import World, make_world
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCRIPT = Path(__file__).parents[2] / ".ci" / "reference.py"
-REBUILT = RebuildStatement("", 1, True, StatedBundle(""), StatedPlatform("", ""), StatedDifference(0.0), "", "")
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
 VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, 0.9, False)
 
@@ -143,9 +141,8 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("versions gc", Pruned(dry=True, pieces=())),
         ("batch withdraw", WithdrawalResult(fresh=True, withdrawals=(), rows=0, versions=())),
         ("batch redate", Repair(done=False, moves=(), stays=())),
-        ("versions export", ExportedVersion(1, Path(), "", 0, proved=False)),
-        ("versions import", ImportedVersion("deferred", None, "", Origin("", 1, "", "", "", None, "", None), (), "")),
-        ("versions verify-attestation", ValidAttestation(REBUILT, "", "ours")),
+        ("versions export", ExportedVersion(1, Path(), "", 0)),
+        ("versions import", ImportedVersion("deferred", None, "", Origin("", 1, "", "", None), ())),
         ("retrain", RunOutcome("", "", "", None)),
         ("predict", ScoringResult(None, 0, 0, None)),
         ("policy acknowledge", AcknowledgedHold("", NOW, "", "", (), "")),

@@ -1,12 +1,10 @@
 """A version goes from staging to production: one signed file, checked, judged and released anew.
 
-Staging is the world with two versions. Production has a champion of its own, made before the table changed, and
-trusts staging's key.
+Staging is the world with two versions. Production has a champion of its own, made before the table changed.
 """
 
 import json
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,23 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.adapters.archive import pack, unpack
 from retrim.adapters.migrations.schema import DECISIONS, ENVELOPES, RELEASE_HEADS, RELEASES, RUNS, USED_ROWS, VERSIONS
-from retrim.adapters.signing import Keys, attested, pack, read_attestation, unpack
+from retrim.adapters.signing import Keys, PublicKey
 from retrim.adapters.store import Store, copy_whole
-from retrim.decision.probation import REBUILD, RebuildStatement, StatedBundle, StatedDifference, StatedPlatform
 from retrim.decision.release_log import head_of, signed_bytes
 from retrim.decision.stored_rows import ReleaseRow, columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
-from retrim.retraining.exchange import EXPORT, export, import_version, open_parcel
-from retrim.stats.codec import to_json, to_record
+from retrim.retraining.exchange import export, import_version, open_archive
+from retrim.stats.codec import to_json
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 OWN, LATER = 20, 50
+Refuse = Callable[..., str]
+"""What is said of files that are sent to production; nothing of them may be left there."""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,23 @@ def file(staging: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def signer(staging: World) -> PublicKey:
+    return Keys(staging.workspace.paths.keys).public
+
+
+@pytest.fixture(scope="module")
+def key(signer: PublicKey, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file that production has staging's public key in."""
+    file = tmp_path_factory.mktemp("key") / "staging.pub"
+    file.write_text(f"{signer}\n", encoding="utf-8")
+    return str(file)
+
+
+@pytest.fixture(scope="module")
 def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    key = str(Keys(staging.workspace.paths.keys).public)
     folder = tmp_path_factory.mktemp("production")
     drift = {name: staging.table[name] for name in ("kind", "size", "since")}
-    changes = {"proof": {"trusted_keys": [key]}, "gate": {"baselines": ["mean"], "confidence": 0.6}}
+    changes = {"gate": {"baselines": ["mean"], "confidence": 0.6}}
     made = make_world(folder, server=server, drift=drift, changes=changes)
     made.land(made.day(OWN))
     made.retrim("retrain", "--as-of", made.day(OWN))
@@ -57,15 +69,15 @@ def production(staging: World, tmp_path_factory: pytest.TempPathFactory, server:
 
 
 @pytest.fixture(scope="module")
-def deferred(production: World, file: Path) -> Any:
+def deferred(production: World, file: Path, key: str) -> Any:
     """An import before production has seen rows that are new to the model."""
-    return production.ask("versions", "import", str(file), code=1)
+    return production.ask("versions", "import", str(file), "--key", key, code=1)
 
 
 @pytest.fixture(scope="module")
-def imported(production: World, deferred: Any, file: Path) -> Any:
+def imported(production: World, deferred: Any, file: Path, key: str) -> Any:
     production.land(production.day(LATER), since=production.day(OWN))
-    return production.ask("versions", "import", str(file))
+    return production.ask("versions", "import", str(file), "--key", key)
 
 
 def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Path, tmp_path: Path) -> None:
@@ -76,16 +88,14 @@ def test_the_same_version_is_exported_as_the_same_bytes(staging: World, file: Pa
 
 class TestAnExport:
     def test_holds_bundle_lock_and_lineage_under_one_signature(self, staging: World, file: Path) -> None:
-        files = unpack(file, most_mb=100)
-        signed = read_attestation(json.loads(files["attestation.json"]))
-        manifest = signed.fields
+        files = unpack(file)
+        manifest = json.loads(files["manifest.json"])
         row = staging.workspace.store.version("generated", 2)
         assert row is not None
 
-        assert (manifest["bundle"], manifest["lineage"]["commit"]) == (row.bundle, row.lineage["commit"])
-        assert manifest["verdict"] == row.verdict
-        assert {"made-from/requirements.lock", "made-from/data/pins.json", "bundle/format.json"} <= set(files)
-        assert signed.subject.keys() == files.keys() - {"attestation.json"}
+        assert (manifest["bundle"], manifest["lineage"]) == (row.bundle, row.lineage)
+        assert {"requirements.lock", "bundle/format.json", "bundle/verdict/verdict.json"} <= set(files)
+        assert manifest["files"].keys() == files.keys() - {"manifest.json", "signature"}
 
     def test_holds_no_private_key_and_no_path(self, staging: World, file: Path) -> None:
         content = file.read_bytes()
@@ -119,24 +129,25 @@ class TestAnImport:
     def test_is_judged_on_rows_that_it_has_not_seen(self, production: World, file: Path, imported: Any) -> None:
         row = production.workspace.store.version("generated", 2)
         assert row is not None
-        split = json.loads(unpack(file, most_mb=100)["bundle/features/split.json"])
+        split = json.loads(unpack(file)["bundle/features/split.json"])
 
         assert row.verdict["judged_from"] > split["judged_until"]
         assert row.verdict["rows"] == 96
 
-    def test_keeps_where_it_came_from(self, staging: World, production: World, imported: Any) -> None:
+    def test_keeps_where_it_came_from(self, signer: PublicKey, production: World, imported: Any) -> None:
         kept = production.workspace.store.envelope("generated", 2, kind="imported")
-        signer = Keys(staging.workspace.paths.keys).public.fingerprint
 
         assert kept[0].record["origin"] == imported["origin"]
-        assert (imported["origin"]["version"], imported["origin"]["signer"]) == (2, signer)
+        assert (imported["origin"]["version"], imported["origin"]["signer"]) == (2, signer.fingerprint)
         assert imported["environment"] == []
 
     def test_is_one_row_of_a_log_that_holds(self, production: World, imported: Any) -> None:
         assert production.ask("versions", "verify-log")["rows"] == 2
 
-    def test_asked_again_gives_the_same_and_adds_nothing(self, production: World, file: Path, imported: Any) -> None:
-        again = production.ask("versions", "import", str(file))
+    def test_asked_again_gives_the_same_and_adds_nothing(
+        self, production: World, file: Path, key: str, imported: Any
+    ) -> None:
+        again = production.ask("versions", "import", str(file), "--key", key)
 
         assert again == imported
         assert len(production.workspace.store.releases("generated")) == 2
@@ -157,102 +168,98 @@ class TestAnImport:
         assert any(piece["why"] == "generated version 1 needs them" for piece in kept)
 
 
-def altered(sent: dict[str, bytes], keys: Keys, *, kind: str = EXPORT, **fields: Any) -> dict[str, bytes]:
-    """The files with other fields in the attestation, signed anew."""
-    said = attested(json.loads(sent["attestation.json"]))
-    subject = {name: sha256(content).hexdigest() for name, content in sent.items() if name != "attestation.json"}
-    return {**sent, "attestation.json": to_json(keys.attest(kind, subject, {**said, **fields}))}
+def altered(sent: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, bytes]:
+    """The files with other fields in the manifest, signed anew."""
+    manifest = to_json({**json.loads(sent["manifest.json"]), **fields})
+    return {**sent, "manifest.json": manifest, "signature": f"{keys.public} {keys.sign(manifest)}".encode()}
 
 
 class TestAFileThatIsNotRight:
     @pytest.fixture
     def files(self, file: Path) -> dict[str, bytes]:
-        return unpack(file, most_mb=100)
+        return unpack(file)
 
-    def refused(self, production: World, folder: Path, files: dict[str, bytes]) -> str:
-        """What is said of these files, sent to production; nothing of them may be left there."""
-        sent = folder / "sent.tar"
-        sent.write_bytes(pack(files))
-        with pytest.raises((BadInputError, RefusedError)) as error:
-            import_version(
-                production.workspace, sent, by="a test", approval=None, now=pd.Timestamp("2024-06-01", tz="UTC")
-            )
-        return str(error.value)
+    @pytest.fixture
+    def keys(self, staging: World) -> Keys:
+        return Keys(staging.workspace.paths.keys)
 
-    def test_is_refused_for_one_altered_byte_of_a_file(
-        self, production: World, tmp_path: Path, files: dict[str, bytes]
-    ) -> None:
+    @pytest.fixture
+    def refused(self, production: World, signer: PublicKey, tmp_path: Path) -> Refuse:
+        def refuse(files: dict[str, bytes], key: PublicKey | None = signer) -> str:
+            sent, store = tmp_path / "sent.tar", production.workspace.store
+            sent.write_bytes(pack(files))
+            now, before = pd.Timestamp("2024-06-01", tz="UTC"), store.versions("generated")
+            with pytest.raises((BadInputError, RefusedError)) as error:
+                import_version(production.workspace, sent, key=key, by="a test", approval=None, now=now)
+            assert store.versions("generated") == before
+            return str(error.value)
+
+        return refuse
+
+    def test_is_refused_for_one_altered_byte_of_a_file(self, refused: Refuse, files: dict[str, bytes]) -> None:
         model = next(name for name in files if name.endswith("model.txt"))
-        said = self.refused(production, tmp_path, {**files, model: b"T" + files[model][1:]})
 
-        assert f"differ from the files that were signed: {model}" in said
+        assert f"differ from the files that were signed: {model}" in refused({**files, model: b"T" + files[model][1:]})
 
-    def test_is_refused_for_a_file_added_or_taken_away(
-        self, production: World, tmp_path: Path, files: dict[str, bytes]
-    ) -> None:
+    def test_is_refused_for_a_file_added_or_taken_away(self, refused: Refuse, files: dict[str, bytes]) -> None:
         less = {name: content for name, content in files.items() if name != "bundle/format.json"}
 
-        assert "bundle/x" in self.refused(production, tmp_path, {**files, "bundle/x": b""})
-        assert "bundle/format.json" in self.refused(production, tmp_path, less)
+        assert "bundle/x" in refused({**files, "bundle/x": b""})
+        assert "bundle/format.json" in refused(less)
 
-    def test_is_refused_for_a_key_that_nobody_trusts(
-        self, production: World, tmp_path: Path, files: dict[str, bytes]
+    def test_is_refused_for_an_altered_manifest(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        other = files["manifest.json"].replace(b'"version": 2', b'"version": 3')
+
+        assert "does not match its signature" in refused({**files, "manifest.json": other})
+
+    def test_is_refused_without_a_signature(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        unsigned = {name: content for name, content in files.items() if name != "signature"}
+
+        assert "`retrim versions export`" in refused(unsigned)
+
+    def test_is_refused_for_another_key(
+        self, refused: Refuse, signer: PublicKey, files: dict[str, bytes], tmp_path: Path
     ) -> None:
-        said = self.refused(production, tmp_path, altered(files, Keys(tmp_path / "stranger")))
+        stranger = Keys(tmp_path / "stranger")
 
-        assert "proof.trusted_keys" in said
+        assert stranger.public.fingerprint in refused(altered(files, stranger))
+        assert "not key" in refused(files, stranger.public)
+        assert signer.fingerprint in refused(files, None)
 
-    def test_is_refused_for_another_model_or_a_newer_format(
-        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    def test_is_refused_for_another_model(self, refused: Refuse, keys: Keys, files: dict[str, bytes]) -> None:
+        assert "model 'other'" in refused(altered(files, keys, model="other"))
+
+    def test_is_refused_for_a_manifest_that_lacks_a_field(
+        self, refused: Refuse, keys: Keys, files: dict[str, bytes]
     ) -> None:
-        keys = Keys(staging.workspace.paths.keys)
+        assert "lineage" in refused(altered(files, keys, lineage=None))
 
-        assert "model 'other'" in self.refused(production, tmp_path, altered(files, keys, model="other"))
-        newer = altered(files, keys, kind="urn:retrim:export:v2")
-        assert "reads only v1" in self.refused(production, tmp_path, newer)
-
-    def test_is_refused_for_rows_of_another_grain(
-        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    def test_is_refused_for_another_bundle_than_it_names(
+        self, refused: Refuse, keys: Keys, files: dict[str, bytes]
     ) -> None:
-        lineage = attested(json.loads(files["attestation.json"]))["lineage"]
+        assert "the hash of the bundle" in refused(altered(files, keys, bundle="0" * 64))
+
+    def test_is_refused_for_rows_of_another_grain(self, refused: Refuse, keys: Keys, files: dict[str, bytes]) -> None:
+        lineage = json.loads(files["manifest.json"])["lineage"]
         other = {**lineage, "grain": {"every": "2h", "by": [], "how": {}}}
-        said = self.refused(production, tmp_path, altered(files, Keys(staging.workspace.paths.keys), lineage=other))
 
         assert lineage["grain"] is None
-        assert "a different granularity" in said
+        assert "a different granularity" in refused(altered(files, keys, lineage=other))
 
-    def test_is_refused_for_a_proof_of_another_bundle(
-        self, staging: World, production: World, tmp_path: Path, files: dict[str, bytes]
+    def test_is_refused_when_any_stretch_of_it_is_altered(
+        self, production: World, signer: PublicKey, file: Path, tmp_path: Path
     ) -> None:
-        keys = Keys(staging.workspace.paths.keys)
-        same = StatedPlatform("here", "here")
-        said = RebuildStatement("generated", 2, True, StatedBundle("x"), same, StatedDifference(0.0), "a test", "")
-        proof = to_json(keys.attest(REBUILD, {"generated/v2": "x"}, to_record(said)))
-        why = self.refused(production, tmp_path, altered({**files, "rebuild.json": proof}, keys))
-
-        assert "rebuild.json in the export is signed by a different key" in why
-
-    def test_is_refused_when_any_stretch_of_it_is_altered(self, production: World, file: Path, tmp_path: Path) -> None:
         whole, passed = file.read_bytes(), []
         for place in range(0, len(whole), len(whole) // 60):
             sent = tmp_path / "sent.tar"
             sent.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
             try:
-                open_parcel(production.workspace, sent)
+                open_archive(production.workspace, sent, key=signer)
                 passed.append(place)
             except RetrimError:
                 continue
 
         assert passed == []
-
-    def test_is_refused_where_its_key_is_not_trusted_any_more(self, production: World, file: Path) -> None:
-        proof = production.workspace.params.proof.model_copy(update={"trusted_keys": ()})
-        workspace = replace(
-            production.workspace, params=production.workspace.params.model_copy(update={"proof": proof})
-        )
-
-        with pytest.raises(RefusedError, match=r"proof.trusted_keys"):
-            open_parcel(workspace, file)
 
 
 def _undo(store: Store, moved: ReleaseRow, keys: Keys) -> None:
@@ -270,7 +277,7 @@ def _undo(store: Store, moved: ReleaseRow, keys: Keys) -> None:
 
 
 def test_where_a_person_has_to_approve_it_waits_until_one_does(
-    production: World, file: Path, imported: Any, tmp_path: Path
+    production: World, file: Path, signer: PublicKey, imported: Any, tmp_path: Path
 ) -> None:
     """With a store and a repository as they were before the import went live."""
     workspace = production.workspace
@@ -286,8 +293,8 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
     copied = git.git(production.root, "rev-parse", log)
     git.git(production.root, "update-ref", "-d", log)
     try:
-        before = import_version(asking, file, by="a test", approval=None, now=now)
-        after = import_version(asking, file, by="Ines", approval="looked at it", now=now)
+        before = import_version(asking, file, key=signer, by="a test", approval=None, now=now)
+        after = import_version(asking, file, key=signer, by="Ines", approval="looked at it", now=now)
     finally:
         git.git(production.root, "update-ref", log, copied)
     answer = asking.store.envelope("generated", 2, kind="approval")[0].record
@@ -296,12 +303,11 @@ def test_where_a_person_has_to_approve_it_waits_until_one_does(
     assert (answer["by"], answer["reason"]) == ("Ines", "looked at it")
 
 
-def test_another_platform_or_lock_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:
-    files = unpack(file, most_mb=100)
-    lineage = attested(json.loads(files["attestation.json"]))["lineage"]
-    keys = Keys(staging.workspace.paths.keys)
+def test_another_platform_is_said(production: World, staging: World, file: Path, tmp_path: Path) -> None:
+    files, keys = unpack(file), Keys(staging.workspace.paths.keys)
+    lineage = json.loads(files["manifest.json"])["lineage"]
     sent = tmp_path / "sent.tar"
     sent.write_bytes(pack(altered(files, keys, lineage={**lineage, "platform": "plan9-python3.11.7"})))
-    parcel = open_parcel(production.workspace, sent)
+    archive = open_archive(production.workspace, sent, key=keys.public)
 
-    assert parcel.environment[0].startswith("made on plan9-python3.11.7, but this is ")
+    assert archive.environment[0].startswith("made on plan9-python3.11.7, but this is ")

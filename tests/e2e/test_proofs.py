@@ -1,13 +1,11 @@
-"""Proofs and their attestations: a version, its ancestors, one that chance picks; what they say of a fault.
+"""Proofs: of a version, of its ancestors, of one that chance picks; what they say of a fault.
 
 One world for all: version 1, and version 2 that was judged against it.
 """
 
-import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
+from retrim.adapters.archive import unpack
 from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import VERSIONS
-from retrim.adapters.signing import attested
-from retrim.decision.probation import pick
-from retrim.retraining.reproduce import ancestors, prove_scheduled
+from retrim.decision.stored_rows import Proof
+from retrim.retraining.reproduce import PERSON, ancestors, pick, prove_scheduled
 from tests.builders.world import World
 from tests.e2e.flows_here import at_work
 
@@ -49,18 +47,12 @@ def recorded_as(world: World, version: int, **lineage: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def unproved(world: World) -> str:
-    """What an export says before there is a proof."""
-    return world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "unproved.tar")).stdout
-
-
-@pytest.fixture(scope="module")
-def chain(world: World, unproved: str) -> Any:
+def chain(world: World) -> Any:
     return world.ask("versions", "reproduce", "2", "--prove", "--chain")
 
 
-def said(record: Any) -> dict[str, Any]:
-    return attested(json.loads(Path(record["attestation"]).read_bytes()))
+def proofs(world: World, version: int) -> list[Proof]:
+    return [row.proof for row in world.workspace.store.envelope("generated", version, kind="proof")]
 
 
 class TestAChain:
@@ -69,22 +61,17 @@ class TestAChain:
 
         assert found == [(1, True, ALL), (2, True, ALL)]
 
-    def test_leaves_an_attestation_for_each_that_verifies(self, world: World, chain: Any) -> None:
-        for each in (chain, *chain["ancestors"]):
-            record = world.ask("versions", "verify-attestation", each["attestation"])
-
-            assert (record["whose"], record["version"], record["identical"]) == ("ours", each["version"], True)
-
     def test_leaves_out_what_was_proved_before_only_if_asked(self, world: World, chain: Any) -> None:
         again = world.ask("versions", "reproduce", "2", "--prove", "--chain", "--skip-proved")
 
         assert (again["ancestors"], again["proved"]) == ([], True)
         assert ancestors(world.workspace, 2) == [1]
 
-    def test_gives_an_export_its_attestation(self, world: World, unproved: str, chain: Any) -> None:
-        exported = world.retrim("versions", "export", "2", "--to", str(world.root / "var" / "proved.tar")).stdout
+    def test_dates_the_proof_in_an_export(self, world: World, chain: Any) -> None:
+        file = world.root / "var" / "proved.tar"
+        world.ask("versions", "export", "2", "--to", str(file))
 
-        assert "the attestation" in exported
+        assert json.loads(unpack(file)["manifest.json"])["proved_at"] == proofs(world, 2)[-1].proved_at
 
     def test_asks_for_a_proof(self, world: World) -> None:
         refused = world.retrim("versions", "reproduce", "2", "--chain", code=2)
@@ -92,67 +79,24 @@ class TestAChain:
         assert "run `retrim versions reproduce N --prove --chain`" in refused.stderr
 
 
-class TestAnAttestation:
-    def test_holds_both_hashes_of_every_output_of_every_stage(self, world: World, chain: Any) -> None:
-        outputs = said(chain)["outputs"]
-        stages = list(dict.fromkeys(each["stage"] for each in outputs))
-
-        assert stages == ALL
-        assert all(each["recorded"] == each["rebuilt"] is not None for each in outputs)
-
-    def test_says_what_was_rebuilt_from_what(self, world: World, chain: Any) -> None:
+class TestAProof:
+    def test_stands_in_the_envelope_of_its_version(self, world: World, chain: Any) -> None:
         row = world.workspace.store.version("generated", 2)
         assert row is not None
-        found = said(chain)
+        (proof,) = [proof for proof in proofs(world, 2) if proof.reason == PERSON][:1]
 
-        assert (found["commit"], found["tag"]) == (row.lineage["commit"], row.tag)
-        assert found["bundle"] == {"recorded": row.bundle, "rebuilt": row.bundle}
-        assert found["inputs"]["champion_version"] == 1
-        assert found["environment"]["lock_built"] == row.lineage["requirements_lock"]
-        assert found["platform"]["here"] == found["platform"]["recorded"]
-        assert found["promise"] == "the same bytes"
+        assert (proof.identical, proof.bundle, proof.first_difference) == (True, row.bundle, None)
+        assert proof.platform == row.lineage["platform"]
 
-    def test_compares_predictions_on_the_judged_rows(self, chain: Any) -> None:
-        assert said(chain)["predictions"] == {"rows": 96, "largest_difference": 0.0, "why": ""}
+    def test_compares_predictions_on_the_judged_rows(self, world: World, chain: Any) -> None:
+        assert chain["largest_difference"] == proofs(world, 2)[0].largest_difference == 0.0
 
-    def test_stands_in_the_envelope_of_its_version(self, world: World, chain: Any) -> None:
-        kept = [attested(row.record) for row in world.workspace.store.envelope("generated", 2, kind="proof")]
-
-        assert said(chain) in kept
-
-    def test_gives_the_registry_the_day_of_the_last_proof(self, world: World, chain: Any) -> None:
+    def test_gives_the_registry_the_day_of_the_last_one(self, world: World, chain: Any) -> None:
         shown = {each["version"]: each["last_proved"] for each in world.ask("versions")}
         tagged = {each.number: each.tags.get("last_proved") for each in world.workspace.registry.versions()}
 
-        assert shown[1] == said(chain["ancestors"][0])["proved_at"]
+        assert shown[1] == proofs(world, 1)[-1].proved_at
         assert tagged == shown
-
-    def test_that_was_edited_is_refused(self, world: World, chain: Any, tmp_path: Path) -> None:
-        record = json.loads(Path(chain["attestation"]).read_bytes())
-        other = base64.b64decode(record["payload"]).replace(b'"version": 2', b'"version": 3')
-        edited = tmp_path / "edited.json"
-        edited.write_text(json.dumps({**record, "payload": base64.b64encode(other).decode()}))
-        refused = world.retrim("versions", "verify-attestation", str(edited), code=1)
-
-        assert world.workspace.keys.public.fingerprint[:16] in refused.stderr
-
-    def test_holds_no_path_host_or_private_key(self, world: World, chain: Any) -> None:
-        text = json.dumps(said(chain))
-        private = (world.root / "var" / "keys" / "signing.key").read_text().splitlines()[1]
-
-        assert str(world.root.parent) not in text
-        assert private not in text
-
-
-def test_a_proof_on_another_platform_promises_nothing_and_tells_the_difference(world: World) -> None:
-    row = world.workspace.store.version("generated", 1)
-    assert row is not None
-    elsewhere = row.lineage["platform"].replace("linux", "plan9")
-    with recorded_as(world, 1, platform=elsewhere):
-        found = said(world.ask("versions", "reproduce", "1", "--prove"))
-
-    assert found["promise"] == "none: it was made on another platform"
-    assert found["predictions"]["largest_difference"] == 0.0
 
 
 def test_an_altered_object_in_the_repository_reaches_no_fresh_clone(world: World) -> None:
@@ -205,14 +149,14 @@ def first(world: World) -> Any:
 
 class TestTheScheduledProof:
     def test_proves_a_version_that_the_date_picks(self, world: World, first: Any) -> None:
-        found = said(first)
+        reasons = [proof.reason for proof in proofs(world, first["version"])]
 
-        assert (first["proved"], found["reason"]) == (True, f"scheduled for {SUNDAY}")
-        assert found["version"] in (1, 2)
+        assert first["proved"]
+        assert f"scheduled for {SUNDAY}" in reasons
 
     def test_is_made_once_a_moment(self, world: World, first: Any) -> None:
         again = prove_scheduled(world.workspace, now=pd.Timestamp(SUNDAY), say=print)
-        reasons = [attested(row.record)["reason"] for row in world.workspace.store.envelopes("generated", kind="proof")]
+        reasons = [proof.reason for version in (1, 2) for proof in proofs(world, version)]
 
         assert again is None
         assert reasons.count(f"scheduled for {SUNDAY}") == 1
@@ -223,13 +167,13 @@ class TestTheScheduledProof:
         with recorded_as(world, 2, champion_digest="x"):
             proof = prove_scheduled(world.workspace, now=at, say=print)
         told = [row.text for row in world.workspace.store.alerts("generated") if row.kind == "rebuild differs"]
-        kept = [row for row in world.workspace.store.envelope("generated", 2, kind="proof") if row.at == iso(at)]
+        (kept,) = [proof for proof in proofs(world, 2) if proof.proved_at == iso(at)]
 
         assert proof is not None
-        difference = attested(json.loads(proof.attestation.read_bytes()))["first_difference"]
-        assert difference == "its champion has the hash x, which differs from the recorded hash of version 1"
-        assert any("version 2 " in text and difference in text for text in told)
-        assert [attested(row.record)["identical"] for row in kept] == [False]
+        assert not kept.identical
+        assert kept.first_difference == proof.differences[0]
+        assert "its champion has the hash x, which differs from" in proof.differences[0]
+        assert any("version 2 " in text and proof.differences[0] in text for text in told)
 
     def test_that_is_switched_off_does_nothing(self, world: World) -> None:
         schedule = world.workspace.params.schedule.model_copy(update={"prove": None})

@@ -128,7 +128,7 @@ def test_a_second_backup_copies_only_what_is_new(desk: Desk, place: str) -> None
 
 
 def test_no_key_lies_in_the_clear(desk: Desk, place: str) -> None:
-    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    desk.workspace.keys.sign(b"a letter")
     private = (desk.workspace.paths.keys / "signing.key").read_bytes()
     (desk.workspace.paths.root / "service.key").write_bytes(b"word of a service")
     back_up(desk, place)
@@ -140,7 +140,7 @@ def test_no_key_lies_in_the_clear(desk: Desk, place: str) -> None:
 
 
 def test_keys_come_back_with_the_passphrase(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    desk.workspace.keys.sign(b"a letter")
     back_up(desk, place)
 
     back = restored(desk, place, tmp_path / "back").paths.keys / "signing.key"
@@ -150,7 +150,7 @@ def test_keys_come_back_with_the_passphrase(desk: Desk, place: str, tmp_path: Pa
 
 
 def test_without_a_passphrase_keys_are_left_apart_and_named(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    desk.workspace.keys.sign(b"a letter")
     made = back_up(desk, place, word=None)
 
     back = restored(desk, place, tmp_path / "back", word=None)
@@ -161,7 +161,7 @@ def test_without_a_passphrase_keys_are_left_apart_and_named(desk: Desk, place: s
 
 
 def test_a_wrong_passphrase_leaves_nothing_behind(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.attest("kind", {"file": "0" * 64}, {})
+    desk.workspace.keys.sign(b"a letter")
     back_up(desk, place)
 
     with pytest.raises(BadInputError, match="passphrase"):

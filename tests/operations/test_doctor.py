@@ -156,7 +156,7 @@ def test_a_planted_fault_has_its_line(
 
 def test_keys_as_they_are_made_are_in_order_until_others_may_read_the_private_one(workspace: Workspace) -> None:
     keys = Keys(workspace.paths.keys)
-    keys.know([keys.public])
+    keys.know(keys.public)
     before = worst(workspace, "permissions")
     keys.file.chmod(0o640)
 

@@ -138,7 +138,7 @@ def test_a_log_that_was_signed_anew_with_another_key_is_found(desk: Desk, tmp_pa
         desk.workspace.store.add_release(row, expected=version - 1 or None, keys=stranger)
 
     refuse(desk, "row 1 was signed with ed25519:.*, which is not a trusted key here")
-    desk.workspace.keys.know([stranger.public])
+    desk.workspace.keys.know(stranger.public)
     refuse(desk, "row 1 differs from the copy that was kept")
 
 

@@ -8,7 +8,7 @@ import pytest
 from retrim.adapters.database import iso
 from retrim.decision.stored_rows import VersionRow
 from retrim.release.versions import load_stored_version
-from retrim.retraining.exchange import judge_import
+from retrim.retraining.judge_import import judge_import
 from retrim.stats.codec import to_json
 from retrim.training.bundle import BACKTEST, VERDICT
 from tests.builders.desk import Desk, make_desk

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from retrim.gate.verdict import VerdictRecord
-from retrim.retraining.exchange import _used
+from retrim.retraining.judge_import import earlier_verdicts
 
 
 def version(number: int, **verdict: Any) -> Any:
@@ -16,4 +16,4 @@ def test_a_verdict_that_chose_nothing_uses_no_rows_up() -> None:
     versions = [version(1, **span), version(2, **span, agreement=1), version(3, judged_from=None)]
     workspace: Any = SimpleNamespace(model="bike", store=SimpleNamespace(versions=lambda _model: versions))
 
-    assert [used.version for used in _used(workspace)] == [1]
+    assert [used.version for used in earlier_verdicts(workspace)] == [1]

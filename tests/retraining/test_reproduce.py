@@ -4,11 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from retrim.adapters import dvc
 from retrim.adapters.dvc import NotFetchedError
 from retrim.retraining import reproduce
+from retrim.retraining.reproduce import largest_difference, pick
 from retrim.training.bundle import load_predictor
 from tests.builders.run_directory import make_run_directory, stream
 
@@ -35,6 +37,19 @@ def test_what_was_fitted_once_more_is_compared_on_the_rows_that_judged(
     stored = SimpleNamespace(predictor=load_predictor(made.bundle))
     monkeypatch.setattr(reproduce, "load_stored_version", lambda *_: stored)
     version: Any = SimpleNamespace(version=2)
-    found = reproduce._compare(version, version, made.paths)
 
-    assert (found.rows, found.largest, found.why) == (80, 0.0, "")
+    assert reproduce._largest_difference(version, version, made.paths) == 0.0
+
+
+def test_predictions_of_another_shape_are_no_figure() -> None:
+    assert largest_difference(np.zeros(3), np.array([0.0, 0.5, -0.25])) == 0.5
+    assert largest_difference(np.zeros((3, 2)), np.zeros((3, 4))) is None
+    assert largest_difference(np.array([np.nan]), np.zeros(1)) is None
+
+
+def test_chance_picks_the_same_version_for_the_same_moment_and_every_one_in_time() -> None:
+    weeks = [f"2024-{week:03d}" for week in range(200)]
+    picked = [pick([1, 2, 3, 4, 5], model="bike", moment=week) for week in weeks]
+
+    assert picked == [pick([5, 4, 3, 2, 1], model="bike", moment=week) for week in weeks]
+    assert all(20 <= picked.count(version) <= 60 for version in (1, 2, 3, 4, 5))

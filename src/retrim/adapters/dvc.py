@@ -35,7 +35,6 @@ from retrim.adapters.environment import GENTLE
 from retrim.adapters.processes import Heartbeat, StageHungError, start_reaper
 from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 from retrim.decision.pins import Pins
-from retrim.decision.probation import Output
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import (
     NO_CHAMPION,
@@ -620,18 +619,6 @@ def lock_differences(run_directory: Path) -> list[str]:
             found += [f"{stage}: the hash of {path} was {old.get(path)} and is now {new.get(path)}" for path in changed]
     if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
         found.append("dvc.lock differs from the recorded one")
-    return found
-
-
-def outputs(run_directory: Path) -> list[Output]:
-    """Every output of every stage, in run order: its hash in the commit, and that of what lies there now."""
-    recorded = _locked(git.git(run_directory, "show", "HEAD:dvc.lock"))
-    found = []
-    for stage in stages(run_directory):
-        for path, digest in sorted(_hashes(recorded.get(stage, LockedStage()).outs).items()):
-            place = run_directory / path
-            made = tree_hash(place) if place.is_dir() else file_hash(place) if place.exists() else None
-            found.append(Output(stage, path, digest, made))
     return found
 
 

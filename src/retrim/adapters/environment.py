@@ -62,8 +62,8 @@ def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], Non
     return folder / "bin" / "python"
 
 
-def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
-    """What is installed in an environment, `name==version`, sorted, after it was compared with the lock.
+def require_packages(python: Path, lock: Path) -> None:
+    """Compares what is installed in an environment with the lock.
 
     Raises:
         RefusedError: A package is missing, has another version, or is not in the lock; names it.
@@ -82,7 +82,6 @@ def require_packages(python: Path, lock: Path) -> tuple[str, ...]:
             f"the environment in {python.parents[1]} differs from requirements.lock: {'; '.join(wrong[:5])}; remove "
             "that folder, and the next proof rebuilds the environment"
         )
-    return tuple(f"{name}=={version}" for name, version in sorted(installed.items()))
 
 
 def other_versions(lock: Path) -> tuple[str, ...]:

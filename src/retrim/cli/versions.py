@@ -2,8 +2,6 @@
 
 What was live when, and the log of every move of the champion.
 
-Attestations by command: check one, and show the key that they are signed with.
-
 A person's answer by command: whether a version that waits goes live.
 
 A person's answer by command: what is held needs no retraining.
@@ -13,7 +11,6 @@ Versions between two workspaces: out in one signed file, in through the checks a
 Pruning by command.
 """
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +115,7 @@ def reproduce(
     """Rebuild a version, and report whether it is identical.
 
     The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
-    is 1. If --prove is set, a signed attestation is written.
+    is 1. If --prove is set, the result is kept with the version.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -191,7 +188,6 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
     if isinstance(rebuilt, RebuildProof):
         largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
         render.OUT.print(f"  largest difference between predictions on the judged rows: {largest}", highlight=False)
-        render.OUT.print(f"  attestation: {rebuilt.attestation}", highlight=False, markup=False, soft_wrap=True)
 
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
@@ -360,48 +356,12 @@ def log_verify(
     render.OUT.print(f"{found.rows} rows, none altered{last}", highlight=False, soft_wrap=True)
 
 
-@versions_app.command(
-    "verify-attestation",
-    epilog=example("retrim versions verify-attestation var/attestations/bike-v1-0123456789ab.json"),
-)
-def verify(
-    file: Annotated[Path, typer.Argument(help="An attestation that `retrim versions reproduce N --prove` wrote.")],
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="KEY", help="Public key of the expected signer, or a file that contains the key."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check that an attestation was not altered, and who signed it.
-
-    If the attestation was altered, the exit code is 1. If --key is omitted, the attestation must be signed with the key
-    of this workspace or one of proof.trusted_keys.
-    """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
-    from retrim.release.versions import verify_attestation
-
-    workspace = None
-    with suppress(BadInputError):  # an attestation can be checked anywhere
-        workspace = workspace_here()
-    found = verify_attestation(workspace, file, key=key)
-    if as_json:
-        render.show_json(found)
-        return
-    answer = "identical" if found.said.identical else "different"
-    at = render.moment(found.said.proved_at)
-    said = f"valid: version {found.said.version} of {found.said.model}, {answer}, proved {at}"
-    render.OUT.print(f"{said}; signed by {found.signer[:16]} ({found.whose})", highlight=False, markup=False)
-
-
 @versions_app.command("key", epilog=example("retrim versions key"))
 def key(as_json: AsJson = False) -> None:
     """Print the public key of this workspace and its fingerprint.
 
-    Attestations and exports are signed with the private half of this key, var/keys/signing.key, which is created on
-    first use. To trust this key in another workspace, add the first line of the output to proof.trusted_keys there.
+    The release log and exports are signed with the private half of this key, var/keys/signing.key, which is created on
+    first use. To import an export elsewhere, save the first line of the output to a file there and pass it with --key.
     """
     from retrim.cli import render
 
@@ -500,9 +460,9 @@ def export(
 ) -> None:
     """Write a version into one signed file.
 
-    The file contains the bundle, verdict, lineage, package lock, release record and newest attestation. It is signed
-    with the key of this workspace. The same version in the same state gives the same bytes. If you prove the version
-    before you export it, the file includes the attestation.
+    The file contains the registered model with its verdict and reference rows, its lineage and its requirements.lock.
+    It is signed with the key of this workspace. The same version in the same state gives the same bytes. If you prove
+    the version before you export it, the file says so.
     """
     from retrim.cli import render
     from retrim.retraining.exchange import export as op
@@ -512,16 +472,19 @@ def export(
     if as_json:
         render.show_json(to_record(made))
         return
-    unproved = "without an attestation; to include one, first run `retrim versions reproduce N --prove`"
-    proved = "with the attestation of a rebuild" if made.proved else unproved
-    render.OUT.print(f"version {version} exported, {proved}", highlight=False, markup=False)
     print(made.file)  # noqa: T201  so that a shell can take it
 
 
-@versions_app.command("import", epilog=example("retrim versions import bike-v3.tar"))
+@versions_app.command("import", epilog=example("retrim versions import bike-v3.tar --key staging.pub"))
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that `retrim versions export` wrote in another workspace.")],
     by: By,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="FILE", help="File with the public key of the workspace that exported the version."
+        ),
+    ] = None,
     reason: Annotated[
         str | None,
         typer.Option(
@@ -533,23 +496,25 @@ def import_(
 ) -> None:
     """Import a version that another workspace exported.
 
-    The public key of the other workspace must be listed in proof.trusted_keys here. Signature, hashes and reference
-    rows are checked. Then the gate judges the version against the champion of this workspace, on rows that neither has
-    seen. The version goes live only if it passes. If there are too few such rows, the import is deferred
-    and nothing is stored. Import the file again when more rows have landed. The exit code is 1 unless the version went
-    live.
+    The file must be signed with the key in --key, which `retrim versions key` printed in the other workspace.
+    Signature, hashes and reference rows are checked. Then the gate judges the version against the champion of this
+    workspace, on rows that neither has seen. The version goes live only if it passes. If there are too few such rows,
+    the import is deferred and nothing is stored. Import the file again when more rows have landed. The exit code is 1
+    unless the version went live.
     """
+    from retrim.adapters.signing import read_public_key
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
     from retrim.stats.codec import to_record
 
-    done = import_version(workspace_here(), file, by=by, approval=reason, now=past_time(now))
+    signer = None if key is None else read_public_key(key)
+    done = import_version(workspace_here(), file, key=signer, by=by, approval=reason, now=past_time(now))
     if as_json:
         render.show_json(to_record(done))
     else:
         what = "" if done.version is None else f" as version {done.version}"
         render.OUT.print(f"{done.state}{what}: {done.reason}", highlight=False, markup=False)
-        for line in (*done.environment, done.proof):
+        for line in done.environment:
             render.OUT.print(f"  {line}", highlight=False, markup=False)
     raise typer.Exit(0 if done.state == "promoted" else 1)
 

@@ -3,21 +3,19 @@
 - Probation: the new champion and the one before are compared on rows that neither has seen, until the evidence (the
   e-process of `stats.anytime`) is enough.
 - Skew: how far a prediction that was served is from what its version says of the same row now.
-- Proofs that a version can be made again: settings, which one is proved next, and what an attestation says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.gate.losses import share, share_in_words
 from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
-from retrim.stats.codec import Moment, Number, key, to_record, written
+from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import SettingsSection
 
 Outcome = Literal["going on", "worse", "confirmed", "over", "replaced"]
@@ -470,164 +468,3 @@ def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:
     apart = np.abs(stored - now).reshape(len(now), -1).max(axis=1)
     usual = float(np.abs(now).mean()) if now.size else 0.0
     return np.asarray(apart / (usual or 1.0))
-
-
-REBUILD = "urn:retrim:rebuild:v1"
-"""The type of an attestation that says what a rebuild gave."""
-
-
-class ProofParams(SettingsSection):
-    """Imports from other workspaces, and trusted keys."""
-
-    most_mb: float = Field(
-        default=500.0, gt=0, description="maximum size of a file that `retrim versions import` reads, in megabytes"
-    )
-    trusted_keys: tuple[str, ...] = Field(
-        default=(),
-        description="public keys, besides this workspace's, trusted for attestations, exports and the release log",
-    )
-
-
-def pick(versions: Sequence[int], *, model: str, moment: str) -> int:
-    """The version that is proved at a scheduled moment: by chance, and the same one if asked again.
-
-    Args:
-        versions: Numbers to choose from, at least one.
-        model: Name of the model.
-        moment: When the proof was due, ISO 8601: the seed.
-    """
-    drawn = int.from_bytes(sha256(f"{model}\0{moment}".encode()).digest()[:8], "big")
-    return sorted(versions)[drawn % len(versions)]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far two models' predictions lie apart.
-
-    Args:
-        rows: Rows that both predicted.
-        largest: Largest absolute difference on any of them, in the target's unit or as a probability; None if unknown.
-        why: Why it is unknown, else "".
-    """
-
-    rows: int
-    largest: Annotated[float | None, key("largest_difference")]
-    why: str
-
-
-def agreement(rebuilt: np.ndarray, recorded: np.ndarray) -> Agreement:
-    """The largest difference of predictions for the same rows, each of shape (n,) or (n, classes)."""
-    if rebuilt.shape != recorded.shape:
-        return Agreement(0, None, f"its predictions have the shape {rebuilt.shape}, the recorded ones {recorded.shape}")
-    if not len(rebuilt):
-        return Agreement(0, None, "no row was judged")
-    largest = float(np.max(np.abs(rebuilt - recorded)))
-    if not np.isfinite(largest):
-        return Agreement(len(rebuilt), None, "a prediction is not a finite number")
-    return Agreement(len(rebuilt), largest, "")
-
-
-@dataclass(frozen=True)
-class Output:
-    """One output of one stage: its hash as recorded in dvc.lock (MD5) and as rebuilt; None where it is not there."""
-
-    stage: str
-    path: str
-    recorded: str | None
-    rebuilt: str | None
-
-
-def from_top(differences: Sequence[str], *, root: str) -> list[str]:
-    """The differences with the workspace's own path left out of them: an attestation travels.
-
-    Args:
-        differences: A line each, or what a tool printed when it failed.
-        root: Absolute path of the workspace.
-    """
-    return [each.replace(root, ".") for each in differences]
-
-
-@dataclass(frozen=True)
-class StatedBundle:
-    """SHA-256 of the whole bundle as recorded and as rebuilt; None: nothing was."""
-
-    recorded: str
-    rebuilt: str | None = None
-
-
-@dataclass(frozen=True)
-class StatedPlatform:
-    """Platform tags of the run and of the rebuild."""
-
-    recorded: str
-    here: str
-
-
-@dataclass(frozen=True)
-class StatedDifference:
-    """The largest difference of predictions on the judged rows; None: not known."""
-
-    largest_difference: Number | None
-
-
-@dataclass(frozen=True)
-class RebuildStatement:
-    """What is read of an attestation of a rebuild: what was rebuilt, on what, and whether the bytes are the same."""
-
-    model: str
-    version: int
-    identical: bool
-    bundle: StatedBundle
-    platform: StatedPlatform
-    predictions: StatedDifference
-    reason: str
-    proved_at: str
-    first_difference: str | None = None
-
-
-def rebuild_predicate(
-    *,
-    what: Mapping[str, Any],
-    platform: StatedPlatform,
-    environment: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    outputs: Sequence[Output],
-    bundle: Mapping[str, str | None],
-    executed: Sequence[str],
-    differences: Sequence[str],
-    predictions: Agreement,
-    reason: str,
-    proved_at: str,
-) -> dict[str, JsonValue]:
-    """What a rebuild gave, as an attestation says it; docs/how-to/rebuilding.md says what each field means.
-
-    Args:
-        what: `model`, `version`, `commit`, `tag` and the like: what was rebuilt.
-        platform: Tags of the run and of the rebuild.
-        environment: What the stages ran in.
-        inputs: Digests of raw data and champion.
-        outputs: Every output of every stage.
-        bundle: SHA-256 of the whole bundle, `recorded` and `rebuilt`.
-        executed: Stages that were seen to run, in order.
-        differences: A line each; none when identical.
-        predictions: Rebuilt model beside recorded model, on the judged rows.
-        reason: Who or what asked for the proof.
-        proved_at: ISO 8601, UTC.
-    """
-    same_platform = platform.recorded == platform.here
-    return {
-        **what,
-        "platform": to_record(platform),
-        "promise": "the same bytes" if same_platform else "none: it was made on another platform",
-        "environment": dict(environment),
-        "inputs": dict(inputs),
-        "outputs": [to_record(output) for output in outputs],
-        "bundle": dict(bundle),
-        "executed": list(executed),
-        "identical": not differences,
-        "first_difference": differences[0] if differences else None,
-        "differences": len(differences),
-        "predictions": to_record(predictions),
-        "reason": reason,
-        "proved_at": proved_at,
-    }

@@ -160,25 +160,21 @@ class RunRow(RunClaim):
 
 
 @dataclass(frozen=True)
-class OriginProof:
-    """What the imported attestation of a version's rebuild says."""
-
-    identical: bool
-    proved_at: str
-
-
-@dataclass(frozen=True)
 class Origin:
-    """Where an imported version was made: its number and commit there, and the fingerprint of the signing key."""
+    """Where an imported version was made.
+
+    Args:
+        version: Its number there.
+        commit: The commit of its run there.
+        signer: Fingerprint of the key that signed the export.
+        proved_at: When a proof there last found its rebuild identical; None if none did.
+    """
 
     model: str
     version: int
-    tag: str
-    run: str
     commit: str
-    champion: int | None
     signer: str
-    proof: OriginProof | None
+    proved_at: str | None
 
 
 @dataclass(frozen=True)
@@ -284,6 +280,31 @@ class ReleaseHeadRow:
     signature: str = ""
 
 
+PROOF = "proof"  # kind of row of a release envelope
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came out when a version was rebuilt with nothing taken on trust.
+
+    Args:
+        reason: Who or what asked for it; a scheduled proof names its moment.
+        platform: Tag of the platform of the rebuild.
+        bundle: Recorded digest of the version's bundle.
+        first_difference: The first difference; None if identical.
+        largest_difference: Of predictions on the holdout rows, in the target's unit or as a probability; None if
+            unknown.
+    """
+
+    reason: str
+    proved_at: str
+    platform: str
+    bundle: str
+    identical: bool
+    first_difference: str | None
+    largest_difference: float | None
+
+
 @dataclass(frozen=True)
 class EnvelopeRow:
     """A fact about a version that became known after it was made."""
@@ -294,6 +315,11 @@ class EnvelopeRow:
     id: str
     at: str
     record: dict[str, JsonValue]
+
+    @cached_property
+    def proof(self) -> Proof:
+        """The record, of a row of kind `PROOF`."""
+        return from_record(Proof, self.record)
 
 
 @dataclass(frozen=True)

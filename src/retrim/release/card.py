@@ -7,7 +7,7 @@ import base64
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -18,16 +18,14 @@ from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
-from retrim.adapters.signing import attested
 from retrim.card.card import Card, Facts, card_of
 from retrim.decision.check_record import StoredCheck
-from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
 from retrim.release.outcome import show_outcome, version_outcome
-from retrim.release.versions import PROOF, stored_bundle
+from retrim.release.versions import stored_bundle
 from retrim.stats.codec import from_parquet
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
@@ -151,17 +149,13 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         digests={name: sha256(content).hexdigest() for name, content in files.items()},
         judged=from_parquet(files[JUDGED]),
         releases=releases,
-        envelope=[_told(each) for each in workspace.store.envelope(workspace.model, version)],
+        envelope=workspace.store.envelope(workspace.model, version),
         outcome=version_outcome(workspace, row, releases),
         checks=[each for each in checks if each.record.champion == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
         least_rows=SliceParams().least_rows,
     )
-
-
-def _told(row: EnvelopeRow) -> EnvelopeRow:
-    return replace(row, record=attested(row.record)) if row.kind == PROOF else row
 
 
 def keep_card(workspace: Workspace, version: int, *, now: pd.Timestamp, name: str = MADE) -> None:

@@ -1,7 +1,5 @@
 """How rows are put together: a version was made of rows of one grain, and says nothing of rows of another.
 
-Attestations as files: read strictly, and checked against their signature and the keys that count here.
-
 The release log: every move of the champion, append-only, each signed over the one before.
 
 The store has it. A copy of each signed row lies in git, as an annotated tag `retrim/MODEL/log/N` beside that of the
@@ -23,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from pydantic import JsonValue
@@ -31,18 +29,17 @@ from pydantic import JsonValue
 from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
-from retrim.adapters.signing import Attestation, PublicKey, attested, read_attestation, signature_fault
+from retrim.adapters.signing import PublicKey, signature_fault
 from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.alerts import AlertKind
-from retrim.decision.probation import REBUILD, RebuildStatement
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
-from retrim.decision.stored_rows import EnvelopeRow, Origin, ReleaseRow, VersionRow
+from retrim.decision.stored_rows import PROOF, Origin, ReleaseRow, VersionRow
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.workspace import Workspace
-from retrim.stats.codec import Number, Unwritten, from_parquet, from_record, to_json, written
+from retrim.stats.codec import from_parquet, from_record, to_json
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 from retrim.training.predicted import half_width
@@ -80,128 +77,7 @@ def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> 
 PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
-PROOF = "proof"  # kind of row of a release envelope
-MOST_BYTES = 10_000_000  # of an attestation: one has some kB
 DIGEST = re.compile("[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class ValidAttestation:
-    """A rebuild attestation with a valid signature by an accepted key.
-
-    Args:
-        said: What it says.
-        signer: SHA-256 of the key that signed it, 64 hex digits.
-        whose: Why the key is accepted: ours, trusted, or given.
-    """
-
-    said: Unwritten[RebuildStatement]
-    signer: str
-    whose: str
-
-    @written
-    def valid(self) -> Literal[True]:
-        """True. Anything else ends with exit code 1."""
-        return True
-
-    @written
-    def model(self) -> str:
-        """Its name."""
-        return self.said.model
-
-    @written
-    def version(self) -> int:
-        """What was rebuilt."""
-        return self.said.version
-
-    @written
-    def identical(self) -> bool:
-        """Whether the rebuild gave the same bytes."""
-        return self.said.identical
-
-    @written
-    def largest_difference(self) -> Number | None:
-        """Of predictions on the judged rows; null: not known."""
-        return self.said.predictions.largest_difference
-
-    @written
-    def proved_at(self) -> str:
-        """When."""
-        return self.said.proved_at
-
-
-def verify_attestation(workspace: Workspace | None, file: Path, *, key: str | None) -> ValidAttestation:
-    """Checks the attestation of a rebuild.
-
-    Args:
-        workspace: Whose own key and trusted keys count; None outside of a workspace.
-        file: The attestation.
-        key: A public key as text, or the name of a file that holds it: then that one alone counts.
-
-    Raises:
-        BadInputError: The file is no attestation of a rebuild, or its format is newer.
-        RefusedError: It is not what was signed, or the key does not count here.
-    """
-    attestation = read_attestation(read_record(file))
-    whose = whose_key(workspace, attestation.signer, key=key)
-    require_kind(attestation, REBUILD, str(file))
-    try:
-        said = from_record(RebuildStatement, attestation.fields)
-    except RetrimError as error:
-        raise BadInputError(
-            f"{file} is signed but is not a complete attestation of a rebuild ({error}); ask its signer for a new "
-            "attestation"
-        ) from error
-    return ValidAttestation(said, attestation.signer.fingerprint, whose)
-
-
-def require_kind(attestation: Attestation, kind: str, file: str) -> None:
-    """Refuses an attestation of something else, or of a later form.
-
-    Raises:
-        BadInputError: It is one.
-    """
-    if attestation.kind != kind:
-        name, _, form = kind.rpartition(":")
-        newer = attestation.kind.startswith(f"{name}:")
-        cure = (
-            f"this version of retrim reads only {form}; install a newer one"
-            if newer
-            else f"choose a file of type {kind!r}"
-        )
-        raise BadInputError(f"{file} is a signed record of type {attestation.kind!r}; {cure}")
-
-
-def whose_key(workspace: Workspace | None, signer: PublicKey, *, key: str | None) -> str:
-    """Why a key counts: it was given, it is ours, or it is trusted.
-
-    Raises:
-        BadInputError: What was given is not a public key.
-        RefusedError: It does not count.
-    """
-    if key is not None:
-        given = read_key(key)
-        if given != signer:
-            raise RefusedError(
-                f"the file was signed by key {signer.fingerprint[:16]}, but --key is key {given.fingerprint[:16]}; "
-                "pass the key of the file's signer, or get the file again from the owner of the key that you passed"
-            )
-        return "given"
-    if workspace is not None:
-        if workspace.keys.made and workspace.keys.public == signer:
-            return "ours"
-        if signer in trusted_keys(workspace):
-            return "trusted"
-    raise RefusedError(
-        f"the file was signed by {signer}, which is neither the key of this workspace nor in proof.trusted_keys of "
-        f"params.yaml; ask the signer to confirm its fingerprint ({signer.fingerprint}), then pass the key with "
-        "--key, or add it to that list"
-    )
-
-
-def rebuild_said(row: EnvelopeRow) -> RebuildStatement:
-    """What an attestation in our own store says; its signature is not looked at."""
-    return from_record(RebuildStatement, attested(row.record))
 
 
 @dataclass(frozen=True)
@@ -217,80 +93,8 @@ def last_proofs(workspace: Workspace) -> dict[int, LastProof]:
     found: dict[int, LastProof] = {}
     for row in workspace.store.envelopes(workspace.model, kind=PROOF):
         last = found.get(row.version, LastProof())
-        found[row.version] = LastProof(row.at) if rebuild_said(row).identical else replace(last, differed=row.at)
+        found[row.version] = LastProof(row.at) if row.proof.identical else replace(last, differed=row.at)
     return found
-
-
-def trusted_keys(workspace: Workspace) -> list[PublicKey]:
-    """The keys of `proof.trusted_keys`.
-
-    Raises:
-        BadInputError: One of them is none.
-    """
-    return [PublicKey.read(text) for text in workspace.params.proof.trusted_keys]
-
-
-def read_key(text: str) -> PublicKey:
-    """A public key from its text, or from a file that holds it.
-
-    Raises:
-        BadInputError: It is none.
-    """
-    path, is_file = Path(text), False
-    with suppress(OSError):  # text that is longer than a name of a file may be
-        is_file = path.is_file() and path.stat().st_size < MOST_BYTES
-    if is_file and not text.startswith("ed25519:"):
-        return PublicKey.read(path.read_text(encoding="utf-8", errors="replace"))
-    return PublicKey.read(text)
-
-
-def read_record(file: Path) -> dict[str, JsonValue]:
-    """A JSON record from a file; a key that stands twice is refused, as one of the two would be read by nobody.
-
-    Raises:
-        BadInputError: It cannot be read as such.
-    """
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise BadInputError(
-                f"{file} has {file.stat().st_size} bytes, but an attestation has at most {MOST_BYTES}; choose a file "
-                "in var/attestations/"
-            )
-        return parse_record(file.read_bytes(), str(file))
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}; choose a file in var/attestations/") from error
-
-
-def parse_record(content: bytes, name: str) -> dict[str, JsonValue]:
-    """The same from bytes that were called `name`.
-
-    Raises:
-        BadInputError: They are no such record.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, JsonValue]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise BadInputError(
-                f"{name} contains a JSON object in which a key occurs twice; ask its sender for a new copy"
-            )
-        return found
-
-    try:
-        record = json.loads(content, object_pairs_hook=once, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(
-            f"{name} is not valid JSON, perhaps because it is incomplete; ask its sender for a new copy"
-        ) from error
-    if not isinstance(record, dict):
-        raise BadInputError(
-            f"{name} contains a JSON {type(record).__name__} instead of an object; choose a different file"
-        )
-    return record
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
 
 
 @dataclass(frozen=True)
@@ -408,7 +212,7 @@ def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, str | No
     except RetrimError:
         number = workspace.store.unreadable_release(workspace.model)
         raise _altered(workspace, BrokenLog(number, "cannot be read"), copies) from None
-    counts = partial(signature_fault, known=[*workspace.keys.known(), *trusted_keys(workspace)])
+    counts = partial(signature_fault, known=workspace.keys.known())
     broken = first_broken(rows, head, copies, fault=counts)
     if broken is not None:
         raise _altered(workspace, broken, copies)
@@ -599,7 +403,7 @@ def trusted_live(workspace: Workspace) -> LiveVersion | None:
 
 
 ORIGIN = "origin"
-"""In the lineage of a version that was imported: model, version, tag and commit there, and the key that signed it."""
+"""In the lineage of a version that was imported: model, version and commit there, and the key that signed it."""
 
 REPOSITORY = "repository"
 """In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
@@ -621,16 +425,11 @@ def refuse_rebuild(row: VersionRow) -> None:
     origin = origin_of(row)
     if origin is None:
         return
-    proof = origin.proof
-    proved = (
-        "it was imported without an attestation"
-        if proof is None
-        else f"it was imported with an attestation of {proof.proved_at}"
-    )
+    proved = "was not proved" if origin.proved_at is None else f"was last proved on {origin.proved_at}"
     raise RefusedError(
         f"version {row.version} was imported, so its commit {origin.commit[:12]} and raw data are not here; prove it "
         f"in the workspace that made it, as version {origin.version} (key {origin.signer[:16]}). Here only its bundle "
-        f"is checked, against the signed hash and its reference rows; {proved}"
+        f"is checked, against the signed hash and its reference rows. When it was exported, it {proved} there"
     )
 
 
