@@ -5,6 +5,7 @@ Staging is the world with two versions. Production has a champion of its own, ma
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
