@@ -1,7 +1,6 @@
 """Brings a store's tables to the shape that this version of retrim reads and writes (Alembic).
 
-A change of the store is a change of `schema.py` here and a new file under `versions/`. A test holds that the
-migrations end in exactly the tables of `schema.py`.
+The tables are declared in `schema.py`, from which the first revision makes them.
 """
 
 from pathlib import Path
