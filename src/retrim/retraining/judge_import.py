@@ -59,10 +59,10 @@ def judge_import(
     if table is None:
         return Judgement(None, "no rows have landed here; land some with `retrim ingest FILE`", pd.DataFrame())
     _require_fit(workspace, imported, table)
-    seen = (table["_event"] <= imported.judged_until).to_numpy()
-    if champion is not None:
-        seen |= (table["_event"] <= champion.predictor.used_until).to_numpy()
-    unseen = np.flatnonzero(~seen)[-params.split.judge_rows :]
+    seen_until = (
+        imported.judged_until if champion is None else max(imported.judged_until, champion.predictor.used_until)
+    )
+    unseen = np.flatnonzero(table["_event"] > seen_until)[-params.split.judge_rows :]
     rows = table.iloc[unseen].reset_index(drop=True)
     example = rows[[*imported.view.needs, "_event"]].tail(EXAMPLE_ROWS)
     if len(rows) < params.gate.min_rows:
