@@ -1,6 +1,6 @@
 """The scheduled check: clear what was killed, report what is overdue, look, decide, and start what was decided."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow, task
@@ -14,12 +14,12 @@ from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.release.pause import pause_of
-from retrim_flows.kept_page import MAKER, keep_page
 from retrim_flows.lines import say
 from retrim_flows.maintain import put_right
 from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
 from retrim_flows.recovery import SIGNED
 from retrim_flows.retrain import start
+from retrim_flows.summary import leave_summary
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,11 @@ class CheckDone:
         check: The check.
         run: How the run ended that it started here, or the move of the champion; None: nothing was done here.
         resumed: Decisions whose runs were finished first.
-        page: Why its page could not be kept; empty: it was, or there is none.
     """
 
     check: CheckOutcome
     run: RunOutcome | None
     resumed: list[str]
-    page: str = ""
 
 
 def may_pass(task: object, run: object, state: State[Any]) -> bool:
@@ -58,15 +56,12 @@ MOVES = ("restore", "rollback")
 def monitor(now: str | None = None) -> CheckDone | None:
     """Makes one check, and starts the retraining that the check decides on.
 
-    On the schedule, a check for each missed time runs first. A copy of the page is kept after each scheduled check and
-    after each check by command, but not in a demo.
+    On the schedule, a check for each missed time runs first.
     """
     own, done = moment(now), None
     for due in due_each("monitor", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
-            if actor() == SCHEDULE or MAKER.get() is not None:
-                done = replace(done, page=keep_page(done.check))
         except BadInputError as error:
             if due == own:
                 raise
@@ -88,6 +83,7 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     resumed = put_right(open_workspace(), moment(at))
     checked = look(at, actor())
     say("checked", f"{checked.outcome}, as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
+    leave_summary(open_workspace(), checked)
     outcome = None
     paused = pause_of(open_workspace(), checked.id)
     if paused is not None and checked.outcome in (*MOVES, "retrain"):  # it was decided before the pause

@@ -300,18 +300,6 @@ class TestTheRun:
         assert children(made.registry, made.parent) == [("0", "FINISHED"), ("1", "FINISHED"), ("2", "FINISHED")]
 
 
-@pytest.mark.parametrize("who", ["mlflow", "without mlflow"])
-def test_files_beside_a_version_go_but_for_those_that_are_kept(made, who: str) -> None:
-    run = made.parent if who == "without mlflow" else None
-    places = [f"checks/{name}.html" for name in "abc"]
-    made.registry.add_files(1, {"card.md": b"a card", **dict.fromkeys(places, b"a page")}, run=run)
-    made.registry.drop_files(1, "checks", kept=[places[1]], run=run)
-
-    left = made.registry.client.list_artifacts(made.registry.run_of(1), "checks")
-    assert [file.path for file in left] == [places[1]]
-    assert "card.md" in {file.path for file in made.registry.client.list_artifacts(made.registry.run_of(1))}
-
-
 def test_nothing_is_written_into_the_working_folder(made) -> None:
     assert list(made.cwd.iterdir()) == []
 

@@ -3,14 +3,14 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.conftest import Visit, watched
-from tests.builders.world import World, lay_world, make_world
+from tests.builders.world import World, make_world
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,15 +28,8 @@ def world(tmp_path: Path, server: str) -> World:
 @pytest.fixture
 def visited(world: World, browser: "Browser") -> Iterator[Visit]:
     """The page of `retrim ui`, for who knows the password."""
-    with pages_of(world, browser) as visit:
-        yield visit
-
-
-@contextmanager
-def pages_of(world: World, browser: "Browser", *folders: str) -> Iterator[Visit]:
-    """The same, of several workspaces where folders are named."""
     with ExitStack() as stack:
-        process = world.start("ui", *folders, "--port", "0")
+        process = world.start("ui", "--port", "0")
         stack.callback(process.communicate, timeout=60)
         stack.callback(process.send_signal, signal.SIGINT)
         assert process.stdout is not None
@@ -82,21 +75,3 @@ def test_without_the_password_nothing_is_shown(visited: Visit, browser: "Browser
     stranger.close()
 
     assert answer.status == 401
-
-
-def test_of_several_models_mlflow_is_two_clicks_away_at_the_same_address(tmp_path: Path, browser: "Browser") -> None:
-    worlds = [lay_world(tmp_path / name, changes={"data": {"model": name}}) for name in ("north", "south")]
-    with pages_of(worlds[0], browser, *(str(world.root) for world in worlds)) as visit:
-        failed = list[str]()
-        visit.page.on("response", lambda answer: failed.append(answer.url) if not answer.ok else None)
-        visit.open()
-        visit.page.get_by_role("link", name="south").first.click()
-        visit.page.get_by_role("link", name="MLflow").click()
-        visit.page.get_by_text("Experiments").first.wait_for()
-        at = visit.page.url
-        visit.page.get_by_text("Default").first.click()
-        visit.page.get_by_text("No runs").or_(visit.page.get_by_text("Runs")).first.wait_for()
-
-        pages = f"{visit.at}/retrim/at/2/mlflow/"
-        assert at.startswith(f"{pages}#/experiments")
-        assert set(failed) <= {f"{pages}ajax-api/2.0/mlflow/users/current"}  # which MLflow has with logins of its own

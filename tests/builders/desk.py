@@ -7,7 +7,7 @@ and keeps aliases: all that a check and a move ask of it.
 
 import inspect
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from hashlib import sha256
@@ -96,20 +96,11 @@ class Shelf:
     def pictures(self, version: int) -> dict[str, bytes]:
         return {}
 
-    def add_files(self, version: int, files: dict[str, bytes], *, run: str | None = None) -> None:
+    def add_files(self, version: int, files: dict[str, bytes]) -> None:
         self.beside.setdefault(version, {}).update(files)
 
     def log_check(self, version: int, figures: dict[str, float], **_: Any) -> None:
         self.figures[version] = figures
-
-    def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
-        return self.beside.get(version, {}).get(place)
-
-    def drop_files(self, version: int, folder: str, *, kept: Collection[str], run: str | None = None) -> None:
-        files = self.beside.get(version, {})
-        self.beside[version] = {
-            name: files[name] for name in files if name in kept or not name.startswith(f"{folder}/")
-        }
 
     def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         if not (self.folders[version] / "verdict").is_dir():

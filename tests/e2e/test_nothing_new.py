@@ -8,7 +8,6 @@ import pytest
 from retrim.release.versions import stored_bundle
 from tests.builders.imported import ask
 from tests.builders.world import World, make_world
-from tests.e2e.flows_here import at_work
 
 pytestmark = pytest.mark.server
 TOOLS = {"mlflow", "lightgbm", "prefect", "great_expectations", "sklearn", "scipy", "matplotlib"}
@@ -46,15 +45,6 @@ def test_no_tool_is_imported_to_say_so(world: World, command: str, code: int, sa
     assert TOOLS & ended.modules == set()
 
 
-def test_a_check_with_nothing_new_keeps_a_page_of_its_own(world: World) -> None:
-    ended = ask(world, "check", "--now", world.day(30.5), "--json")
-    check, bundle = json.loads(ended.out)["check"]["id"], stored_bundle(world.workspace, 1)
-    page = (bundle.parent / "checks" / f"{check}.html").read_text(encoding="utf-8")
-
-    assert (check in page, page.count("<img ") >= 2) == (True, True)
-    assert TOOLS & ended.modules == set()
-
-
 def test_what_was_predicted_was_checked_first_all_the_same(world: World) -> None:
     """Found without MLflow, a bundle is held to its recorded hash as ever."""
     file = stored_bundle(world.workspace, 1) / "verdict" / "verdict.json"
@@ -78,18 +68,3 @@ def test_a_version_that_does_not_say_its_run_is_found_by_mlflow(world: World) ->
 
     assert (ended.code, "0 predictions written" in ended.said) == (0, True), ended.said
     assert "mlflow" in ended.modules
-
-
-def test_the_check_before_by_hand_has_its_summary_at_its_flow_run(world: World) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-
-    check = world.workspace.store.decisions(world.workspace.model, source="check")[0]
-    key = ArtifactFilterKey(any_=[f"check-{world.workspace.model}"])
-    with at_work(world), get_client(sync_client=True) as client:
-        every = client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
-        (summary,) = [each for each in every if f"checks/{check.id}.html" in str(each.data)]
-        assert summary.flow_run_id is not None
-        flow_run = client.read_flow_run(summary.flow_run_id)
-
-    assert flow_run.parameters == {"now": world.day(29.5)}

@@ -66,14 +66,6 @@ def test_status_and_an_alert_say_so(seen: dict[str, Any]) -> None:
     assert seen["between"]["alerts"] == ["remote away"]  # once, however often it was tried
 
 
-def test_the_page_of_a_check_by_hand_is_kept_in_mlflow(seen: dict[str, Any]) -> None:
-    registry = seen["world"].workspace.registry
-    files = registry.client.list_artifacts(registry.run_of(1), "checks")
-
-    assert [file.path for file in files] == [f"checks/{seen['back']['check']['id']}.html"]
-    assert 10_000 < files[0].file_size < 500_000
-
-
 def test_while_the_remote_is_away_nothing_is_doubled(seen: dict[str, Any]) -> None:
     assert seen["still"]["check"]["outcome"] in ("none", "held")
     assert seen["between"]["numbers"] == NOTHING

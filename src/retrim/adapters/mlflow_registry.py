@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from io import StringIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ from retrim.adapters.mlflow_tracking import (
 from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.files import flush_all, read_folder, write_file, write_folder
+from retrim.files import flush_all, read_folder, write_folder
 from retrim.gate.verdict import Check, VerdictRecord, mark_of
 from retrim.stats.codec import digest_of, to_json, to_record
 from retrim.table.derived_columns import CalendarFeatures
@@ -485,19 +485,8 @@ class ModelRegistry(Experiment):
             listed = self.client.list_artifacts(self.run_of(version), "pictures")
         return read_folder(self._folder(version, "pictures")) if listed else {}
 
-    def add_files(self, version: int, files: Mapping[str, bytes], *, run: str | None = None) -> None:
-        """Lays files beside a version's bundle, in the artifacts of its run; the same again changes nothing.
-
-        Args:
-            version: Its number.
-            files: Content by place, such as `card/model_card.md`.
-            run: MLflow's id of its run, where it is known: if its files lie where they belong, MLflow is not loaded.
-        """
-        here = self._usual_files(run)
-        if here is not None:
-            for name, content in files.items():
-                write_file(here / name, content)
-            return
+    def add_files(self, version: int, files: Mapping[str, bytes]) -> None:
+        """Lays files by place beside a version's bundle, in the artifacts of its run; again, it changes nothing."""
         run = self.run_of(version)
         with self.wrapped(f"store files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
             for name, content in files.items():
@@ -521,54 +510,6 @@ class ModelRegistry(Experiment):
             moment = int(at.timestamp() * 1000)
             metrics = [Metric(f"check/{name}", float(value), moment, step) for name, value in figures.items()]
             self.client.log_batch(self.run_of(version), metrics)
-
-    def file_of(self, version: int, place: str, *, run: str | None = None) -> bytes | None:
-        """A file beside a version's bundle; None where there is none.
-
-        Args:
-            version: Its number.
-            place: Among the artifacts of its run, such as `checks/3f2a.html`.
-            run: As for `add_files`.
-        """
-        here = self._usual_files(run)
-        if here is not None:
-            return (here / place).read_bytes() if (here / place).is_file() else None
-        run, folder = self.run_of(version), str(PurePosixPath(place).parent)
-        with self.wrapped(f"read {place} of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
-            if place not in {file.path for file in self.client.list_artifacts(run, folder)}:
-                return None
-            return Path(self.client.download_artifacts(run, place, made)).read_bytes()
-
-    def drop_files(self, version: int, folder: str, *, kept: Collection[str], run: str | None = None) -> None:
-        """Removes the files of a folder among the artifacts of a version's run, but for those that are named.
-
-        Args:
-            version: Its number.
-            folder: Such as `checks`.
-            kept: Their places, such as `checks/3f2a.html`.
-            run: As for `add_files`.
-        """
-        here = self._usual_files(run)
-        if here is not None:
-            for path in (here / folder).glob("*"):
-                if f"{folder}/{path.name}" not in kept:
-                    path.unlink(missing_ok=True)
-            return
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        run = self.run_of(version)
-        with self.wrapped(f"remove files of version {version}"):
-            delete: Callable[[str], None] = get_artifact_repository(
-                self.client.get_run(run).info.artifact_uri
-            ).delete_artifacts
-            for file in self.client.list_artifacts(run, folder):
-                if file.path not in kept:
-                    delete(file.path)
-
-    def _usual_files(self, run: str | None) -> Path | None:
-        """The folder of a run's artifacts, found without MLflow; None where it has to be asked."""
-        bundle = None if run is None else self.usual_folder(run, "bundle")
-        return None if bundle is None else bundle.parent
 
     def _folder(self, version: int, name: str) -> Path:
         """A folder of a version's run: the very one where artifacts are local, else a download."""

@@ -112,18 +112,14 @@ def check(
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
-            from retrim.cli.page import find_page, page_html
-            from retrim_flows.kept_page import made_by
             from retrim_flows.monitor import monitor
 
-            with render.progress(), made_by(lambda: page_html(find_page(workspace, now=at)).encode()):
+            with render.progress():
                 done = monitor(at.isoformat())
             assert done is not None  # a moment that is given is checked
-            checked, run, finished, failed = done.check, done.run, done.resumed, done.page
+            checked, run, finished = done.check, done.run, done.resumed
     else:
-        from retrim.cli.page import keep_page_of
-
-        run, finished, failed = None, [], keep_page_of(workspace, checked, now=at)
+        run, finished = None, []
     resumed = resumed_runs(workspace, finished)
     if as_json:
         render.show_json(
@@ -135,8 +131,6 @@ def check(
         )
     else:
         show_check(checked, run, resumed)
-    if failed:
-        render.ERR.print(f"the page of this check could not be stored: {failed}", highlight=False, markup=False)
 
 
 def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> None:

@@ -1,17 +1,14 @@
 """The state of a model as one self-contained page: what `retrim status` says, and how it came to be so, in pictures."""
 
-import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from retrim.checking.check import CheckOutcome
 from retrim.checking.history import CHECK, as_check
 from retrim.cli import render
 from retrim.cli.answers import StatusAnswer, find_decision, find_status
@@ -38,7 +35,6 @@ from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, ModelPlace, find_health
-from retrim.reports.kept_page import PageBefore, find_page_before, keep_page
 from retrim.stats.charts import counts_by_day, estimates_over_time, gain_over_time, loss_over_time
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"
@@ -53,8 +49,6 @@ MOST_PREDICTED = 90
 """Days of which predictions are counted."""
 LEVELS = (0.5, 1.0, 2.0)
 """Effect over threshold from which on a cell of that table is shaded one step darker."""
-PICTURE = re.compile(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*); the table of checks has the figures">')
-"""A picture as `status.html.j2` writes it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +136,6 @@ class StatusPage:
         drift: A row for each column that came near its threshold: its name and a cell for each check.
         tables: Checks, versions, batches, alerts.
         forms: What a person may do now.
-        drawn_at: The check whose page the pictures are from, as nothing has landed since; None: they were drawn now.
     """
 
     model: str
@@ -154,21 +147,16 @@ class StatusPage:
     drift: tuple[tuple[str, tuple[DriftCell, ...]], ...]
     tables: tuple[ListedTable, ...]
     forms: tuple[Form, ...] = ()
-    drawn_at: str | None = None
 
 
-def find_page(
-    workspace: Workspace, *, now: pd.Timestamp, until: str | None = None, before: PageBefore | None = None
-) -> StatusPage:
+def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = None) -> StatusPage:
     """What the page of a workspace shows at a moment.
 
     Args:
         workspace: The workspace.
         now: The moment.
         until: Checks up to this moment are drawn and listed, as the store spells it; None: the newest.
-        before: The page of the check before: nothing has landed since, so its pictures are taken; None: they are drawn.
     """
-    pictures = () if before is None else pictures_in(before.page)
     status = find_status(workspace, now=now)
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS + 1, until=until)
     checks = [as_check(row) for row in rows[-MOST_CHECKS:]]
@@ -179,7 +167,7 @@ def find_page(
         at=render.moment(now) or "",
         answers=answers(status, find_health(workspace, now=now)),
         facts=tuple((name, str(value)) for name, value in status_facts(status) if value is not None),
-        pictures=pictures or _pictures(workspace, checks),
+        pictures=_pictures(workspace, checks),
         drift_at=dates,
         drift=drift,
         tables=(
@@ -189,14 +177,6 @@ def find_page(
             _alerts(workspace),
         ),
         forms=forms(status, find_rollback_target(workspace)),
-        drawn_at=render.moment(before.as_of) if before is not None and pictures else None,
-    )
-
-
-def pictures_in(page: bytes) -> tuple[DrawnPicture, ...]:
-    """The pictures of a page that was made before."""
-    return tuple(
-        DrawnPicture(unescape(title), b64decode(png)) for png, title in PICTURE.findall(page.decode(errors="replace"))
     )
 
 
@@ -514,18 +494,6 @@ def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
 def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
     """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them."""
     return _rendered("status.html.j2", page=page, served=served)
-
-
-def keep_page_of(workspace: Workspace, checked: CheckOutcome, *, now: pd.Timestamp) -> str:
-    """Keeps the page of a check that had nothing new to look at; why it cannot be kept, or empty.
-
-    No picture is drawn anew where the page before is kept. Prefect gets its summary with the next check by a flow.
-    """
-
-    def make() -> bytes:
-        return page_html(find_page(workspace, now=now, before=find_page_before(workspace, checked))).encode()
-
-    return keep_page(workspace, checked, make).error
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from starlette.routing import Route
 from retrim.adapters.mlflow_server import PAGE, is_server
 from retrim.adapters.prefect_server import known_server
 from retrim.cli.base import LONGEST
-from retrim.cli.mlflow_pages import MlflowPages
 from retrim.cli.page import (
     BATCHES,
     DECISIONS,
@@ -52,7 +50,6 @@ MOST_BYTES = 10_000
 """Of a form: a reason has 500 characters at most."""
 MOST_LOG = 1_000_000
 """Bytes of the log of retrainings, after which another is begun."""
-MLFLOW_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -187,11 +184,11 @@ def page_app(
         by: Who acts.
         now: The moment of a visit.
     """
-    return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=""))
+    return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=PAGE))
 
 
 def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
-    """A list of workspaces at `/retrim`, those that need somebody first, and below it the page and MLflow of each.
+    """A list of workspaces at `/retrim`, those that need somebody first, and below it the page of each.
 
     Args:
         roots: The workspaces.
@@ -199,12 +196,6 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
         now: The moment of a visit.
     """
     paths = {root.root: f"{PREFIX}/at/{number}" for number, root in enumerate(roots, start=1)}
-    mlflow = MlflowPages()
-
-    @asynccontextmanager
-    async def closed(_: Starlette) -> AsyncIterator[None]:
-        yield
-        mlflow.close()
 
     def listed() -> Response:
         found = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
@@ -215,16 +206,15 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
 
     routes = [Route(PREFIX, show), Route(f"{PREFIX}/", show)]
     for root, path in paths.items():
-        links, of_mlflow = (("All models", PREFIX),), f"{path}/mlflow"
-        routes.append(Route(f"{of_mlflow}/{{path:path}}", partial(mlflow.answer, root), methods=MLFLOW_METHODS))
-        routes += _routes(partial(open_workspace, root), by=by, now=now, links=links, prefix=path, mlflow=of_mlflow)
-    return Starlette(routes=routes, lifespan=closed)
+        links = (("All models", PREFIX),)
+        routes += _routes(partial(open_workspace, root), by=by, now=now, links=links, prefix=path)
+    return Starlette(routes=routes)
 
 
-def _mlflow_link(workspace: Workspace, path: str) -> tuple[str, str]:
-    """The pages of the workspace's MLflow: a server that somebody else runs, or ours below a path."""
-    url = workspace.mlflow_url
-    return "MLflow", address_of(url).shown if is_server(url) else f"{path}{PAGE}"
+def _mlflow_link(workspace: Workspace, here: str | None) -> tuple[tuple[str, str], ...]:
+    """The pages of the workspace's MLflow: those of a server that somebody else runs, or those here, if there are."""
+    address = address_of(workspace.mlflow_url).shown if is_server(workspace.mlflow_url) else here
+    return () if address is None else (("MLflow", address),)
 
 
 def _prefect_link(workspace: Workspace) -> tuple[tuple[str, str], ...]:
@@ -239,7 +229,7 @@ def _routes(
     by: str,
     now: Callable[[], pd.Timestamp],
     prefix: str,
-    mlflow: str,
+    mlflow: str | None = None,
     links: tuple[tuple[str, str], ...] = (),
 ) -> list[Route]:
     def shown(status: int, said: str = "", *, failed: bool = False, until: str | None = None) -> Response:
@@ -247,7 +237,7 @@ def _routes(
             workspace = open_here()
             page = find_page(workspace, now=now(), until=until)
             served = ServedPage(
-                prefix, (*links, _mlflow_link(workspace, mlflow), *_prefect_link(workspace)), said, failed
+                prefix, (*links, *_mlflow_link(workspace, mlflow), *_prefect_link(workspace)), said, failed
             )
             return HTMLResponse(page_html(page, served), status, HEADERS)
         except RetrimError as error:

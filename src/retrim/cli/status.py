@@ -115,8 +115,8 @@ def ui(
 ) -> None:
     """Serve the status page and MLflow of this workspace until Ctrl-C.
 
-    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages and MLflow of
-    all those workspaces. Models that need a person come first.
+    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages of all
+    those workspaces, without MLflow. Models that need a person come first.
 
     The pages can be opened only on this machine, and they ask for a password. The command prints the path of the
     password file. On the status page you can approve or reject a version, acknowledge a decision on hold, roll back,
