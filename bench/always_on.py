@@ -106,7 +106,7 @@ class Running:
 
 def part_of(line: list[str]) -> str:
     text = " ".join(line)
-    marks = {"prefect": "prefect server", "warm": "stay_warm", "worker": "--part worker", "ui": "main() ui"}
+    marks = {"prefect": "prefect server", "worker": "--part worker", "ui": "main() ui"}
     return next((name for name, mark in {**marks, "serve": "main() serve"}.items() if mark in text), "supervisor")
 
 

@@ -9,8 +9,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout, suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -38,8 +37,6 @@ from retrim.stats.timetable import CRON, start_offset
 from retrim_flows.lines import say_line
 from retrim_flows.missed import catch_up, take_up_again
 from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.warm import can_fork, warm_process
-from retrim_flows.warm_run import FORKED, VARIABLE
 from retrim_flows.watchman import Watchman
 
 ENGINE = "prefect.engine"
@@ -102,7 +99,7 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
         "working_dir": str(workspace.paths.root),
         "env": {**_environment(schedule, workspace), **shared},
         # Without a command, one more process would start it.
-        "command": shlex.join([*(FORKED if _is_forked(workspace) else [str(python_of(workspace))]), "-m", ENGINE]),
+        "command": shlex.join([str(python_of(workspace)), "-m", ENGINE]),
     }
     queue = LONG_QUEUE if name in LONG else None
     made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
@@ -165,9 +162,7 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
                 raise
             say_line("missed", f"not looked up, the next run does it: {error}", whose=workspace.model)
     print(f"worker started; {_where(schedule, server)}; stop with Ctrl-C", flush=True)
-    forked = any(_is_forked(workspace) for workspace in schedule.workspaces)
-    warm = warm_process(_path(_shared_places()), schedule.home) if forked else nullcontext()
-    with warm, Watchman(schedule.workspaces, server):
+    with Watchman(schedule.workspaces, server):
         try:
             asyncio.run(_work(schedule.pool))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -211,11 +206,6 @@ def python_of(workspace: Workspace) -> Path:
     return own if is_other else Path(sys.executable)
 
 
-def _own_folders(workspace: Workspace) -> list[Path]:
-    """Folders of a workspace that has its own code."""
-    return [folder for name in ("src", "flows") if (folder := workspace.paths.root / name).is_dir()]
-
-
 def _timetable(written: str | None, offset: int) -> Schedule | None:
     if written is None:
         return None
@@ -233,24 +223,10 @@ def _load(name: str) -> "Flow[..., object]":
 
 def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, str]:
     settings = prefect_server.settings(schedule.home, os.environ["PREFECT_API_URL"])
-    places = [str(folder) for folder in _own_folders(workspace)]
+    places = [str(folder) for name in ("src", "flows") if (folder := workspace.paths.root / name).is_dir()]
     if python_of(workspace) == Path(sys.executable):
-        places += _shared_places()
-    cold = {} if _is_forked(workspace) else {VARIABLE: ""}
-    return {**settings, "PYTHONPATH": _path(places), **cold}
-
-
-def _shared_places() -> list[str]:
-    return [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-
-
-def _path(places: Sequence[str]) -> str:
-    return os.pathsep.join(dict.fromkeys(filter(None, places)))
-
-
-def _is_forked(workspace: Workspace) -> bool:
-    """Whether its runs may be forks of the warm process, which has the Python and the code of the worker."""
-    return str(python_of(workspace)) == sys.executable and not _own_folders(workspace) and can_fork()
+        places += [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {**settings, "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, places)))}
 
 
 def _root(error: BaseException) -> BaseException:

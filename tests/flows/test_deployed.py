@@ -14,8 +14,6 @@ from retrim.settings import Env, load_params
 from retrim.stats.timetable import start_offset
 from retrim_flows.deploy import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of
 from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.warm import can_fork
-from retrim_flows.warm_run import VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Make = Callable[[str], Workspace]
@@ -62,29 +60,6 @@ def test_a_workspace_with_an_environment_runs_in_it(make: Make) -> None:
 
     assert (python_of(north), python_of(south)) == (Path(sys.executable), python)
     assert _deployment(shared(north, south), south, "monitor").job_variables["command"].startswith(str(python))
-
-
-def test_runs_are_forked_where_python_and_code_are_those_of_the_worker(make: Make) -> None:
-    north, south, west = make("north"), make("south"), make("west")
-    lay_environment(south)
-    (west.paths.root / "src").mkdir()
-    every = shared(north, south, west)
-    asked = [_deployment(every, each, "monitor").job_variables for each in (north, south, west)]
-
-    assert ["warm_run.py" in each["command"] for each in asked] == [True, False, False]
-    assert [each["env"].get(VARIABLE) for each in asked] == [None, "", ""]
-
-
-def test_nothing_is_forked_where_the_system_cannot_tell_how_a_fork_ends(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr("os.pidfd_open")
-    can_fork.cache_clear()
-    north = make("north")
-    asked = _deployment(shared(north), north, "monitor").job_variables
-    can_fork.cache_clear()
-
-    assert "warm_run.py" not in asked["command"]
 
 
 def test_packages_of_the_worker_are_not_laid_over_those_of_an_environment(make: Make) -> None:
