@@ -1,4 +1,4 @@
-"""What an installation is made of: its commands, its addresses, the configurations of supervisord and of systemd."""
+"""An installation: its commands, its addresses, the configuration of supervisord and the unit of systemd."""
 
 import os
 import shutil
@@ -21,10 +21,9 @@ from retrim.operations.parts import (
     write_installation,
 )
 from retrim.operations.supervise import supervisor_config
-from retrim.operations.units import unit_name, write_units
 
 FREE = Ports(0, 0, 0)
-PLANTED = "planted4711"
+UNIT = Path(__file__).parents[2] / "deploy" / "retrim@.service"
 
 
 def plan(folder: Path, *names: str, ports: Ports = FREE, prefect_url: str | None = None) -> Installation:
@@ -79,7 +78,7 @@ def test_a_port_that_is_named_is_taken(tmp_path: Path) -> None:
 
 def test_the_configuration_holds_no_login_and_opens_no_port(tmp_path: Path) -> None:
     installation = plan(tmp_path, "a", "b")
-    text = supervisor_config(installation, parts_of(installation))
+    text = supervisor_config(installation)
     login = installation.prefect_api.login
     assert login is not None
 
@@ -92,7 +91,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     installation = plan(folder, "a")
     config = RawConfigParser()
-    config.read_string(supervisor_config(installation, parts_of(installation)))
+    config.read_string(supervisor_config(installation))
 
     assert config["program:worker"]["directory"] % {} == str(folder)
 
@@ -102,77 +101,22 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 )
 def test_a_folder_whose_name_ends_a_line_or_a_value_is_refused(tmp_path: Path, name: str) -> None:
     for folder, names in ((tmp_path / name, ("a",)), (tmp_path, (name,))):
-        with pytest.raises(BadInputError, match=r"\bsupervisord and systemd\b"):
+        with pytest.raises(BadInputError, match="supervisord"):
             plan(folder, *names)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
-@pytest.mark.parametrize("name", ["models", "50% of it", "with 'quotes'"])
-def test_systemd_takes_the_units(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / name
-    (folder / "a").mkdir(parents=True)
-    installation = plan(folder, "a")
-    written = write_units(installation, parts_of(installation), tmp_path / "units", {"PATH": os.defpath})
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".local" / "bin").mkdir(parents=True)
+    (home / ".local" / "bin" / "retrim").touch(mode=0o700)
+    unit = shutil.copy(UNIT, tmp_path / "retrim@models.service")
     verified = subprocess.run(
-        ["systemd-analyze", "verify", "--user", *map(str, written)],
+        ["systemd-analyze", "verify", "--user", str(unit)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)},
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(home)},
     )
 
     assert (verified.returncode, verified.stderr) == (0, "")
-
-
-def test_variables_of_the_units_are_for_their_owner_alone(tmp_path: Path) -> None:
-    installation = plan(tmp_path)
-    environment = {"RETRIM_ALERTS": f"json://{PLANTED}@host", "HOME": "/root"}
-    units = write_units(installation, parts_of(installation), tmp_path / "units", environment)
-    kept = installation.up / "environment"
-
-    assert PLANTED in kept.read_text(encoding="utf-8")
-    assert "HOME" not in kept.read_text(encoding="utf-8")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert [path for path in units if PLANTED in path.read_text(encoding="utf-8")] == []
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "AZURE_STORAGE_ACCOUNT_NAME",
-        "PGHOST",
-        "PGPASSWORD",
-        "PGPASSFILE",
-        "PGSSLROOTCERT",
-        "PGSERVICEFILE",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "no_proxy",
-        "SSL_CERT_FILE",
-        "REQUESTS_CA_BUNDLE",
-    ],
-)
-def test_units_keep_a_variable_that_says_where_things_are_and_who_may(tmp_path: Path, name: str) -> None:
-    assert f'{name}="value"' in kept_of(tmp_path, name)
-
-
-@pytest.mark.parametrize("name", ["PGDATA", "PGADMIN_DEFAULT_PASSWORD", "LANG"])
-def test_units_drop_another_variable(tmp_path: Path, name: str) -> None:
-    assert name not in kept_of(tmp_path, name)
-
-
-def kept_of(folder: Path, name: str) -> str:
-    """What the units are given where a variable of this name is set."""
-    installation = plan(folder)
-    write_units(installation, parts_of(installation), folder / "units", {name: "value"})
-    return (installation.up / "environment").read_text(encoding="utf-8")
-
-
-def test_the_target_wants_every_part(tmp_path: Path) -> None:
-    installation = plan(tmp_path)
-    units = write_units(installation, parts_of(installation), tmp_path / "units", {})
-    target = (tmp_path / "units" / f"{unit_name(installation)}.target").read_text(encoding="utf-8")
-
-    assert all(path.name in target for path in units if path.suffix == ".service")
-    assert len(units) == len(parts_of(installation)) + 1

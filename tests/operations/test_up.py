@@ -1,28 +1,23 @@
 """`retrim up` for a folder of two workspaces: real servers and worker, every part killed once, and Ctrl-C."""
 
-import http.client
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 
 from retrim.decision.stored_rows import DecisionRow
-from retrim.operations.parts import installation_at
-from retrim.operations.supervise import read_states
-from retrim.release.versions import load_champion
 from tests.builders.world import COMMAND, World, commands_of, lay_world
 
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
@@ -52,9 +47,6 @@ class Story:
         kept: Its own log.
         left: Processes that were left after it.
         next_run: The next scheduled run as a workspace's own status tells it.
-        newcomer: Checks that the schedule made of a workspace that was laid in the folder meanwhile.
-        answers: Of a request every 50 ms, from before it was laid until it was checked: status, or what went wrong.
-        stayed: Parts whose process was the same before and after.
     """
 
     shown: dict[str, str]
@@ -69,9 +61,6 @@ class Story:
     kept: str
     left: list[str]
     next_run: Mapping[str, str] | None
-    newcomer: list[DecisionRow]
-    answers: Counter[str]
-    stayed: set[str]
 
 
 @pytest.fixture(scope="module")
@@ -110,36 +99,25 @@ def _workspace(folder: Path, name: str) -> World:
 
 def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]", log: Path) -> Story:
     first, last = worlds
-    _until(lambda: "worker started" in log.read_text(encoding="utf-8"), process, log)
-    installation = installation_at(folder)
+    _until(lambda: "worker started" in _printed(folder, "worker"), process, log)
     _until(lambda: set(_show(first, folder).values()) == {"runs"} or _is_waiting(first, folder), process, log)
     shown = _show(first, folder)
     second = first.retrim("up", str(folder), *PORTS, code=1, environment=QUICK)
     by_hand = last.retrim("schedule", code=1, environment=QUICK)
     _until(lambda: all(_checks(world) for world in worlds), process, log)
     next_run = last.ask("status", environment=QUICK)["next_run"]
-    before = {part: read_states(installation)[part].pid for part in PARTS}
+    before = pids_of(process)
     for pid in before.values():
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
     killed = pd.Timestamp.now("UTC")
 
-    def is_back(part: str) -> bool:
-        pid = read_states(installation)[part].pid
-        return pid is not None and pid != before[part]
-
-    _until(lambda: all(is_back(part) for part in PARTS), process, log)
-    after = {part: read_states(installation)[part].pid for part in PARTS}
+    _until(lambda: all(pids_of(process)[part] not in (None, before[part]) for part in PARTS), process, log)
+    after = pids_of(process)
     _until(lambda: all(pd.Timestamp(_checks(world)[-1].at) > killed for world in worlds), process, log)
-    _until(lambda: "is served at" in log.read_text(encoding="utf-8"), process, log)
+    _until(lambda: "is served at" in _printed(folder, "serve"), process, log)
     shown_again = _show(first, folder)
-    served = next(line for line in log.read_text(encoding="utf-8").splitlines() if "is served at" in line)
-    pids = {part: read_states(installation)[part].pid for part in PARTS}
-    live = next(world for world in worlds if f"version 1 of {world.workspace.model}" in served)
-    with asked_again_and_again(installation.ports.serve, live) as answers:
-        newcomer = _workspace(folder, "west")
-        _until(lambda: bool(_checks(newcomer)), process, log)
-    stayed = {part for part in PARTS if read_states(installation)[part].pid == pids[part]}
+    served = next(line for line in _printed(folder, "serve").splitlines() if "is served at" in line)
     process.send_signal(signal.SIGINT)
     exit_code = process.wait(90)
     return Story(
@@ -152,39 +130,28 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
         by_hand=by_hand,
         exit_code=exit_code,
         log=log.read_text(encoding="utf-8"),
-        kept=(installation.up / "up.log").read_text(encoding="utf-8"),
+        kept=_printed(folder, "worker"),
         left=_left(folder),
         next_run=next_run,
-        newcomer=_checks(newcomer),
-        answers=answers,
-        stayed=stayed,
     )
 
 
-@contextmanager
-def asked_again_and_again(port: int, world: World) -> Iterator[Counter[str]]:
-    """Asks for the prediction of a row every 50 ms until the block ends; counts the answers."""
-    over, answers = threading.Event(), Counter[str]()
-    champion = load_champion(world.workspace)
-    assert champion is not None
-    path, body = f"/models/{world.workspace.model}/predict", json.dumps(dict.fromkeys(champion.predictor.view.needs))
+def pids_of(supervisor: "subprocess.Popen[bytes]") -> dict[str, int | None]:
+    """The process of each part, by the command that it begins with or becomes."""
+    marks = {"prefect": ("--part prefect", "server start"), "worker": ("--part worker",), "ui": ("main() ui",)}
+    marks["serve"] = ("main() serve",)
+    found: dict[str, int | None] = dict.fromkeys(PARTS)
+    for child in psutil.Process(supervisor.pid).children():
+        with suppress(psutil.Error):
+            line = " ".join(child.cmdline())
+            found |= {part: child.pid for part in PARTS if any(mark in line for mark in marks[part])}
+    return found
 
-    def work() -> None:
-        while not over.wait(0.05):
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                connection.request("POST", path, body, {"content-type": "application/json"})
-                answers[str(connection.getresponse().status)] += 1
-            except OSError as error:
-                answers[type(error).__name__] += 1
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield answers
-    finally:
-        over.set()
-        thread.join()
+def _printed(folder: Path, part: str) -> str:
+    """What a part has printed so far."""
+    log = folder / "var" / "up" / f"{part}.log"
+    return log.read_text(encoding="utf-8") if log.exists() else ""
 
 
 def _show(world: World, folder: Path) -> dict[str, str]:
@@ -245,19 +212,6 @@ def test_a_schedule_beside_it_is_refused(story: Story) -> None:
 def test_the_log_says_whose_check_it_was(story: Story) -> None:
     for name in NAMES:
         assert f"{name}: checked: " in story.kept
-
-
-def test_a_workspace_that_is_laid_meanwhile_is_served_too(story: Story) -> None:
-    assert {row.actor for row in story.newcomer} == {"schedule"}
-
-
-def test_the_prediction_server_answers_every_request_meanwhile(story: Story) -> None:
-    assert story.answers.keys() == {"200"}
-    assert story.answers.total() > 100
-
-
-def test_only_the_worker_and_the_pages_begin_again(story: Story) -> None:
-    assert story.stayed == {"prefect", "serve"}
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

@@ -300,14 +300,6 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
     os.execve(sys.executable, _command(api, pages=True), environment)  # noqa: S606  no shell is wanted
 
 
-def share_note(home: Path, others: Sequence[Path]) -> None:
-    """Has commands that look in other folders find the server of a folder; where none is noted, nothing."""
-    noted = {name: (home / name).read_bytes() for name in (LOGIN_FILE, NOTE) if (home / name).is_file()}
-    for folder in others:
-        for name, content in noted.items():
-            write_private(folder / name, content)
-
-
 def _command(api: PrefectApi, *, pages: bool) -> list[str]:
     port = api.url.removesuffix("/api").rpartition(":")[2]
     server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]

@@ -1,6 +1,5 @@
 """Commands of those who keep an installation running."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,13 +30,7 @@ def up(
     port: Annotated[int, _port("--port", "Port of the page.")] = UI_PORT,
     serve_port: Annotated[int, _port("--serve-port", "Port of the prediction server.")] = SERVE_PORT,
     prefect_port: Annotated[int, _port("--prefect-port", "Port of Prefect.")] = PREFECT_PORT,
-    show: Annotated[bool, typer.Option("--show", help="Show what runs, where and since when, and start nothing.")] = (
-        False
-    ),
-    systemd: Annotated[
-        bool,
-        typer.Option("--systemd", help="Write systemd user units that run the same parts, but do not start the units."),
-    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show what runs and where, and start nothing.")] = False,
     part: Annotated[
         str | None, typer.Option("--part", hidden=True, help="Run only this part. The supervisor sets this option.")
     ] = None,
@@ -51,7 +44,7 @@ def up(
     there is one.
 
     A part that exits is restarted. If it keeps exiting soon after its start, the pauses before a restart grow longer.
-    All parts listen on 127.0.0.1 only. Their output also goes to var/up/up.log. If RETRIM_PREFECT_URL or
+    All parts listen on 127.0.0.1 only. The output of each goes to a file in var/up. If RETRIM_PREFECT_URL or
     RETRIM_MLFLOW_URL is the address of a server, retrim uses that server instead of starting its own.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
@@ -78,9 +71,6 @@ def up(
     refuse_other_schedules(open_each(planned, say=_say))
     refuse_taken_ports(planned)
     write_installation(planned)
-    if systemd:
-        _write_units(planned)
-        return
     _show(folder, as_json=as_json, starting=True)
     become_supervisor(planned, lock)
 
@@ -97,17 +87,6 @@ def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
     return roots, folder
 
 
-def _write_units(installation: "Installation") -> None:
-    from retrim.operations.parts import parts_of
-    from retrim.operations.units import unit_name, units_folder, write_units
-
-    for path in write_units(installation, parts_of(installation), units_folder(os.environ), os.environ):
-        print(f"written: {path}")  # noqa: T201
-    print("\nsystemctl --user daemon-reload")  # noqa: T201
-    print(f"systemctl --user enable --now {unit_name(installation)}.target")  # noqa: T201
-    print("\nTo keep running after logout: loginctl enable-linger. Log: journalctl --user -u 'retrim-*' -f")  # noqa: T201
-
-
 def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     """One screen: every part with its state, its address and how a person gets in."""
     from retrim.cli import render
@@ -119,14 +98,15 @@ def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     if as_json:
         render.show_json({"parts": [to_record(each) for each in looked]})
         return
-    rows = [(each.name, "starting" if starting else each.said, each.address, each.login) for each in looked]
+    rows = [(each.name, "starting" if starting else each.state, each.address, each.login) for each in looked]
     render.show_table(("part", "state", "address", "log in with"), rows)
     if starting:
-        render.OUT.print(f"log: {folder / 'var' / 'up' / 'up.log'}; stop with Ctrl-C", highlight=False, markup=False)
+        logs = folder / "var" / "up" / "*.log"
+        render.OUT.print(f"output of the parts: {logs}; stop with Ctrl-C", highlight=False, markup=False)
 
 
 def _run_part(name: str, folder: Path) -> None:
-    """What supervisord or systemd starts: the Prefect server or the worker."""
+    """What supervisord starts: the Prefect server or the worker."""
     from retrim.adapters import prefect_server
     from retrim.errors import UnknownNameError
     from retrim.files import WorkspacePaths
@@ -146,7 +126,6 @@ def _run_worker(installation: "Installation") -> None:
     """The worker, once Prefect answers."""
     from contextlib import ExitStack
 
-    from retrim.operations.newcomers import Newcomers
     from retrim.operations.supervise import hold_schedules, open_each
 
     home, api = installation.prefect_home, installation.prefect_api
@@ -160,8 +139,6 @@ def _run_worker(installation: "Installation") -> None:
         schedule = (
             schedule_of(workspaces[0]) if alone else WorkerSchedule(tuple(workspaces), "retrim", home, spread=True)
         )
-        if not alone:
-            Newcomers(Path(installation.folder), workspaces, _say).begin()
         run_schedule(schedule, None)
 
 
@@ -177,10 +154,7 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim():
         if time.monotonic() > deadline:
-            raise RetrimError(
-                f"no Prefect server responded at {url} within {WAIT_SECONDS} s; read the server's messages in the "
-                "output above"
-            )
+            raise RetrimError(f"no Prefect server responded at {url} within {WAIT_SECONDS} s; read var/up/prefect.log")
         time.sleep(0.5)
 
 

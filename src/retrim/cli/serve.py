@@ -74,15 +74,6 @@ def serve(
     wait: Annotated[
         bool, typer.Option("--wait", help="If no version is live, wait for one instead of exiting.")
     ] = False,
-    up: Annotated[
-        Path | None,
-        typer.Option(
-            "--up",
-            metavar="DIR",
-            hidden=True,
-            help="Also serve workspaces that are added to DIR later. The supervisor sets this option.",
-        ),
-    ] = None,
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
@@ -137,12 +128,11 @@ def serve(
     looks = Looks()
     beside: Callable[[Front], AbstractContextManager[None]] | None = None
     if wait:
-        more = partial(_installed, up)
         listener.close()  # or who comes meanwhile would wait too
-        heads = wait_until_live(places, more)
+        heads = wait_until_live(places)
         listener = bind(port, host)
         opened = openable([root for root, head in heads.items() if head is not None], open_one)
-        beside, models = Joining(ReleaseHeads(places, more), opened, open_one, looks).beside, list(opened.values())
+        beside, models = Joining(ReleaseHeads(places), opened, open_one, looks).beside, list(opened.values())
     else:
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
@@ -159,14 +149,6 @@ def serve(
             run_server(by_name, listener, cert=cert, key=key, beside=beside)
         except KeyboardInterrupt:
             print("stopped", flush=True)  # noqa: T201
-
-
-def _installed(folder: Path | None) -> list[Path]:
-    """The workspaces of an installation, as they are noted now; of None none."""
-    from retrim.operations.parts import read_installation
-
-    noted = None if folder is None else read_installation(folder)
-    return [] if noted is None else [Path(root) for root in noted.roots]
 
 
 token_app = typer.Typer(help="Add, list and remove tokens for callers of `retrim serve`.")

@@ -35,8 +35,8 @@ from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import place_of_backups
 from retrim.operations.backup_parts import PRIVATE_KEY
 from retrim.operations.backup_store import BackupStore
-from retrim.operations.parts import Installation, read_installation
-from retrim.operations.supervise import has_schedule, look_at_parts, runs_now
+from retrim.operations.parts import read_installation
+from retrim.operations.supervise import log_of, look_at_parts, runs_now
 from retrim.reading.address import address_of
 from retrim.reports.health import find_health
 from retrim.settings import IN_FILES, PREFIX, Env, load_params
@@ -302,25 +302,20 @@ def _parts(examined: Examined) -> Said:
     if installation is None:
         yield OK, "`retrim up` was never started here", ""
         return
-    if not _is_up(installation):
+    if not runs_now(installation):
         yield WARNING, "no part of `retrim up` is running", f"retrim up {examined.folder}"
         return
     seen = look_at_parts(installation)
     for part in seen:
         if part.state != "runs" and part.name != "serve":
-            log = installation.up / "up.log"
+            log = log_of(installation, part.name)
             yield CRITICAL, f"the part {part.name} does not respond; its state is: {part.state}", f"read {log}"
     yield OK, f"{sum(part.state == 'runs' for part in seen)} of {len(seen)} parts are running", ""
 
 
-def _is_up(installation: Installation) -> bool:
-    """Whether `retrim up` runs, or systemd has started its worker."""
-    return runs_now(installation) or any(has_schedule(root) for root in installation.roots)
-
-
 def _ports(examined: Examined) -> Said:
     installation = read_installation(examined.folder)
-    if installation is None or _is_up(installation):
+    if installation is None or runs_now(installation):
         return
     named = {"--port": installation.ports.ui, "--serve-port": installation.ports.serve}
     if installation.prefect_url is None:
@@ -343,7 +338,7 @@ def _schedule(examined: Examined) -> Said:
     late = [name for name in begun if missed_times(workspace, name, until=examined.now - LATE)]
     if late:
         why = "the worker is behind" if runs else "no worker is running"
-        yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "read var/up/up.log" if runs else "retrim up"
+        yield CRITICAL, f"overdue: {', '.join(late)}; {why}", "read var/up/worker.log" if runs else "retrim up"
     elif not runs:
         yield WARNING, "no worker is running", "retrim up"
     else:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ UP = Path("var") / "up"
 NOTE, PASSWORD = "installation.json", "prefect-password"
 HOST = "127.0.0.1"
 STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\s[#;]|[\s\\]$")
-"""What supervisord or systemd would take for the end of a line, or of a value, within the name of a folder."""
+"""What supervisord would take for the end of a line, or of a value, within the name of a folder."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,12 @@ class Part:
     Args:
         name: What it is called.
         command: Arguments after the program.
-        folder: Where it runs.
         address: Where it answers; None: it has none.
         login: Where the login lies that it asks for; None: it asks for none on this machine.
     """
 
     name: str
     command: tuple[str, ...]
-    folder: str
     address: str | None = None
     login: str | None = None
 
@@ -96,11 +93,6 @@ class Part:
         """The whole command."""
         return (*RETRIM, *self.command)
 
-    @property
-    def shown(self) -> str:
-        """The same for a shell."""
-        return shlex.join(self.line)
-
 
 def parts_of(installation: Installation) -> list[Part]:
     """All parts, in the order in which they are listed; what somebody else runs is none of them."""
@@ -108,20 +100,14 @@ def parts_of(installation: Installation) -> list[Part]:
     parts = []
     if installation.prefect_url is None:
         login = WorkspacePaths(Path(roots[0])).prefect / "login"
-        parts.append(Part("prefect", _part("prefect", here), here, f"http://{HOST}:{ports.prefect}", str(login)))
-    parts.append(Part("worker", _part("worker", here), here))
+        parts.append(Part("prefect", ("up", "--part", "prefect", here), f"http://{HOST}:{ports.prefect}", str(login)))
+    parts.append(Part("worker", ("up", "--part", "worker", here)))
     password = str(WorkspacePaths(Path(roots[0])).ui_password)
     named = () if installation.is_alone else roots
-    at = f"http://{HOST}:{ports.ui}/retrim"
-    parts.append(Part("ui", ("ui", *named, "--port", str(ports.ui)), here, at, password))
-    follow = () if installation.is_alone else ("--up", here)
-    serve = ("serve", *named, "--port", str(ports.serve), "--wait", *follow)
-    parts.append(Part("serve", serve, here, f"http://{HOST}:{ports.serve}"))
+    parts.append(Part("ui", ("ui", *named, "--port", str(ports.ui)), f"http://{HOST}:{ports.ui}/retrim", password))
+    serve = ("serve", *named, "--port", str(ports.serve), "--wait")
+    parts.append(Part("serve", serve, f"http://{HOST}:{ports.serve}"))
     return parts
-
-
-def _part(name: str, folder: str) -> tuple[str, ...]:
-    return ("up", "--part", name, folder)
 
 
 def plan_installation(
@@ -136,10 +122,14 @@ def plan_installation(
         prefect_url: Address of a Prefect server that somebody else runs.
 
     Raises:
-        BadInputError: A folder has a name that the files of supervisord or systemd cannot hold.
+        BadInputError: A folder has a name that the configuration of supervisord cannot hold.
     """
     for place in (str(folder), *(str(root.root) for root in roots)):
-        refuse_strange_name(place)
+        if STRANGE.search(place):
+            raise BadInputError(
+                f"{place!r} has a control character, a # or ; after a space, or a space or backslash at its end, "
+                "which supervisord misreads; rename the folder"
+            )
     paths = tuple(str(root.root) for root in roots)
     last = read_installation(folder)
     known = Ports(0, 0, 0) if last is None else last.ports
@@ -149,19 +139,6 @@ def plan_installation(
         serve=ports.serve or known.serve or free_port(),
     )
     return Installation(str(folder), paths, chosen, prefect_url)
-
-
-def refuse_strange_name(folder: str) -> None:
-    """Checks that the files of supervisord and systemd can hold the name of a folder.
-
-    Raises:
-        BadInputError: They cannot.
-    """
-    if STRANGE.search(folder):
-        raise BadInputError(
-            f"{folder!r} has a control character, a # or ; after a space, or a space or backslash at its end, which "
-            "supervisord and systemd misread; rename the folder"
-        )
 
 
 def write_installation(installation: Installation) -> None:

@@ -1,11 +1,10 @@
-"""Runs the parts of an installation under supervisord, which takes the place of this process, and says how they are.
+"""Runs the parts of an installation under supervisord, which takes the place of this process, and looks how they are.
 
 Two files stay open in it. One is a lock: a second one is refused. The other is the pipe of a reaper: however
 supervisord ends, whatever descends from it is ended too.
 """
 
 import fcntl
-import json
 import os
 import shlex
 import socket
@@ -20,19 +19,16 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 from urllib.parse import urlsplit
 
-import pandas as pd
-
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
 from retrim.lineage.locks import PAUSE_SECONDS, TRIES, held_locks, is_alive
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
-from retrim.operations import listener, supervisor_process
-from retrim.operations.listener import STATES, PartState
 from retrim.operations.parts import Installation, Part, parts_of
 
-LOCK, CONFIG, PID = "lock", "supervisord.conf", "supervisord.pid"
+LOCK, CONFIG = "lock", "supervisord.conf"
+LOG_SIZE, OLDER_LOGS = "2MB", "2"
 STOP_SECONDS = 25
 ANSWER_SECONDS = 2
 """In which a part that runs lets somebody connect."""
@@ -159,8 +155,8 @@ def runs_now(installation: Installation) -> bool:
 
 def become_supervisor(installation: Installation, lock: TextIO) -> NoReturn:
     """Runs the parts until SIGINT or SIGTERM, in the place of this process."""
-    (installation.up / STATES).unlink(missing_ok=True)
-    config = write_config(installation)
+    config = installation.up / CONFIG
+    write_private(config, supervisor_config(installation).encode())
     reaper = begin_reaper()
     assert reaper.stdin is not None
     # First to high numbers, as each may lie in the other's place.
@@ -168,46 +164,27 @@ def become_supervisor(installation: Installation, lock: TextIO) -> NoReturn:
     for number, file in zip((PIPE, HELD), high, strict=True):
         os.dup2(file, number)
     sys.stdout.flush()
-    command = [sys.executable, "-P", str(supervisor_process.__file__), "-c", str(config)]
+    command = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(config)]
     os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
 
 
-def write_config(installation: Installation) -> Path:
-    """Writes the file of supervisord, which reads it when it begins and at SIGHUP."""
-    path = installation.up / CONFIG
-    write_private(path, supervisor_config(installation, parts_of(installation)).encode())
-    return path
-
-
-def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
+def supervisor_config(installation: Installation) -> str:
     """The configuration of supervisord; it holds no secret."""
     up = installation.up
     config = RawConfigParser()
     config["supervisord"] = _values(
         nodaemon="true",
-        silent="true",
         logfile=up / "supervisord.log",
-        logfile_maxbytes="1MB",
-        logfile_backups="1",
-        pidfile=up / PID,
+        logfile_maxbytes=LOG_SIZE,
+        logfile_backups=OLDER_LOGS,
+        pidfile=up / "supervisord.pid",
         childlogdir=up,
         umask="077",
     )
-    script = Path(listener.__file__)
-    config["eventlistener:log"] = _values(
-        command=shlex.join((sys.executable, "-P", str(script), str(up))),
-        events="PROCESS_STATE,PROCESS_LOG",
-        buffer_size="10000",
-        stdout_logfile="NONE",
-        stderr_logfile="/dev/fd/2",
-        stderr_logfile_maxbytes="0",
-        startretries=str(FOR_EVER),
-        autorestart="true",
-    )
-    for part in parts:
+    for part in parts_of(installation):
         config[f"program:{part.name}"] = _values(
             command=shlex.join(part.line),
-            directory=part.folder,
+            directory=installation.folder,
             autorestart="true",
             startsecs=str(START_SECONDS),
             startretries=str(FOR_EVER),
@@ -215,8 +192,9 @@ def supervisor_config(installation: Installation, parts: Sequence[Part]) -> str:
             killasgroup="true",
             stopwaitsecs=str(STOP_SECONDS),
             redirect_stderr="true",
-            stdout_logfile="NONE",
-            stdout_events_enabled="true",
+            stdout_logfile=log_of(installation, part.name),
+            stdout_logfile_maxbytes=LOG_SIZE,
+            stdout_logfile_backups=OLDER_LOGS,
         )
     text = StringIO()
     config.write(text)
@@ -228,12 +206,9 @@ def _values(**values: str | Path) -> dict[str, str]:
     return {name: str(value).replace("%", "%%") for name, value in values.items()}
 
 
-def read_states(installation: Installation) -> dict[str, PartState]:
-    """How each part is, as supervisord said last; empty: it has said nothing."""
-    with suppress(OSError, ValueError):
-        noted = json.loads((installation.up / STATES).read_text(encoding="utf-8"))
-        return {str(name): PartState(**values) for name, values in noted.items()}
-    return {}
+def log_of(installation: Installation, part: str) -> Path:
+    """The file with what a part prints."""
+    return installation.up / f"{part}.log"
 
 
 @dataclass(frozen=True)
@@ -242,39 +217,24 @@ class PartSeen:
 
     Args:
         name: Name of the part.
-        state: `runs`, `starts`, `ended` or `off`.
-        since: Since when, as reported by supervisord.
+        state: `runs`, `starts` (also again, after it ended) or `off`.
         address: Address on which it answers; empty if it has none.
         login: File that holds its login; empty if it needs none on this machine.
-        starts: Number of starts since `retrim up` began; 0 if systemd starts it.
     """
 
     name: str
     state: str
-    since: str
     address: str
     login: str
-    starts: int
-
-    @property
-    def said(self) -> str:
-        """In words."""
-        again = f", started {self.starts} times" if self.starts > 1 else ""
-        return f"{self.state}{again}"
 
 
 def look_at_parts(installation: Installation) -> list[PartSeen]:
     """Every part, in order."""
-    states = read_states(installation) if runs_now(installation) else {}
-    seen = []
-    for part in parts_of(installation):
-        state = states.get(part.name)
-        answers = _answers(installation, part)
-        said = "runs" if answers else "off" if state is None else "ended" if state.state == "BACKOFF" else "starts"
-        since = "" if state is None else pd.Timestamp(state.since, unit="s", tz="UTC").isoformat(timespec="seconds")
-        starts = 0 if state is None else state.starts
-        seen.append(PartSeen(part.name, said, since, part.address or "", part.login or "", starts))
-    return seen
+    missing = "starts" if runs_now(installation) else "off"
+    return [
+        PartSeen(part.name, "runs" if _answers(installation, part) else missing, part.address or "", part.login or "")
+        for part in parts_of(installation)
+    ]
 
 
 def _answers(installation: Installation, part: Part) -> bool:

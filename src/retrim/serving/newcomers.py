@@ -24,19 +24,15 @@ class ReleaseHeads:
 
     Args:
         roots: Of the workspaces.
-        more: Gives others, which may come meanwhile.
     """
 
-    def __init__(self, roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> None:
-        self._roots, self._more = roots, more
-        self._opened: dict[Path, Callable[[], Workspace]] = {}
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._opened = {root: _opener(root) for root in roots}
         self._told: set[str] = set()
 
     def look(self, *, without: Collection[Path] = ()) -> dict[Path, str | None]:
         """By workspace; None where there is nothing, or it cannot be read."""
-        asked = [root for root in dict.fromkeys((*self._roots, *self._more())) if root not in without]
-        self._opened = {root: self._opened.get(root) or _opener(root) for root in asked}
-        return {root: self._head(root, opened) for root, opened in self._opened.items()}
+        return {root: self._head(root, opened) for root, opened in self._opened.items() if root not in without}
 
     def tell(self, text: str) -> None:
         """Warns of something, the first time."""
@@ -59,9 +55,9 @@ def _opener(root: Path) -> Callable[[], Workspace]:
     return while_as_it_is(partial(open_workspace, root), WorkspacePaths(root).params)
 
 
-def wait_until_live(roots: Sequence[Path], more: Callable[[], Sequence[Path]] = tuple) -> dict[Path, str | None]:
+def wait_until_live(roots: Sequence[Path]) -> dict[Path, str | None]:
     """Waits until one of the workspaces has a live version; gives what is newest in the release log of each."""
-    heads = ReleaseHeads(roots, more)
+    heads = ReleaseHeads(roots)
     while not any((found := heads.look()).values()):
         heads.tell(NO_VERSION)
         time.sleep(LOOK_SECONDS)
