@@ -416,18 +416,12 @@ RECORDS = (
         "Under `policies` of `retrim policy backtest`, a list of these.",
     ),
     Printed(
-        "retrim policy what-if",
-        "retrim.reports.what_if:WhatIf",
-        more={
-            "changes": "By key: the value `as_is` and the value `tried`.",
-            "seconds": "Duration of the fits in seconds, `as_is` and `tried`.",
-            "rows": "Rows evaluated.",
-            "loss": "Mean loss, `as_is` and `tried`.",
-            "gain": "Loss that the change saves, as a share of the loss `as_is`.",
-            "interval": "Interval of the gain.",
-        },
+        "retrim policy backtest --with",
+        "retrim.reports.changed_settings:RefitComparison",
+        "For settings that change a fit. For others: `current` and `changed`, each as printed by `retrim policy "
+        "backtest`.",
     ),
-    Printed("retrim policy pull-request", "retrim.card.change:ChangeReview"),
+    Printed("retrim policy backtest --base", "retrim.card.change:ChangeReview"),
     Printed(
         "retrim settings",
         "retrim.lineage.settings_file:EffectiveSetting",

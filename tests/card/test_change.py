@@ -12,8 +12,8 @@ from retrim.card.change import (
     ReplayedRetraining,
     ReplayedSide,
     as_comment,
-    compare_all,
-    compare_losses,
+    review_all,
+    review_retraining,
     settings_read,
 )
 from retrim.gate.losses import Resampling
@@ -28,7 +28,7 @@ NOISE = np.random.default_rng(2).normal(size=ROWS)
 
 
 def side(losses: np.ndarray, *, start: int = 0, promoted: bool = True) -> ReplayedSide:
-    return ReplayedSide(pd.Series(losses, index=[f"row {start + n}" for n in range(len(losses))]), promoted, ("train",))
+    return ReplayedSide(pd.Series(losses, index=[f"row {start + n}" for n in range(len(losses))]), promoted)
 
 
 def retraining(before: np.ndarray, after: np.ndarray, *, version: int = 1, start: int = 0) -> ReplayedRetraining:
@@ -52,8 +52,7 @@ def retraining(before: np.ndarray, after: np.ndarray, *, version: int = 1, start
     ],
 )
 def test_the_answer_is_what_the_interval_allows(after: np.ndarray, outcome: str) -> None:
-    _, answer = compare_all([retraining(LOSSES, after)], GATE, HOW)
-    assert answer.outcome == outcome
+    assert review_all([retraining(LOSSES, after)], GATE, HOW).outcome == outcome
 
 
 def test_only_what_is_shown_passes() -> None:
@@ -62,39 +61,39 @@ def test_only_what_is_shown_passes() -> None:
 
 def test_without_non_inferiority_what_is_not_better_is_unclear() -> None:
     gate = GATE.model_copy(update={"non_inferiority": None})
-    _, answer = compare_all([retraining(LOSSES, LOSSES + 1e-3 * NOISE)], gate, HOW)
+    answer = review_all([retraining(LOSSES, LOSSES + 1e-3 * NOISE)], gate, HOW)
     assert answer.outcome == "unclear"
 
 
 def test_a_row_that_two_retrainings_judge_counts_once() -> None:
     both = [retraining(LOSSES, LOSSES * 0.8), retraining(LOSSES, LOSSES * 1.0, version=2)]
-    together, _ = compare_all(both, GATE, HOW)
+    together = review_all(both, GATE, HOW)
     assert together.rows == ROWS
     assert together.after == pytest.approx(float((LOSSES * 0.9).mean()))
 
 
 def test_only_rows_that_both_sides_judge_count() -> None:
     apart = ReplayedRetraining(1, "", "search", side(LOSSES), side(LOSSES, start=100))
-    assert compare_losses(apart, GATE, HOW).rows == ROWS - 100
+    assert review_retraining(apart, GATE, HOW).change.rows == ROWS - 100
 
 
 def test_no_row_in_common_says_nothing_and_fails() -> None:
     apart = [ReplayedRetraining(1, "", "search", side(LOSSES), side(LOSSES, start=ROWS))]
-    together, answer = compare_all(apart, GATE, HOW)
-    assert (together.rows, together.gain, answer.outcome) == (0, None, "failed")
+    together = review_all(apart, GATE, HOW)
+    assert (together.rows, together.gain, together.outcome) == (0, None, "failed")
     assert "| version 1 |  | search | 0 | | |  | promoted | promoted |" in as_comment(review(apart))
 
 
 def review(retrainings: list[ReplayedRetraining], **facts: object) -> ChangeReview:
-    together, answer = compare_all(retrainings, GATE, HOW)
-    of_each = tuple(compare_losses(each, GATE, HOW) for each in retrainings)
+    together = review_all(retrainings, GATE, HOW)
+    of_each = tuple(review_retraining(each, GATE, HOW) for each in retrainings)
     known = {"base": "a" * 40, "head": "b" * 40, "files": (), "settings": {}, "loss": "mae"} | facts
     return ChangeReview(
         **known,  # type: ignore[arg-type]
         retrainings=of_each,
         together=together,
-        outcome=answer.outcome,
-        sentence=answer.sentence,
+        outcome=together.outcome,
+        sentence=together.sentence,
     )
 
 

@@ -51,7 +51,7 @@ def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
 
 
 def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:
-    """The checks that start a run after `retrim policy set`, of which each ends alike: the decision as it is."""
+    """The checks that start a run with the settings switched, of which each ends alike: the decision as it is."""
     switched = {key.removeprefix("triggers."): value for key, value in changes.items()}
     triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), **switched})
     runs, checks, started = [PastRun("1", moments[0], "promoted", (), None)], [], []

@@ -1,10 +1,9 @@
 """The loss matrix: what it reads off is what the live probe reads from the rows themselves."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, cut, equal_rows, equal_spans, jobs, score_job
+from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, cut, equal_rows, jobs, score_job
 from retrim.decision.policy_play import LiveModel, Setting, known_from, read
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
@@ -73,18 +72,6 @@ def test_late_labels_make_the_probe_as_old() -> None:
 def test_a_missing_fit_is_noticed() -> None:
     with pytest.raises(ValueError, match="missing"):
         LossMatrix.of(KINDS, whole(), [], rows_per_check=40, back=0)
-
-
-def test_windows_of_equal_time_hold_what_happened_in_it() -> None:
-    event = pd.Series(START + pd.to_timedelta([0, 1, 2, 3, 4, 5, 20, 21, 22, 40], unit="h"))
-
-    assert equal_spans(event, first=1, windows=3).tolist() == [1, 6, 9, 10]
-
-
-def test_a_span_without_rows_is_no_window() -> None:
-    event = pd.Series(START + pd.to_timedelta([0, 1, 2, 3, 40], unit="h"))
-
-    assert equal_spans(event, first=1, windows=4).tolist() == [1, 4, 5]
 
 
 def test_a_window_too_short_for_its_blocks_is_refused() -> None:

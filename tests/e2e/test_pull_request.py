@@ -35,7 +35,7 @@ def clone(two_versions: World, tmp_path_factory: pytest.TempPathFactory) -> Worl
 
 def test_a_bad_change_fails(clone: World, tmp_path: Path) -> None:
     clone.run("git", "switch", "-q", "bad")
-    review = clone.ask("policy", "pull-request", "--base", "main", "--to", str(tmp_path / "comment.md"), code=1)
+    review = clone.ask("policy", "backtest", "--base", "main", "--to", str(tmp_path / "comment.md"), code=1)
     assert (review["outcome"], review["passes"], len(review["retrainings"])) == ("worse", False, 2)
     assert review["together"]["gain"]["high"] < 0
     comment = (tmp_path / "comment.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_a_bad_change_fails(clone: World, tmp_path: Path) -> None:
 def test_a_good_change_passes(clone: World) -> None:
     clone.run("git", "switch", "-q", "-C", "good", "bad")
     clone.run("git", *git.IDENTITY, "revert", "--no-edit", "HEAD")
-    review = clone.ask("policy", "pull-request", "--base", "bad", "--last", "1")
+    review = clone.ask("policy", "backtest", "--base", "bad", "--last", "1")
     assert (review["outcome"], review["passes"], len(review["retrainings"])) == ("better", True, 1)
     assert review["together"]["gain"]["low"] > 0
 
@@ -55,7 +55,7 @@ def test_a_change_that_no_retraining_reads_replays_nothing(clone: World) -> None
     clone.run("git", "switch", "-q", "-C", "page", "main")
     (clone.root / "README.md").write_text("another page\n", encoding="utf-8")
     clone.run("git", *git.IDENTITY, "commit", "-q", "-a", "-m", "page")
-    review = clone.ask("policy", "pull-request", "--base", "main")
+    review = clone.ask("policy", "backtest", "--base", "main")
     assert (review["outcome"], review["passes"], review["retrainings"]) == ("same", True, [])
 
 
@@ -90,10 +90,10 @@ def test_a_change_that_cannot_be_trained_fails(clone: World) -> None:
     params["split"]["judge_rows"] = 10_000
     (clone.root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     clone.run("git", *git.IDENTITY, "commit", "-q", "-a", "-m", "broken")
-    review = clone.ask("policy", "pull-request", "--base", "main", code=1)
+    review = clone.ask("policy", "backtest", "--base", "main", code=1)
     assert review["outcome"] == "failed"
 
 
 def test_a_clone_without_its_base_says_what_to_fetch(clone: World) -> None:
-    done = clone.retrim("policy", "pull-request", "--base", "origin/elsewhere", code=2)
+    done = clone.retrim("policy", "backtest", "--base", "origin/elsewhere", code=2)
     assert "fetch it" in done.stderr

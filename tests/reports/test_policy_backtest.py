@@ -28,7 +28,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "train": {"windows": ["all", "sliding"]},
 }
 TURN = {"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(16, "D")}
-NOTHING_ASKED = BacktestRequest(windows=None, since=None, retraining_costs=None, label_delay=None)
 Make = Callable[..., Desk]
 
 
@@ -46,7 +45,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return made
 
 
-def tried(desk: Desk, asked: BacktestRequest = NOTHING_ASKED) -> BacktestResult:
+def tried(desk: Desk, asked: BacktestRequest = BacktestRequest()) -> BacktestResult:
     return backtest(desk.workspace, asked, now=desk.day(26))
 
 
@@ -79,7 +78,7 @@ def test_what_was_fitted_is_not_fitted_again(make: Make) -> None:
     desk = make()
     log = log_of(desk, tried(desk))
     before = log.read_bytes()
-    tried(desk, BacktestRequest(windows=None, since=None, retraining_costs=(0.1, 7.0), label_delay=2))
+    tried(desk, BacktestRequest(retraining_costs=(0.1, 7.0), label_delay=2))
 
     assert log.read_bytes() == before
 
@@ -116,14 +115,14 @@ def test_the_document_names_the_keys_of_its_record(make: Make) -> None:
 
 
 def test_where_the_stream_turns_the_account_retrains_after_it(make: Make) -> None:
-    asked = BacktestRequest(windows=None, since=None, retraining_costs=(0.05,), label_delay=None)
+    asked = BacktestRequest(retraining_costs=(0.05,))
     line = next(line for line in tried(make(), asked).as_record()["policies"] if line["name"] == "gain-0.05")
 
     assert [date for date in line["decided"] if date > "2024-01-17"] != []
 
 
 def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
-    done = tried(make(), BacktestRequest(windows=None, since=None, retraining_costs=(0.5, 3.0), label_delay=None))
+    done = tried(make(), BacktestRequest(retraining_costs=(0.5, 3.0)))
 
     assert {line[0] for line in lines(done) if line[0].startswith("gain")} == {
         "gain-0.5",
@@ -134,7 +133,7 @@ def test_prices_that_are_asked_for_are_those_of_the_account(make: Make) -> None:
 
 def test_older_rows_are_left_out(make: Make) -> None:
     desk = make()
-    done = tried(desk, BacktestRequest(windows=None, since=desk.day(10), retraining_costs=None, label_delay=None))
+    done = tried(desk, BacktestRequest(since=desk.day(10)))
 
     assert done.rows == 15 * 24
     assert min(done.setting.moments) > desk.day(10)
@@ -164,16 +163,9 @@ def test_steps_go_by_when_labels_were_due_also_where_windows_delay_them(
     assert (seen[0].table["_due"] - seen[0].table["_event"]).unique().tolist() == [pd.Timedelta("6D")]
 
 
-def test_windows_of_equal_time_are_as_long(make: Make) -> None:
-    moments = tried(make(changes={"policy": {**SMALL["policy"], "by": "time"}})).setting.moments
-    gaps = pd.Series(moments).diff().dropna()
-
-    assert gaps.max() - gaps.min() <= pd.Timedelta("1h")
-
-
 def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
     with pytest.raises(RefusedError, match="--windows"):
-        tried(make(), BacktestRequest(windows=50, since=None, retraining_costs=None, label_delay=None))
+        tried(make(), BacktestRequest(windows=50))
 
 
 def test_the_command_of_a_policy_sets_its_values() -> None:
@@ -184,4 +176,4 @@ def test_the_command_of_a_policy_sets_its_values() -> None:
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
     with pytest.raises(RefusedError, match="--label-delay"):
-        tried(make(), BacktestRequest(windows=None, since=None, retraining_costs=None, label_delay=4))
+        tried(make(), BacktestRequest(label_delay=4))

@@ -1,52 +1,34 @@
-"""What a change of features, parameters or code does to the last retrainings: both sides on the same judged rows.
-
-The record, the answer of the gate for pull requests, and the comment in Markdown.
-"""
+"""The review of a pull request: the last retrainings before and after it, and the comment in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.gate.losses import RelativeGain, Resampling, confidence_text, relative_gains, share_in_words
+from retrim.gate.change import ChangeVerdict, Outcome, judge_change
+from retrim.gate.losses import Resampling, share_in_words
 from retrim.gate.verdict import GateParams
 from retrim.stats.codec import to_record, written
 
-Outcome = Literal["nothing to replay", "same", "better", "not worse", "unclear", "worse", "failed"]
 PASSES: tuple[Outcome, ...] = ("nothing to replay", "same", "better", "not worse")
 MARKER = "<!-- retrim pull-request -->"
 """First line of the comment, by which a later one finds it."""
+SHOWN = 120
+"""Characters of a value or a sentence's part that a comment shows."""
 
 
 @dataclass(frozen=True)
 class ReplayedSide:
-    """One side of a replayed retraining.
-
-    Args:
-        losses: Loss of each evaluated row, by key, in time order.
-        promoted: Whether the gate promoted it against the champion of that time.
-        ran: Stages that ran; the others were cached.
-    """
+    """One side of a replayed retraining: the loss of each judged row by key, in time order, and the gate's answer."""
 
     losses: "pd.Series[float]"
     promoted: bool
-    ran: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ReplayedRetraining:
-    """A retraining as both sides made it.
-
-    Args:
-        version: The version that it made.
-        as_of: Its date.
-        mode: How it was made.
-        before: With the code and settings as they are.
-        after: With the changed ones.
-    """
+    """A retraining, as of its date, as it is made before and after a change."""
 
     version: int
     as_of: str
@@ -56,28 +38,22 @@ class ReplayedRetraining:
 
 
 @dataclass(frozen=True)
-class ReplayedLosses:
-    """One replayed retraining, or all of them, before and after the change, on the rows that both sides evaluate.
+class ReviewedRetraining:
+    """A retraining before and after a change.
 
     Args:
-        name: The version, or "all".
-        as_of: As-of date of the retraining; empty for all.
-        mode: Mode of the retraining; empty for all.
-        rows: Number of rows.
-        before: Mean loss without the change.
-        after: Mean loss with the change.
-        gain: Gain of the change, as a share of `before`; None without rows.
-        promoted: Whether the gate promotes each side, before and after; None for all.
+        version: The version that the retraining made.
+        as_of: As-of date of the retraining.
+        mode: Mode of the retraining.
+        promoted: Whether the gate promotes each side, before and after.
+        change: The losses of both sides.
     """
 
-    name: str
+    version: int
     as_of: str
     mode: str
-    rows: int
-    before: float | None
-    after: float | None
-    gain: RelativeGain | None
-    promoted: tuple[bool, bool] | None
+    promoted: tuple[bool, bool]
+    change: ChangeVerdict
 
 
 @dataclass(frozen=True)
@@ -101,8 +77,8 @@ class ChangeReview:
     files: tuple[str, ...]
     settings: dict[str, tuple[JsonValue, JsonValue]]
     loss: str
-    retrainings: tuple[ReplayedLosses, ...]
-    together: ReplayedLosses | None
+    retrainings: tuple[ReviewedRetraining, ...]
+    together: ChangeVerdict | None
     outcome: Outcome
     sentence: str
 
@@ -117,89 +93,29 @@ class ChangeReview:
         return record
 
 
-@dataclass(frozen=True)
-class ChangeAnswer:
-    """The outcome and why."""
-
-    outcome: Outcome
-    sentence: str
-
-
-def compare_losses(retraining: ReplayedRetraining, gate: GateParams, resampling: Resampling) -> ReplayedLosses:
+def review_retraining(retraining: ReplayedRetraining, gate: GateParams, resampling: Resampling) -> ReviewedRetraining:
     """One retraining's sides on the rows that both judge, which neither was fitted on."""
-    before, after = _paired(retraining.before.losses, retraining.after.losses)
-    promoted = (retraining.before.promoted, retraining.after.promoted)
-    return _compared(
-        str(retraining.version), retraining.as_of, retraining.mode, before, after, gate, resampling, promoted=promoted
+    before, after = _paired(retraining)
+    return ReviewedRetraining(
+        retraining.version,
+        retraining.as_of,
+        retraining.mode,
+        (retraining.before.promoted, retraining.after.promoted),
+        judge_change(before.to_numpy(), after.to_numpy(), gate, resampling),
     )
 
 
-def compare_all(
-    retrainings: Sequence[ReplayedRetraining], gate: GateParams, resampling: Resampling
-) -> tuple[ReplayedLosses, ChangeAnswer]:
-    """All retrainings together, and the answer; a row that several of them judge counts once, with its mean loss."""
-    pairs = [_paired(each.before.losses, each.after.losses) for each in retrainings]
+def review_all(retrainings: Sequence[ReplayedRetraining], gate: GateParams, resampling: Resampling) -> ChangeVerdict:
+    """All retrainings together; a row that several of them judge counts once, with its mean loss."""
+    pairs = [_paired(retraining) for retraining in retrainings]
     before, after = (pd.concat([pair[side] for pair in pairs]).groupby(level=0, sort=False).mean() for side in range(2))
-    together = _compared("all", "", "", before, after, gate, resampling, promoted=None)
-    return together, _answer(together, before.to_numpy(), after.to_numpy(), gate, resampling)
+    return judge_change(before.to_numpy(), after.to_numpy(), gate, resampling)
 
 
-def _paired(before: "pd.Series[float]", after: "pd.Series[float]") -> tuple["pd.Series[float]", "pd.Series[float]"]:
+def _paired(retraining: ReplayedRetraining) -> tuple["pd.Series[float]", "pd.Series[float]"]:
+    before, after = retraining.before.losses, retraining.after.losses
     both = before.index[before.index.isin(after.index)]
     return before.loc[both], after.loc[both]
-
-
-def _compared(
-    name: str,
-    as_of: str,
-    mode: str,
-    before: "pd.Series[float]",
-    after: "pd.Series[float]",
-    gate: GateParams,
-    resampling: Resampling,
-    *,
-    promoted: tuple[bool, bool] | None,
-) -> ReplayedLosses:
-    if not len(before):
-        return ReplayedLosses(name, as_of, mode, 0, None, None, None, promoted)
-    (gain,) = relative_gains(after.to_numpy(), before.to_numpy(), confidences=(gate.confidence,), resampling=resampling)
-    return ReplayedLosses(name, as_of, mode, len(before), float(before.mean()), float(after.mean()), gain, promoted)
-
-
-def _answer(
-    together: ReplayedLosses, before: np.ndarray, after: np.ndarray, gate: GateParams, resampling: Resampling
-) -> ChangeAnswer:
-    """As the gate asks: better at its confidence, or surely not worse by more than its margin; else it is closed."""
-    gain = together.gain
-    if gain is None:
-        return ChangeAnswer("failed", "no row was judged on both sides, so nothing can be compared")
-    if np.array_equal(before, after):
-        return ChangeAnswer("same", f"both sides have the same loss on each of {together.rows} rows")
-    sure = confidence_text(gain.confidence)
-    figure = shown_gain(gain.figure)
-    if gain.low > 0:
-        return ChangeAnswer("better", f"gain {figure}, above {shown_gain(gain.low)} with {sure} confidence")
-    if gain.high < 0:
-        return ChangeAnswer("worse", f"gain {figure}, below {shown_gain(gain.high)} with {sure} confidence")
-    asked = gate.non_inferiority
-    if asked is not None:
-        (surer,) = relative_gains(after, before, confidences=(asked.confidence,), resampling=resampling)
-        surely = confidence_text(asked.confidence)
-        if surer.low >= -asked.most:
-            least = shown_gain(surer.low)
-            return ChangeAnswer(
-                "not worse",
-                f"gain {figure}, above {least} with {surely} confidence, where at least -{asked.most:.1%} is required",
-            )
-    between = f"between {shown_gain(gain.low)} and {shown_gain(gain.high)} with {sure} confidence at either end"
-    return ChangeAnswer(
-        "unclear", f"gain {figure}, {between}: {together.rows} rows do not show that the change is not worse"
-    )
-
-
-def shown_gain(share: float) -> str:
-    """A share as text; only its sign where the loss is so near 0 that a share of it says nothing."""
-    return share_in_words(share)
 
 
 def as_comment(review: ChangeReview) -> str:
@@ -207,13 +123,12 @@ def as_comment(review: ChangeReview) -> str:
     word = "passed" if review.passes else "failed"
     lines = [MARKER, f"### retrim: {word} ({review.outcome})", "", f"{_escaped(review.sentence)}.", ""]
     if review.together is not None:
+        loss = _escaped(review.loss)
         lines += [
-            (
-                f"| retraining | as of | mode | rows | {_escaped(review.loss)}: before | after | gain "
-                "| gate: before | after |"
-            ),
+            f"| retraining | as of | mode | rows | {loss}: before | after | gain | gate: before | after |",
             "| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- |",
-            *(_line(each) for each in (*review.retrainings, review.together)),
+            *(_line(retraining) for retraining in review.retrainings),
+            f"| **all** |  |  | {_figures(review.together)} |  |  |",
             "",
         ]
     if review.settings:
@@ -228,18 +143,18 @@ def as_comment(review: ChangeReview) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(each: ReplayedLosses) -> str:
-    name = "**all**" if each.name == "all" else f"version {each.name}"
-    figures = "0 | | | "
-    if each.gain is not None:
-        gain = f"{shown_gain(each.gain.figure)} ({shown_gain(each.gain.low)} to {shown_gain(each.gain.high)})"
-        figures = f"{each.rows} | {each.before:.4g} | {each.after:.4g} | {gain}"
-    said = ["", ""] if each.promoted is None else ["promoted" if yes else "refused" for yes in each.promoted]
-    return f"| {name} | {each.as_of} | {each.mode} | {figures} | {said[0]} | {said[1]} |"
+def _line(retraining: ReviewedRetraining) -> str:
+    before, after = ("promoted" if promoted else "refused" for promoted in retraining.promoted)
+    about = f"| version {retraining.version} | {retraining.as_of} | {retraining.mode}"
+    return f"{about} | {_figures(retraining.change)} | {before} | {after} |"
 
 
-SHOWN = 120
-"""Characters of a value or a sentence's part that a comment shows."""
+def _figures(change: ChangeVerdict) -> str:
+    gain = change.gain
+    if gain is None:
+        return "0 | | | "
+    figure, low, high = (share_in_words(value) for value in (gain.figure, gain.low, gain.high))
+    return f"{change.rows} | {change.before:.4g} | {change.after:.4g} | {figure} ({low} to {high})"
 
 
 def _code(value: JsonValue) -> str:

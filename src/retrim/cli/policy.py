@@ -3,8 +3,6 @@
 `retrim policy cost`: what a retraining costs, turned into the retraining cost that the accumulated gain is held
 against.
 
-A setting tried by command.
-
 Settings by command: what counts, why, and another value.
 """
 
@@ -18,6 +16,8 @@ from retrim.cli.base import AsJson, as_time, example, workspace_here
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from retrim.reports.policy import BacktestRequest, BacktestResult
 
 policy_app = typer.Typer(help="Compare retraining policies, and acknowledge holds.")
 
@@ -35,7 +35,7 @@ def cost_list(text: str) -> tuple[float, ...]:
     return retraining_costs
 
 
-@policy_app.command(epilog=example("retrim policy backtest --windows 50 --costs 0.25,0.5,1"))
+@policy_app.command(epilog=example("retrim policy backtest --with gain.cost=0.3"))
 def backtest(
     windows: Annotated[
         int | None,
@@ -63,41 +63,93 @@ def backtest(
             help="Number of windows that pass until labels are known. Default: measured on the history.",
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="KEY=VALUE", help="Try another value of a setting, given in YAML. May be repeated."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="GITREF",
+            help="Repeat the last retrainings without and with the changes since this branch or commit.",
+        ),
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", metavar="N", min=1, help="With --base: number of retrainings to repeat.")
+    ] = 3,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="With --base: write the comment, in Markdown, to this file."),
+    ] = None,
+    only_worse: Annotated[
+        bool,
+        typer.Option(
+            "--only-worse", help="With --base: fail only if the change is shown to be worse, or cannot be trained."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try retraining policies on your landed history.
+    """Try retraining policies, changed settings or a change of code on your history.
 
     The command fits one model per window, then computes what each policy would have cost. The policies are: never
     retrain, retrain by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the
     command is stopped, the next call continues where it stopped. The advice weighs the whole history. It may be never
     to retrain, or that there are too few windows to tell.
-    """
-    from retrim.cli import render
-    from retrim.reports.policy import BacktestRequest
-    from retrim.reports.policy import backtest as op
-    from retrim.reports.policy_report import COLUMNS, command_for, facts, lines
 
-    asked = BacktestRequest(
+    A setting given by --with that changes how a model is fitted is refitted at several dates, beside the current
+    settings: loss with its interval, seconds, slices. With other settings, the policies are played under them.
+
+    With --base, the last retrainings are repeated as of their dates. This works in a clone that has the tags and the
+    DVC remote. The exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
+    """
+    from retrim.errors import BadInputError
+    from retrim.reports.policy import BacktestRequest
+
+    request = BacktestRequest(
         windows=windows,
         since=None if since is None else as_time(since),
         retraining_costs=None if retraining_costs is None else cost_list(retraining_costs),
         label_delay=label_delay,
     )
-    workspace = workspace_here()
+    if base is not None:
+        if settings or request != BacktestRequest():
+            raise BadInputError("--base cannot be combined with --with, --windows, --from, --costs or --label-delay")
+        _compare_with_base(base, last=last, to=to, only_worse=only_worse, as_json=as_json)
+    elif settings:
+        _compare_settings(assignments(settings), request, as_json=as_json)
+    else:
+        _compare_policies(request, as_json=as_json)
+
+
+def _compare_policies(request: "BacktestRequest", *, as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.reports.policy import backtest as op
+    from retrim.reports.policy_report import command_for
+
     with render.progress():
-        tried = op(workspace, asked, now=as_time(None))
+        result = op(workspace_here(), request, now=as_time(None))
     if as_json:
-        render.show_json(tried.as_record())
+        render.show_json(result.as_record())
         return
-    render.show_table(COLUMNS, lines(tried))
+    _show_policies(result)
+    if result.recommended is not None and result.recommended.changes is not None:
+        command = command_for(result.recommended.changes)
+        render.OUT.print(f"switch it on: {command}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_policies(result: "BacktestResult") -> None:
+    from retrim.cli import render
+    from retrim.reports.policy_report import COLUMNS, facts, lines
+
+    render.show_table(COLUMNS, lines(result))
     render.OUT.print()
-    for fact in facts(tried):
+    for fact in facts(result):
         render.OUT.print(fact, style="dim", highlight=False, markup=False)
     render.OUT.print()
-    render.OUT.print(tried.choice.sentence, highlight=False, markup=False)
-    if tried.recommended is not None and tried.recommended.changes is not None:
-        command = command_for(tried.recommended.changes)
-        render.OUT.print(f"switch it on: {command}", highlight=False, markup=False, soft_wrap=True)
+    render.OUT.print(result.choice.sentence, highlight=False, markup=False)
 
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-row 0.02 --currency EUR"))
@@ -160,68 +212,35 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     return found
 
 
-@policy_app.command("what-if", epilog=example("retrim policy what-if 'data.history.features=[{of: trips, lag: 24h}]'"))
-def try_settings(
-    settings: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KEY=VALUE...", help="Changed settings: dotted keys of params.yaml, with values in YAML."
-        ),
-    ],
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of", metavar="TIME", help="Use only the rows that matured by this time (UTC). Default: now."
-        ),
-    ] = None,
-    origins: Annotated[
-        int | None,
-        typer.Option(
-            "--origins", metavar="N", min=1, help="Number of origins (dates of refits). Default: backtest.origins."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compare changed settings with the current ones in a backtest.
-
-    The command refits the champion's recipe as of several earlier dates (origins), with and without the changes. If
-    there is no champion, it uses the recipe at the midpoint of tune.space. The two results are compared as in the gate:
-    paired on the same rows, with an interval, and by slice. The command writes nothing.
-    """
+def _compare_settings(changes: "dict[str, JsonValue]", request: "BacktestRequest", *, as_json: bool) -> None:
+    """Refits what changes a fit; else plays the policies under the changed settings."""
     from retrim.cli import render
-    from retrim.cli.version_screens import show_effect
-    from retrim.reports.what_if import effect_of
+    from retrim.cli.version_screens import show_refits
+    from retrim.reports.changed_settings import compare_refits, try_settings
+    from retrim.reports.policy import compare_played
+    from retrim.stats.codec import to_record
 
-    changes = assignments(settings)
-    workspace = workspace_here()
+    workspace, now = workspace_here(), as_time(None)
+    tried = try_settings(workspace, changes)
+    if tried.refits:
+        with render.progress():
+            refits = compare_refits(workspace, tried, now=now)
+        if as_json:
+            render.show_json(to_record(refits))
+        else:
+            show_refits(refits)
+        return
     with render.progress():
-        effect = effect_of(workspace, changes, origins=origins, now=as_time(as_of))
+        current, changed = compare_played(workspace, tried.params, request, now=now)
     if as_json:
-        render.show_json(effect.as_record())
-    else:
-        show_effect(effect)
+        render.show_json({"current": current.as_record(), "changed": changed.as_record()})
+        return
+    _show_policies(changed)
+    render.OUT.print(f"with the current settings: {current.choice.sentence}", highlight=False, markup=False)
 
 
-@policy_app.command("pull-request", epilog=example("retrim policy pull-request --base main --to comment.md"))
-def pull_request(
-    base: Annotated[
-        str, typer.Option("--base", metavar="REF", help="The branch or commit into which the change is to be merged.")
-    ] = "main",
-    last: Annotated[int, typer.Option("--last", metavar="N", min=1, help="Number of retrainings to repeat.")] = 3,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Write the comment, in Markdown, to this file.")
-    ] = None,
-    only_worse: Annotated[
-        bool, typer.Option("--only-worse", help="Fail only if the change is shown to be worse, or cannot be trained.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Compare a change to features, settings or code with its base.
-
-    The command repeats the last retrainings, each as of its date, without and with the change. It compares the two
-    losses as the gate does: paired on the same rows, with an interval. You can run it in a clone that has the tags and
-    the DVC remote. The exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
-    """
+def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: bool, as_json: bool) -> None:
+    """Prints the comment of a pull request; ends with 1 where it must not be merged."""
     from retrim.card.change import as_comment
     from retrim.cli import render
     from retrim.files import write_file

@@ -18,14 +18,15 @@ from retrim.card.diff import CameAndWent, DiffData, FeatureChanges, NamedPredict
 from retrim.cli import render
 from retrim.drift.slices import SliceLoss
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
+from retrim.gate.losses import share_in_words
 from retrim.gate.verdict import mark_of
 from retrim.profile.columns import ColumnLook
 from retrim.profile.findings import findings
 from retrim.profile.page import WEIGHTS, facts, middle, share, short, signs
 from retrim.profile.whole import TableProfile
+from retrim.reports.changed_settings import RefitComparison
 from retrim.reports.explain import ExplainedRow
 from retrim.reports.fairness import VersionFairness
-from retrim.reports.what_if import WhatIf
 from retrim.training.predicted import Contribution, Explanation
 
 MOST = 15  # lines of a section
@@ -186,27 +187,26 @@ def _count(lines: int | None, sign: str) -> str:
 SHOWN = 3
 
 
-def show_effect(effect: WhatIf) -> None:
-    """Prints what a tried setting changes."""
-    for key, (old, new) in effect.changes.items():
+def show_refits(refits: RefitComparison) -> None:
+    """Prints what a changed setting does to the loss, by slice too."""
+    for key, (old, new) in refits.changes.items():
         render.OUT.print(f"{key}: {_told(old)} -> {_told(new)}", highlight=False, markup=False)
-    compared = effect.compared
-    low, high = compared.gain.interval
-    sides = zip(("current", "changed"), (compared.before, compared.after), effect.seconds, strict=True)
+    change = refits.change
+    sides = zip(("current", "changed"), (change.before, change.after), refits.seconds, strict=True)
     rows = [(name, f"{loss:.4g}", f"{seconds:.1f}") for name, loss, seconds in sides]
-    render.show_table(("", effect.loss, "seconds"), rows)
-    counted = f"{len(compared.keys)} rows, {compared.origins} origins"
-    render.OUT.print(
-        f"gain {compared.gain.figure:+.1%} ({low:+.1%} to {high:+.1%}), {counted}", highlight=False, markup=False
-    )
-    told = [(each, each.saved) for each in compared.slices if each.saved is not None]
-    worst = [(each, saved) for each, saved in told if saved[0] < 0][:SHOWN]
-    best = [(each, saved) for each, saved in reversed(told) if saved[0] > 0][:SHOWN]
-    for title, found in (("loses most", worst), ("gains most", best)):
-        if found:
-            render.show_table(("slice", "rows", "current", "changed", "saved"), map_lines(found), title=title)
+    render.show_table(("", refits.measure, "seconds"), rows)
+    if change.gain is not None:
+        figure, low, high = (share_in_words(share) for share in (change.gain.figure, *change.gain.interval))
+        counted = f"{change.rows} rows, {refits.origins} origins"
+        render.OUT.print(f"gain {figure} ({low} to {high}), {counted}", highlight=False, markup=False)
+    saved = [(each, each.saved) for each in refits.slices if each.saved is not None]
+    worst = [(each, interval) for each, interval in saved if interval[0] < 0][:SHOWN]
+    best = [(each, interval) for each, interval in reversed(saved) if interval[0] > 0][:SHOWN]
+    for title, slices in (("loses most", worst), ("gains most", best)):
+        if slices:
+            render.show_table(("slice", "rows", "current", "changed", "saved"), map_lines(slices), title=title)
     render.OUT.print()
-    render.OUT.print(compared.sentence, highlight=False, markup=False)
+    render.OUT.print(f"{change.outcome}: {change.sentence}", highlight=False, markup=False)
 
 
 def map_lines(found: list[tuple[SliceLoss, tuple[float, float, float]]]) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -51,15 +51,6 @@ class PolicyParams(SettingsSection):
         lt=1,
         description=(
             "share of the rows, oldest first, that the first model is trained on; a first model needs enough history"
-        ),
-    )
-    by: Literal["rows", "time"] = Field(
-        exclude=True,
-        default="rows",
-        description=(
-            "how the history is split into windows; rows: each window has the same number of rows; time: each "
-            "window has the same length; the default is rows, because losses over the same number of rows are "
-            "equally precise"
         ),
     )
     retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
@@ -116,25 +107,6 @@ class WindowCuts:
 def equal_rows(n: int, *, first: int, windows: int) -> np.ndarray:
     """Edges of `windows` windows of nearly equal rows after the first `first` rows, shape (windows + 1,)."""
     return np.asarray(first + np.round(np.arange(windows + 1) * (n - first) / windows), dtype="int64")
-
-
-def equal_spans(event: pd.Series, *, first: int, windows: int) -> np.ndarray:
-    """Edges of windows of equal time after the first `first` rows; a window without rows is left out.
-
-    Args:
-        event: Event time of each row in total order, shape (n,).
-        first: Rows of the first part.
-        windows: Windows wanted.
-
-    Returns:
-        Row numbers, ascending, shape (windows + 1,) or fewer.
-    """
-    start, end = event.iloc[first], event.iloc[-1]
-    moments = [start + (end - start) * number / windows for number in range(1, windows)]
-    inner = np.searchsorted(
-        event.to_numpy(), pd.DatetimeIndex(moments, tz=start.tz).to_numpy().astype(event.to_numpy().dtype)
-    )
-    return np.unique(np.concatenate([[first], inner, [len(event)]])).astype("int64")
 
 
 def cut(edges: np.ndarray, *, blocks: int, block_rows: int) -> WindowCuts:

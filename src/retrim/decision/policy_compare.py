@@ -433,7 +433,7 @@ class PolicyChoice:
     @property
     def sentence(self) -> str:
         """The advice, what the choices would have cost, and whether the present is quiet."""
-        costs = ", ".join(_cost_in_words(outcome) for outcome in self.outcomes)
+        costs = ", ".join(cost_in_words(outcome) for outcome in self.outcomes)
         sentences = [self._advice, f"Cost, times the best schedule in hindsight, with its 95% interval: {costs}."]
         if self.is_quiet and self.recommended not in (None, NEVER):
             quiet = f"The newest {self.newest} windows are quiet: there, never retraining would have cost the least."
@@ -457,7 +457,8 @@ class PolicyChoice:
         )
 
 
-def _cost_in_words(outcome: PolicyOutcome) -> str:
+def cost_in_words(outcome: PolicyOutcome) -> str:
+    """A policy with its cost over that of the best schedule in hindsight, and the interval."""
     low, high = outcome.ratio_interval
     return f"{outcome.policy.name} {outcome.ratio:.3g} ({low:.3g} to {high:.3g})"
 

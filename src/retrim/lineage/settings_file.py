@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
-from retrim.gate.what_if import changed, value_at
+from retrim.gate.change import changed, value_at
 from retrim.lineage.locks import alone_in
 from retrim.settings import (
     DERIVED,

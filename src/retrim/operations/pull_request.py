@@ -23,18 +23,18 @@ from retrim.adapters.dvc import StageFailedError, end_survivors
 from retrim.adapters.great_expectations import read_suite
 from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
 from retrim.card.change import (
-    ChangeAnswer,
     ChangeReview,
     ReplayedRetraining,
     ReplayedSide,
-    compare_all,
-    compare_losses,
+    review_all,
+    review_retraining,
     settings_read,
 )
 from retrim.card.diff import flat
 from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import Paths, code_digest, platform_tag, read_yaml
+from retrim.gate.change import ChangeVerdict, Outcome
 from retrim.gate.losses import Resampling
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.locks import held_locks, using_cache
@@ -54,13 +54,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PastRetraining:
-    """A retraining by its tag.
-
-    Args:
-        version: The version that it made.
-        commit: That of its tag.
-        pins: What the machine set for it, as JSON.
-    """
+    """A retraining by its tag."""
 
     version: int
     commit: str
@@ -69,16 +63,7 @@ class PastRetraining:
 
 @dataclass(frozen=True)
 class ChangeSide:
-    """The workspace before or after the change, in a worktree of its own.
-
-    Args:
-        folder: The worktree.
-        commit: Where it stands.
-        document: What its params.yaml states.
-        settings: The same with every default.
-        params: The same, parsed.
-        python: The interpreter that its stages run with.
-    """
+    """The workspace before or after the change, in a worktree of its own."""
 
     folder: Path
     commit: str
@@ -92,12 +77,6 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
     """Makes the last retrainings again before and after a change, and compares what both lose.
 
     Each has the data, the champion and the pins of its date. What DVC has in its cache is not made again.
-
-    Args:
-        workspace: A clone; its committed state is the change.
-        base: A commit or branch that the change is held against, from where it forked.
-        last: How many retrainings, at most.
-        say: Told each line that a stage prints.
 
     Raises:
         BadInputError: There is no such commit, or a params.yaml or the suite is wrong.
@@ -118,25 +97,26 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
         made, failure = _replay_all(workspace, past, before, after, say)
     params = before.params
     resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
-    together = None
+    together: ChangeVerdict | None = None
+    outcome: Outcome = "same"
+    sentence = "nothing that a retraining reads has changed"
     if failure is not None:
-        answer = ChangeAnswer("failed", failure)
+        outcome, sentence = "failed", failure
     elif made:
-        together, answer = compare_all(made, params.gate, resampling)
+        together = review_all(made, params.gate, resampling)
+        outcome, sentence = together.outcome, together.sentence
     elif files or settings:
-        answer = ChangeAnswer("nothing to replay", "no retraining has been tagged yet, so there is nothing to replay")
-    else:
-        answer = ChangeAnswer("same", "nothing that a retraining reads has changed")
+        outcome, sentence = "nothing to replay", "no retraining has been tagged yet, so there is nothing to replay"
     return ChangeReview(
         base=forked,
         head=head,
         files=files,
         settings=settings,
         loss=params.judge.loss,
-        retrainings=tuple(compare_losses(each, params.gate, resampling) for each in made),
+        retrainings=tuple(review_retraining(each, params.gate, resampling) for each in made),
         together=together,
-        outcome=answer.outcome,
-        sentence=answer.sentence,
+        outcome=outcome,
+        sentence=sentence,
     )
 
 
@@ -256,9 +236,9 @@ def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, los
     stages = dvc.stages(folder)
     limit = limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=())
     limits = reduce(StageLimits.together, [limit] * len(stages))
-    printed = dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
+    dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
     verdict = from_record(VerdictRecord, json.loads((paths.verdict / "verdict.json").read_bytes()))
-    return ReplayedSide(_losses(paths, verdict.winner, loss), verdict.promote, dvc.executed(printed))
+    return ReplayedSide(_losses(paths, verdict.winner, loss), verdict.promote)
 
 
 def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:

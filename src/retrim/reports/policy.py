@@ -28,7 +28,6 @@ from retrim.decision.policy_backtest import (
     WindowCuts,
     cut,
     equal_rows,
-    equal_spans,
     jobs,
     score_job,
 )
@@ -60,6 +59,7 @@ from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion, worth_of_live
+from retrim.settings import Params
 from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.clock_columns import clock_columns
@@ -201,10 +201,10 @@ class BacktestRequest:
         label_delay: In windows.
     """
 
-    windows: int | None
-    since: pd.Timestamp | None
-    retraining_costs: tuple[float, ...] | None
-    label_delay: int | None
+    windows: int | None = None
+    since: pd.Timestamp | None = None
+    retraining_costs: tuple[float, ...] | None = None
+    label_delay: int | None = None
 
 
 @dataclass(frozen=True)
@@ -361,7 +361,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     table = mature(known_table(workspace, as_of=now))
     if asked.since is not None:
         table = table[table["_event"] >= asked.since].reset_index(drop=True)
-    edges = _edges(table, params.policy.first, asked.windows or params.policy.windows, by=params.policy.by)
+    edges = _edges(table, params.policy.first, asked.windows or params.policy.windows)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     came = None
@@ -437,15 +437,21 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     return BacktestResult(setting, ranked, choice, retraining_cost, unit, params.judge.loss, digest, recipe, len(table))
 
 
-def _edges(table: pd.DataFrame, share: float, windows: int, *, by: str) -> np.ndarray:
+def compare_played(
+    workspace: Workspace, params: Params, request: BacktestRequest, *, now: pd.Timestamp
+) -> tuple[BacktestResult, BacktestResult]:
+    """The backtest with the current and with changed settings; both read the same fits where the windows are equal."""
+    current = backtest(workspace, request, now=now)
+    return current, backtest(replace(workspace, params=params), request, now=now)
+
+
+def _edges(table: pd.DataFrame, share: float, windows: int) -> np.ndarray:
     first = round(len(table) * share)
     if len(table) - first < windows * LEAST_ROWS or first < 2:
         raise RefusedError(
             f"{len(table)} mature rows are too few for {windows} windows of {LEAST_ROWS} rows after the first "
             f"{share:.0%}; set a lower number with --windows, or land more history"
         )
-    if by == "time":
-        return equal_spans(table["_event"], first=first, windows=windows)
     return equal_rows(len(table), first=first, windows=windows)
 
 

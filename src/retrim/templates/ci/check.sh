@@ -28,4 +28,4 @@ if [ -d tests ]; then
 fi
 # Data checks and suite, then training, of the last three retrainings, before and after the change.
 echo "retrainings before and after the change"
-retrim policy pull-request --base "$base" --to var/comment.md
+retrim policy backtest --base "$base" --to var/comment.md

@@ -1,30 +1,91 @@
-"""What a choice does to the loss: the recipe refitted at several origins with it and without it, on the same rows.
+"""What a change of settings or code does to the loss, judged as the gate judges a challenger.
 
-Settings with a few values set otherwise, by dotted key; and those that a backtest can try.
+A changed setting is refitted at several origins, with and without the change, and both sides are judged on the same
+rows. Settings are changed by dotted key.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.drift.slices import SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.gate.losses import SAYABLE, RelativeGain, Resampling, relative_gains
-from retrim.stats.codec import to_record
+from retrim.gate.losses import RelativeGain, Resampling, confidence_text, relative_gains, share_in_words
+from retrim.gate.verdict import GateParams
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds, past_of
-from retrim.table.data import ColumnType, DataParams
+from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
+
+Outcome = Literal["nothing to replay", "same", "better", "not worse", "unclear", "worse", "failed"]
 
 
 @dataclass(frozen=True)
-class WhatIfSide:
+class ChangeVerdict:
+    """Losses before and after a change on the rows that both sides judge.
+
+    Args:
+        rows: Number of rows.
+        before: Mean loss without the change; None without rows.
+        after: Mean loss with the change; None without rows.
+        gain: Gain of the change, as a share of `before`; None without rows.
+        outcome: The outcome in one word.
+        sentence: The reason for the outcome.
+    """
+
+    rows: int
+    before: float | None
+    after: float | None
+    gain: RelativeGain | None
+    outcome: Outcome
+    sentence: str
+
+
+def judge_change(before: np.ndarray, after: np.ndarray, gate: GateParams, resampling: Resampling) -> ChangeVerdict:
+    """Better at the gate's confidence, or surely not worse by more than its margin, or unclear.
+
+    Args:
+        before: One loss a row, in time order, shape (n,).
+        after: With the change, on the same rows, shape (n,).
+        gate: Confidence, and the margin.
+        resampling: Draws, blocks, seed.
+    """
+    if not len(before):
+        why = "no row was judged on both sides, so nothing can be compared"
+        return ChangeVerdict(0, None, None, None, "failed", why)
+    margin = gate.non_inferiority
+    confidences = (gate.confidence, gate.confidence if margin is None else margin.confidence)
+    gain, surer = relative_gains(after, before, confidences=confidences, resampling=resampling)
+    outcome, sentence = _outcome(gain, surer, len(before), gate, is_same=np.array_equal(before, after))
+    return ChangeVerdict(len(before), float(before.mean()), float(after.mean()), gain, outcome, sentence)
+
+
+def _outcome(
+    gain: RelativeGain, surer: RelativeGain, rows: int, gate: GateParams, *, is_same: bool
+) -> tuple[Outcome, str]:
+    if is_same:
+        return "same", f"both sides have the same loss on each of {rows} rows"
+    figure, low, high = (share_in_words(value) for value in (gain.figure, gain.low, gain.high))
+    confidence = f"{confidence_text(gain.confidence)} confidence"
+    if gain.low > 0:
+        return "better", f"gain {figure}, above {low} with {confidence}"
+    if gain.high < 0:
+        return "worse", f"gain {figure}, below {high} with {confidence}"
+    margin = gate.non_inferiority
+    if margin is not None and surer.low >= -margin.most:
+        surely = f"above {share_in_words(surer.low)} with {confidence_text(surer.confidence)} confidence"
+        return "not worse", f"gain {figure}, {surely}, where at least -{margin.most:.1%} is required"
+    between = f"between {low} and {high} with {confidence} at either end"
+    return "unclear", f"gain {figure}, {between}: {rows} rows do not show that the change is not worse"
+
+
+@dataclass(frozen=True)
+class RefitSide:
     """One way to make a model.
 
     Args:
@@ -44,65 +105,10 @@ class WhatIfSide:
     recipe: Recipe
 
 
-@dataclass(frozen=True)
-class ComparedWays:
-    """Both settings on the same rows.
-
-    Args:
-        keys: Keys of the rows, in time order, shape (n,).
-        origins: Number of refits evaluated for each side.
-        before: Mean loss with the current settings.
-        after: Mean loss with the tried settings.
-        gain: Gain as a share of `before`, with its bounds.
-        slices: Losses by slice, worst first.
-    """
-
-    keys: pd.Series
-    origins: int
-    before: float
-    after: float
-    gain: RelativeGain
-    slices: tuple[SliceLoss, ...]
-
-    @property
-    def sentence(self) -> str:
-        """What the interval shows, in one sentence."""
-        sure = f"{100 * self.gain.confidence:.12g}% confidence"  # never rounded up to certainty
-        if max(abs(end) for end in (self.gain.figure, *self.gain.interval)) > SAYABLE:
-            return f"mean loss {self.after:.4g} against {self.before:.4g}; the loss is too small for a relative gain"
-        if not any(self.gain.interval):
-            return f"no difference: both have the same loss on {len(self.keys)} rows"
-        figure, low, high = (f"{each:+.1%}" for each in (self.gain.figure, self.gain.low, self.gain.high))
-        if self.gain.low > 0:
-            return f"better: gain {figure}, above {low} with {sure}"
-        if self.gain.high < 0:
-            return f"worse: gain {figure}, below {high} with {sure}"
-        return (
-            f"no clear difference on {len(self.keys)} rows: gain {figure}; with {sure} at either end it lies between "
-            f"{low} and {high}"
-        )
-
-    def as_record(self) -> dict[str, JsonValue]:
-        return {
-            "rows": len(self.keys),
-            "origins": self.origins,
-            "loss": {"as_is": self.before, "tried": self.after},
-            "gain": self.gain.figure,
-            "interval": list(self.gain.interval),
-            "confidence": self.gain.confidence,
-            "sentence": self.sentence,
-            "slices": [to_record(each) for each in self.slices],
-        }
-
-
 def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins: int, rows: int) -> list[pd.Series]:
     """The keys of the rows that each origin judges, oldest first: those that every side's table holds.
 
-    Args:
-        table: As the settings are.
-        others: As they are tried.
-        origins: How many.
-        rows: Rows that each judges; half as many, and again, where they would be more than half of the table.
+    Where `rows` an origin would be more than half of the table, it judges half as many, and again.
 
     Raises:
         ValueError: Too few rows, or no rows in common.
@@ -119,15 +125,8 @@ def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins:
     return found
 
 
-def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: str, threads: int) -> np.ndarray:
+def losses_at(side: RefitSide, keys: pd.Series, window: WindowKind, *, loss: str, threads: int) -> np.ndarray:
     """The loss on each judged row of a model fitted on what was due before the first of them, shape (n,).
-
-    Args:
-        side: How the model is made.
-        keys: Of the judged rows, in time order.
-        window: Training window.
-        loss: Per-row loss that both sides are measured by.
-        threads: Of the fit; changes no result.
 
     Raises:
         ValueError: Fewer than 2 rows were due before.
@@ -145,7 +144,7 @@ def losses_at(side: WhatIfSide, keys: pd.Series, window: WindowKind, *, loss: st
     return row_losses(loss, view.actual(judged), model.predict(view.matrix(judged)))
 
 
-def windows_at(side: WhatIfSide, keys: pd.Series) -> list[WindowKind]:
+def windows_at(side: RefitSide, keys: pd.Series) -> list[WindowKind]:
     """The windows that differ on the past of an origin."""
     start = int(side.table.index[side.table["_key"].isin(keys)][0])
     known = past_of(side.table["_event"], side.table["_due"], start)
@@ -163,39 +162,6 @@ def counted(origins: Sequence[Mapping[WindowKind, np.ndarray]]) -> np.ndarray:
         known = {kind: float(np.concatenate(each).mean()) for kind, each in before.items() if each}
         parts.append(losses[min(known, key=lambda kind: known[kind]) if known else next(iter(losses))])
     return np.concatenate(parts)
-
-
-def compare_ways(
-    before: np.ndarray,
-    after: np.ndarray,
-    rows: pd.DataFrame,
-    features: Mapping[str, ColumnType],
-    *,
-    origins: int,
-    slices: SliceParams,
-    confidence: float,
-    slice_confidence: float,
-    resampling: Resampling,
-) -> ComparedWays:
-    """The paired comparison, as the gate makes it.
-
-    Args:
-        before: Loss on each judged row as the settings are, in time order, shape (n,).
-        after: As tried, on the same rows.
-        rows: Those rows, with the features and `_key`.
-        features: By which it is sliced, and their types.
-        origins: How many refits were judged.
-        slices: How slices are cut.
-        confidence: One-sided, of either bound of the gain.
-        slice_confidence: Two-sided, of a slice's interval.
-        resampling: Draws, blocks, seed.
-    """
-    (gain,) = relative_gains(after, before, confidences=(confidence,), resampling=resampling)
-    found = slice_table(
-        rows, after, before, features, slices, confidence=slice_confidence, block_rows=resampling.block_rows
-    )
-    ranked = sorted(found, key=lambda each: (0.0 if each.saved is None else each.saved[0], each.column, each.name))
-    return ComparedWays(rows["_key"], origins, float(before.mean()), float(after.mean()), gain, tuple(ranked))
 
 
 FACTS = {

@@ -1,25 +1,23 @@
-"""The effect of a choice: the same backtest with the settings as they are and as they might be. Writes nothing."""
+"""A changed setting, refitted at several origins beside the settings as they are. Writes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
 from retrim.decision.policy_play import usual_recipe
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
-from retrim.gate.losses import Resampling
-from retrim.gate.what_if import (
-    ComparedWays,
-    WhatIfSide,
+from retrim.gate.change import (
+    ChangeVerdict,
+    RefitSide,
     changed,
-    compare_ways,
     counted,
+    judge_change,
     judged_keys,
     losses_at,
     refuse_facts,
@@ -27,6 +25,7 @@ from retrim.gate.what_if import (
     value_at,
     windows_at,
 )
+from retrim.gate.losses import Resampling
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.landed import open_landed, without_numbers
 from retrim.release.versions import load_champion
@@ -38,92 +37,113 @@ from retrim.training.recipe import Recipe, WindowKind, in_parallel
 
 USUAL = {"space", "stop_share", "max_rounds", "patience"}
 """Keys of tune that a recipe from the middle of the search space rests on."""
+PLAYED = ("drift", "gain", "gate", "judge", "probe", "retrain", "split", "triggers")
+"""Sections whose settings decide in a policy backtest."""
 
 
 @dataclass(frozen=True)
-class WhatIf:
-    """The measured effect of a change of settings.
+class ChangedSettings:
+    """Settings of which some are tried with other values.
 
     Args:
-        changes: Changed settings by dotted key, with the current and the tried value.
-        compared: Both settings on the same rows.
-        loss: Name of the loss.
-        recipe: Version whose recipe was used; None for the middle of the search space.
-        seconds: Duration of the fits of each side, in seconds.
+        changes: By dotted key, the current and the tried value.
+        params: All settings as they are tried.
+        refits: Whether they change how a model is fitted.
     """
 
-    changes: dict[str, tuple[Any, Any]]
-    compared: ComparedWays
-    loss: str
-    recipe: int | None
-    seconds: tuple[float, float]
-
-    def as_record(self) -> dict[str, JsonValue]:
-        return {
-            "changes": {key: {"as_is": old, "tried": new} for key, (old, new) in self.changes.items()},
-            "measure": self.loss,
-            "recipe_of": self.recipe,
-            "seconds": {"as_is": round(self.seconds[0], 3), "tried": round(self.seconds[1], 3)},
-            **self.compared.as_record(),
-        }
+    changes: dict[str, tuple[JsonValue, JsonValue]]
+    params: Params
+    refits: bool
 
 
-def effect_of(
-    workspace: Workspace, changes: Mapping[str, JsonValue], *, origins: int | None, now: pd.Timestamp
-) -> WhatIf:
-    """Tries settings on what has landed and matured by `now`.
+@dataclass(frozen=True)
+class RefitComparison:
+    """Refits with the current and with the changed settings.
 
     Args:
-        workspace: The workspace; it is only read.
-        changes: Values by dotted key of params.yaml.
-        origins: Refits of either side; None: as `backtest.origins` says.
-        now: Rows that matured by then are judged.
+        changes: Changed settings by dotted key: the current and the tried value.
+        measure: Name of the loss.
+        recipe_of: Version whose recipe was used; None for the middle of the search space.
+        origins: Number of refits evaluated for each side.
+        seconds: Duration of the fits of each side, in seconds.
+        change: Both sides on the same rows.
+        slices: Losses by slice, worst first.
+    """
+
+    changes: dict[str, tuple[JsonValue, JsonValue]]
+    measure: str
+    recipe_of: int | None
+    origins: int
+    seconds: tuple[float, float]
+    change: ChangeVerdict
+    slices: tuple[SliceLoss, ...]
+
+
+def try_settings(workspace: Workspace, changes: Mapping[str, JsonValue]) -> ChangedSettings:
+    """Settings with some values by dotted key of params.yaml changed.
 
     Raises:
-        BadInputError: A key or value is wrong, changes nothing that is fitted, or cannot be tried on landed rows.
-        RefusedError: There are too few mature rows.
+        BadInputError: A key or value is wrong, has no effect on history, or cannot be tried on landed rows.
     """
     refuse_facts(changes)
     document = stated_by(workspace.params)
     tried = parse_params(changed(document, changes), "params.yaml as tried")
     _comparable(workspace.params, tried)
-    found = load_champion(workspace)
-    live = None if found is None else found.predictor.recipe
-    if _fitted_by(workspace.params, live) == _fitted_by(tried, live):
+    champion = load_champion(workspace)
+    live = None if champion is None else champion.predictor.recipe
+    refits = _fitted_by(workspace.params, live) != _fitted_by(tried, live)
+    if not refits and not any(key.partition(".")[0] in PLAYED for key in changes):
         raise BadInputError(
-            f"{', '.join(changes)}: this does not change how a model is trained; change a key of data, prepare or "
-            "train, or split.sliding_rows or judge.loss"
+            f"{', '.join(changes)}: this changes neither how a model is trained nor what a policy decides; change a "
+            f"key of data, prepare, train, {', '.join(PLAYED)}"
         )
-    tables = _tables(workspace, tried, now)
-    params = workspace.params
+    return ChangedSettings({key: (value_at(document, key), value) for key, value in changes.items()}, tried, refits)
+
+
+def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Timestamp) -> RefitComparison:
+    """Refits the recipe with and without the changes on what has landed and matured by `now`.
+
+    Raises:
+        RefusedError: There are too few mature rows.
+    """
+    params, champion = workspace.params, load_champion(workspace)
+    live = None if champion is None else champion.predictor.recipe
+    both = (params, tried.params)
+    tables = _tables(workspace, tried.params, now)
     try:
         judged = judged_keys(
-            tables[0], tables[1:], origins=origins or params.backtest.origins, rows=params.backtest.origin_rows
+            tables[0], tables[1:], origins=tried.params.backtest.origins, rows=params.backtest.origin_rows
         )
-        recipes = _recipes(params, tried, live, tables, judged[0])
-        sides = [
-            _side(each, table, recipe) for each, table, recipe in zip((params, tried), tables, recipes, strict=True)
-        ]
-        losses, seconds = _refits(sides, judged, loss=params.judge.loss)
+        recipes = _recipes(params, tried.params, live, tables, judged[0])
+        sides = [_side(each, table, recipe) for each, table, recipe in zip(both, tables, recipes, strict=True)]
+        (before, after), seconds = _refits(sides, judged, loss=params.judge.loss)
     except ValueError as error:
         raise RefusedError(f"{len(tables[0])} mature rows cannot be compared: {error}; wait for more rows") from error
     rows = tables[0][tables[0]["_key"].isin(pd.concat(judged))].reset_index(drop=True)
-    compared = compare_ways(
-        losses[0],
-        losses[1],
+    resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
+    slices = slice_table(
         rows,
+        after,
+        before,
         params.data.features,
+        SliceParams(),
+        confidence=SLICE_CONFIDENCE,
+        block_rows=resampling.block_rows,
+    )
+    is_same_model = champion is not None and recipes[0].model == champion.predictor.recipe.model
+    return RefitComparison(
+        changes=tried.changes,
+        measure=params.judge.loss,
+        recipe_of=champion.version if champion is not None and is_same_model else None,
         origins=len(judged),
-        slices=SliceParams(),
-        confidence=params.gate.confidence,
-        slice_confidence=SLICE_CONFIDENCE,
-        resampling=Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed),
+        seconds=seconds,
+        change=judge_change(before, after, params.gate, resampling),
+        slices=tuple(sorted(slices, key=_worst_first)),
     )
-    before = {key: value_at(document, key) for key in changes}
-    version = None if found is None or recipes[0].model != found.predictor.recipe.model else found.version
-    return WhatIf(
-        {key: (before[key], value) for key, value in changes.items()}, compared, params.judge.loss, version, seconds
-    )
+
+
+def _worst_first(loss: SliceLoss) -> tuple[float, str, str]:
+    return 0.0 if loss.saved is None else loss.saved[0], loss.column, loss.name
 
 
 def _comparable(params: Params, tried: Params) -> None:
@@ -207,18 +227,18 @@ def _usual_by(params: Params) -> tuple[str, int, dict[str, JsonValue]]:
     return params.train.model, params.train.seed, params.tune.model_dump(mode="json", include=USUAL)
 
 
-def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> WhatIfSide:
-    return WhatIfSide(table, params.data, params.prepare.steps, params.train.windows, params.split.sliding_rows, recipe)
+def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> RefitSide:
+    return RefitSide(table, params.data, params.prepare.steps, params.train.windows, params.split.sliding_rows, recipe)
 
 
 def _refits(
-    sides: list[WhatIfSide], judged: list[pd.Series], *, loss: str
+    sides: list[RefitSide], judged: list[pd.Series], *, loss: str
 ) -> tuple[list[np.ndarray], tuple[float, float]]:
     """One loss a row of either side, and the seconds that its fits took."""
     jobs = [(side, keys, kind) for keys in judged for side in sides for kind in windows_at(side, keys)]
     done: list[int] = []
 
-    def work(job: tuple[WhatIfSide, pd.Series, WindowKind], threads: int) -> tuple[np.ndarray, float]:
+    def work(job: tuple[RefitSide, pd.Series, WindowKind], threads: int) -> tuple[np.ndarray, float]:
         side, keys, kind = job
         begun = perf_counter()
         losses = losses_at(side, keys, kind, loss=loss, threads=threads)

@@ -1,5 +1,6 @@
-"""`retrim policy what-if` over a landed history: what it finds, what it refuses, and that it leaves all as it is."""
+"""`retrim policy backtest --with` on a landed history: what it shows and refuses, and that it changes nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from retrim.cli.policy import assignments
 from retrim.errors import BadInputError, RefusedError
-from retrim.gate.what_if import changed
-from retrim.reports.what_if import WhatIf, effect_of
+from retrim.gate.change import changed
+from retrim.reports.changed_settings import RefitComparison, compare_refits, try_settings
+from retrim.reports.policy import BacktestRequest, compare_played
 from retrim.settings import Params, parse_params, stated_by
+from retrim.stats.codec import to_record
 from tests.builders.desk import Desk, make_desk
 from tests.cli.test_reference import keys
 
@@ -31,15 +34,16 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return made
 
 
-def tried(desk: Desk, changes: dict[str, Any]) -> WhatIf:
-    return effect_of(desk.workspace, changes, origins=None, now=desk.day(25))
+def tried(desk: Desk, changes: dict[str, Any]) -> RefitComparison:
+    return compare_refits(desk.workspace, try_settings(desk.workspace, changes), now=desk.day(25))
 
 
 def test_a_feature_that_matters_is_missed(desk: Desk) -> None:
     found = tried(desk, FORBID)
 
-    assert found.compared.sentence.startswith("worse: gain -")
-    assert len(found.compared.keys) == 120
+    assert (found.change.outcome, found.change.rows, found.origins) == ("worse", 120, 2)
+    assert found.slices[0].saved is not None
+    assert found.slices[0].saved[0] < 0
 
 
 def test_nothing_is_written(desk: Desk) -> None:
@@ -50,7 +54,7 @@ def test_nothing_is_written(desk: Desk) -> None:
 
 
 def test_the_same_call_finds_the_same(desk: Desk) -> None:
-    first, again = (tried(desk, FORBID).as_record() | {"seconds": None} for _ in range(2))
+    first, again = (replace(tried(desk, FORBID), seconds=(0.0, 0.0)) for _ in range(2))
 
     assert first == again
 
@@ -58,20 +62,24 @@ def test_the_same_call_finds_the_same(desk: Desk) -> None:
 def test_a_feature_from_the_past_can_be_tried(desk: Desk) -> None:
     found = tried(desk, {"data.history.features": [{"of": "outcome", "lag": 1}, {"of": "level", "lag": "24h"}]})
 
-    assert found.recipe is None
+    assert found.recipe_of is None
     assert set(found.seconds) != {0.0}
 
 
 def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
     found = tried(desk, {"prepare.steps": [{"step": "zscore", "columns": ["level"]}], "train.windows": ["all"]})
 
-    assert found.compared.gain.figure == pytest.approx(0, abs=0.2)
+    assert found.change.gain is not None
+    assert found.change.gain.figure == pytest.approx(0, abs=0.2)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"gate.min_gain": 0.5}, "gate.min_gain: this does not change how a model is trained"),
+        (
+            {"alerts.quiet": "22:00-07:00"},
+            "alerts.quiet: this changes neither",
+        ),
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
         ({"reading.trim": True}, "reading.trim cannot be tried"),
@@ -94,16 +102,28 @@ def test_what_cannot_be_tried_is_refused(desk: Desk, changes: dict[str, Any], sa
 
 @pytest.mark.parametrize("change", [{"tune.max_rounds": 1}, {"seed": 8}])
 def test_what_a_recipe_without_a_champion_comes_from_is_used(desk: Desk, change: dict[str, Any]) -> None:
-    assert not tried(desk, change).compared.sentence.startswith("no difference")
+    assert tried(desk, change).change.outcome != "same"
 
 
 def test_too_few_rows_are_refused(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="0 rows are"):
-        effect_of(desk.workspace, FORBID, origins=None, now=desk.day(1))
+        compare_refits(desk.workspace, try_settings(desk.workspace, FORBID), now=desk.day(1))
 
 
 def test_the_record_is_the_documented_one(desk: Desk) -> None:
-    assert set(tried(desk, FORBID).as_record()) == keys("policy what-if")
+    record = to_record(tried(desk, FORBID))
+
+    assert isinstance(record, dict)
+    assert record.keys() == keys("policy backtest --with")
+
+
+def test_a_setting_that_no_fit_reads_is_played(desk: Desk) -> None:
+    wanted = try_settings(desk.workspace, {"gain.cost": 0.05})
+    current, cheap = compare_played(desk.workspace, wanted.params, BacktestRequest(windows=6), now=desk.day(26))
+
+    assert not wanted.refits
+    assert (current.digest, current.unit) == (cheap.digest, cheap.unit)
+    assert cheap.retraining_cost == pytest.approx(0.05 * cheap.unit)
 
 
 def test_values_are_read_as_params_yaml_would_have_them() -> None:

@@ -6,22 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError
-from retrim.gate.losses import RelativeGain, Resampling
-from retrim.gate.what_if import (
-    ComparedWays,
+from retrim.gate.change import (
+    ChangeVerdict,
     changed,
-    compare_ways,
     counted,
+    judge_change,
     judged_keys,
     refuse_facts,
     refuse_other_facts,
     value_at,
 )
+from retrim.gate.losses import RelativeGain, Resampling
+from tests.builders.gates import make_gate
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
-SLICES = SliceParams(cells=2, levels=5, least_rows=5, most_share=0.9, errors=3.0, kept=3)
 RESAMPLING = Resampling(draws=200, block_rows=1, seed=7)
 
 
@@ -30,10 +29,9 @@ def table(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"_key": [f"{row:03d}" for row in range(rows)], "_event": event, "_due": event})
 
 
-def compared(before: np.ndarray, after: np.ndarray, *, confidence: float = 0.95) -> ComparedWays:
-    rows = table(len(before)).assign(half=["a", "b"] * (len(before) // 2))
-    said: dict[str, Any] = {"confidence": confidence, "slice_confidence": 0.95, "resampling": RESAMPLING}
-    return compare_ways(before, after, rows, {"half": "category"}, origins=1, slices=SLICES, **said)
+def compared(before: np.ndarray, after: np.ndarray, *, confidence: float = 0.95) -> ChangeVerdict:
+    gate = make_gate(min_rows=2).model_copy(update={"confidence": confidence})
+    return judge_change(before, after, gate, RESAMPLING)
 
 
 class TestTheWindowThatCounts:
@@ -63,44 +61,37 @@ class TestTheRowsThatJudge:
             judged_keys(table(40), [other], origins=2, rows=5)
 
 
-class TestTheSentence:
+class TestTheVerdict:
     noise = np.random.default_rng(7).normal(scale=0.01, size=200)
 
-    def test_says_better_where_the_interval_lies_above_zero(self) -> None:
-        assert compared(1 + self.noise, 0.5 + self.noise).sentence.startswith("better: gain +5")
+    @pytest.mark.parametrize(
+        ("before", "after", "outcome"),
+        [
+            (1 + noise, 0.5 + noise, "better"),
+            (0.5 + noise, 1 + noise, "worse"),
+            (1 + noise, 1 + 40 * (noise - noise.mean()), "unclear"),
+            (1 + noise, 1 + noise, "same"),
+            (noise[:0], noise[:0], "failed"),
+        ],
+    )
+    def test_is_what_the_interval_shows(self, before: np.ndarray, after: np.ndarray, outcome: str) -> None:
+        assert compared(before, after).outcome == outcome
 
-    @pytest.mark.parametrize(("confidence", "text"), [(0.95, "95%"), (0.999, "99.9%"), (0.57, "57%")])
+    @pytest.mark.parametrize(("confidence", "text"), [(0.95, "95.0%"), (0.999, "99.9%"), (0.99999, "99.999%")])
     def test_says_no_higher_confidence_than_there_is(self, confidence: float, text: str) -> None:
-        made = compared(1 + self.noise, 0.5 + self.noise, confidence=confidence)
+        verdict = compared(1 + self.noise, 0.5 + self.noise, confidence=confidence)
 
-        assert made.sentence.endswith(f" with {text} confidence")
-
-    def test_says_worse_where_it_lies_below(self) -> None:
-        assert compared(0.5 + self.noise, 1 + self.noise).sentence.startswith("worse: gain -")
-
-    def test_says_neither_where_it_holds_zero(self) -> None:
-        assert compared(1 + self.noise, 1 + self.noise[::-1]).sentence.startswith("no clear difference on 200 rows")
-
-    def test_says_that_nothing_changed_where_every_loss_is_the_same(self) -> None:
-        assert compared(1 + self.noise, 1 + self.noise).sentence.startswith("no difference")
+        assert verdict.sentence.endswith(f" with {text} confidence")
 
     def test_gives_no_share_of_a_loss_of_nothing(self) -> None:
-        made = compared(np.zeros(200), np.ones(200))
+        verdict = compared(np.zeros(200), np.ones(200))
 
-        assert made.gain.figure < -1e300
-        assert made.sentence.startswith("mean loss 1")
+        assert (verdict.outcome, "beyond" in verdict.sentence) == ("worse", True)
 
+    def test_has_the_gain_of_the_gate(self) -> None:
+        verdict = compared(np.full(100, 2.0), np.full(100, 1.5))
 
-def test_slices_stand_with_the_worst_first() -> None:
-    after = np.tile([2.0, 0.5], 50)
-
-    assert [each.name for each in compared(np.ones(100), after).slices] == ["a", "b"]
-
-
-def test_the_gain_is_that_of_the_gate() -> None:
-    made = compared(np.full(100, 2.0), np.full(100, 1.5))
-
-    assert made.gain == RelativeGain(0.25, 0.25, 0.25, 0.95)
+        assert verdict.gain == RelativeGain(0.25, 0.25, 0.25, 0.95)
 
 
 class TestSettingsSetOtherwise:
