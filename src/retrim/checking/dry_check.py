@@ -20,7 +20,6 @@ from retrim.lineage.workspace import ALERTS_LOGGER, Workspace
 
 READ = ("landing", "quarantine", "keys")
 """What of `var/` a check reads; it writes nothing there."""
-END_OF_TIME = pd.Timestamp("2200-01-01", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -74,5 +73,5 @@ def _copied(workspace: Workspace) -> Iterator[Workspace]:
             # A file of predictions is replaced, never changed: a link to it is as good as a copy.
             shutil.copytree(var / "predictions", paths.var / "predictions", copy_function=os.link)
         elif workspace.env.predictions is not None:
-            workspace.predictions.copy_before(copy.predictions, END_OF_TIME)
+            workspace.predictions.copy_to(copy.predictions)
         yield copy

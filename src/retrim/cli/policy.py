@@ -1,10 +1,4 @@
-"""Policies by command: try them on the history.
-
-`retrim policy cost`: what a retraining costs, turned into the retraining cost that the accumulated gain is held
-against.
-
-Settings by command: what counts, why, and another value.
-"""
+"""Commands about policies and settings: what they would have done on history, what a retraining costs, what is set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

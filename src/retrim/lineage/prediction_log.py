@@ -379,12 +379,11 @@ class PredictionLog:
             system.rm_file(name)
         return size
 
-    def copy_before(self, to: "PredictionLog", moment: pd.Timestamp) -> None:
-        """Adds what was predicted before a moment to another log."""
-        early = pads.field("at") < pa.scalar(moment.to_pydatetime(), TIME)
+    def copy_to(self, to: "PredictionLog") -> None:
+        """Adds what was predicted to another log."""
         for version in self.versions():
             for name in self._files(version, None):
-                to.add(version, self._scan([name], None, early))
+                to.add(version, self._scan([name], None, None))
 
     def _frames(self, query: pads.Expression | None, *, version: int | None) -> pd.DataFrame:
         versions = self.versions() if version is None else [version]
