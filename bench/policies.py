@@ -100,10 +100,10 @@ def setting_of(
     gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
     judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
     if after:
-        return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0, 0), blocks, moments, 0, judging)
+        return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0), blocks, moments, 0, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
     made, probed = replace(matrix, back=part), max(blocks, BLOCKS // part if part else 1)
-    return Setting(made, RUNS[windows], PolicyDelays(late, 0, whole), probed, moments, 0, judging)
+    return Setting(made, RUNS[windows], PolicyDelays(late, whole), probed, moments, 0, judging)
 
 
 def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:

@@ -47,7 +47,7 @@ def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
     strays = np.random.default_rng(2).uniform(-strayed, strayed, WINDOWS + 1)
     moments = [START + (number + stray) * DAY for number, stray in enumerate(strays)]
     judging = None if gate is None else GateSimulation(gate, USUAL, 100)
-    return Setting(matrix(), (0,), PolicyDelays(0, 0, int(gate is not None)), BLOCKS, moments, 0, judging)
+    return Setting(matrix(), (0,), PolicyDelays(0, int(gate is not None)), BLOCKS, moments, 0, judging)
 
 
 def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:

@@ -67,7 +67,7 @@ def make_cut(windows: int) -> WindowCuts:
 def make_setting(scored: list[FitLosses], windows: int, *, late: int) -> Setting:
     matrix = LossMatrix.of(("all",), make_cut(windows), scored, rows_per_check=ROWS, back=0)
     moments = [START + number * DAY for number in range(windows + 1)]
-    return Setting(matrix, (0,), PolicyDelays(late, 0, 0), BLOCKS, moments, 0, None)
+    return Setting(matrix, (0,), PolicyDelays(late, 0), BLOCKS, moments, 0, None)
 
 
 def compared(setting: Setting) -> list[PolicyOutcome]:

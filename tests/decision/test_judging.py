@@ -28,7 +28,7 @@ from tests.builders.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, lo
 from tests.decision.test_play import ERRORS, MOMENTS, TRIGGERS
 
 GATE = make_gate(min_rows=2, min_gain=0.01, non_inferiority=None, folds=2, worst_fold=0.5)
-AGED = PolicyDelays(0, 0, 1)
+AGED = PolicyDelays(0, 1)
 
 
 def judging(rows: int = 20, **dials: float) -> GateSimulation:
@@ -50,7 +50,7 @@ def test_a_model_may_leave_out_part_of_a_window_and_is_judged_on_it() -> None:
 
 
 def test_what_is_made_in_the_middle_of_a_window_serves_the_next() -> None:
-    later = Setting(halved(), (0,), PolicyDelays(0, 0, 0), BLOCKS, MOMENTS, 0, None)
+    later = Setting(halved(), (0,), PolicyDelays(0, 0), BLOCKS, MOMENTS, 0, None)
     played = play_policy(later, at_checks([5]), probes=False)
     begin = rows_of(4)[10]
 
@@ -177,7 +177,7 @@ def test_what_is_fitted_once_more_is_judged_without_the_newest_rows_and_served_w
     again = replace(judging(rows=1000), apart=BLOCKS)
     verdict = again.verdict(matrix(), (0,), (0, 0), model=6, until=6)
     served = play_policy(
-        Setting(matrix(), (0,), PolicyDelays(0, 0, 0), BLOCKS, MOMENTS, 0, again), at_checks([6]), probes=False
+        Setting(matrix(), (0,), PolicyDelays(0, 0), BLOCKS, MOMENTS, 0, again), at_checks([6]), probes=False
     )
 
     assert verdict.losses["all"] == pytest.approx(losses_of(5, "all", rows_of(5)).mean())

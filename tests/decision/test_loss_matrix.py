@@ -29,8 +29,8 @@ from tests.builders.turning import (
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
 def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
-    setting = Setting(matrix(), (kind,), PolicyDelays(0, 0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
-    found = read(setting, LiveModel(model, kind, model, model), window)
+    setting = Setting(matrix(), (kind,), PolicyDelays(0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
+    found = read(setting, LiveModel(model, kind, model), window)
     live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
 
     assert found.rows == live.rows

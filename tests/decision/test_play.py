@@ -48,7 +48,7 @@ OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1
 
 
 def setting(
-    kinds: Sequence[int] = (0,), delays: PolicyDelays = PolicyDelays(0, 0, 0), judging: GateSimulation | None = None
+    kinds: Sequence[int] = (0,), delays: PolicyDelays = PolicyDelays(0, 0), judging: GateSimulation | None = None
 ) -> Setting:
     return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0, judging)
 
@@ -135,7 +135,6 @@ def test_the_account_does_retrain_where_the_slope_turns() -> None:
     checks=st.sets(st.integers(1, WINDOWS - 1)),
     kinds=st.sampled_from([(0,), (1,), (0, 1)]),
     labels=st.integers(0, 2),
-    deployment=st.integers(0, 2),
     retraining_cost=st.floats(0, 10),
     gated=st.booleans(),
 )
@@ -144,11 +143,10 @@ def test_nothing_is_cheaper_than_hindsight(
     checks: set[int],
     kinds: tuple[int, ...],
     labels: int,
-    deployment: int,
     retraining_cost: float,
     gated: bool,  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
-    delays = PolicyDelays(labels, deployment, int(gated))
+    delays = PolicyDelays(labels, int(gated))
     judging = GateSimulation(OPEN, USUAL, 100) if gated else None
     played = play_policy(setting(kinds, delays, judging), at_checks(checks), probes=False)
     least = best_in_hindsight(setting(kinds, delays, judging).totals, delays, retraining_cost=retraining_cost).cost(
@@ -158,22 +156,18 @@ def test_nothing_is_cheaper_than_hindsight(
     assert played.cost(retraining_cost) >= least - 1e-9
 
 
-def test_a_model_is_live_when_it_is_deployed_and_as_old_as_its_labels() -> None:
-    played = play_policy(setting(delays=PolicyDelays(1, 2, 0)), at_checks([3]), probes=False)
+def test_a_model_is_live_at_once_and_as_old_as_its_labels() -> None:
+    played = play_policy(setting(delays=PolicyDelays(1, 0)), at_checks([3]), probes=False)
 
-    assert [live.model for live in played.served] == [0, 0, 0, 0, 0, 2, 2]
+    assert [live.model for live in played.served] == [0, 0, 0, 2, 2, 2, 2]
 
 
 def test_windows_count_from_where_the_first_model_knows_no_label_that_nobody_had() -> None:
-    played = play_policy(setting(delays=PolicyDelays(2, 0, 0)), every(1, WINDOWS), probes=False)
+    played = play_policy(setting(delays=PolicyDelays(2, 0)), every(1, WINDOWS), probes=False)
 
     assert played.checks[0] == 3
     assert played.losses[:2].tolist() == [0.0, 0.0]
     np.testing.assert_allclose(played.losses[2:], [matrix().totals[0, max(at - 2, 0), at] for at in range(2, WINDOWS)])
-
-
-def test_while_a_model_is_on_its_way_no_other_is_made() -> None:
-    assert play_policy(setting(delays=PolicyDelays(0, 2, 0)), at_checks([1, 2, 3]), probes=False).checks == (1, 3)
 
 
 def test_never_is_the_first_model_all_along() -> None:
@@ -219,7 +213,7 @@ def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, meas
         seen.append(here)
         return PolicyAnswer(retrain=here.check == 5)
 
-    play_policy(setting(delays=PolicyDelays(labels, 0, 0)), ask, probes=False)
+    play_policy(setting(delays=PolicyDelays(labels, 0)), ask, probes=False)
     (then,) = (here for here in seen if here.check == 6)
 
     # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.

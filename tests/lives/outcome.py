@@ -93,7 +93,7 @@ def beside_hindsight(life: Life) -> BesideHindsight:
     prices = [each.outcome.record.retraining_cost for each in life.checks]
     price = float(np.mean(prices))
     own = sum(each.served_loss for each in life.checks) + price * retrainings(life)
-    best = best_in_hindsight(_totals(life), PolicyDelays(0, 0, 0), retraining_cost=price)
+    best = best_in_hindsight(_totals(life), PolicyDelays(0, 0), retraining_cost=price)
     return BesideHindsight(own / best.cost(price), len(best.checks))
 
 

@@ -58,15 +58,6 @@ class PolicyParams(SettingsSection):
         default=(0.25, 0.5, 2.0, 4.0),
         description="multiples of gain.cost with which the rule gain is also tried; `--costs` overrides them",
     )
-    deployment_delay: int = Field(
-        exclude=True,
-        default=0,
-        ge=0,
-        description=(
-            "number of windows from a decision until its model is live; the default is 0, because a "
-            "promoted version is live at once"
-        ),
-    )
     seed: Seed = Field(default=7, description="seed of the draws of reference bands and of the fits")
 
 
@@ -220,12 +211,10 @@ class PolicyDelays:
 
     Args:
         labels: Windows between the end of one and the moment its labels are known.
-        deployment: Windows between a decision and its model being live.
         held_back: Windows kept back from training for the gate, beyond the labels.
     """
 
     labels: int
-    deployment: int
     held_back: int
 
     @property

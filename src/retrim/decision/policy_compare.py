@@ -366,7 +366,7 @@ def compare_policies(
                 hindsight,
                 probe_cost=retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining),
                 periodic=calendar[played.retrainings],
-                costs=np.add.reduceat(played.costs(retraining_cost, delays), edges[:-1]),
+                costs=np.add.reduceat(played.costs(retraining_cost), edges[:-1]),
                 hindsight_costs=hindsight_costs,
             )
         )

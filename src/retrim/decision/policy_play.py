@@ -300,18 +300,16 @@ def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class LiveModel:
-    """A model that serves, or that is being deployed.
+    """A model that serves.
 
     Args:
         model: Index in the loss matrix: the window before which its training rows end.
         kind: Index of its training window.
-        since: First window that it serves.
-        decided: Check that decided the retraining; 0 for the first model.
+        decided: Check that decided the retraining, and first window that it serves; 0 for the first model.
     """
 
     model: int
     kind: int
-    since: int
     decided: int
 
 
@@ -471,11 +469,11 @@ class PlayedPolicy:
         """Loss and what the retrainings cost, in mean loss times checks."""
         return self.loss + sum(self.paid(retraining_cost).values())
 
-    def costs(self, retraining_cost: float, delays: PolicyDelays) -> np.ndarray:
+    def costs(self, retraining_cost: float) -> np.ndarray:
         """The same by window, shape (windows,); a retraining is paid in the window that it would first serve."""
         costs = self.losses.copy()
         for check, price in self.paid(retraining_cost).items():
-            costs[check + delays.deployment] += price
+            costs[check] += price
         return costs
 
 
@@ -547,17 +545,15 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
         spaced: Where it is asked only if it could change the decision; None: at every check.
     """
     matrix, delays = setting.matrix, setting.delays
-    walk = _Walk(LiveModel(0, setting.kinds[0], 0, 0), setting.moments[setting.begin])
+    walk = _Walk(LiveModel(0, setting.kinds[0], 0), setting.moments[setting.begin])
     losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
     for check in range(matrix.windows):
-        if walk.coming is not None and walk.coming.since <= check:
-            walk.promote()
         if check > setting.begin:
             window = check - 1 - delays.labels
             seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes, spaced=spaced)
             answer = asks(seen)
             walk.note(seen, answer, setting.moments[check])
-            if answer.retrain and walk.coming is None and check + delays.deployment < matrix.windows:
+            if answer.retrain:
                 _retrain(setting, walk, check, answer)
         if check >= setting.begin:
             losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
@@ -583,7 +579,6 @@ class _Walk:
 
     live: LiveModel
     begun: pd.Timestamp
-    coming: LiveModel | None = None
     accumulated_gain: AccumulatedGain = EMPTY
     version: int = 1
     runs: list[PastRun] = field(default_factory=list)
@@ -608,12 +603,10 @@ class _Walk:
     ) -> None:
         self.runs.append(PastRun(str(len(self.runs) + 1), moment, state, rules, until))
 
-    def promote(self) -> None:
-        assert self.coming is not None
-        self.live, self.coming, self.accumulated_gain = self.coming, None, EMPTY
+    def promote(self, live: LiveModel) -> None:
+        self.live, self.accumulated_gain = live, EMPTY
         self.watch, self.waits, self.shown, self.said = ProbeWatch(), [], [], None
         self.version += 1
-        self.runs[-1] = replace(self.runs[-1], state="promoted")
 
     def note(self, seen: PolicyView, answer: PolicyAnswer, moment: pd.Timestamp) -> None:
         self.accumulated_gain = seen.accumulated_gain
@@ -645,10 +638,8 @@ def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) ->
         walk.refused.append(check)
         walk.accumulated_gain = walk.accumulated_gain.debit(answer.debit)
         return
-    walk.note_run("running", answer.rules, moment)
-    walk.coming = LiveModel(model, kind, check + delays.deployment, check)
-    if walk.coming.since == check:
-        walk.promote()
+    walk.note_run("promoted", answer.rules, moment)
+    walk.promote(LiveModel(model, kind, check))
 
 
 def _look(
@@ -868,7 +859,7 @@ class Schedule:
     def costs(self, totals: np.ndarray, retraining_cost: float, delays: PolicyDelays) -> np.ndarray:
         """The same by window, shape (windows,); `totals` and `delays` are those that the schedule was sought for."""
         costs = np.zeros(totals.shape[1])
-        starts = [0, *(check + delays.deployment for check in self.checks)]
+        starts = [0, *self.checks]
         for check, start, end in zip((0, *self.checks), starts, [*starts[1:], None], strict=True):
             losses = totals[:, max(check - delays.age, 0), start:end]
             costs[start:end] = losses[np.argmin(losses.sum(axis=1))]
@@ -879,8 +870,7 @@ class Schedule:
 def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_cost: float) -> Schedule:
     """The cheapest schedule, looking back: which retrainings, and the best training window for each.
 
-    A retraining decided before window `t` is of model `t - labels - held_back`, and
-    live from window `t + deployment` on; while it is on its way no other is decided.
+    A retraining decided before window `t` is of model `t - labels - held_back`, and live from window `t` on.
 
     Args:
         totals: `LossMatrix.totals`, of the training windows that may be chosen, shape (kinds, windows, windows).
@@ -894,19 +884,16 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_co
         Dynamic programming over the last decision, as Bellman (1957) has it; the state is the model that is live.
     """
     n = totals.shape[1]
-    wait = max(delays.deployment, 1)
     until = _sums_between(totals)
     # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its cost included.
     cost_from = np.full(n + 1, np.inf)
     count_from = np.zeros(n + 1, dtype="int64")
     then: list[int | None] = [None] * (n + 1)
-    for check in range(max(n - 1 - delays.deployment, 0), -1, -1):
-        live = check + delays.deployment if check else 0
+    for check in range(n - 1, -1, -1):
         model = max(check - delays.age, 0)
-        options: list[tuple[float, int, int | None]] = [(until(model, live, n), 0, None)]
-        first = check + wait if check else 1
-        for later in range(first, n - delays.deployment):
-            cost = until(model, live, later + delays.deployment) + cost_from[later]
+        options: list[tuple[float, int, int | None]] = [(until(model, check, n), 0, None)]
+        for later in range(check + 1, n):
+            cost = until(model, check, later) + cost_from[later]
             options.append((cost, int(count_from[later]), later))
         cost, count, then[check] = min(options, key=lambda option: (option[0], option[1]))
         count_from[check] = count + (1 if check else 0)

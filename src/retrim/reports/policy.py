@@ -298,7 +298,6 @@ class BacktestResult:
             from: Time of the first check.
             until: Time of the last check.
             label_delay: Windows until labels are known.
-            deployment_delay: Windows until a new model is live.
         """
         delays, moments = self.setting.delays, self.setting.moments
         hindsight = self.outcomes[0].hindsight
@@ -322,7 +321,6 @@ class BacktestResult:
             "from": iso(moments[0]),
             "until": iso(moments[-1]),
             "label_delay": delays.labels,
-            "deployment_delay": delays.deployment,
             "held_back": self.held_back,
             "digest": self.digest,
         }
@@ -397,7 +395,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     setting = Setting(
         matrix=LossMatrix.of(kinds, whole, scored, rows_per_check=params.gain.rows_per_check, back=kept % whole.blocks),
         kinds=tuple(range(len(kinds))),
-        delays=PolicyDelays(delay, params.policy.deployment_delay, kept // whole.blocks),
+        delays=PolicyDelays(delay, kept // whole.blocks),
         blocks=params.probe.blocks,
         moments=moments,
         first_window=0,

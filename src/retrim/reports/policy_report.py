@@ -70,7 +70,7 @@ def facts(tried: BacktestResult) -> list[str]:
     )
     terms = (
         f"retraining cost {tried.retraining_cost:.4g}, in mean {tried.loss} times checks; windows until labels are "
-        f"known: {delays.labels}, from the decision until a model is live: {delays.deployment}, held out from training "
+        f"known: {delays.labels}, held out from training "
         f"for the gate: {tried.held_back:g}"
     )
     words = (
