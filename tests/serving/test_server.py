@@ -2,30 +2,25 @@
 
 import json
 import socket
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from http import HTTPStatus
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, routes, server
-from retrim.serving.arrow_stream import unpacked_bytes, written_bytes
 from retrim.serving.one_row import UnusualRowError, bounds_of
 from retrim.serving.predict import predict
-from retrim.serving.request_rows import ARROW, WrongRequestError, rows_of_json
+from retrim.serving.request_rows import WrongRequestError, rows_of_json
 from retrim.serving.served import ServedVersion
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.builders.http_client import Client, running, served_version, serving_of
@@ -81,13 +76,6 @@ def as_json(rows: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def as_arrow(rows: pd.DataFrame) -> bytes:
-    table, sink = pa.Table.from_pandas(rows, preserve_index=False), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return bytes(sink.getvalue())
-
-
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     return {"at": "2024-01-11T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"} | row
 
@@ -105,17 +93,15 @@ def test_it_answers_what_predict_writes_to_the_bit(task: str, desks: dict[str, D
     with running(serving_of(desks[task])) as client:
         status, many = client.json("/predict", as_json(rows))
         ones = [client.json("/predict", row)[1]["predictions"][0] for row in as_json(rows)]
-        code, content = client.ask("POST", "/predict", as_arrow(rows), content_type=ARROW)
-    arrow = pa.ipc.open_stream(BytesIO(content)).read_pandas()
 
-    assert (status, code, many["version"]) == (HTTPStatus.OK, HTTPStatus.OK, 1)
+    assert (status, many["version"]) == (HTTPStatus.OK, 1)
     assert many["predictions"] == ones
     told = [name for name in ("prediction", "class", "lower", "upper", "decision") if name in written]
     for name in told:
-        assert [each[name] for each in ones] == written[name].tolist() == arrow[name].tolist()
+        assert [each[name] for each in ones] == written[name].tolist()
     for name in (name for name in written if name.startswith("probability of ")):
         shares = [each["probabilities"][name.removeprefix("probability of ")] for each in ones]
-        assert shares == written[name].tolist() == arrow[name].tolist()
+        assert shares == written[name].tolist()
     assert ("lower" in ones[0]) == (task == "regression")
 
 
@@ -193,30 +179,17 @@ def test_a_column_that_is_not_there_is_named(client: Client) -> None:
     row = plain({})
     del row["slope"]
     status, said = client.json("/predict", row)
-    code, content = client.ask(
-        "POST", "/predict", as_arrow(pd.DataFrame([row]).assign(at=pd.Timestamp("2024-01-11"))), content_type=ARROW
-    )
-
-    assert (status, code) == (HTTPStatus.UNPROCESSABLE_ENTITY,) * 2
-    assert [each["field"] for each in said["detail"]] == ["slope"]
-    assert [each["field"] for each in json.loads(content)["detail"]] == ["slope"]
-
-
-def test_a_stream_of_arrow_with_a_name_that_is_no_text_is_refused(desks: dict[str, Desk]) -> None:
-    body = as_arrow(new_rows(desks["regression"])).replace(b"level", b"le\xfeel")
-    with running(serving_of(desks["regression"])) as client:
-        status, _ = client.ask("POST", "/predict", body, content_type=ARROW)
 
     assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert [each["field"] for each in said["detail"]] == ["slope"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[7]", b"null", b'{"level": NaN}', b"[" * 9999, b"\xff"])
 def test_what_is_no_row_is_refused_and_not_an_error_of_the_server(body: bytes, client: Client) -> None:
-    for kind in ("application/json", ARROW):
-        status, said = client.ask("POST", "/predict", body, content_type=kind)
+    status, said = client.ask("POST", "/predict", body, content_type="application/json")
 
-        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
-        assert json.loads(said)["detail"]
+    assert status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert json.loads(said)["detail"]
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain", "/labels"])
@@ -237,71 +210,6 @@ def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch
 
     assert rows == HTTPStatus.UNPROCESSABLE_ENTITY
     assert (size, form) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-
-
-@pytest.mark.parametrize("compression", ["zstd", "lz4"])
-def test_a_stream_is_refused_before_it_unpacks_to_too_much(compression: str, client: Client) -> None:
-    zeros = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([" " * (64 << 20)]))
-    for column in (pa.array(np.zeros(8 << 20)), zeros):
-        body = packed(pa.table({"level": column}), compression)
-        before = pa.default_memory_pool().max_memory()
-        status, said = client.ask("POST", "/predict", body, content_type=ARROW)
-
-        assert len(body) < 1 << 20
-        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
-        assert "after decompression" in json.loads(said)["detail"][0]["allowed"]
-        assert pa.default_memory_pool().max_memory() == before
-
-
-def test_a_stream_whose_rows_share_a_long_text_is_refused(client: Client) -> None:
-    text, rows = "x" * (1 << 14), 2000
-    shared = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
-    one = pa.array([text], pa.string_view()).buffers()
-    views = pa.Array.from_buffers(pa.string_view(), rows, [None, pa.py_buffer(bytes(one[1])[:16] * rows), one[2]])
-    viewed = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), views)
-    for column in (shared, views, viewed):
-        body = packed(pa.table(dict.fromkeys(FEATURES, column)), None)
-        status, said = client.ask("POST", "/predict", body, content_type=ARROW)
-
-        assert status == HTTPStatus.UNPROCESSABLE_ENTITY
-        assert "after decompression" in json.loads(said)["detail"][0]["allowed"]
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
-def test_text_is_as_long_as_it_is_written_out(kind: pa.DataType) -> None:
-    values = pa.array(["a", None, "b" * 30, "", "\u00e4"]).cast(kind)
-
-    assert written_bytes(pa.chunked_array([values, values[1:3], values[:0], pa.array([], kind)])) == 33 + 30
-
-
-@pytest.mark.parametrize("compression", ["zstd", "lz4"])
-def test_a_compressed_stream_gets_what_a_plain_one_gets(compression: str, desks: dict[str, Desk]) -> None:
-    table = pa.Table.from_pandas(new_rows(desks["regression"]), preserve_index=False)
-    with running(serving_of(desks["regression"])) as client:
-        answers = [
-            client.ask("POST", "/predict", packed(table, kind), content_type=ARROW)[1] for kind in (compression, None)
-        ]
-    first, second = (pa.ipc.open_stream(answer).read_all().drop(["request_id"]) for answer in answers)
-
-    assert first.equals(second)
-    assert len(first) == len(table)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=4))
-def test_a_stream_with_torn_bytes_is_read_or_refused(torn: list[tuple[int, int]]) -> None:
-    table = pa.table({"level": np.arange(300.0), "group": pa.array(["a", "b", "c"] * 100).dictionary_encode()})
-    body = bytearray(packed(table, "zstd"))
-    for place, byte in torn:
-        body[place % len(body)] = byte
-    with suppress(pa.ArrowException, OSError, ValueError, struct.error):
-        assert unpacked_bytes(bytes(body)) >= 0
-
-
-def packed(table: pa.Table, compression: str | None) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
-        stream.write_table(table)
-    return bytes(sink.getvalue())
 
 
 def test_a_request_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,20 +255,18 @@ def test_a_category_that_training_did_not_know_is_named_and_counted(desks: dict[
     with running(serving_of(desks["regression"])) as client:
         many = client.json("/predict", rows)[1]
         one = [client.json("/predict", each)[1] for each in (rows[0], rows[1], spelled)]
-        arrow = client.ask("POST", "/predict", as_arrow(frame), content_type=ARROW)[1]
         figures = client.ask("GET", "/metrics")[1]
 
     assert [row.get("unseen") for row in many["predictions"]] == [None, ["group"], None]
     assert [each["predictions"][0].get("unseen") for each in one] == [None, ["group"], ["group"]]
-    assert pa.ipc.open_stream(arrow).read_all().schema.metadata == {b"unseen": b'{"1":["group"]}'}
-    assert b'retrim_unseen_categories_total{column="group"} 4.0' in figures
+    assert b'retrim_unseen_categories_total{column="group"} 3.0' in figures
 
 
 def test_it_describes_itself_and_says_that_it_is_ready(client: Client) -> None:
     _, described = client.json("/openapi.json")
     content = described["paths"]["/predict"]["post"]["requestBody"]["content"]
 
-    assert set(content) == {"application/json", ARROW}
+    assert set(content) == {"application/json"}
     assert {"level", "slope", "noise", "group"} <= set(content["application/json"]["schema"]["oneOf"][0]["required"])
     assert client.json("/ready") == (HTTPStatus.OK, {"ready": True, "version": 1})
     assert client.json("/health") == (HTTPStatus.OK, {"up": True})

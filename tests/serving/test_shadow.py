@@ -1,5 +1,6 @@
 """Shadows answer what the live version answers, unheard, kept apart, and compared once labels come."""
 
+import json
 import subprocess
 import sys
 from http import HTTPStatus
@@ -15,13 +16,13 @@ from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
 from retrim.serving import shadow
 from retrim.serving.request_log import RequestLog
-from retrim.serving.request_rows import rows_of_arrow
+from retrim.serving.request_rows import rows_of_json
 from retrim.serving.shadow import ShadowAnswers, Shadows, command_of, shadows_of, write_request
 from tests.builders.desk import Desk, Shelf, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
 from tests.builders.served import SECONDS
 from tests.builders.waiting import until
-from tests.serving.test_server import as_arrow
+from tests.serving.test_server import as_json
 
 pytestmark = pytest.mark.slow
 
@@ -82,18 +83,18 @@ def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None
     }  # fmt: skip
 
 
-def test_arrow_has_shadows_too_and_one_that_fails_leaves_the_others(desk: Desk) -> None:
+def test_a_shadow_that_fails_leaves_the_others(desk: Desk) -> None:
     kept: list[Any] = []
     answers = ShadowAnswers(lambda: desk.workspace, ["1", "3", "99"], kept.append)
     answers.look()
     answers.versions[3] = None  # type: ignore[assignment]
-    rows = pd.DataFrame([ROW]).assign(at=pd.Timestamp("2024-01-16", tz="UTC"))
-    answers.answer((as_arrow(rows), True, "r"))
-    answers.answer((b"not Arrow", True, "s"))
+    body = json.dumps([ROW]).encode()
+    answers.answer((body, "r"))
+    answers.answer((b"not JSON", "s"))
     version = served_version(desk, 1)
 
     assert [(line[0], line[1], line[4]) for line in kept] == [(1, "r", "shadow")]
-    assert kept[0][3] == version.answer(rows_of_arrow(as_arrow(rows), version.needs, version.reading), "r")
+    assert kept[0][3] == version.answer(rows_of_json(body, version.needs, version.reading), "r")
 
 
 def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
@@ -148,7 +149,7 @@ class TestTheProcess:
         shadows = Shadows(process_of_desk, noted.append)
         shadows.start()
         try:
-            shadows.offer((BODY % 1, False, "r"))
+            shadows.offer((BODY % 1, "r"))
             until(lambda: answered(desk))
         finally:
             shadows.stop()
@@ -169,8 +170,8 @@ class TestTheProcess:
             assert shadows._process is not None
             shadows._process.kill()
             shadows._process.wait()
-            shadows.offer((BODY % 1, False, "lost"))
-            shadows.offer((BODY % 2, False, "r"))
+            shadows.offer((BODY % 1, "lost"))
+            shadows.offer((BODY % 2, "r"))
             until(lambda: answered(desk))
         finally:
             shadows.stop()
@@ -181,7 +182,7 @@ class TestTheProcess:
     def test_ends_with_its_server(self, desk: Desk, process_of_desk: list[str], torn: bytes) -> None:
         with subprocess.Popen(process_of_desk, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
-            write_request(process.stdin, (BODY % 1, False, "r"))
+            write_request(process.stdin, (BODY % 1, "r"))
             process.stdin.write(torn)
             process.stdin.close()
 
@@ -217,10 +218,10 @@ def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: in
     """Has versions answer rows at the event of the first, as requests that came then."""
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     at = int(rows["at"].iloc[0].value // 1000)
-    body = as_arrow(rows[["at", "number", "level", "slope", "noise", "group"]])
+    body = json.dumps(as_json(rows[["at", "number", "level", "slope", "noise", "group"]])).encode()
     for number in (live, *shadows):
         version = served_version(desk, number)
-        said = version.answer(rows_of_arrow(body, version.needs, version.reading), "r")
+        said = version.answer(rows_of_json(body, version.needs, version.reading), "r")
         log.add((number, f"request {at}", at, said, "request" if number == live else "shadow"))
     log.close()
 
@@ -251,8 +252,9 @@ def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
     rows = desk.rows(18, 20)
     answer(desk, rows, shadows=())
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
-    version, body = served_version(desk, 1), as_arrow(rows[["at", "number", "level", "slope", "noise", "group"]])
-    said = version.answer(rows_of_arrow(body, version.needs, version.reading), "r")
+    version = served_version(desk, 1)
+    body = json.dumps(as_json(rows[["at", "number", "level", "slope", "noise", "group"]])).encode()
+    said = version.answer(rows_of_json(body, version.needs, version.reading), "r")
     log.add((1, "another request", int(rows["at"].iloc[0].value // 1000), said, "shadow"))
     log.close()
     desk.land(rows, 20)

@@ -77,7 +77,7 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
-    POST /predict accepts a row as JSON, an array of rows, or an Arrow stream. The response lists each cell that cannot
+    POST /predict accepts a row or an array of rows, as JSON. The response lists each cell that cannot
     be used, with the allowed values. /explain returns each feature's contribution, /labels lands labels, /jobs predicts
     files, and /metrics provides metrics for Prometheus. /openapi.json describes the API. If several workspaces are
     served, the path of each model is /models/NAME/predict. When a version goes live, the server loads it, tests it and

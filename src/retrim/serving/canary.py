@@ -2,11 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from io import BytesIO
 from time import thread_time
 
 import orjson
-import pyarrow as pa
 
 from retrim.decision.canary import TIMED, Canary, CanaryEnd, judge_failures, judge_seconds
 from retrim.serving.request_rows import Asked
@@ -23,14 +21,8 @@ def entities_of(asked: Asked, column: str) -> list[str | None]:
         asked: A request that was answered, so its rows can be read.
         column: That says so; the version need not know it.
     """
-    body, as_arrow, _ = asked
-    if as_arrow:
-        table = pa.ipc.open_stream(BytesIO(body), options=pa.ipc.IpcReadOptions(use_threads=False)).read_all()
-        values = table[column].to_pylist() if column in table.column_names else [None] * len(table)
-    else:
-        rows = orjson.loads(body)
-        values = [row.get(column) for row in (rows if isinstance(rows, list) else [rows])]
-    return [_as_text(value) for value in values]
+    rows = orjson.loads(asked[0])
+    return [_as_text(row.get(column)) for row in (rows if isinstance(rows, list) else [rows])]
 
 
 def _as_text(value: object) -> str | None:

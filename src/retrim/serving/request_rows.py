@@ -1,9 +1,7 @@
-"""Rows of a request, JSON or Arrow, as the reader of rows to predict takes them; and what is wrong with them."""
+"""Rows of a request as the reader of rows to predict takes them; and what is wrong with them."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,7 @@ import orjson
 import pyarrow as pa
 
 from retrim.errors import BadInputError
-from retrim.reading.container import without_views
 from retrim.reading.table import rule_of
-from retrim.serving.arrow_stream import unpacked_bytes, written_bytes
 from retrim.serving.checked_rows import BREAKS, LONGEST, NeededColumns, lacking_columns
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
@@ -25,9 +21,8 @@ MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
 DEEPEST = 254
 """Levels of arrays and objects that orjson writes."""
-ARROW = "application/vnd.apache.arrow.stream"
-Asked = tuple[bytes, bool, str]
-"""A request: its body, whether that is Arrow, and its id."""
+Asked = tuple[bytes, str]
+"""A request: its body and its id."""
 
 
 @dataclass(frozen=True)
@@ -162,42 +157,9 @@ def _text(value: Any, sign: str) -> str | None:
     return str(value).lower()  # of true and false, as Arrow writes them
 
 
-def rows_of_arrow(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
-    """The rows of an Arrow IPC stream.
-
-    Raises:
-        As `rows_of_json`.
-    """
-    batches, rows, size = [], 0, 0
-    try:
-        _refuse_size(unpacked_bytes(body))
-        with pa.ipc.open_stream(BytesIO(body), options=pa.ipc.IpcReadOptions(use_threads=False)) as stream:
-            for batch in stream:
-                rows, size = rows + len(batch), size + batch.nbytes
-                _refuse_count(rows, least=0)
-                _refuse_size(size)
-                batch.validate(full=True)
-                batches.append(batch)
-            table = pa.Table.from_batches(batches, stream.schema)
-            _refuse_size(sum(map(written_bytes, table.columns)))
-        names = table.column_names  # fails where one is not UTF-8
-    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
-        raise wrong("is an Arrow IPC stream", " ".join(str(error).split())[:LONGEST]) from error
-    _refuse_count(rows)
-    lacking = lacking_columns(names, needs, reading)
-    if lacking:
-        raise WrongRequestError([WrongCell(None, name, None, "is a column of the table") for name in lacking])
-    return LoadedRows(without_views(table), np.arange(rows))
-
-
-def _refuse_count(rows: int, *, least: int = 1) -> None:
-    if not least <= rows <= MOST_ROWS:
+def _refuse_count(rows: int) -> None:
+    if not 1 <= rows <= MOST_ROWS:
         raise wrong(f"has 1 to {MOST_ROWS:,} rows", f"{rows} rows")
-
-
-def _refuse_size(size: int) -> None:
-    if size > MOST_BYTES:
-        raise wrong(f"has at most {MOST_BYTES:,} bytes after decompression")
 
 
 def rejected_cells(rejected: pa.Table) -> list[WrongCell]:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from retrim import __version__
 from retrim.lineage.tokens import Scope
-from retrim.serving.request_rows import ARROW, MOST_BYTES, MOST_ROWS, WrongRequestError
+from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError
 from retrim.serving.served import ServedVersion
 from retrim.serving.server import DEGRADED, JSON, SECONDS, RefusedRequestError, Serving, Turns, by_prefix
 from retrim.table.data import ColumnType
@@ -75,15 +75,15 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
 
     @routes.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
-        """Rows as JSON or as an Arrow IPC stream; the response has the same format. ?version=N selects a version."""
+        """A row or an array of rows, as JSON. ?version=N selects a version."""
         serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        if kind not in (JSON, ARROW):
-            said = f"the content type {kind[:100]!r} is not supported; send {JSON} or {ARROW}"
+        if kind != JSON:
+            said = f"the content type {kind[:100]!r} is not supported; send {JSON}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
         body, version = await read_body(request), request.query_params.get("version")
-        answer = await serving.answers.take(lambda: serving.answer(body, as_arrow=kind == ARROW, version=version))
-        return Response(answer, media_type=kind)
+        answer = await serving.answers.take(lambda: serving.answer(body, version=version))
+        return Response(answer, media_type=JSON)
 
     async def json_in_turn(turns: Turns, request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
         serving.check(request.headers.raw, scope)
@@ -165,14 +165,13 @@ def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:
         "required": [*required],
     }
     rows: dict[str, JsonValue] = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}]}
-    binary: dict[str, JsonValue] = {"schema": {"type": "string", "format": "binary"}}
     wrong_cells: dict[str, JsonValue] = {
         "description": "Cells that cannot be used: row, field, value, and what is allowed"
     }
     return {
-        "requestBody": {"required": True, "content": {JSON: {"schema": rows}, ARROW: binary}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": rows}}},
         "responses": {
-            "200": {"description": "Predictions", "content": {JSON: {"schema": {"type": "object"}}, ARROW: binary}},
+            "200": {"description": "Predictions", "content": {JSON: {"schema": {"type": "object"}}}},
             "422": wrong_cells,
         },
     }

@@ -17,7 +17,7 @@ from retrim.release.versions import Stored, interval_width
 from retrim.serving.checked_rows import Breaks, NeededColumns, check_rows
 from retrim.serving.one_row import OneRow, PlainRow, UnusualRowError, asker_of, bounds_of, make_one_row, suite_to_ask
 from retrim.serving.predict import history_of, needed_columns
-from retrim.serving.request_rows import Asked, WrongRequestError, rejected_cells, rows_of_arrow, rows_of_json
+from retrim.serving.request_rows import Asked, WrongRequestError, rejected_cells, rows_of_json
 from retrim.serving.rows_in import LoadedRows
 from retrim.stats.codec import from_parquet
 from retrim.table.data import row_keys
@@ -181,23 +181,14 @@ class ServedVersion:
             record["decision"] = said.decision
         return record if said.unseen is None else {**record, "unseen": said.unseen}
 
-    def as_rows(self, said: list[RowAnswer], request: str) -> list[dict[str, Any]]:
-        """The same of many rows of a table, of several classes with a column for each probability."""
-        records = [self.as_record(each) for each in said]
-        shares = [record.pop("probabilities", {}) for record in records]
-        for record in records:
-            record.pop("unseen", None)  # a column that is there at times; the stream's metadata say it
-        named = [{f"probability of {name}": share for name, share in each.items()} for each in shares]
-        about = {"version": self.version, "request_id": request}
-        return [{**record, **own, **about} for record, own in zip(records, named, strict=True)]
 
-
-def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[RowAnswer]:
-    """What a version says of a plain row of JSON, by the short way where it has one, else as of any request.
+def said_of(version: ServedVersion, asked: Asked) -> list[RowAnswer]:
+    """What a version says of each row of a request, of a plain one by the short way where it has one.
 
     Raises:
         As `ServedVersion.answer`.
     """
+    body, request = asked
     try:
         row = orjson.loads(body)
         if type(row) is dict:
@@ -205,18 +196,6 @@ def said_quickly(version: ServedVersion, body: bytes, request: str) -> list[RowA
     except UnusualRowError:
         pass
     return version.answer(rows_of_json(body, version.needs, version.reading), request)
-
-
-def said_of(version: ServedVersion, asked: Asked) -> list[RowAnswer]:
-    """What a version says of each row of a request.
-
-    Raises:
-        As `ServedVersion.answer`.
-    """
-    body, as_arrow, request = asked
-    if as_arrow:
-        return version.answer(rows_of_arrow(body, version.needs, version.reading), request)
-    return said_quickly(version, body, request)
 
 
 def serve_version(workspace: Workspace, found: Stored) -> ServedVersion:

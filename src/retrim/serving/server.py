@@ -22,14 +22,13 @@ from time import perf_counter, thread_time, time_ns
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 from pydantic import JsonValue
 
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.lineage.prediction_log import Role
 from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.canary import CanaryAnswers
-from retrim.serving.checked_rows import LONGEST, NeededColumns
+from retrim.serving.checked_rows import LONGEST
 from retrim.serving.jobs import Jobs
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_log import Line
@@ -37,14 +36,11 @@ from retrim.serving.request_rows import (
     Asked,
     WrongRequestError,
     lines_of_json,
-    rows_of_arrow,
     rows_of_json,
     wrong,
 )
-from retrim.serving.rows_in import LoadedRows
 from retrim.serving.served import RowAnswer, ServedVersion, said_of
 from retrim.stats.codec import to_record
-from retrim.table.reading import ReadingParams
 
 if TYPE_CHECKING:  # what lands is needed once labels come, and the routes once a request takes one
     from fastapi import FastAPI
@@ -74,7 +70,6 @@ X_FORWARDED, FORWARDED = b"x-forwarded-", (b"forwarded", b"x-real-ip", b"via")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Read = Callable[[bytes, NeededColumns, ReadingParams], LoadedRows]
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -136,22 +131,6 @@ class RequestAnswer:
         if self.mark is not None:
             record[DEGRADED] = self.mark
         return orjson.dumps({**record, "predictions": records})
-
-    def as_arrow(self) -> bytes:
-        """A stream, with the version of each row."""
-        rows = self.served.as_rows(self.said, self.request)
-        if self.other is not None:
-            for row, said in self.others.items():
-                rows[row] = self.other.as_rows([said], self.request)[0]
-        table = pa.Table.from_pylist(rows)
-        about = {} if self.mark is None else {DEGRADED: self.mark}
-        if unseen := self.unseen():
-            about["unseen"] = orjson.dumps({str(row): names for row, names in unseen.items()}).decode()
-        table = table.replace_schema_metadata(about or None)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        return bytes(sink.getvalue())
 
 
 class Turns:
@@ -337,13 +316,13 @@ class Serving:
         except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
             return None
         if self.canary is not None:
-            answer = self._beside(answer, began, (body, False, request))
+            answer = self._beside(answer, began, (body, request))
         self._keep(answer)
         if self.shadow is not None:
-            self.shadow((body, False, request))
+            self.shadow((body, request))
         return answer.as_json()
 
-    def answer(self, body: bytes, *, as_arrow: bool, version: str | None = None) -> bytes:
+    def answer(self, body: bytes, *, version: str | None = None) -> bytes:
         """The answer to a request.
 
         Raises:
@@ -352,13 +331,13 @@ class Serving:
         """
         request, named, began = token_hex(8), self.pick(version), thread_time()
         is_live = named is None or named is self.served
-        answer = self._said(body, rows_of_arrow if as_arrow else rows_of_json, request, named)
+        answer = self._said(body, request, named)
         if named is None and answer.served is self.served:
-            answer = self._beside(answer, began, (body, as_arrow, request))
+            answer = self._beside(answer, began, (body, request))
         self._keep(answer, "request" if is_live else "named")
         if self.shadow is not None and is_live:
-            self.shadow((body, as_arrow, request))
-        return answer.as_arrow() if as_arrow else answer.as_json()
+            self.shadow((body, request))
+        return answer.as_json()
 
     def take_job(self, body: bytes) -> bytes:
         """Keeps a job for later.
@@ -430,7 +409,7 @@ class Serving:
             raise wrong(told, f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
-    def _said(self, body: bytes, read: Read, request: str, named: ServedVersion | None) -> RequestAnswer:
+    def _said(self, body: bytes, request: str, named: ServedVersion | None) -> RequestAnswer:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
         versions = (self.served, self.before) if named is None else (named,)
         mark = self.behind if named is None else None
@@ -438,7 +417,7 @@ class Serving:
             if version is None:
                 break
             try:
-                said = version.answer(read(body, version.needs, version.reading), request)
+                said = version.answer(rows_of_json(body, version.needs, version.reading), request)
                 return RequestAnswer(version, said, request, mark)
             except WrongRequestError:
                 raise

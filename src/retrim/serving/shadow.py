@@ -94,7 +94,7 @@ class ShadowAnswers:
 
     def answer(self, request: Asked) -> None:
         """Answers a request by each shadow, and keeps that; one that fails is left out."""
-        name = request[2]
+        _, name = request
         for number, version in self.versions.items():
             try:
                 self._keep((number, name, time_ns() // 1000, said_of(version, request), "shadow"))
@@ -160,9 +160,9 @@ class Shadows:
 
 
 def write_request(stream: IO[bytes], request: Asked) -> None:
-    """A line of JSON, how many bytes, whether they are Arrow and the request's id; then the bytes."""
-    body, as_arrow, name = request
-    stream.write(orjson.dumps([len(body), as_arrow, name]) + b"\n" + body)
+    """A line of JSON, how many bytes and the request's id; then the bytes."""
+    body, name = request
+    stream.write(orjson.dumps([len(body), name]) + b"\n" + body)
     stream.flush()
 
 
@@ -171,10 +171,10 @@ def read_requests(stream: IO[bytes]) -> Iterator[Asked]:
     for line in stream:
         if not line.endswith(b"\n"):
             return
-        size, as_arrow, name = orjson.loads(line)
+        size, name = orjson.loads(line)
         body = stream.read(size)
         if len(body) == size:
-            yield body, as_arrow, name
+            yield body, name
 
 
 def answer_requests(open_here: Callable[[], Workspace], who: Sequence[str], requests: Iterable[Asked]) -> None:
