@@ -473,7 +473,7 @@ RECORDS = (
     Printed(
         "retrim profile",
         "retrim.profile.whole:TableProfile",
-        more={"findings": "Findings, the most severe first.", "page": "File of the HTML page."},
+        more={"findings": "Findings, the most severe first."},
     ),
     Printed(
         "retrim demo",

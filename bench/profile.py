@@ -1,14 +1,11 @@
 """Time and peak memory of `retrim profile` on a landed table of 1,000,000 rows of 50 columns.
 
-    python bench/profile.py [--rows 100000 1000000] [--sample 50000] [--keep DIR] [--peer]
+    python bench/profile.py [--rows 100000 1000000] [--sample 50000] [--keep DIR]
 
 The table has 26 numbers of several laws, 6 counts, 12 categories of 2 to 5,000 levels, a personal and a forbidden
 column, a text key, an event time over three years and a binary target that four of them tell; a fifth of the columns
 have gaps. It lands in 36 batches, a month each. `retrim profile` runs in a process of its own; memory is the kernel's
 peak of that process (resident). The load of the machine is printed with the figures.
-
-With `--peer` skrub's TableReport (pip install skrub) describes the same rows beside it, read as they landed, with its
-own defaults; it shows the distribution of each column and associations of pairs, and has no findings.
 """
 
 import argparse
@@ -42,18 +39,6 @@ finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
     figures = time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     print(*(f"{figure:.1f}" for figure in figures), file=sys.stderr)
-"""
-PEER = """
-import resource, sys, time
-from pathlib import Path
-began = time.perf_counter()
-import pandas as pd
-from skrub import TableReport
-rows = pd.concat(map(pd.read_parquet, sorted(Path("var/landing").rglob("*.parquet"))))
-page = TableReport(rows, plot_distributions=True, compute_associations=True, verbose=0).html()
-Path("var/peer.html").write_text(page, encoding="utf-8")
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(len(rows), time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, len(page) // 1024)
 """
 
 
@@ -121,8 +106,8 @@ def lay(root: Path, rows: int) -> None:
             landing.land_rows(frame, digest=digest, arrived=arrived, correction=False, released="")
 
 
-def measure(root: Path, rows: int, sample: int) -> tuple[float, float, float, int, int]:
-    """Seconds, seconds of a core and megabytes of the command, its findings, and kilobytes of its page."""
+def measure(root: Path, rows: int, sample: int) -> tuple[float, float, float, int]:
+    """Seconds, seconds of a core and megabytes of the command, and its findings."""
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, str(sample)],
@@ -135,16 +120,7 @@ def measure(root: Path, rows: int, sample: int) -> tuple[float, float, float, in
     seconds, worked, peak = map(float, done.stderr.split()[-3:])
     record = json.loads(done.stdout)
     assert record["rows"] == rows, record["rows"]
-    page = (root / "var" / "profile.html").stat().st_size // 1024
-    return seconds, worked, peak, len(record["findings"]), page
-
-
-def measure_peer(root: Path, rows: int) -> tuple[float, float, float, int]:
-    """Seconds, seconds of a core and megabytes of the peer, and kilobytes of its page."""
-    done = subprocess.run([sys.executable, "-c", PEER], cwd=root, capture_output=True, text=True, check=True)
-    read, seconds, worked, peak, page = map(float, done.stdout.split()[-5:])
-    assert read == rows, read
-    return seconds, worked, peak, int(page)
+    return seconds, worked, peak, len(record["findings"])
 
 
 def main() -> None:
@@ -154,10 +130,9 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, default=None, help="folder for the workspaces, used again if they are there"
     )
-    parser.add_argument("--peer", action="store_true", help="skrub's TableReport beside it")
     given = parser.parse_args()
-    print("| rows | columns | seconds | core seconds | peak memory, MB | findings | page, kB | load before |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| rows | columns | seconds | core seconds | peak memory, MB | findings | load before |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         for rows in given.rows:
             root = (given.keep or Path(temporary)) / f"profile-{rows}"
@@ -165,14 +140,10 @@ def main() -> None:
                 lay(root, rows)
                 time.sleep(1)
             load = os.getloadavg()[0]
-            seconds, worked, peak, found, page = measure(root, rows, given.sample)
+            seconds, worked, peak, found = measure(root, rows, given.sample)
             columns = len(settings()["data"]["columns"])
-            told = (f"{seconds:.1f}", f"{worked:.1f}", f"{peak:,.0f}", found, page, f"{load:.1f}")
+            told = (f"{seconds:.1f}", f"{worked:.1f}", f"{peak:,.0f}", found, f"{load:.1f}")
             print("| " + " | ".join(map(str, (f"{rows:,}", columns, *told))) + " |", flush=True)
-            if given.peer:
-                seconds, worked, peak, page = measure_peer(root, rows)
-                told = (f"{seconds:.1f}", f"{worked:.1f}", f"{peak:,.0f}", "none", page, f"{os.getloadavg()[0]:.1f}")
-                print("| " + " | ".join(map(str, ("the same, by the peer", columns, *told))) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def looked(
 ) -> TableProfile:
     """A look at such a table."""
     made = table(columns, target, **options)
-    return profile_table(made, rows=rows, seed=7, threads=1, champion=champion, prepared=(), given=given)
+    return profile_table(made, rows=rows, seed=7, threads=1, champion=champion, given=given)
 
 
 def answers(rows: int, *, seed: int = 3) -> list[str]:

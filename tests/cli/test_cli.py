@@ -177,27 +177,19 @@ class TestEveryReadingCommand:
         assert json.loads(ended.out) is not None
 
 
-def test_a_profile_tells_its_findings_and_where_its_page_lies(ask: Ask, with_rows: World) -> None:
+def test_a_profile_tells_its_findings(ask: Ask, with_rows: World) -> None:
     ended = ask(with_rows.root, "profile", "--rows", "200")
 
     assert (ended.code, ended.err) == (0, "")
     assert "Findings (" in ended.out
-    assert ended.out.splitlines()[-1] == "page: var/profile.html"
-
-
-def test_a_profile_goes_where_it_is_told_to(ask: Ask, with_rows: World, tmp_path: Path) -> None:
-    ended = ask(with_rows.root, "profile", "--rows", "200", "--to", str(tmp_path / "here.html"), "--json")
-
-    assert json.loads(ended.out)["page"] == str(tmp_path / "here.html")
-    assert (tmp_path / "here.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_a_profile_of_a_file_needs_no_workspace(ask: Ask, tmp_path: Path) -> None:
     lines = ["at,level,outcome", *(f"2024-01-{1 + n // 24:02}T{n % 24:02}:00,{n % 7},{n}" for n in range(200))]
     (tmp_path / "raw.csv").write_text("\n".join(lines), encoding="utf-8")
-    ended = ask(tmp_path, "profile", "--data", "raw.csv", "--target", "outcome", "--to", "page.html")
+    ended = ask(tmp_path, "profile", "--data", "raw.csv", "--target", "outcome", "--to", "rows.parquet")
 
-    assert (ended.code, (tmp_path / "page.html").is_file()) == (0, True)
+    assert (ended.code, (tmp_path / "rows.parquet").is_file()) == (0, True)
 
 
 def test_landing_never_loads_prefect_or_mlflow(with_rows: World) -> None:

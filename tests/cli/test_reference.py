@@ -165,7 +165,7 @@ def test_names_the_keys_of_the_record(record: str, example: Any) -> None:
 def test_names_the_keys_of_a_look() -> None:
     look = looked({"n": [1.0, 2.0, 3.0]}, ["yes", "no", "yes"])
 
-    assert keys("profile") == look.as_record().keys() | {"findings", "page"}
+    assert keys("profile") == look.as_record().keys() | {"findings"}
 
 
 def test_every_record_is_json(workspace: Workspace) -> None:

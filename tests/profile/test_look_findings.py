@@ -27,7 +27,7 @@ def new_levels() -> TableProfile:
 
 
 def unknown_to_the_champion() -> TableProfile:
-    known = Champion(version=3, levels={"c": ("a",)}, weights={"c": 1.0})
+    known = Champion(version=3, levels={"c": ("a",)})
     return looked({"c": DRAW.choice(["a", "b"], ROWS), "n": SOUND}, answers(ROWS), champion=known)
 
 

@@ -1,13 +1,11 @@
-"""Tables that are odd in every way end in a page of bounded size that is HTML and nothing else."""
+"""Tables that are odd in every way end in findings of bounded size and a record that is JSON."""
 
-import re
-from html.parser import HTMLParser
+import json
 
 import numpy as np
 import pytest
 
-from retrim.onboarding.profile import html
-from retrim.profile.page import page_of
+from retrim.profile.findings import findings
 from retrim.profile.whole import TableProfile
 from tests.builders.look_tables import answers, looked
 
@@ -47,64 +45,19 @@ TABLES = {
 }  # fmt: skip
 
 
-class _Page(HTMLParser):
-    """Tags and text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text: list[str] = []
-        self.addresses: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 @pytest.fixture(params=TABLES)
 def look(request: pytest.FixtureRequest) -> TableProfile:
     return TABLES[request.param]()
 
 
-@pytest.mark.slow
-def test_any_table_ends_in_a_page(look: TableProfile) -> None:
-    text = html(page_of(look))
-
-    assert len(text) < 2_000_000
-    assert "script" not in _Page(text).tags
-    assert all(address.startswith(("#", "data:image/png;base64,")) for address in _Page(text).addresses)
-    assert not re.search(r"https?:|@import|url\(|javascript:", text)
-
-
-def test_a_record_of_any_table_is_json(look: TableProfile) -> None:
-    import json
-
+def test_any_table_ends_in_findings_and_a_record_that_is_json(look: TableProfile) -> None:
+    assert len("".join(map(str, findings(look)))) < 50_000
     assert json.loads(json.dumps(look.as_record()))["rows"] == look.table.rows
 
 
 @pytest.mark.slow
-def test_names_and_values_stand_on_the_page_as_they_are() -> None:
-    look = TABLES["names that are code"]()
-
-    assert any("<script>alert('x')</script>" in part for part in _Page(html(page_of(look))).text)
-
-
-@pytest.mark.slow
-def test_2000_columns_end_in_a_page_of_bounded_size() -> None:
+def test_2000_columns_end_in_findings_of_bounded_size() -> None:
     values = np.random.default_rng(1).normal(size=(60, 2000))
     look = looked({f"column {number}": values[:, number] for number in range(2000)}, answers(60))
-    page = page_of(look)
 
-    assert (len(page.columns), page.others.startswith("1903 more: ")) == (100, True)
-    assert len(html(page)) < 2_000_000
-
-
-@pytest.mark.slow
-def test_the_same_table_has_the_same_page() -> None:
-    pages = [html(page_of(looked({"n": numbers(), "c": ["x", "y", "z"] * 100}, answers(ROWS)))) for _ in range(2)]
-
-    assert pages[0] == pages[1]
+    assert len("".join(map(str, findings(look)))) < 50_000

@@ -1,4 +1,4 @@
-"""Drift over a table's own history, and the target over time."""
+"""Drift over a table's own history."""
 
 import numpy as np
 import pytest
@@ -62,10 +62,3 @@ def test_answers_that_are_still_to_come_are_no_drift_of_the_target() -> None:
 
     assert [note.column for note in findings(look) if note.about == "target moves"] == []
     assert np.nanmax(look.moved["y"].effects) < 0.15
-
-
-def test_the_target_over_time_is_the_share_of_each_class() -> None:
-    look = looked({"n": np.arange(ROWS, dtype="float64")}, ["yes"] * (ROWS // 2) + ["no"] * (ROWS // 2))
-
-    assert look.target is not None
-    assert (look.target.lines["yes"][0], look.target.lines["yes"][-1]) == (1.0, 0.0)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.profile.findings import findings
-from retrim.profile.pairs import goal_of, pair_of, related, uncertainty
+from retrim.profile.pairs import related, uncertainty
 from tests.builders.look_tables import answers, looked
 
 ROWS = 20_000
@@ -30,21 +30,6 @@ def test_what_a_noisy_channel_tells_is_its_capacity() -> None:
     turned = np.where(draw.uniform(size=ROWS) < 0.1, 1 - bit, bit)
 
     assert uncertainty(turned, bit) == pytest.approx(0.531, abs=0.02)
-
-
-def test_the_middle_of_a_cell_is_the_mean_of_its_targets() -> None:
-    goal = goal_of(pd.Series([1.0, 3.0, 10.0, 14.0]), task="regression", positive=None)
-    pair = pair_of("c", pd.Series(["a", "a", "b", "b"], dtype="str"), "category", goal)
-
-    assert pair.labels == ("a", "b")
-    assert (pair.middle.tolist(), pair.spread.tolist()) == ([2.0, 12.0], [1.0, 2.0])
-
-
-def test_the_share_of_a_class_is_that_of_the_positive_one() -> None:
-    goal = goal_of(pd.Series(["no", "yes", "yes", "yes"], dtype="str"), task="binary", positive="yes")
-    pair = pair_of("c", pd.Series(["a", "a", "b", None], dtype="str"), "category", goal)
-
-    assert dict(zip(pair.labels, pair.middle.tolist(), strict=True)) == {"a": 0.5, "b": 1.0, "missing": 1.0}
 
 
 def test_spearman_of_normals_is_that_of_theory() -> None:

@@ -1,6 +1,6 @@
 """`retrim init` and `retrim new`: a table of one's own, a workspace of one's own.
 
-`retrim profile`: a look at a table, as a page and in the terminal.
+`retrim profile`: what is odd about a table, and what to do about that.
 """
 
 import sys
@@ -354,7 +354,6 @@ def upgrade(as_json: AsJson = False) -> None:
 
 if TYPE_CHECKING:
     from retrim.profile.whole import TableProfile
-PAGE = "profile.html"
 
 
 @app.command(epilog=example("retrim profile"))
@@ -399,21 +398,21 @@ def profile(
         int, typer.Option("--rows", metavar="N", min=1, help="Number of rows to sample for slow computations.")
     ] = 50_000,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Where to write the page. Default: var/profile.html.")
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Write the rows as Parquet, without personal and forbidden columns."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Profile the table: write a page of charts and recommendations.
+    """Profile the table: list findings, each with what to do.
 
-    The page shows types, missing values, distributions, the target, related columns, leaks, drift, duplicates and
-    doubtful labels, with figures for each finding. Values of personal and forbidden columns are not shown.
+    Findings are about missing values, doubtful labels, related columns, leaks, drift and duplicates. Values of personal
+    and forbidden columns are not shown.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import show_look
     from retrim.onboarding.profile import profile as op
-    from retrim.onboarding.profile import write_page
+    from retrim.onboarding.profile import write_rows
 
-    where = _place(to)
     if data is None:
         _refuse_without_data(
             target=target, event_time=event_time, task=task, positive=positive, forbid=forbid, query=query, table=table
@@ -432,14 +431,14 @@ def profile(
             positive=positive,
             forbid=tuple(forbid or ()),
         )
-    write_page(look, where)
-    here = Path.cwd()
-    page = where.relative_to(here) if where.is_relative_to(here) else where
+    dropped = () if to is None else write_rows(look, to)
     if as_json:
-        render.show_json({**look.as_record(), "findings": show_findings(look), "page": str(page)})
+        render.show_json({**look.as_record(), "findings": show_findings(look)})
         return
     show_look(look)
-    render.OUT.print(f"\npage: {render.harmless(str(page))}", highlight=False, markup=False, soft_wrap=True)
+    if to is not None:
+        without = f", without {', '.join(dropped)}" if dropped else ""
+        render.OUT.print(render.harmless(f"\nwritten: {to}{without}"), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":
@@ -448,17 +447,6 @@ def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":
     from retrim.stats.codec import to_record
 
     return [to_record(note) for note in findings(look)]
-
-
-def _place(to: Path | None) -> Path:
-    """Where the page goes; in the workspace if nowhere is said, and then the folder is made."""
-    from retrim.files import WorkspacePaths, make_private_folder
-
-    if to is not None:
-        return to
-    var = WorkspacePaths.find(Path.cwd()).var
-    make_private_folder(var)
-    return var / PAGE
 
 
 def _refuse_without_data(**given: object) -> None:

@@ -6,7 +6,7 @@ An explained prediction on the screen: what each feature adds, with a bar, down 
 
 Fairness on one screen: a table a column and model, differences before and after mitigation.
 
-A look at a table on a screen: the table, what was found, a line a column.
+A profiled table on a screen: what it is, and what was found.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,7 @@ from retrim.drift.slices import SliceLoss
 from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
 from retrim.gate.losses import share_in_words
 from retrim.gate.verdict import mark_of
-from retrim.profile.columns import ColumnLook
 from retrim.profile.findings import findings
-from retrim.profile.page import WEIGHTS, facts, middle, share, short, signs
 from retrim.profile.whole import TableProfile
 from retrim.reports.changed_settings import RefitComparison
 from retrim.reports.explain import ExplainedRow
@@ -399,47 +397,36 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-MOST_COLUMNS = 60
 STYLES = {"stop": "bold red", "warn": "yellow", "tell": "dim"}
-SPARK = 16
+WEIGHTS = {"stop": "serious", "warn": "look", "tell": "note"}
 
 
 def show_look(look: TableProfile) -> None:
-    """A look for a person."""
-    render.show_facts(facts(look))
+    """The table, then each finding with what to do."""
+    render.show_facts(_table_facts(look))
     found = findings(look)
     render.OUT.print(f"\n[bold]Findings[/] ({len(found)})", highlight=False, markup=True)
     for note in found:
-        where = f"{short(note.column, 60)}: " if note.column else ""
-        told = escape(render.harmless(f"{note.about}: {where}{note.seen}"))
-        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {told}", highlight=False, markup=True)
+        where = f"{note.column[:60]}: " if note.column else ""
+        text = escape(render.harmless(f"{note.about}: {where}{note.seen}"))
+        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {text}", highlight=False, markup=True)
         render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False, markup=True)
     if not found:
         render.OUT.print("no findings", highlight=False)
-    strength = look.strength
-    rows = [
-        (
-            short(column.name, 32),
-            column.type,
-            column.role,
-            _shape(column),
-            share(column.missing_share) if column.missing else "",
-            signs(column.missing_by.tolist(), most=SPARK) if column.missing else "",
-            share(strength[column.name]) if column.name in strength else "",
-            middle(column),
-        )
-        for column in look.columns[:MOST_COLUMNS]
-    ]
-    heads = ("column", "type", "role", "shape", "missing", "when", "explains", "typical values")
-    render.show_table(heads, rows, title="Columns", brief_last=True)
-    if len(look.columns) > MOST_COLUMNS:
-        rest = len(look.columns) - MOST_COLUMNS
-        render.OUT.print(f"{rest} more columns are in --json and on the page", highlight=False)
 
 
-def _shape(column: ColumnLook) -> str:
-    if column.numbers is not None:
-        return signs(column.numbers.counts, most=SPARK)
-    if column.levels is not None:
-        return signs([count for _, count in column.levels.top], most=SPARK)
-    return ""
+def _table_facts(look: TableProfile) -> list[tuple[str, str]]:
+    table, data = look.table, look.table.data
+    mature = "" if table.mature is None else f", {table.mature:,} of them mature"
+    facts = [("rows", f"{table.rows:,}{mature}")]
+    if table.rows and table.timed:
+        span = f"{render.moment(table.event.iloc[0].isoformat())} to {render.moment(table.event.iloc[-1].isoformat())}"
+        facts.append(("span", f"{span}, in parts of {look.periods.every}"))
+    elif table.rows:
+        facts.append(("span", f"no event time: in order of arrival, in parts of {look.periods.every}"))
+    skipped = f"; {len(table.left_out)} never stored" if table.left_out else ""
+    facts.append(("columns", f"{len(look.columns)}{skipped}"))
+    facts.append(("target", f"{data.target[:60]}, {data.task}"))
+    whole = look.sampled == table.rows
+    facts.append(("sample", "all rows" if whole else f"{look.sampled:,} rows drawn at random, for slow computations"))
+    return facts

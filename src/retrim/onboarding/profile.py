@@ -1,22 +1,17 @@
-"""A look as one HTML page, by a Jinja2 template that ships with the package: no script, nothing is fetched.
+"""A raw table as `retrim init` would take it, for a look at it: nothing is written, no model is made.
 
-A raw table as `retrim init` would take it, for a look at it: nothing is written, no model is made.
-
-A look at the landed table, or at a raw file: what `retrim profile` tells and the page it writes.
+A look at the landed table, or at a raw file: what `retrim profile` tells and the rows it writes.
 """
 
 import json
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError
-from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.files import count_cores, write_file
 from retrim.landing.as_of_view import refuse_changes
@@ -34,7 +29,6 @@ from retrim.onboarding.desk import (
 )
 from retrim.onboarding.draft import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.onboarding.init import open_table
-from retrim.profile.page import Page, page_of
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import Champion, TableProfile, profile_table
 from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
@@ -44,26 +38,6 @@ from retrim.stats.codec import from_record
 from retrim.table.data import OURS, assemble, row_keys
 from retrim.table.granularity import AS_THEY_LAND
 from retrim.training.bundle import VIEW
-from retrim.training.predicted import Importance
-
-TEMPLATE = "look.html.j2"
-
-
-def html(page: Page) -> str:
-    """The page with its pictures in it; all text from the table is escaped."""
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    text = (files("retrim") / "templates" / TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({TEMPLATE: text}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["png"] = lambda picture: b64encode(picture).decode()
-    return environment.get_template(TEMPLATE).render(page=page)
 
 
 def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:
@@ -124,7 +98,6 @@ def _left_out(desk: TablePlan) -> dict[str, str]:
 SEED = 7
 CELLS = 20_000_000
 """Cells of landed files that are held in memory at a time, so that a large table is read a few columns at a time."""
-IMPORTANCE = "verdict/importance.json"
 
 
 def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TableProfile:
@@ -145,7 +118,6 @@ def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TablePro
         seed=SEED,
         threads=count_cores(),
         champion=_champion(workspace),
-        prepared=[_said(step) for step in workspace.params.prepare.steps],
         given=(),
     )
 
@@ -167,11 +139,11 @@ def profile_file(
         RefusedError: Nothing can be made of it.
     """
     made, notes = raw_table(open_table(where, query=query, table=table), wishes)
-    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), champion=None, prepared=(), given=notes)
+    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), champion=None, given=notes)
 
 
-def write_page(look: TableProfile, to: Path) -> Path:
-    """Writes the page of a look, whole; same look, same bytes.
+def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:
+    """Writes the profiled rows as Parquet without the columns whose values are not shown, and returns their names.
 
     Raises:
         BadInputError: The place is a folder, or lies in none.
@@ -180,8 +152,9 @@ def write_page(look: TableProfile, to: Path) -> Path:
         raise BadInputError(
             f"{to} is a folder, or is in a folder that does not exist; pass a file in an existing folder"
         )
-    write_file(to, html(page_of(look)).encode("utf-8", "backslashreplace"))
-    return to
+    rows = pd.DataFrame({column.name: look.table.column(column.name) for column in look.columns if not column.hidden})
+    write_file(to, rows.to_parquet(index=False))
+    return tuple(column.name for column in look.columns if column.hidden)
 
 
 def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
@@ -249,13 +222,6 @@ class _LandedColumns:
         return self._read[name].iloc[self._places].reset_index(drop=True)
 
 
-def _said(step: StepParams) -> str:
-    """A preparing step as it is declared."""
-    whole = step.columns if isinstance(step.columns, str) else ", ".join(step.columns)
-    given = ", ".join(f"{name} {value}" for name, value in step.arguments.items())
-    return f"{step.step} of {whole}" + (f" ({given})" if given else "")
-
-
 def _champion(workspace: Workspace) -> Champion | None:
     """The live version's view; None before the first promotion, for which no registry is opened."""
     if find_live_version(workspace) is None:
@@ -263,10 +229,8 @@ def _champion(workspace: Workspace) -> Champion | None:
     stored = load_champion(workspace)
     if stored is None:
         return None
-    found = json.loads(stored.files[IMPORTANCE]) if IMPORTANCE in stored.files else None
     view = from_record(FeatureView, json.loads(stored.files[VIEW]))
     return Champion(
         version=stored.version,
         levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},
-        weights={} if not found else dict(from_record(Importance, found).weights),
     )

@@ -1,9 +1,9 @@
-"""One column at a glance: what fills it, how its values lie, how much is missing in each part of the history.
+"""One column at a glance: what fills it, how far its values lie, how much is missing in each part of the history.
 
 Parts of the history are months, or what suits a table's own span.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,12 +109,6 @@ def _day(seconds: int, spelling: str) -> str:
     return f"{pd.Timestamp(int(seconds), unit='s'):{spelling}}"
 
 
-BINS, TOP = 24, 8
-WHOLE = 1e9
-"""Range up to which bins of whole numbers are cut between them."""
-QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-FAR = 3.0
-"""A histogram ends at the 0.5% quantiles where the range is that many times as wide as what lies between them."""
 RARE = 20
 """Rows of a category below which nothing can be learned of it."""
 NEWEST = 0.2
@@ -122,49 +116,24 @@ NEWEST = 0.2
 
 
 @dataclass(frozen=True)
-class NumberSummary:
-    """How the numbers of a column lie.
+class NumberRange:
+    """Where the finite numbers of a column lie: both ends, and the ends of the middle 98%."""
 
-    Args:
-        mean: Of the finite ones.
-        sd: Their standard deviation.
-        quantiles: At `QUANTILES`.
-        edges: Of the bins of the histogram, shape (bins + 1,).
-        counts: Rows in each bin.
-        outside: Rows beyond the first and the last edge.
-        infinite: Rows that hold no finite number.
-        zeros: Share of finite ones that are 0.
-    """
-
-    mean: float
-    sd: float
-    quantiles: tuple[float, ...]
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    outside: int
-    infinite: int
-    zeros: float
+    lowest: float
+    low: float
+    high: float
+    highest: float
+    infinite: int  # rows that hold no finite number
 
 
 @dataclass(frozen=True)
 class Levels:
-    """How the categories of a column lie.
+    """The categories of a column: how many have fewer than 20 rows, and the rows of those."""
 
-    Args:
-        top: The commonest, and rows of each.
-        rest: Rows of all others.
-        rare: Categories of fewer than 20 rows.
-        rare_rows: Rows of those.
-        unseen: Share of the newest fifth of the rows whose category no earlier row had.
-        longest: Signs of the longest.
-    """
-
-    top: tuple[tuple[str, int], ...]
-    rest: int
     rare: int
     rare_rows: int
-    unseen: float
-    longest: int
+    unseen: float  # share of the newest fifth of the rows whose category no earlier row had
+    longest: int  # signs of the longest
 
 
 @dataclass(frozen=True)
@@ -181,7 +150,7 @@ class ColumnLook:
         missing_by: Share of missing values in each part of the history; NaN for a part without rows.
         distinct: Number of different values.
         most: Rows with the most frequent value.
-        numbers: Summary of a numeric column that may be shown.
+        numbers: Range of a numeric column that may be shown.
         levels: Categories of a column that may be shown.
     """
 
@@ -194,7 +163,7 @@ class ColumnLook:
     missing_by: np.ndarray
     distinct: int
     most: int
-    numbers: NumberSummary | None
+    numbers: NumberRange | None
     levels: Levels | None
 
     @property
@@ -208,8 +177,7 @@ class ColumnLook:
         return self.most / filled if filled else 0.0
 
     def as_record(self) -> dict[str, Any]:
-        """JSON types; of a hidden column no value."""
-        numbers, levels = self.numbers, self.levels
+        """JSON types, without a value of the column."""
         return {
             "name": self.name,
             "type": self.type,
@@ -218,12 +186,6 @@ class ColumnLook:
             "missing": self.missing,
             "missing_by": [None if np.isnan(share) else round(float(share), 6) for share in self.missing_by],
             "distinct": self.distinct,
-            "quantiles": None if numbers is None else list(numbers.quantiles),
-            "mean": None if numbers is None else numbers.mean,
-            "sd": None if numbers is None else numbers.sd,
-            "top": None if levels is None else [list(pair) for pair in levels.top],
-            "rare": None if levels is None else levels.rare,
-            "unseen": None if levels is None else levels.unseen,
         }
 
 
@@ -255,13 +217,13 @@ def column_look(
         ordered = np.sort(floats)[: len(floats) - missing]
         distinct, most = _runs(ordered)
         if not hidden:
-            numbers = _numbers(ordered, whole=kind == "integer")
+            numbers = _range(ordered)
     elif kind == "category":
         codes, texts = pd.factorize(values)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         distinct, most = len(texts), int(counts.max(initial=0))
         if not hidden:
-            levels = _levels(codes, counts, [str(text) for text in texts])
+            levels = _levels(codes, counts, longest=max((len(str(text)) for text in texts), default=0))
     else:
         distinct = int(values.nunique())
     return ColumnLook(name, kind, role, hidden, len(values), missing, by, distinct, most, numbers, levels)
@@ -275,29 +237,13 @@ def _runs(ordered: np.ndarray) -> tuple[int, int]:
     return len(starts), int(np.diff(np.append(starts, len(ordered))).max())
 
 
-def _numbers(ordered: np.ndarray, *, whole: bool) -> NumberSummary | None:
+def _range(ordered: np.ndarray) -> NumberRange | None:
     low, high = np.searchsorted(ordered, -np.inf, side="right"), np.searchsorted(ordered, np.inf, side="left")
     finite = ordered[low:high]
     if not len(finite):
         return None
-    scale = float(np.abs(finite[[0, -1]]).max()) or 1.0
-    with np.errstate(under="ignore"):
-        mean, sd = float(np.mean(finite / scale)) * scale, float(np.std(finite / scale)) * scale
-    quantiles = tuple(float(_at(finite, share)) for share in QUANTILES)
-    edges = _edges(finite, whole=whole)
-    places = np.searchsorted(finite, edges, side="left")
-    places[-1] = np.searchsorted(finite, edges[-1], side="right")
-    counts = np.diff(places)
-    return NumberSummary(
-        mean=mean,
-        sd=sd,
-        quantiles=quantiles,
-        edges=tuple(float(edge) for edge in edges),
-        counts=tuple(int(count) for count in counts),
-        outside=len(finite) - int(counts.sum()),
-        infinite=len(ordered) - len(finite),
-        zeros=float(np.searchsorted(finite, 0.0, side="right") - np.searchsorted(finite, 0.0)) / len(finite),
-    )
+    lowest, one, ninety_nine, highest = (_at(finite, share) for share in (0.0, 0.01, 0.99, 1.0))
+    return NumberRange(lowest, one, ninety_nine, highest, infinite=len(ordered) - len(finite))
 
 
 def _at(ordered: np.ndarray, share: float) -> float:
@@ -305,35 +251,16 @@ def _at(ordered: np.ndarray, share: float) -> float:
     return float(ordered[max(int(np.ceil(share * len(ordered))) - 1, 0)])
 
 
-def _edges(finite: np.ndarray, *, whole: bool) -> np.ndarray:
-    low, high = float(finite[0]), float(finite[-1])
-    inner_low, inner_high = _at(finite, 0.005), _at(finite, 0.995)
-    with np.errstate(over="ignore"):
-        if inner_high > inner_low and not high - low <= FAR * (inner_high - inner_low):
-            low, high = inner_low, inner_high
-        if low == high:
-            return np.array([low, np.nextafter(high, np.inf)])
-        if whole and high - low < WHOLE:  # bins that hold as many whole numbers each, or they look ragged
-            step = np.ceil((high - low + 1) / BINS)
-            return np.arange(low - 0.5, high + step, step)
-    along = np.linspace(0, 1, BINS + 1)
-    return np.unique(low * (1 - along) + high * along)  # no difference, which of the largest numbers is not finite
-
-
-def _levels(codes: np.ndarray, counts: np.ndarray, texts: Sequence[str]) -> Levels:
-    order = sorted(range(len(texts)), key=lambda code: (-counts[code], texts[code]))
-    top = tuple((texts[code], int(counts[code])) for code in order[:TOP])
+def _levels(codes: np.ndarray, counts: np.ndarray, *, longest: int) -> Levels:
     cut = int(len(codes) * (1 - NEWEST))
-    seen = np.zeros(len(texts) + 1, dtype=bool)
+    seen = np.zeros(len(counts) + 1, dtype=bool)
     seen[codes[:cut]] = True
     new = codes[cut:]
     new = new[new >= 0]
     rare = counts < RARE
     return Levels(
-        top=top,
-        rest=int(counts.sum()) - sum(count for _, count in top),
         rare=int(rare.sum()),
         rare_rows=int(counts[rare].sum()),
         unseen=float(np.mean(~seen[new])) if len(new) else 0.0,
-        longest=max(map(len, texts), default=0),
+        longest=longest,
     )

@@ -62,7 +62,10 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
         if len(known) > 1 and known.max() - known.min() >= MOVES:
             at = look.periods.labels[int(np.nanargmax(column.missing_by))]
             said.append(f"from {known.min():.0%} to {known.max():.0%} over time, most in {at}")
-        elif share < MUCH and (gap is None or not gap.told_by):
+        batches = _batches_with_gaps(look, column.name)
+        if batches:
+            said.append(batches)
+        if len(said) == 1 and share < MUCH and (gap is None or not gap.told_by):
             continue
         if gap is not None and gap.told_by:
             said.append(f"systematic: associated with {cut_name(gap.told_by)} (Cramér's V {gap.strength:.2f})")
@@ -75,6 +78,19 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
             else "models accept missing values, or prepare.steps can fill them; find out why they are missing"
         )
         yield TableNote("missing", column.name, "; ".join(said), done, "warn" if share >= MUCH or target else "tell")
+
+
+def _batches_with_gaps(look: TableProfile, name: str) -> str:
+    """Batches that miss clearly more than the others, by number of arrival; empty: there are none."""
+    by = look.batch_missing.get(name, np.zeros(0))
+    if len(by) < 2:
+        return ""
+    worst = np.flatnonzero(by >= np.median(by) + MOVES)
+    if not len(worst):
+        return ""
+    size = look.batch_sizes
+    first, last = int(worst[0]) * size + 1, (int(worst[-1]) + 1) * size
+    return f"most in {len(worst) * size} of the batches {first} to {last} by arrival, up to {by.max():.0%}"
 
 
 def levels(look: TableProfile) -> Iterator[TableNote]:
@@ -105,7 +121,7 @@ def far_values(look: TableProfile) -> Iterator[TableNote]:
         if numbers.infinite:
             said = f"{numbers.infinite} cells contain no finite number"
             yield TableNote("infinite", column.name, said, "correct them in the source, or leave them blank", "warn")
-        low, one, *_, nine, high = numbers.quantiles
+        low, one, nine, high = numbers.lowest, numbers.low, numbers.high, numbers.highest
         width = nine - one
         far = max(high - nine, one - low)
         if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
@@ -168,8 +184,8 @@ def _personal(look: TableProfile) -> Iterator[TableNote]:
     for column in look.columns:
         if column.hidden.startswith("looks like") and column.role in ("feature", "target"):
             done = (
-                f"{forbid(column.name)}, or add it to reading.skip, so that no record contains it; this page shows "
-                "none of its values"
+                f"{forbid(column.name)}, or add it to reading.skip, so that no record contains it; none of its "
+                "values is shown"
             )
             yield TableNote("personal", column.name, f"{column.hidden}, and a model may use it", done, "warn")
     noted = {note.column for note in look.given}
@@ -268,9 +284,9 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             data.target,
             f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features explain "
             f"{noise.told:.0%} of the labels' uncertainty",
-            "check the rows below; land corrected labels: retrim ingest FILE --labels --correction"
+            f"check {_first_rows(look)}; land corrected labels: retrim ingest FILE --labels --correction"
             if noise.told >= WELL_TOLD
-            else "probably rare rather than wrong, because the features explain little; check the first rows below",
+            else f"probably rare rather than wrong, because the features explain little; check {_first_rows(look)}",
             "warn" if likely else "tell",
         )
     if look.target is None:
@@ -281,19 +297,22 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             "unlabelled", data.target, f"{open_} rows have no label", "land labels: retrim ingest FILE --labels"
         )
     if data.task == "binary" and look.target.classes:
-        rows = dict(look.target.classes)
-        share = rows.get(str(data.positive), 0) / max(sum(rows.values()), 1)
+        share = look.target.classes.get(str(data.positive), 0) / max(look.target.labelled, 1)
         if min(share, 1 - share) < RARE_CLASS:
             said = f"{share:.2%} of the labels are {str(data.positive)[:40]!r}"
             yield TableNote(
                 "rare class", data.target, said, "set judge.loss to log_loss, and leave accuracy out of judge.metrics"
             )
-    if look.pairs and max(look.strength.values()) < TELLING:
+    if look.strength and max(look.strength.values()) < TELLING:
         best = max(look.strength.values())
         said = f"no feature alone explains more than {best:.2%} of the target's uncertainty"
         yield TableNote(
             "no signal", data.target, said, "features may explain it together; if not, a model is the wrong tool"
         )
+
+
+def _first_rows(look: TableProfile) -> str:
+    return f"these rows first: {', '.join(map(cut_name, look.suspects[:MOST_ALIKE]))}"
 
 
 def _given(look: TableProfile) -> Iterator[TableNote]:

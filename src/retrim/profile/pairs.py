@@ -1,4 +1,4 @@
-"""Each feature against the target: what the target is where the feature lies, and how much that tells.
+"""How much each feature tells of the target.
 
 How columns hang together: Spearman between numbers, Cramér between categories, correlation ratio between both.
 
@@ -9,7 +9,6 @@ Multicollinearity: how far each number can be told from the others by a sum, and
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,75 +17,28 @@ from retrim.drift.cells import as_floats
 from retrim.table.data import ColumnType
 
 CELLS, LEVELS = 10, 30
-SHOWN = 12
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A feature and the target.
-
-    Args:
-        name: Name of the feature.
-        tells: Share of the target's uncertainty that the feature explains, 0 to 1.
-        labels: Name of each cell of the feature; the last may be `missing`.
-        rows: Number of rows in each cell, shape (cells,).
-        middle: Mean of the target in each cell, or the share of the requested class, shape (cells,).
-        spread: Standard deviation of the target in each cell, or the standard error of the share, shape (cells,).
-    """
-
-    name: str
-    tells: float
-    labels: tuple[str, ...]
-    rows: np.ndarray
-    middle: np.ndarray
-    spread: np.ndarray
-
-    def as_record(self) -> dict[str, Any]:
-        return {"name": self.name, "tells": round(self.tells, 6)}
-
-
-@dataclass(frozen=True)
-class SampledTarget:
-    """The target of a sample.
-
-    Args:
-        numbers: As numbers: itself, or 1 where it is the class asked for; shape (n,).
-        cells: Its cell, shape (n,): a tenth of a regression's rows, or a class.
-        classes: Whether it is classes.
-        asked: The class whose share is shown; empty of a regression.
-    """
-
-    numbers: np.ndarray
-    cells: np.ndarray
-    classes: bool
-    asked: str
-
-
-def goal_of(values: pd.Series, *, task: str, positive: str | None) -> SampledTarget:
-    """The target as pairs take it; no cell is missing, none infinite."""
+def target_cells(values: pd.Series, *, task: str) -> np.ndarray:
+    """The cell of each target: a tenth of a regression's rows, or a class; none is missing, none infinite."""
     if task == "regression":
-        numbers = as_floats(values)
-        return SampledTarget(numbers, number_cells(numbers, CELLS)[0], classes=False, asked="")
-    codes, texts = pd.factorize(values, sort=True)
-    counts = np.bincount(codes, minlength=len(texts))
-    asked = positive if positive is not None else str(texts[int(counts.argmax())]) if len(texts) else ""
-    return SampledTarget((values.astype("str") == asked).to_numpy(dtype="float64"), codes, classes=True, asked=asked)
+        return number_cells(as_floats(values), CELLS)
+    return np.asarray(pd.factorize(values)[0])
 
 
-def number_cells(numbers: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """The quantile cell of each number and the upper ends of all but the last; a missing one has the cell after."""
+def number_cells(numbers: np.ndarray, cells: int) -> np.ndarray:
+    """The quantile cell of each number; a missing one has the cell after."""
     known = numbers[~np.isnan(numbers)]
     ordered = np.sort(known)
     if not len(ordered):
-        return np.ones(len(numbers), dtype="int64"), np.zeros(0)
+        return np.ones(len(numbers), dtype="int64")
     at = np.maximum(np.ceil(np.arange(1, cells) * len(ordered) / cells).astype("int64") - 1, 0)
     cuts = np.unique(ordered[at])
     cuts = cuts[cuts < ordered[-1]]
-    found = np.searchsorted(cuts, numbers, side="left")
-    return np.where(np.isnan(numbers), len(cuts) + 1, found), cuts
+    return np.where(np.isnan(numbers), len(cuts) + 1, np.searchsorted(cuts, numbers, side="left"))
 
 
-def category_cells(values: pd.Series, most: int) -> tuple[np.ndarray, list[str]]:
+def category_cells(values: pd.Series, most: int) -> np.ndarray:
     """The place of each category among the commonest; then the others as one; then the missing."""
     codes, texts = pd.factorize(values)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
@@ -95,47 +47,24 @@ def category_cells(values: pd.Series, most: int) -> tuple[np.ndarray, list[str]]
     for number, code in enumerate(order[:most]):
         place[code] = number
     place[-1] = min(len(order), most) + 1  # code -1
-    return place[codes], [str(texts[code]) for code in order[:most]]
+    return place[codes]
 
 
-def pair_of(name: str, values: pd.Series, kind: ColumnType, goal: SampledTarget) -> Pair:
-    """A feature against the target.
+def share_explained(values: pd.Series, kind: ColumnType, target: np.ndarray) -> float:
+    """Share of the target's uncertainty that a feature explains, 0 to 1.
 
     Args:
-        name: The feature.
-        values: Of the labelled rows of a sample, shape (n,).
+        values: The feature in the labelled rows of a sample, shape (n,).
         kind: Its type.
-        goal: The target of the same rows.
+        target: Cell of the target in the same rows, shape (n,).
 
     Source:
-        Share of uncertainty: Theil (1970), Amer. J. Sociol. 76(1), 103-154, from mutual information less what chance
-        makes of it, (r - 1)(c - 1) / 2n nats (Miller 1955, Information Theory in Psychology, 95-100). Of a regression
-        both are cut into tenths, so it counts how well the tenth is told.
+        Theil (1970), Amer. J. Sociol. 76(1), 103-154, from mutual information less what chance makes of it,
+        (r - 1)(c - 1) / 2n nats (Miller 1955, Information Theory in Psychology, 95-100). Of a regression both are cut
+        into tenths, so it counts how well the tenth is told.
     """
-    if kind == "category":
-        cells, labels = category_cells(values, LEVELS)
-        labels = [*labels, "others", "missing"]
-    else:
-        cells, cuts = number_cells(as_floats(values), CELLS)
-        labels = [*(f"≤ {cut:.4g}" for cut in cuts), f"> {cuts[-1]:.4g}" if len(cuts) else "all", "missing"]
-    width = len(labels)
-    rows = np.bincount(cells, minlength=width)
-    with np.errstate(all="ignore"):
-        middle = np.bincount(cells, weights=goal.numbers, minlength=width) / rows
-        away = (goal.numbers - middle[cells]) ** 2
-        spread = np.sqrt(np.bincount(cells, weights=away, minlength=width) / rows)
-        if goal.classes:
-            spread = spread / np.sqrt(rows)
-    there = np.flatnonzero(rows)
-    kept = there if len(there) <= SHOWN else np.append(there[: SHOWN - 1], there[-1])
-    return Pair(
-        name,
-        uncertainty(cells, goal.cells),
-        tuple(labels[cell] for cell in kept),
-        rows[kept],
-        middle[kept],
-        spread[kept],
-    )
+    cells = category_cells(values, LEVELS) if kind == "category" else number_cells(as_floats(values), CELLS)
+    return uncertainty(cells, target)
 
 
 def uncertainty(told: np.ndarray, target: np.ndarray) -> float:
@@ -183,9 +112,6 @@ class Related:
         found.sort(key=lambda place: (-upper[place], place))
         return [(self.names[row], self.names[column], float(self.strength[row, column])) for row, column in found]
 
-    def as_record(self) -> dict[str, Any]:
-        return {"names": list(self.names), "strength": np.round(self.strength, 6).tolist()}
-
 
 def related(sample: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> Related:
     """Strengths of all pairs of the columns named.
@@ -208,7 +134,7 @@ def related(sample: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> Related:
     if len(sample) < 2:
         return Related(names, strength)
     ranks = {place: _ranks(as_floats(sample[names[place]])) for place in numeric}
-    cells = {place: category_cells(sample[names[place]], MOST_LEVELS)[0] for place in grouped}
+    cells = {place: category_cells(sample[names[place]], MOST_LEVELS) for place in grouped}
     if numeric:
         scaled = np.column_stack([ranks[place] for place in numeric])
         strength[np.ix_(numeric, numeric)] = scaled.T @ scaled / len(sample)

@@ -1,7 +1,6 @@
 """The profile of a whole table: each column by itself, then what takes several, on a sample of rows.
 
-Also labels that are likely wrong, drift over the table's own history, missing cells that other columns predict, and
-how the live model uses each column.
+Also labels that are likely wrong, drift over the table's own history, and missing cells that other columns predict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,16 @@ from retrim.features.step import cells_of, cramer, known
 from retrim.features.view import FeatureView
 from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
 from retrim.profile.leaks import Leak, leaks_of
-from retrim.profile.pairs import Collinear, Duplicates, Hashes, Pair, Related, collinear, goal_of, pair_of, related
+from retrim.profile.pairs import (
+    Collinear,
+    Duplicates,
+    Hashes,
+    Related,
+    collinear,
+    related,
+    share_explained,
+    target_cells,
+)
 from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType, DataParams
@@ -225,9 +233,6 @@ class HistoryShift:
         with np.errstate(invalid="ignore"):
             return np.asarray((self.effects >= LARGE) & (self.effects > self.chance))
 
-    def as_record(self) -> list[Any]:
-        return [None if np.isnan(effect) else round(float(effect), 6) for effect in self.effects]
-
 
 def first_part(periods: Periods) -> int:
     """How many parts of the history make the first: a fifth of the rows; 0 where nothing would be left."""
@@ -298,22 +303,10 @@ class Champion:
     Args:
         version: Number of the version.
         levels: Categories seen in training, by category feature.
-        weights: Weight of each feature in the predictions, 0 or more; empty if the bundle does not contain it.
     """
 
     version: int
     levels: Mapping[str, tuple[str, ...]]
-    weights: Mapping[str, float]
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Importance of each feature as a share of the total, highest first."""
-        whole = sum(self.weights.values())
-        ranked = sorted(self.weights.items(), key=lambda pair: (-pair[1], pair[0]))
-        return {name: weight / whole if whole > 0 else 0.0 for name, weight in ranked}
-
-    def as_record(self) -> dict[str, Any]:
-        return {"version": self.version, "importance": self.shares}
 
 
 MISSING_CELLS = 10
@@ -413,63 +406,20 @@ def _values(values: pd.Series, kind: ColumnType) -> np.ndarray:
     return text.where(text.notna(), None).to_numpy()
 
 
-MOST_CLASSES = 8
-
-
 @dataclass(frozen=True)
-class TargetLook:
-    """The target over time.
-
-    Args:
-        labelled: Number of rows with a target.
-        lines: Mean and quartiles for a regression, otherwise the share of each class, by name; shape (parts,),
-            NaN where a part has no labelled row.
-        classes: Number of rows of each class, the most common first; empty for a regression.
-    """
+class LabelCounts:
+    """Rows with a label, and of classes the rows of each; no classes of a regression."""
 
     labelled: int
-    lines: dict[str, np.ndarray]
-    classes: tuple[tuple[str, int], ...]
-
-    def as_record(self) -> dict[str, Any]:
-        lines = {
-            name: [None if np.isnan(value) else float(value) for value in line] for name, line in self.lines.items()
-        }
-        return {"labelled": self.labelled, "lines": lines, "classes": [list(pair) for pair in self.classes]}
+    classes: Mapping[str, int]
 
 
-def target_look(values: pd.Series, periods: Periods, *, task: str) -> TargetLook:
-    """The target over the history; an infinite one counts as none.
-
-    Args:
-        values: The target of every row in order of time, shape (n,).
-        periods: Parts of the history.
-        task: regression, binary or multiclass.
-    """
-    parts = len(periods.labels)
+def count_labels(values: pd.Series, *, task: str) -> LabelCounts:
+    """Counts the labels of a target, shape (n,); an infinite one counts as none."""
     if task == "regression":
-        numbers = as_floats(values)
-        there = np.isfinite(numbers)
-        lines = {name: np.full(parts, np.nan) for name in ("upper quartile", "mean", "lower quartile")}
-        ends = np.searchsorted(periods.codes, np.arange(parts + 1))
-        for part in range(parts):
-            own = numbers[ends[part] : ends[part + 1]]
-            own = own[np.isfinite(own)]
-            if len(own):
-                scale = float(np.abs(own).max()) or 1.0
-                lines["mean"][part] = np.mean(own / scale) * scale
-                lines["lower quartile"][part], lines["upper quartile"][part] = np.quantile(own, (0.25, 0.75))
-        return TargetLook(int(there.sum()), lines, ())
-    codes, texts = pd.factorize(values)
-    there = codes >= 0
-    counts = np.bincount(codes[there], minlength=len(texts))
-    order = sorted(range(len(texts)), key=lambda code: (-counts[code], str(texts[code])))
-    rows = np.bincount(periods.codes[there], minlength=parts)
-    lines = {}
-    for code in order[:MOST_CLASSES]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            lines[str(texts[code])] = np.bincount(periods.codes[codes == code], minlength=parts) / rows
-    return TargetLook(int(there.sum()), lines, tuple((str(texts[code]), int(counts[code])) for code in order))
+        return LabelCounts(int(np.isfinite(as_floats(values)).sum()), {})
+    classes = {str(text): int(count) for text, count in values.value_counts().items()}
+    return LabelCounts(sum(classes.values()), classes)
 
 
 MOST_BATCHES, MOST_RELATED = 60, 60
@@ -486,8 +436,9 @@ class TableProfile:
         sampled: Rows in the sample. Everything that is not counted on all rows is computed from this sample.
         periods: Parts of the history.
         columns: Summary of every column, in the order of params.yaml.
-        target: The target over time; None if its values may not be shown.
-        pairs: Each feature with the target, most informative first; empty if too few rows have a label.
+        target: Labels of the target; None if its values may not be shown.
+        strength: Share of the target's uncertainty that each feature explains, most informative first; empty if too few
+            rows have a label.
         related: Association between the target and the most informative features, at most 60; if none is known, the
             first features of params.yaml.
         moved: Distance of each feature and of the target from the first part of the history.
@@ -501,7 +452,6 @@ class TableProfile:
         leaks: Columns that leak the target.
         unseen: Share of the newest fifth of the rows whose category the champion does not know, by feature.
         champion: The live version; None if there is none.
-        prepared: Declared preprocessing steps, one sentence per step.
         given: Notes from reading the table.
     """
 
@@ -509,8 +459,8 @@ class TableProfile:
     sampled: int
     periods: Periods
     columns: tuple[ColumnLook, ...]
-    target: TargetLook | None
-    pairs: tuple[Pair, ...]
+    target: LabelCounts | None
+    strength: Mapping[str, float]
     related: Related
     moved: Mapping[str, HistoryShift]
     gaps: Mapping[str, Missingness]
@@ -523,17 +473,11 @@ class TableProfile:
     leaks: tuple[Leak, ...]
     unseen: Mapping[str, float]
     champion: Champion | None
-    prepared: tuple[str, ...]
     given: tuple[TableNote, ...]
 
     @property
     def shown(self) -> dict[str, ColumnLook]:
         return {column.name: column for column in self.columns}
-
-    @property
-    def strength(self) -> dict[str, float]:
-        """How much of the target each feature tells."""
-        return {pair.name: pair.tells for pair in self.pairs}
 
     def as_record(self) -> dict[str, Any]:
         """JSON types; no value of a hidden column."""
@@ -550,8 +494,7 @@ class TableProfile:
             "periods": {"every": self.periods.every, "labels": list(self.periods.labels)},
             "columns": [column.as_record() for column in self.columns],
             "left_out": dict(table.left_out),
-            "target_over_time": None if self.target is None else self.target.as_record(),
-            "pairs": [pair.as_record() for pair in self.pairs],
+            "explains": {name: round(share, 6) for name, share in self.strength.items()},
             "missing": {
                 name: {"kind": gap.kind, "told_by": gap.told_by, "strength": gap.strength, "p_value": gap.p_value}
                 for name, gap in self.gaps.items()
@@ -559,8 +502,6 @@ class TableProfile:
             "inflation": {}
             if self.collinear is None
             else {name: factor if np.isfinite(factor) else None for name, factor in self.collinear.inflation.items()},
-            "related": self.related.as_record(),
-            "drift": {name: each.as_record() for name, each in self.moved.items()},
             "duplicates": to_record(self.doubles),
             "label_noise": None
             if self.noise is None
@@ -572,8 +513,7 @@ class TableProfile:
             },
             "leaks": [to_record(leak) for leak in self.leaks],
             "unseen": dict(self.unseen),
-            "champion": None if self.champion is None else self.champion.as_record(),
-            "prepared": list(self.prepared),
+            "champion": None if self.champion is None else self.champion.version,
         }
 
 
@@ -584,13 +524,12 @@ def profile_table(
     seed: int,
     threads: int,
     champion: Champion | None,
-    prepared: Sequence[str],
     given: Sequence[TableNote],
 ) -> TableProfile:
     """Looks at a table.
 
-    Each column is fetched once and counted on all rows: what fills it, histogram, gaps, drift, duplicates. Pairs,
-    correlations, leaks and labels are looked at on `rows` rows drawn at random.
+    Each column is fetched once and counted on all rows: what fills it, gaps, drift, duplicates. Features against the
+    target, correlations, leaks and labels are looked at on `rows` rows drawn at random.
 
     Args:
         table: The table.
@@ -598,7 +537,6 @@ def profile_table(
         seed: Same seed, same look.
         threads: For LightGBM.
         champion: The live version's view; None: there is none.
-        prepared: Preparing steps that are declared.
         given: What was noticed while the table was read.
     """
     data = table.data
@@ -607,9 +545,9 @@ def profile_table(
     seen = _look_at_columns(table, periods, places, champion)
     frame = pd.DataFrame(seen.sample)
     shown = {name: not why for name, why in seen.reasons.items()}
-    pairs = _pairs(frame, table, shown)
+    strength = _strength(frame, table)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
-    features = [pair.name for pair in pairs] or list(table.features)
+    features = list(strength) or list(table.features)
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in seen.sample}
     telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
     newest = max(len(frame) // 8, 1)
@@ -620,7 +558,7 @@ def profile_table(
         periods=periods,
         columns=tuple(seen.columns),
         target=seen.target,
-        pairs=tuple(pairs),
+        strength=strength,
         related=related(frame, telling),
         moved=seen.shifts,
         gaps=gaps_of(frame, types, first=[data.target, *features]),
@@ -633,7 +571,6 @@ def profile_table(
         leaks=tuple(_without_values(leak, seen.reasons) for leak in leaks),
         unseen=seen.unseen,
         champion=champion,
-        prepared=tuple(prepared),
         given=tuple(_telling(given, shown, table)),
     )
 
@@ -651,7 +588,7 @@ class _ColumnPass:
         unseen: Share of new rows with a category that the champion does not know.
         reasons: Why no value of a column is shown; empty: all may be.
         answers: The target of every row.
-        target: The target over time; None where its values may not be shown.
+        target: Labels of the target; None where its values may not be shown.
     """
 
     hashes: Hashes
@@ -662,7 +599,7 @@ class _ColumnPass:
     unseen: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     answers: pd.Series = field(default_factory=lambda: pd.Series([], dtype="float64"))
-    target: TargetLook | None = None
+    target: LabelCounts | None = None
 
 
 def _look_at_columns(
@@ -685,7 +622,7 @@ def _look_at_columns(
             seen.shifts[name] = shift
         if role == "target":
             seen.answers = values
-            seen.target = None if why else target_look(values, periods, task=table.data.task)
+            seen.target = None if why else count_labels(values, task=table.data.task)
             continue
         seen.hashes.add(name, values)
         if champion is not None and name in champion.levels:
@@ -712,22 +649,17 @@ def _unknown(values: pd.Series, levels: tuple[str, ...]) -> float:
     return float((~new.astype("str").isin(levels)).mean()) if len(new) else 0.0
 
 
-def _pairs(sample: pd.DataFrame, table: ProfiledTable, shown: Mapping[str, bool]) -> list[Pair]:
-    """Each feature against the target; of one that may not be shown the strength alone."""
+def _strength(sample: pd.DataFrame, table: ProfiledTable) -> dict[str, float]:
+    """Share of the target's uncertainty that each feature explains, highest first."""
     data = table.data
     known = sample[data.target].notna().to_numpy()
     if data.task == "regression":
         known = np.isfinite(as_floats(sample[data.target]))
     if known.sum() < LEAST_PAIRED:
-        return []
-    goal = goal_of(sample[data.target][known], task=data.task, positive=data.positive)
-    found = []
-    for name, kind in table.features.items():
-        pair = pair_of(name, sample[name][known], kind, goal)
-        if not (shown[name] and shown[data.target]):
-            pair = Pair(name, pair.tells, (), np.zeros(0), np.zeros(0), np.zeros(0))
-        found.append(pair)
-    return sorted(found, key=lambda pair: -pair.tells)  # stable: in the order of params.yaml where they tell as much
+        return {}
+    target = target_cells(sample[data.target][known], task=data.task)
+    shares = {name: share_explained(sample[name][known], kind, target) for name, kind in table.features.items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))  # stable: in the order of params.yaml
 
 
 def _without_values(leak: Leak, reasons: Mapping[str, str]) -> Leak:
