@@ -71,7 +71,10 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
         return ordered
 
     keys = pd.DataFrame({name: column(name) for name in key}, index=range(len(places)))
-    named = row_keys(keys, data.key, "row") if key else pd.Series([f"row {place + 1}" for place in places], dtype="str")
+    if key and not set(key) & set(wishes.forbid):
+        named = row_keys(keys, data.key, "row")
+    else:
+        named = pd.Series([f"row {place + 1}" for place in places], dtype="str")
     table = ProfiledTable(
         data=data,
         event=event.iloc[order].reset_index(drop=True),
