@@ -59,16 +59,6 @@ class TestAColumnThatTheAnswersFollow:
         assert drafted.data.due is None
         assert "--label-due 'due date'" in said(drafted, "due time")
 
-    def test_is_found_spread_over_year_month_and_day(self) -> None:
-        frame = lent(early=0.0).drop(columns="known")
-        day = frame.pop("back").dt.ceil("D")
-        frame["minutes"] = frame["minutes"].where(day <= AT.iloc[-1])
-        parts = {"backYear": day.dt.year, "backMonth": day.dt.month_name(), "backDay": day.dt.day}
-        drafted = looked_at(csv(frame.assign(**parts)))
-
-        assert drafted.data.due == "back"
-        assert drafted.reading.parts == {"back": {"year": "backYear", "month": "backMonth", "day": "backDay"}}
-
     def test_is_not_looked_for_where_a_horizon_is_given(self) -> None:
         drafted = looked_at(csv(lent().drop(columns="known")), event_time="at", horizon="60D")
 

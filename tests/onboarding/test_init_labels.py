@@ -13,9 +13,6 @@ from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.init import inspect_table, settle_request
-from retrim.onboarding.write import contents
-from retrim.reading.raw import read_raw
-from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import assemble, mature
 from tests.builders.churn import churn
@@ -214,33 +211,3 @@ class TestAHistoryThatLanded:
 
         assert abs(due - true) < 0.03
         assert came - true > 0.1
-
-
-def test_a_label_time_in_parts_is_as_one_in_a_column_of_its_own() -> None:
-    at = hours(every="6h").dt.floor("D")
-    closed = at + pd.to_timedelta(np.arange(ROWS) % 5, unit="D")
-    whole = csv(table(at=at, number=np.arange(ROWS), Closed=closed))
-    parts = {"ClosedYear": closed.dt.year, "ClosedMonth": closed.dt.month_name(), "ClosedDay": closed.dt.day}
-    spread = csv(table(at=at, number=np.arange(ROWS), **parts))
-    made = [looked_at(content, event_time="at", label_time="Closed") for content in (whole, spread)]
-    now = pd.Timestamp("2026-01-01", tz="UTC")
-
-    assert made[1].known.to_list() == made[0].known.to_list()
-    assert made[1].data == made[0].data
-    assert set(made[1].reading.skip) == set(parts)
-    assert made[1].reading.parts == {}
-    files = [
-        list(contents(each, read_raw(text, "t"), now=now)) for each, text in zip(made, (whole, spread), strict=True)
-    ]
-    told = [
-        [
-            read_content(text, each.data, labels=True, reading=each.reading)
-            for piece, text in found
-            if piece.kind == "labels"
-        ]
-        for each, found in zip(made, files, strict=True)
-    ]
-    assert len(told[0]) > 3
-    for one, other in zip(*told, strict=True):
-        assert other.faults == ()
-        pd.testing.assert_frame_equal(one.frame, other.frame)

@@ -29,7 +29,7 @@ def test_a_plain_table_needs_nothing_declared() -> None:
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
         "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "signs": {}, "units": {}, "missing": (),
-        "trim": False, "dates": {}, "parts": {}, "zone": "UTC", "repeated": {}, "skip": (), "arrival": None,
+        "trim": False, "dates": {}, "zone": "UTC", "repeated": {}, "skip": (), "arrival": None,
         "order": None,
     }  # fmt: skip
 
@@ -613,64 +613,3 @@ class TestTwoColumnsOfTimes:
         frame = table(at=None, date=hours(), began=hours() - pd.Timedelta("3h"))
 
         assert looked_at(csv(frame)).data.time == "date"
-
-
-class TestAYearAndAMonthInTwoColumns:
-    MONTHS = pd.Series(pd.date_range("2005-01-01", periods=ROWS // 4, freq="MS", tz="UTC").repeat(4))
-
-    def parts(self) -> dict[str, Any]:
-        months = pd.DatetimeIndex(self.MONTHS)
-        return {"year": months.year, "month": months.month, "shop": np.tile([*"abcd"], ROWS // 4)}
-
-    def test_are_the_first_day_of_the_month_to_init_and_to_landing(self) -> None:
-        content = csv(table(at=None, **self.parts()))
-        drafted = looked_at(content)
-
-        assert drafted.reading.parts == {drafted.data.time: {"year": "year", "month": "month"}}
-        assert landed(content, drafted)[drafted.data.time].to_list() == self.MONTHS.to_list()
-        assert drafted.data.key == ("shop", drafted.data.time)
-        assert drafted.data.label_horizon == "31D"
-
-    def test_are_left_alone_beside_a_time(self) -> None:
-        drafted = looked_at(csv(table(**self.parts())))
-
-        assert (drafted.data.time, drafted.reading.parts) == ("at", {})
-
-
-class TestADayAndItsClockInTwoColumns:
-    HOURS = pd.date_range("2011-01-01", periods=ROWS, freq="h")
-
-    @pytest.mark.parametrize(
-        ("names", "clock", "day"),
-        [
-            (("dteday", "hr"), "%-H", "%Y-%m-%d"),
-            (("Date", "Time"), "%H.%M.%S", "%d/%m/%Y"),
-            (("start_date", "start_time"), "%I:%M %p", "%Y%m%d"),
-        ],
-    )
-    def test_are_put_together_and_read_so_by_landing(self, names: tuple[str, str], clock: str, day: str) -> None:
-        parts = {names[0]: self.HOURS.strftime(day), names[1]: self.HOURS.strftime(clock)}
-        content = csv(table(at=None, **parts))
-        drafted = looked_at(content)
-        read = read_content(content, drafted.data, labels=False, reading=drafted.reading)
-
-        assert drafted.reading.parts[drafted.data.time] == {"date": names[0], "clock": names[1]}
-        assert read.faults == ()
-        assert read.frame is not None
-        assert read.frame[drafted.data.time].to_list() == self.HOURS.tz_localize("UTC").to_list()
-        assert not set(names) & set(drafted.data.columns)
-
-    def test_are_left_alone_where_another_time_is_named(self) -> None:
-        parts = {"day": self.HOURS.strftime("%Y-%m-%d"), "hour": self.HOURS.hour}
-        drafted = looked_at(csv(table(**parts)), event_time="at")
-
-        assert drafted.reading.parts == {}
-        assert "hour" in drafted.data.features
-
-    @pytest.mark.parametrize(
-        "column", [{"hour": 7}, {"time": "soon"}, {"ride_time": 3}, {"hour": np.arange(ROWS) % 40}]
-    )
-    def test_a_column_that_is_no_clock_of_the_day_is_a_column(self, column: dict[str, object]) -> None:
-        drafted = looked_at(csv(table(at=None, date=self.HOURS.strftime("%Y-%m-%d"), **column)))
-
-        assert (drafted.data.time, drafted.reading.parts) == ("date", {})

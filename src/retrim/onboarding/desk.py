@@ -9,7 +9,7 @@ By when an answer is due, where nobody said so: a column that tells it is looked
 Which column is the target, and which says when: asked where it is unsure.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,143 +35,22 @@ from retrim.profile.columns_of_raw import (
 from retrim.profile.dates import (
     DateSpelling,
     DueColumn,
-    clocks_beside,
     due_of,
-    free_name,
     is_called_due,
     likeliest,
-    spread_times,
     surest,
 )
 from retrim.profile.leaks import DUPLICATES
 from retrim.profile.rhythm import daylight_saving
 from retrim.profile.table import TableNote
-from retrim.reading.raw import RawTable, look_of
-from retrim.reading.table import put_together, typed
+from retrim.reading.raw import RawTable
+from retrim.reading.table import typed
 from retrim.stats.metrics import require
 from retrim.stats.plugins import check_above_zero, check_span
 from retrim.table.data import LABEL_TIME, ColumnType, Role, later_hours
 from retrim.table.fault import Fault
-from retrim.table.reading import PLAIN, WHOLE_DAY, WHOLE_MONTH, RawColumn, ReadingParams, TimePart
+from retrim.table.reading import RawColumn, ReadingParams
 from retrim.training.estimators import MODELS
-
-YEARS = (1800, 2200)
-
-
-def times_in_parts(
-    columns: pa.Table, spelling: NumberSpelling, taken: frozenset[str], least: Collection[TimePart] = WHOLE_DAY
-) -> dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]]:
-    """The times that are spread over columns, each with the columns of its parts and its text, as landing makes it.
-
-    Args:
-        columns: The raw table.
-        spelling: How it spells numbers.
-        taken: Columns that are no part of a time, such as the target.
-        least: The parts that a time has.
-    """
-    found = {}
-    for name, parts in spread_times((one for one in columns.column_names if one not in taken), least).items():
-        reading = PLAIN.model_copy(
-            update={
-                "decimal": spelling.decimal,
-                "thousands": spelling.thousands,
-                "missing": spelling.missing,
-                "parts": {name: parts},
-            }
-        )
-        cells, faults = put_together(columns, name, reading)
-        times, wrong = typed(cells, name, "time", reading)
-        if not faults and not wrong and times.min() < times.max() and times.dt.year.dropna().between(*YEARS).all():
-            found[name] = (parts, cells)
-    return found
-
-
-def clocks_of_days(
-    columns: pa.Table, plans: Mapping[str, ColumnPlan], missing: tuple[str, ...], taken: frozenset[str]
-) -> dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]]:
-    """Times whose day stands in one column and whose hour or clock in another, as `times_in_parts` gives them.
-
-    Args:
-        columns: The raw table.
-        plans: What each column is to be.
-        missing: Words for a missing cell.
-        taken: Columns that are no part of a time.
-    """
-    found: dict[str, tuple[dict[TimePart, str], pa.ChunkedArray]] = {}
-    others = [name for name in columns.column_names if name not in taken and plans[name].type != "number"]
-    for plan in [plan for plan in plans.values() if plan.type == "time" and not plan.skip and plan.name not in taken]:
-        whose, clocks = clocks_beside(plan.name, others)
-        formats = plan.dates.formats if plan.dates else ()
-        for beside in clocks:
-            name = free_name(whose, [*columns.column_names, *found])
-            parts: dict[TimePart, str] = {"date": plan.name, "clock": beside}
-            spelt = {"missing": missing, "parts": {name: parts}, "dates": {plan.name: formats} if formats else {}}
-            cells, faults = put_together(columns, name, PLAIN.model_copy(update=spelt))
-            times, wrong = typed(cells, name, "time", PLAIN)
-            day = times.dt.floor("D")
-            if not faults and not wrong and (times != day).any() and times.nunique() > day.nunique():
-                found[name] = (parts, cells)
-                break
-    return found
-
-
-def plan_of(name: str, cells: pa.ChunkedArray) -> tuple[RawColumn, ColumnPlan]:
-    """A time that was put together, as any other column of times."""
-    look = look_of(name, cells)
-    unique = look.filled == look.rows == look.distinct
-    dates = DateSpelling((), (), naive=True, unsure="")
-    return look, ColumnPlan(name, "time", "forbidden", skip=False, dates=dates, unix="", unique=unique, personal="")
-
-
-def declared_parts(
-    plans: dict[str, ColumnPlan],
-    parts: Mapping[str, dict[TimePart, str]],
-    keep: tuple[str, ...],
-    *,
-    label_time: str | None = None,
-) -> tuple[dict[str, dict[TimePart, str]], list[TableNote]]:
-    """The times that are put together: event, due and label time. Plans of the others go.
-
-    Parts of the event time are no features, unless they were asked for; those of the label time are never kept.
-
-    Args:
-        plans: What each column is to be; changed.
-        parts: By the time that was put together, the columns of its parts.
-        keep: Columns that were asked for.
-        label_time: The column of label times.
-    """
-    used = {
-        name: each
-        for name, each in parts.items()
-        if name in plans and (plans[name].role in ("time", "due") or name == label_time)
-    }
-    notes = []
-    for name in [name for name in parts if name not in used]:
-        plans.pop(name, None)
-        seen = f"{', '.join(parts[name].values())} could be combined into a time"
-        notes.append(
-            TableNote(
-                "parts",
-                name,
-                seen,
-                f"not combined; to use the time: --event-time {name!r}, --label-due {name!r} or --label-time {name!r}",
-            )
-        )
-    for name, each in used.items():
-        seen = f"combined from {', '.join(each.values())}"
-        done = f"called {name!r}" if name == label_time else f"declared, reading.parts; called {name!r}"
-        if name == label_time:
-            for part in each.values():
-                plans[part] = replace(plans[part], skip=True, role="forbidden")
-            done += "; its parts are known no earlier than the label, and are never stored"
-        if plans[name].role == "time":
-            gone = [part for part in each.values() if part not in keep]
-            for part in gone:
-                plans[part] = replace(plans[part], skip=True, role="forbidden")
-            done += f"; not used as separate features: {', '.join(gone)} (--keep to use them)" if gone else ""
-        notes.append(TableNote("parts", name, seen, done))
-    return used, notes
-
 
 ARRIVAL = "arrived at"
 """The column that is made where a table has no event time."""
@@ -220,14 +99,12 @@ class TablePlan:
     notes: list[TableNote]
     zone: str = "UTC"
     values: dict[str, pd.Series] = field(default_factory=dict)
-    parts: dict[str, dict[TimePart, str]] = field(default_factory=dict)  # of times that are spread over columns
-    together: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # those times as text
     series: tuple[str, ...] = ()  # columns that tell several series apart: with the time they name a row
     in_order: bool = True  # False: only the order of the file is known, and series lie one after another in it
 
     def cells(self, name: str) -> pa.ChunkedArray:
-        """A raw column, or a time that was put together from several."""
-        return self.together[name] if name in self.together else self.raw.columns.column(name)
+        """A raw column."""
+        return self.raw.columns.column(name)
 
 
 def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
@@ -263,18 +140,9 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
                 "warn",
             ),
         )
-    desk = TablePlan(
+    return TablePlan(
         raw, wishes, ask, {look.name: look for look in looks}, {plan.name: plan for plan in plans}, spelling, notes
     )
-    taken = frozenset(name for name in (wishes.target, wishes.label_time) if name)
-    found = times_in_parts(raw.columns, spelling, taken)
-    found |= clocks_of_days(raw.columns, desk.plans, spelling.missing, taken - {wishes.label_time})
-    if not found and wishes.order is None and not any(plan.type == "time" for plan in plans):
-        found = times_in_parts(raw.columns, spelling, taken, WHOLE_MONTH)
-    for name, (parts, cells) in found.items():
-        desk.parts[name], desk.together[name] = parts, cells
-        desk.looks[name], desk.plans[name] = plan_of(name, cells)
-    return desk
 
 
 def check_columns(desk: TablePlan) -> None:
@@ -375,35 +243,15 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
         dates={
             spelt_as(desk, plan.name): plan.dates.formats
             for plan in plans
-            if plan.type == "time"
-            and (not plan.skip or plan.name in parts_of(desk))
-            and plan.dates
-            and plan.dates.formats
+            if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
-        parts=_declared(desk),
         zone=desk.zone,
         repeated={},
-        skip=tuple(
-            plan.name
-            for plan in plans
-            if (plan.skip and plan.name not in parts_of(desk))
-            or (plan.name == desk.wishes.label_time and plan.name not in desk.parts)
-        ),
+        skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
         order=desk.wishes.order,
         calendar={},
     )
-
-
-def parts_of(desk: TablePlan) -> set[str]:
-    """Columns that a file has to have as parts of a time, kept or not."""
-    return {part for parts in _declared(desk).values() for part in parts.values()}
-
-
-def _declared(desk: TablePlan) -> dict[str, dict[TimePart, str]]:
-    """Times that landing puts together: a label time is none of them, as no file of rows has it."""
-    times = {name: each for name, each in desk.parts.items() if name in desk.plans}
-    return {name: each for name, each in times.items() if name != desk.wishes.label_time}
 
 
 def spelt_as(desk: TablePlan, name: str) -> str:
@@ -549,7 +397,7 @@ def look_for_due(desk: TablePlan, time: str) -> None:
 
 def _candidates(desk: TablePlan, time: str) -> list[tuple[str, DueColumn]]:
     wishes, reading = desk.wishes, reading_of(desk, time)
-    taken = {time, wishes.label_time, wishes.target, *wishes.forbid, *desk.parts.get(time, {}).values()}
+    taken = {time, wishes.label_time, wishes.target, *wishes.forbid}
     names = [plan.name for plan in desk.plans.values() if plan.type == "time" and not plan.skip]
     names = [name for name in names if name not in taken]
     if not names:
@@ -675,10 +523,6 @@ def choose_time(desk: TablePlan) -> str:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
-        clocked = {parts["date"]: one for one, parts in desk.parts.items() if "date" in parts}
-        times = [one for one in times if one not in clocked]  # a day whose clock stands beside it is none by itself
-        whole = [one for one in times if one not in desk.parts or one in clocked.values()]
-        times = whole or times  # one that is spread over columns where none stands in one
         times.sort(key=is_called_due)
         name = times[0] if times else None
         if len(times) > 1 and name is not None:
@@ -713,8 +557,6 @@ def choose_time(desk: TablePlan) -> str:
         plans[name] = replace(plans[name], role="time", skip=False)
     if wishes.label_due is not None:
         plans[wishes.label_due] = replace(plans[wishes.label_due], role="due", skip=False)
-    desk.parts, seen = declared_parts(plans, desk.parts, wishes.keep, label_time=wishes.label_time)
-    desk.notes += seen
     if name is None:
         return ARRIVAL
     plan = plans[name]

@@ -76,23 +76,11 @@ def contents(drafted: WorkspaceDraft, raw: RawTable, *, now: pd.Timestamp) -> It
                 batch = batch_id(sha256(content).hexdigest())
                 names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
         else:
-            parts = drafted.reading.parts
-            key = [part for name in data.key for part in (parts.get(name, {}).values() or (name,))]
-            columns = {name: name for name in key} | {data.target: data.target}
+            columns = {name: name for name in data.key} | {data.target: data.target}
             beside = {} if data.key else {KEY: [names[row] for row in piece.rows]}
-            if drafted.label_time in raw.columns.column_names:
-                columns[drafted.label_time] = LABEL_TIME
-            else:  # it was put together from columns
-                beside[LABEL_TIME] = _stated(drafted, piece.rows)
+            columns[drafted.label_time] = LABEL_TIME
             content = raw.piece(piece.rows, only=columns, beside=beside)
         yield piece, content
-
-
-def _stated(drafted: WorkspaceDraft, rows: list[int]) -> list[str]:
-    """When the labels of rows became known, as files of labels say it; blank where nothing says so."""
-    assert drafted.known is not None
-    known = drafted.known.set_axis(drafted.frame["_row"]).loc[rows]
-    return ["" if pd.isna(time) else time.isoformat() for time in known]
 
 
 def pieces(drafted: WorkspaceDraft, *, now: pd.Timestamp) -> Iterator[HistoryFile]:

@@ -21,7 +21,7 @@ from retrim.adapters.great_expectations import (
 )
 from retrim.errors import BadInputError
 from retrim.reading.container import hint_of_separator, hint_of_spelling
-from retrim.reading.table import present, put_together, rule_of, typed
+from retrim.reading.table import present, rule_of, typed
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
 from retrim.table.derived_columns import calendar_part
@@ -189,8 +189,8 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
 def _required(
     there: Collection[str], needs: NeededColumns, reading: ReadingParams
 ) -> tuple[set[str], dict[str, ColumnType]]:
-    """Columns that are there, those put together included; and those that have to be, with their types."""
-    found = {*there, *(name for name, parts in reading.parts.items() if set(parts.values()) <= set(there))}
+    """Columns that are there, and those that have to be, with their types."""
+    found = set(there)
     required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in found}
     if needs.calendar.keys() - found:
         required.setdefault(needs.time, "time")
@@ -220,8 +220,6 @@ def _settled(
 
 
 def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArray:
-    if name not in table.column_names and name in reading.parts:
-        return put_together(table, name, reading)[0]
     return table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
 
 

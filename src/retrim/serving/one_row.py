@@ -192,7 +192,7 @@ class OneRow:
         self._missing = frozenset(word.strip() for word in reading.missing)
         self._is_utc = reading.zone == "UTC"
         self._zone = ZoneInfo(reading.zone)
-        self._dated = frozenset((*reading.dates, *reading.parts))
+        self._dated = frozenset(reading.dates)
         self._calendar, self._time, self._key = needs.calendar, needs.time, key
 
     def read(self, row: Mapping[str, Any]) -> PlainRow:

@@ -117,8 +117,7 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
     if found:
         raise WrongRequestError(found)
     repeated = {said.column for said in reading.repeated.values()}
-    parts = {name for each in reading.parts.values() for name in each.values()}
-    kinds: dict[str, ColumnType | None] = dict.fromkeys(sorted({*repeated, *parts}))
+    kinds: dict[str, ColumnType | None] = dict.fromkeys(sorted(repeated))
     kinds |= {**dict.fromkeys(needs.calendar, "integer"), **needs.carried, **needs.required}
     there = {name for row in rows for name in row}
     table = {

@@ -125,18 +125,7 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
         *(
             f"reading.dates: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
             for name in reading.dates
-            if types.get(name) != "time" and name not in (LABEL_TIME, *reading.date_parts)
-        ),
-        *(
-            f"reading.parts: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
-            for name in reading.parts
-            if types.get(name) != "time"
-        ),
-        *(
-            f"reading.parts: {name!r} is combined from {part!r}, which no file contains; use a column of the files"
-            for name, parts in reading.parts.items()
-            for part in parts.values()
-            if part in (*reading.made, *reading.parts)
+            if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
             f"reading.repeated: {name!r} is not a time column in data.columns; remove it, or declare it as a time"

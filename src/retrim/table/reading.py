@@ -12,18 +12,6 @@ from pydantic import AfterValidator, Field, model_validator
 from retrim.stats.plugins import SettingsSection
 
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
-TimePart = Literal["date", "year", "month", "day", "clock", "hour", "minute", "second"]
-WHOLE_DAY: tuple[TimePart, ...] = ("year", "month", "day")
-"""What a time that is put together has, where it has no date."""
-WHOLE_MONTH: tuple[TimePart, ...] = ("year", "month")
-"""What it has at least: it is the first day of the month then."""
-WITHIN: dict[TimePart, tuple[TimePart, ...]] = {"date": WHOLE_DAY, "clock": ("hour", "minute", "second")}
-"""What a date and a clock say by themselves."""
-MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december",
-)  # fmt: skip
-"""Months as words; their first three letters mean the same."""
 UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
@@ -111,13 +99,6 @@ class ReadingParams(SettingsSection):
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         default={}, description="strptime formats of time columns; a column without a format is in ISO 8601"
     )
-    parts: dict[str, dict[TimePart, str]] = Field(
-        default={},
-        description=(
-            "for each time that a file splits over several columns: the columns that contain its year, "
-            "month and so on, or its date and its time of day"
-        ),
-    )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
         default="UTC",
         description="time zone of times that do not name a zone, and of the features in reading.calendar",
@@ -148,32 +129,9 @@ class ReadingParams(SettingsSection):
                 raise ValueError(f"signs of {name!r} are both {decimal!r}; set two different separators")
         return self
 
-    @model_validator(mode="after")
-    def _parts_make_a_time(self) -> "ReadingParams":
-        for name, parts in self.parts.items():
-            if "date" not in parts and set(parts) != set(WHOLE_MONTH) and not set(WHOLE_DAY) <= set(parts):
-                raise ValueError(
-                    f"parts of {name!r}: the parts do not form a date; set the columns of year, month and day, of "
-                    "year and month alone, or of the date"
-                )
-            for whole, within in WITHIN.items():
-                if whole in parts and (twice := [part for part in within if part in parts]):
-                    raise ValueError(f"parts of {name!r}: {whole} already includes {twice[0]}; set only one of the two")
-            if len(set(parts.values())) < len(parts) or name in parts.values():
-                raise ValueError(
-                    f"parts of {name!r}: a column is used twice, or is {name!r} itself; set a different column for "
-                    "each part"
-                )
-        return self
-
     def signs_of(self, name: str) -> tuple[str, str]:
         """Decimal sign and sign between thousands of a column."""
         return self.signs.get(name, (self.decimal, self.thousands))
-
-    @property
-    def date_parts(self) -> tuple[str, ...]:
-        """Columns of files that hold the date of a time, and are spelt as dates are."""
-        return tuple(parts["date"] for parts in self.parts.values() if "date" in parts)
 
     @property
     def made(self) -> tuple[str, ...]:
