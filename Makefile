@@ -98,6 +98,14 @@ drills: $(ready) ## Kill runs everywhere in their life and see each recovered (l
 drill-restore: $(ready) ## Back up a workspace, wipe it, restore it elsewhere and prove its champion; prints recovery time and point (minutes).
 	@rm -rf var/drill-restore && mkdir -p var/drill-restore && $(python) -m tests.builders.restoring $(CURDIR)/var/drill-restore
 
+.PHONY: gameday
+gameday: $(ready) ## Inject faults into a copy of WORKSPACE and print what still worked; ONLY=disk takes some (minutes).
+	@$(python) bench/gameday.py $(WORKSPACE) $(if $(ONLY),--only "$(ONLY)")
+
+.PHONY: capacity
+capacity: $(ready) ## Measure a copy of WORKSPACE and estimate the machine for LOAD="--models 20 --rows 100000 --requests 50".
+	@$(python) bench/capacity.py $(WORKSPACE) $(LOAD)
+
 # Thirty days at a batch an hour; BATCHES=2880 EVERY=1min are two days at a batch a minute.
 BATCHES ?= 720
 EVERY ?= 1h

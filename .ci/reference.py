@@ -311,13 +311,11 @@ RECORDS = (
         more={"resumed": "Killed runs that were finished first: a list of [runs](#run)."},
     ),
     Printed("retrim status", "retrim.cli.answers:StatusAnswer"),
-    Printed("retrim capacity", "retrim.operations.capacity:CapacityAnswer"),
     Printed("retrim status --all", "retrim.reports.health:ModelPlace", "Under `models`, a list of these."),
     Printed("retrim why", "retrim.cli.answers:DecisionAnswer"),
     Printed("run", "retrim.cli.answers:RunFacts", "In `retrim why`, `retrim status`, `resumed`."),
     Printed("retrim pause", "retrim.decision.rules:Paused", "Under `paused`."),
     Printed("retrim resume", "retrim.decision.rules:Paused", "Under `ended`."),
-    Printed("retrim gameday", "retrim.operations.game_day:FaultResult", "Under `faults`, a list of these."),
     Printed("retrim backup", "retrim.operations.backup_record:BackupMade"),
     Printed("retrim restore", "retrim.operations.backup_record:BackupRestored"),
     Printed(
@@ -852,32 +850,12 @@ def plug_ins_page() -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-FAULTS_HEAD = """# Faults of a game day
-
-`retrim gameday` injects these faults, one after the other, into a scratch copy ([how](../how-to/game-day.md)). During a
-fault, commands end as the second column says, and a running server keeps answering. Afterwards a check works without
-help, and no batch, decision, version, release or stored prediction is lost.
-"""
-
-
-def faults_page() -> str:
-    from retrim.operations.game_day import FAULTS, commands
-
-    rows = []
-    for fault in FAULTS:
-        codes = [f"{commands(asked.words)}: {' or '.join(map(str, asked.codes))}" for asked in fault.during]
-        rows.append((fault.name, fault.expected, "; ".join(codes), f"{fault.seconds:g}"))
-    heads = ("fault", "documented outcome", "exit codes during the fault", "seconds for a command, at most")
-    return "\n".join([FAULTS_HEAD, *table(heads, rows), ""])
-
-
 PAGES = {
     "reference/settings.md": settings_page,
     "explanation/settings.md": why_page,
     "reference/command-line.md": commands_page,
     "reference/records.md": records_page,
     "reference/plug-ins.md": plug_ins_page,
-    "reference/faults.md": faults_page,
 }
 
 

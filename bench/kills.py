@@ -28,12 +28,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 from retrim.adapters import git, prefect_server  # noqa: E402
-from retrim.operations.scratch import end_within  # noqa: E402
 from tests.builders.world import turn_code  # noqa: E402
 from tests.drills.scene import (  # noqa: E402
     Scene,
     all_is_settled,
     champion_is_whole,
+    end_within,
     trials_are_those_of_the_bundle,
 )
 

@@ -37,9 +37,8 @@ sys.path[:0] = [str(ROOT)]
 from retrim.adapters import prefect_server  # noqa: E402
 from retrim.adapters.store import Store  # noqa: E402
 from retrim.landing.quarantine import Quarantine  # noqa: E402
-from retrim.operations.scratch import end_within  # noqa: E402
 from tests.builders.world import START, World, make_world  # noqa: E402
-from tests.drills.scene import all_is_settled  # noqa: E402
+from tests.drills.scene import all_is_settled, end_within  # noqa: E402
 
 FIRST, CHANGE = 25, 26
 """Day of version 1, and day on which the table changes."""

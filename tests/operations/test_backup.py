@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters import dvc, git
+from retrim.adapters import git
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
@@ -23,7 +23,6 @@ from retrim.operations.backup_parts import NOT_KEPT, content_state
 from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
-from retrim.operations.scratch import scratch_copy
 from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
 from retrim.retraining.run_directory import UNPUSHED
@@ -276,20 +275,6 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
         restored(desk, place, tmp_path / "there")
     assert refused.value.__cause__ is None  # before anything was fetched, not when that could not be put there
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
-
-
-def test_a_scratch_copy_pushes_to_no_remote(desk: Desk) -> None:
-    root = desk.workspace.paths.root
-    (root / ".dvc").mkdir()
-    (root / ".dvc" / "config").write_text(
-        "[core]\n    remote = real\n['remote \"real\"']\n    url = /srv/real\n", encoding="utf-8"
-    )
-    git.git(root, "add", "-f", ".dvc/config")
-    git.git(root, *git.IDENTITY, "commit", "-q", "-m", "a remote")
-    assert dvc.has_remote(root)
-
-    with scratch_copy(desk.workspace, now=desk.day(11)) as scratch:
-        assert not dvc.has_remote(scratch.root)
 
 
 def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: str) -> None:

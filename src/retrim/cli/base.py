@@ -281,7 +281,7 @@ def _fail(message: str, code: int) -> NoReturn:
 PANELS = {
     "Begin": "demo new init profile upgrade",
     "Every day": "ingest check retrain predict serve schedule status why ui",
-    "Operate": "backup capacity doctor gameday pause restore resume up",
+    "Operate": "backup doctor pause restore resume up",
     "Groups": "alerts batch policy settings token versions",
 }
 """Where each command stands in the help."""

@@ -1,13 +1,10 @@
-"""What a model took, month by month: retrainings, checks, hours, money; and what it keeps on the disk."""
+"""What a model took in a month: retrainings, checks, hours, money; and what it keeps on the disk."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from retrim.checking.history import CHECK, runs_paid
+from retrim.checking.history import runs_paid
 from retrim.decision.check_record import ProbedCheck
 from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace
@@ -93,26 +90,8 @@ def priced_gb(workspace: Workspace) -> float | None:
     money = workspace.params.gain.money
     if money is None or money.gb_month is None:
         return None
-    return sum(part.mb for part in stored_parts(workspace)) * 2**20 / 1e9
-
-
-def costs_by_month(workspace: Workspace, *, now: pd.Timestamp, months: int) -> tuple[MonthCost, ...]:
-    """What a model took in each of the newest months in which anything was done, this one last.
-
-    Args:
-        workspace: The workspace.
-        now: The moment.
-        months: How many, at most.
-    """
-    checks = workspace.store.decisions(workspace.model, source=CHECK)
-    ran = [run.as_of for run in workspace.store.runs(workspace.model)]
-    known = Counter(moment[:7] for moment in (*ran, *(check.as_of for check in checks)))
-    known[f"{now:%Y-%m}"] += 1
-    current = f"{now:%Y-%m}"
-    return tuple(
-        cost_of_month(workspace, checks, month=month, kept_gb=priced_gb(workspace) if month == current else None)
-        for month in sorted(known)[-months:]
-    )
+    root, seen = workspace.paths.root, set[tuple[int, int]]()
+    return sum(_size(folder, seen) for folder in (workspace.paths.var, root / ".dvc", root / ".git")) / 1e9
 
 
 def _probe(check: DecisionRow) -> float:
@@ -121,26 +100,10 @@ def _probe(check: DecisionRow) -> float:
     return found.work / found.retraining if found is not None and found.retraining else 0.0
 
 
-@dataclass(frozen=True)
-class StoredPart:
-    """A folder of a workspace and its size in MiB."""
-
-    folder: str
-    mb: float
-
-
-def stored_parts(workspace: Workspace) -> tuple[StoredPart, ...]:
-    """What a workspace keeps on the disk, the largest first; links to one file count once."""
-    root, seen = workspace.paths.root, set[tuple[int, int]]()
-    folders = [*(each for each in workspace.paths.var.iterdir()), root / ".dvc", root / ".git"]
-    parts = [StoredPart(each.relative_to(root).as_posix(), _size(each, seen) / 2**20) for each in sorted(folders)]
-    return tuple(sorted((part for part in parts if part.mb > 0), key=lambda part: (-part.mb, part.folder)))
-
-
-def _size(path: Path, seen: set[tuple[int, int]]) -> int:
-    """Bytes of a file, or of all files in a folder, that were not counted yet."""
+def _size(folder: Path, seen: set[tuple[int, int]]) -> int:
+    """Bytes of all files in a folder that were not counted yet, as links to one file count once."""
     total = 0
-    for file in [path] if path.is_file() else path.rglob("*"):
+    for file in folder.rglob("*"):
         try:
             found = file.lstat()
         except OSError:  # it went meanwhile
