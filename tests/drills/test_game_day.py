@@ -9,7 +9,7 @@ import pytest
 from retrim.files import folder_digest
 from tests.builders.world import World
 
-pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.drill, pytest.mark.server, pytest.mark.slow]
 SCRIPT = Path(__file__).parents[2] / "bench" / "gameday.py"
 
 
