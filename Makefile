@@ -106,13 +106,6 @@ gameday: $(ready) ## Inject faults into a copy of WORKSPACE and print what still
 capacity: $(ready) ## Measure a copy of WORKSPACE and estimate the machine for LOAD="--models 20 --rows 100000 --requests 50".
 	@$(python) bench/capacity.py $(WORKSPACE) $(LOAD)
 
-# Thirty days at a batch an hour; BATCHES=2880 EVERY=1min are two days at a batch a minute.
-BATCHES ?= 720
-EVERY ?= 1h
-.PHONY: soak
-soak: $(ready) ## Land and check BATCHES=720 batches, one EVERY=1h of a fast clock, with kills and other faults at random (an hour).
-	@$(python) bench/soak.py --batches $(BATCHES) --every $(EVERY)
-
 # How long each state machine draws anew.
 MINUTES ?= 10
 .PHONY: stateful

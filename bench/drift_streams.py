@@ -1,4 +1,4 @@
-"""Streams without drift, for false_alarms.py and power.py: 30 columns as counts, block by block.
+"""Streams without drift, for false_alarms.py: 30 columns as counts, block by block.
 
 20 numeric columns in 20 quantile cells, every fourth of them with 1% missing; 10 categorical ones of 2 to 10
 categories, some of them rare. `iid`: independent rows. `ar`: every column is made from an AR(1) of 0.9 from row to row

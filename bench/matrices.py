@@ -13,7 +13,7 @@ from retrim.training.recipe import Recipe, WindowKind
 FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
 KINDS: tuple[WindowKind, ...] = ("all", "sliding")
 HYPERPARAMETERS = {"num_leaves": 31, "learning_rate": 0.1, "min_child_samples": 20}
-ROUNDS = {"rodents": 30, "abrupt": 50}  # of twelve classes 30 rounds are 360 trees; abrupt ones are small
+ROUNDS = {"rodents": 30}  # of twelve classes 30 rounds are 360 trees
 USUAL_ROUNDS = 100
 
 

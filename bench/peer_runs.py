@@ -1,6 +1,6 @@
 """Peers, each in an environment of its own, on the streams of drift_streams.py row by row.
 
-Used by false_alarms.py and power.py with `--peers`. An environment is made once in the folder given; a peer that pip
+Used by false_alarms.py with `--peers`. An environment is made once in the folder given; a peer that pip
 does not install is reported with pip's own last words. Each peer has as many references and windows as its speed
 allows; every table says how many.
 """

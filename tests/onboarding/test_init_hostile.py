@@ -20,7 +20,7 @@ from tests.builders.raw_tables import ROWS, csv, table
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 PARAMS = PARAMS_FILE.read_text(encoding="utf-8")
-EXAMPLES = 40  # bench/hostile.py draws 300
+EXAMPLES = 40
 
 
 def outcome(content: bytes, wishes: dict[str, Any]) -> str:
@@ -78,7 +78,6 @@ def test_a_hostile_table_ends_in_settings_or_in_an_error_of_ours(drawn: tuple[by
 
 
 def test_a_column_called_as_label_times_are_is_no_target_and_no_key() -> None:
-    # Found by bench/hostile.py.
     named = table().rename(columns={"minutes": "label_time"})
     counted = table(label_time=range(ROWS))
 

@@ -109,7 +109,7 @@ def features_seen(predictor: Predictor, rows: AsOfTable) -> pd.DataFrame:
     return named.drop(columns=TARGET, errors="ignore")  # a target of that name is tested once its labels have matured
 
 
-COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows (`bench/part_days.py`)
+COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows
 
 
 def enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ Each check of a champion's life holds refits against it on rows that neither had
 product of what their blocks are worth, an e-process, has a mean of 1 at most at whatever check one stops. A test that
 may err in a share a may therefore err in a times that evidence, gathered on rows before its own: over all luck that
 is a again. Each probe of a life is a look, and may use a fifth of the error: measured over lives of 50 checks, an equal
-challenger is then promoted in about as many as the error says (bench/gate_lives.py).
+challenger is then promoted in about as many as the error says.
 
 Nobody knows since when a refit is better. So the evidence is a mean over beginnings: half of it bets on the champion's
 whole life, the rest on each later check, with a chance of 1 / 25 that it begins there.

@@ -101,7 +101,7 @@ def log_evidence(sums: RunningSums, *, above: float) -> float:
     Source:
         Lai (1976), Annals of Statistics 4(2), the test; Wang and Ramdas (2024), Anytime-valid t-tests and confidence
         sequences for Gaussian means with unknown variance; Perez-Ortiz et al. (2024), E-statistics, group invariance
-        and anytime-valid testing. Counting for fewer is ours: measured in bench/probation.py, not proved.
+        and anytime-valid testing. Counting for fewer is ours: measured by simulation, not proved.
     """
     n = sums.count * (1 - sums.alike) / (1 + sums.alike)
     if n < LEAST:
