@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,16 +165,6 @@ def survivors(world: World) -> list[int]:
         if run_directory.startswith(str(world.root)) and process.pid != os.getpid():
             found.append(process.pid)
     return found
-
-
-def end_within(process: "subprocess.Popen[str]", seconds: float | None) -> tuple[str, str]:
-    """What a command printed, and its errors; SIGKILL ends it with all it started if it takes longer."""
-    try:
-        return process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        return process.communicate()
 
 
 def eventually(look: Callable[[], Any], wanted: Any) -> Any:
