@@ -37,12 +37,7 @@ TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
 
 
 def take_up_again(workspaces: Sequence[Workspace], *, at_start: bool) -> int:
-    """Schedules again what was cut short; gives how many.
-
-    Args:
-        workspaces: Those that the worker serves.
-        at_start: Whether no worker of ours runs yet, so that whatever was taken was taken by a dead one.
-    """
+    """Schedules again what was cut short; gives how many."""
     mark_dead_flow_runs(*workspaces)
     again = 0
     with get_client(sync_client=True) as client:
@@ -62,10 +57,6 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
     store (`retrim_flows.moment`), so none that Prefect had not planned is lost, and none is done twice.
-
-    Args:
-        workspace: The workspace.
-        spread: Whether its runs begin an offset after they are due.
     """
     now, runs, whose = pd.Timestamp.now("UTC").floor("s"), 0, workspace.model if spread else ""
     for name in ScheduleParams.flows():  # of all, whatever fails after

@@ -310,10 +310,6 @@ def uncollected(*, for_good: bool = False) -> Iterator[None]:
 
     They make millions of objects and keep them. Looking through those took 0.5 of 2.7 s of Great Expectations, 0.3 of
     2.0 s of Prefect with the flows, and 0.2 of 1.5 s of a server that begins.
-
-    Args:
-        for_good: Nor later among all that is there then: for a process that begins. What is done again and again would
-            pile its garbage up.
     """
     was_enabled = gc.isenabled()
     gc.disable()

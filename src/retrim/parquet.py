@@ -26,8 +26,6 @@ def parquet_file(
 
     Args:
         source: A local file, its content, or a stream of bytes that can seek.
-        coded: Columns of text that are read as dictionaries.
-        by_page: Reads pages as they are needed: else all that was read is held until its end, or a row group at once.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

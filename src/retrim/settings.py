@@ -607,11 +607,6 @@ def to_settings_file(settings: Mapping[str, JsonValue]) -> bytes:
 def effective(root: Path, document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
     """Every setting that a params.yaml called `name` means, defaults among them, as plain JSON types.
 
-    Args:
-        root: The folder that an own model's file lies in.
-        document: What it states.
-        name: For errors.
-
     Raises:
         BadInputError: As `load_params`.
     """

@@ -63,10 +63,6 @@ class Cluster:
     def run(self, function: str, items: Sequence[JsonValue]) -> list[bytes]:
         """What `function(folder, item)` gives for each item, in their order.
 
-        Args:
-            function: Such as `retrim.stages.tune:score_fold`; a function of the installed package.
-            items: One a call.
-
         Raises:
             RetrimError: A call fails, no worker is left, or the workers run other code.
         """
@@ -108,11 +104,6 @@ def run_task(function: str, item: str, folder: str, code: str, names: Sequence[s
     """One call on a worker.
 
     Args:
-        function: Module and name.
-        item: JSON of its argument.
-        folder: Of the run directory; empty: it is laid here from its contents.
-        code: What runs where the call comes from, which has to run here too.
-        names: Of the files.
         contents: Their bytes.
 
     Raises:
@@ -205,10 +196,6 @@ def check_address(address: str) -> None:
 @contextmanager
 def opened_cluster(folder: Path, files: Sequence[str]) -> Iterator[Cluster | None]:
     """The cluster that `RETRIM_DASK` names, for the fits of a run directory; None where it names none.
-
-    Args:
-        folder: Of the run directory.
-        files: What the fits read, by name relative to it; a cluster elsewhere is sent them.
 
     Raises:
         BadInputError: Dask is not installed, or the address is not one that is allowed.

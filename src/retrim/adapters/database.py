@@ -131,11 +131,6 @@ def dump_postgresql(address: str, to: Path) -> None:
 def load_postgresql(file: Path, address: str, mark: str) -> None:
     """Fills an empty PostgreSQL database from a file that `dump_postgresql` wrote, all of it or nothing.
 
-    Args:
-        file: It.
-        address: The database.
-        mark: Name of a table without columns that is made first: it says who fills it.
-
     Raises:
         RefusedError: The database is not empty, or the tool is not installed.
         RetrimError: It failed.
@@ -268,12 +263,7 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str], *, se
 
 
 def move_places(address: str, moved: Mapping[str, str]) -> int:
-    """Lets every text of a database that names a place, or one below it, name another; gives how many did.
-
-    Args:
-        address: The database.
-        moved: The new place by the old one; of two that fit, the first counts.
-    """
+    """Lets every text of a database that names a place, or one below it, name another; gives how many did."""
     engine, count = sa.create_engine(in_utf8(sa.engine.make_url(address))), 0
     with engine.begin() as connection:
         found = sa.MetaData()

@@ -122,11 +122,6 @@ def _listed(listing: Path) -> tuple[ListedFile, ...]:
 def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     """Refuses outputs of a stage that are not what `dvc.lock` says.
 
-    Args:
-        run_directory: The run directory in which the stage was done, or its outputs were taken from the cache.
-        stage: Its name.
-        cache: DVC's cache, for the name of the altered object.
-
     Raises:
         RefusedError: One is not; names the file, and the object to remove from the cache.
     """
@@ -243,11 +238,6 @@ class DvcSession:
 
     def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
         """Runs one stage, and gives all it printed.
-
-        Args:
-            stage: A name of dvc.yaml.
-            say: Called with each line as it comes.
-            limits: Past which it is ended.
 
         Raises:
             StageFailedError: It did not end well; carries what it printed.
@@ -492,15 +482,8 @@ def open_stage_session(
     """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins, settings.
 
     Args:
-        workspace: Whose code (at `commit`), cache and remote it is.
-        folder: Where the run directory is made; must not exist.
-        commit: The snapshot.
-        raw: Batch files that had arrived by the as-of date; linked, or copied from another disk.
         champion: Folder of the champion's bundle, or None before version 1.
         previous_champion: Files of previous champions by relative name; empty where none competes.
-        pins: What the machine sets; the digests of what was laid, and of the code that stages will run, are added.
-        settings: Every setting of the run, defaults among them.
-        digest: SHA-256 of a folder.
     """
     git.add_worktree(workspace.root, folder, commit)
     share_cache(workspace, folder)
@@ -583,12 +566,7 @@ def reproduce_all(
     """Runs every stage of a run directory with its own trial log; gives all that was printed.
 
     Args:
-        run_directory: A run directory at the tag of a version.
         python: Interpreter to run with; None for this one.
-        limits: Of all stages together, past which they are ended.
-        gently: Whether everything else goes first.
-        say: Called with each line as it comes.
-        anew: Whatever is cached; else what the cache or the remote has is laid out instead.
 
     Raises:
         StageFailedError: A stage did not end well.
@@ -627,8 +605,6 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
     remote.
 
     Args:
-        workspace: The workspace.
-        run_directory: The run directory.
         notes: What to lay, by its `.dvc` files; None: all that DVC notes there.
 
     Raises:

@@ -42,12 +42,6 @@ def dependencies_of(run_directory: Path) -> Path:
 def built_from(lock: Path, home: Path, *, gently: bool, say: Callable[[str], None]) -> Path:
     """The interpreter of the environment that `lock` describes, made under `home` if it is not there yet.
 
-    Args:
-        lock: Requirements with hashes; files that it names lie beside it.
-        home: Where environments are kept, by hash of the lock and version of Python.
-        gently: Whether everything else on this machine goes first.
-        say: Told before the long part.
-
     Raises:
         RetrimError: It could not be built; the message is pip's own.
     """

@@ -76,8 +76,6 @@ def validate(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> 
 
     Args:
         frame: Typed rows, shape (n, columns).
-        suite: As `read_suite` gives it.
-        key_column: Column whose value names a row in a fault, if the frame has it.
 
     Returns:
         A fault an expectation, with the number of rows that break it and the first of them.
@@ -99,10 +97,6 @@ def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> d
 
 def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     """Places of the rows that break each expectation, by its number in the suite; those that hold are left out.
-
-    Args:
-        frame: As `validate` takes it.
-        suite: Of expectations that are asked of each row (`by_row`).
 
     Raises:
         As `validate`.
@@ -313,15 +307,7 @@ class FittedSuite:
 def fit_suite(
     suite: Suite, path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
 ) -> FittedSuite:
-    """The suite for a table with `columns`.
-
-    Args:
-        suite: As `read_suite` gives it.
-        path: Where it lies, for the notes.
-        columns: What the table has now.
-        landed: What landed batches have.
-        names: What columns were called.
-    """
+    """The suite for a table with `columns`."""
     asked, gone = [], dict[str, int]()
     for one in suite.expectations:
         now = {name: name if name in columns else names.current(name) for name in one.columns}

@@ -136,14 +136,7 @@ class LandingIndex:
         return in_order(found)
 
     def known(self, keys: pd.Series, kind: Kind, *, surely: bool) -> np.ndarray:
-        """Which of `keys` have landed, shape (n,).
-
-        Args:
-            keys: Of rows, text.
-            kind: As keys of rows, or of labels.
-            surely: Whether a key that has the same hash as another is told from it. That reads keys of landed
-                files, but only where there is one; without, one in 10^12 keys or so is said to be known and is not.
-        """
+        """Which of `keys` have landed, shape (n,)."""
         manifest = self._refreshed()
         hashed = hash_keys(keys)
         found = np.zeros(len(keys), dtype=bool)
@@ -388,13 +381,10 @@ class Landing:
 
         Args:
             rows: `_key` and the declared columns, shape (n, columns).
-            digest: sha256 of the source file.
             arrived: Arrival time, UTC.
-            correction: Whether rows with known keys replace the earlier ones.
             released: Why it lands in spite of its faults; empty when it has none.
             of: sha256 of the large file that it is a piece of; empty when it is none.
             data: What its columns are declared, which stands in the file; None: it says their stored types alone.
-            suspicious: What is suspicious about it, which stands in the file; empty: nothing.
 
         Returns:
             The file; the one that was there if the batch had landed before.
@@ -428,12 +418,7 @@ class Landing:
         )
 
     def batches(self, as_of: pd.Timestamp | None = None, *, as_then: bool = False) -> list[BatchFile]:
-        """Landed batches in order of arrival; if `as_of` is given, those that had landed by then and stand now.
-
-        Args:
-            as_of: The moment.
-            as_then: With those that were withdrawn after `as_of`: for what was made at that time, never for a new fit.
-        """
+        """Landed batches in order of arrival; if `as_of` is given, those that had landed by then and stand now."""
         if as_of is None:
             return self._all()
         gone = {batch for batch, found in self.withdrawals().items() if not as_then or found.at <= as_of}
@@ -512,8 +497,6 @@ class Landing:
 
         Args:
             keys: Text, shape (n,).
-            kind: Of rows, or of labels.
-            surely: False: a key in 10^12 or so may be said to be known and is not; that opens no landed file.
         """
         return self._index.known(keys, kind, surely=surely)
 

@@ -150,16 +150,7 @@ def save_model(
     computed_before: Collection[str] = (),
     calendar: CalendarFeatures | None = None,
 ) -> None:
-    """Writes a model to `folder`, with the code that predicts: it loads where retrim is not installed.
-
-    Args:
-        folder: Made here.
-        predicting: The files of a bundle that predicting takes; they are moved into it.
-        view: Its feature view.
-        example: A few rows of the table.
-        computed_before: Features from the past: rows have to bring them.
-        calendar: Features that the model makes of the event's time: rows bring that.
-    """
+    """Writes a model to `folder`, with the code that predicts: it loads where retrim is not installed."""
     import mlflow
     from mlflow.models import Model
 
@@ -305,14 +296,6 @@ class ModelRegistry(Experiment):
     ) -> int:
         """Logs a bundle to its run and registers its winner. Again, or after a kill, it goes on to the same version.
 
-        Args:
-            parent: MLflow's id of the run.
-            bundle: Folder of the bundle.
-            bundle_id: Its digest.
-            lineage: What it was made from.
-            params: Logged beside those that the bundle holds.
-            example: A few rows of the table, as the input example.
-
         Returns:
             Number of the version.
         """
@@ -347,14 +330,7 @@ class ModelRegistry(Experiment):
             return number
 
     def add_to_note(self, parent: str, version: int, verdict: VerdictRecord, checks: ReleaseChecks) -> None:
-        """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once.
-
-        Args:
-            parent: MLflow's id of the run.
-            version: Number of the version.
-            verdict: Of the gate.
-            checks: The release checks.
-        """
+        """Lists the release checks below the gate's, in the notes of a run and of its version; twice is once."""
         word = "Passed" if checks.passed else "Refused by"
         note = f"{verdict_note(verdict)}\n\n{word} the release checks:\n\n" + "\n".join(check_lines(checks.checks))
         with self.wrapped(f"add the release checks to the note of version {version}"):
@@ -459,10 +435,6 @@ class ModelRegistry(Experiment):
     def bundle_folder(self, version: int, *, run: str | None = None) -> Path:
         """The folder of a version's bundle: the very one where artifacts are local, else a download.
 
-        Args:
-            version: Its number.
-            run: MLflow's id of its run, where it is known: if its files lie where they belong, MLflow is not loaded.
-
         Raises:
             BadInputError: There is no such version.
             RetrimError: Its bundle is gone.
@@ -496,14 +468,7 @@ class ModelRegistry(Experiment):
             self.client.log_artifacts(run, made)
 
     def log_check(self, version: int, figures: Mapping[str, float], *, step: int, at: pd.Timestamp) -> None:
-        """Adds the figures of a check to the run of the version that it looked at; the same again changes nothing.
-
-        Args:
-            version: Its number.
-            figures: By name, such as `loss_expected`; the metrics are called `check/loss_expected`.
-            step: Number of the check.
-            at: Its moment.
-        """
+        """Adds the figures of a check to the run of the version that it looked at; the same again changes nothing."""
         with self.wrapped(f"log the figures of check {step}"):
             from mlflow.entities import Metric
 
@@ -589,13 +554,7 @@ class Leftover:
 
 
 def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str] = ()) -> Iterator[Leftover]:
-    """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials.
-
-    Args:
-        registry: Of the model.
-        failed: Our ids of retrainings that failed for good.
-        refused: Those of retrainings of which the trials go: a version's bundle has them in short.
-    """
+    """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials."""
     from mlflow.entities import ViewType
 
     with registry.wrapped("list runs"):

@@ -28,10 +28,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 def bind(port: int, host: str = HOST) -> socket.socket:
     """A socket that listens, before anything slow is imported.
 
-    Args:
-        port: Its port; 0: one that is free.
-        host: A name or an IPv4 address of this machine.
-
     Raises:
         BadInputError: Something else listens there, or the port is none that we may take.
     """
@@ -66,11 +62,7 @@ def serve(listener: socket.socket, mlflow: MlflowStores | None, *, password: str
     """Serves the pages in this process until SIGINT or SIGTERM, so that no address stands in a command line.
 
     Args:
-        listener: A bound socket.
         mlflow: What MLflow's pages show; None: they are left out.
-        password: Of the user `retrim`.
-        own: Pages of ours.
-        prefix: The path under which they are, such as `/retrim`.
     """
     port = listener.getsockname()[1]
     names = [f"{HOST}:{port}", f"localhost:{port}"]

@@ -357,12 +357,7 @@ class Experiment:
                 return str(found.experiment_id)
 
     def usual_folder(self, run: str, name: str) -> Path | None:
-        """A folder of a run's files where the experiment lays them, found without MLflow; None where it is not there.
-
-        Args:
-            run: MLflow's id of it.
-            name: Of the folder.
-        """
+        """A folder of a run's files where the experiment lays them, found without MLflow; None where there is none."""
         if urlsplit(self.artifacts).scheme:
             return None
         folder = Path(self.artifacts).resolve() / self.model / run / "artifacts" / name
@@ -407,11 +402,6 @@ class Experiment:
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
         """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one.
 
-        Args:
-            run_id: Our own id of the retraining.
-            name: What the UI calls it.
-            tags: Tags beside ours.
-
         Raises:
             RetrimError: MLflow failed, or its files are not here.
         """
@@ -432,8 +422,6 @@ class Experiment:
         """A child run of each trial, once.
 
         Args:
-            parent: MLflow's id of the run.
-            trials: Told trials.
             known: Numbers that are known to be there; None asks MLflow, and replaces child runs that a kill
                 left half written or that an earlier attempt wrote with other figures.
 

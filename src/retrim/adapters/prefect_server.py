@@ -207,10 +207,6 @@ def reachable(home: Path, url: str | None) -> Iterator[PrefectApi]:
 def own(home: Path, *, pages: bool) -> "Iterator[Server]":
     """A server of this process, noted under `home` for others and stopped at the end; an orphan found there is ended.
 
-    Args:
-        home: Folder of its database, its log and its note.
-        pages: Whether it shows Prefect's pages too.
-
     Raises:
         RetrimError: It cannot be started.
     """
@@ -274,13 +270,7 @@ class Server:
 
 
 def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> NoReturn:
-    """Runs a server in the place of this process, at an address and with a login that somebody else has chosen.
-
-    Args:
-        home: Folder of its database.
-        api: Its address and login.
-        noted_at: Folders in which commands look for a server.
-    """
+    """Runs a server in the place of this process, at an address and with a login that somebody else has chosen."""
     with _one_at_a_time(home):
         _end_orphans(home)
         pid, since = os.getpid(), _began(os.getpid())

@@ -108,12 +108,7 @@ def began(process: psutil.Process) -> float:
 
 
 def has_begun_at(process: psutil.Process, noted: float) -> bool:
-    """Whether a process began when it was noted, and is no later one of the same number.
-
-    Args:
-        process: It.
-        noted: What `began` gave.
-    """
+    """Whether a process began when it was noted, and is no later one of the same number."""
     return noted == began(process)
 
 

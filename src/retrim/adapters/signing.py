@@ -179,14 +179,7 @@ class Keys:
 
 
 def signature_fault(key: str, content: bytes, signature: str, *, known: Collection[PublicKey]) -> str | None:
-    """What is wrong with the signature of some bytes: it is none of the key named, or that is not known; None: nothing.
-
-    Args:
-        key: The signer's public key, as it is written.
-        content: What was signed.
-        signature: In base 64, in the one spelling that `sign` gives.
-        known: Keys that count.
-    """
+    """What is wrong with a signature: it is none of the key named, or that key is not known; None: nothing."""
     changed = "does not match its signature"
     try:
         named, raw = PublicKey.read(key), base64.b64decode(signature, validate=True)

@@ -53,11 +53,6 @@ def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
 
     SQLite, PostgreSQL, MySQL and MariaDB are told to refuse what writes. Others may commit a statement by themselves.
 
-    Args:
-        where: A SQLAlchemy address, such as `sqlite:///shop.db`.
-        query: A statement that gives rows.
-        table: A table's name, with its schema before a point if it has one.
-
     Raises:
         BadInputError: No such driver, database or table; or the query is refused, or gives no rows.
     """
@@ -180,12 +175,6 @@ def replace_rows(where: str, table: str, batches: Iterator[pa.RecordBatch], *, w
 
     The table is made where it is not there; its other rows stay.
 
-    Args:
-        where: A SQLAlchemy address of a synchronous driver.
-        table: The table's name, with its schema before a point if it has one.
-        batches: The rows, of one schema.
-        where_is: Columns and values of the rows that are replaced; each row has them.
-
     Raises:
         BadInputError: No such driver or database, or it refuses.
     """
@@ -250,13 +239,6 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
 
     A file is read where its content is not the one that was added last. That is noted after its rows, in a table
     beside, so that one that was stopped half-way is read again. What is in the table stays as it is.
-
-    Args:
-        where: A SQLAlchemy address of a synchronous driver, of SQLite or PostgreSQL.
-        table: The table's name; it is made where it is not there.
-        files: Their rows; some fit into memory at once.
-        schema: The columns of the table; those that all rows of a file share come before the others.
-        keys: Columns that tell rows apart which share those; the first comes right after those.
 
     Raises:
         BadInputError: No such driver or database, or it refuses.

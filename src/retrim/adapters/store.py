@@ -77,10 +77,6 @@ class CountedRows(SqlTables):
     def add_check(self, row: DecisionRow, entries: Iterable[LedgerEntry]) -> bool:
         """Records a check with the rows that it counted, all of it or nothing.
 
-        Args:
-            row: The decision. Its `sequence` is one more than that of the check it goes by.
-            entries: What it did with landed rows.
-
         Returns:
             False, and nothing is written, if it is recorded already or another check of this model was recorded since.
         """
@@ -159,7 +155,6 @@ class Outbox(SqlTables):
         """Records an alert; whether it is to be told.
 
         Args:
-            row: The alert; its `queued` is the moment by the clock.
             is_to_be_told: From when the same words and when the same matter were last told, None for never.
         """
         same_words = sa.select(ALERTS.c.queued).where(ALERTS.c.id == row.id)
@@ -201,14 +196,6 @@ class Outbox(SqlTables):
     ) -> list[tuple[AlertRow, int]]:
         """Claims alerts for one address, so that no other process sends them; gives them in order, each with the number
         of the attempt.
-
-        Args:
-            model: Name of the model.
-            address: Name of the address.
-            choose: From all alerts of the model that were to be told, and what this address was sent, which ones.
-            claim: The claim's own name.
-            now: The moment by the clock.
-            until: When the claim ends, should its process die.
         """
         queued = sa.select(ALERTS).where(ALERTS.c.model == model, ALERTS.c.queued.is_not(None))
         of_address = sa.select(DELIVERIES).where(DELIVERIES.c.model == model, DELIVERIES.c.address == address)
@@ -265,7 +252,6 @@ class Store(StoredTimes, CountedRows, Outbox):
         """Decisions of a model, oldest first.
 
         Args:
-            model: Its name.
             source: Those of one source; None: all.
             newest: That many of the newest; None: all.
             until: Those about this moment or earlier, as the store spells it; None: all.
@@ -343,12 +329,7 @@ class Store(StoredTimes, CountedRows, Outbox):
             connection.execute(change.values(state=state, ended=ended, version=version, detail=to_record(detail)))
 
     def add_version(self, row: VersionRow, *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
-        """Records a version; False if it is there already.
-
-        Args:
-            row: The version.
-            used: The landed rows that it was made or judged with, by batch; empty where nobody knows.
-        """
+        """Records a version; False if it is there already."""
         rows = [UsedRow(row.model, row.version, batch, bits) for batch, bits in used.items()]
         return self._insert(VERSIONS, row, {USED_ROWS: rows})
 
@@ -391,11 +372,6 @@ class Store(StoredTimes, CountedRows, Outbox):
 
     def add_release(self, move: ReleaseMove, *, expected: int | None, keys: Keys) -> None:
         """Adds a release if `expected` is still what is live (compare and swap), signed over the one before.
-
-        Args:
-            move: What goes live, and why.
-            expected: What was live when this was decided.
-            keys: Sign it, and the new head.
 
         Raises:
             RefusedError: Something else went live in the meantime; or the version has no verdict that promotes, or no
@@ -465,13 +441,7 @@ class Store(StoredTimes, CountedRows, Outbox):
 
 
 def copy_whole(source: Store, target: Store, model: str) -> None:
-    """Copies every row of a model into an empty store.
-
-    Args:
-        source: It is only read.
-        target: The empty one.
-        model: Name of the model.
-    """
+    """Copies every row of a model into an empty store."""
     alerts = sa.select(ALERTS.c.id).where(ALERTS.c.model == model)
     for table in METADATA.sorted_tables:
         mine = table.c.model == model if "model" in table.c else table.c.alert.in_(alerts)

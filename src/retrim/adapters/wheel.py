@@ -129,9 +129,6 @@ def is_checkout(package: Path) -> bool:
 def pack_wheel(package: Path) -> Wheel:
     """The wheel of a package.
 
-    Args:
-        package: The folder `retrim`, of a checkout or of an installation.
-
     Raises:
         RefusedError: A part of it is not there; names it.
     """
@@ -161,13 +158,7 @@ def pack_wheel(package: Path) -> Wheel:
 
 
 def zip_wheel(packages: Mapping[str, bytes], about: About, extra: Mapping[str, bytes]) -> bytes:
-    """A wheel: stored uncompressed, sorted, without times, so that equal parts give equal bytes.
-
-    Args:
-        packages: Files of its packages by name.
-        about: What it says of itself.
-        extra: Other files of its metadata folder by name.
-    """
+    """A wheel: stored uncompressed, sorted, without times, so that equal parts give equal bytes."""
     info = f"retrim-{about.version}.dist-info"
     metadata = [
         "Metadata-Version: 2.4",

@@ -85,12 +85,6 @@ def masked(said: object, address: str) -> str:
 def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Path) -> tuple[AlertAddress, ...]:
     """The addresses of the environment, each once.
 
-    Args:
-        given: Several, separated by spaces.
-        file: One a line; lines that begin with # are left out.
-        root: Of the workspace.
-        var: What git does not take of it.
-
     Raises:
         BadInputError: The file cannot be read, or lies where git may take it.
     """

@@ -74,11 +74,6 @@ def _name(workspace: Workspace, address: AlertAddress) -> str:
 def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_messages) -> list[Sending]:
     """Sends every address what is due. What an address does not take is tried again later.
 
-    Args:
-        workspace: The workspace.
-        now: By the clock.
-        send: Sends messages.
-
     Raises:
         BadInputError: As `addresses_of`.
     """

@@ -80,8 +80,6 @@ def find_unit(before: pd.Series, now: pd.Series, *, undone: float = UNDONE) -> U
     """The change of unit that turns what a column was into what it is; None if none does or it is not numeric.
 
     Args:
-        before: Rows from before, with few of them missing.
-        now: Rows whose distribution differs.
         undone: Share of the distance from before that may be left once the change is undone.
     """
     if not all(pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any() for values in (before, now)):
@@ -162,11 +160,6 @@ def unit_concern(name: str, values: np.ndarray, known: NotZero) -> Concern | Non
 
     That k of m values without a cause lie all beyond n earlier ones, on a given side, has about the chance
     (m over k) / (n + 1)^k.
-
-    Args:
-        name: Of the column.
-        values: Of the batch, without the missing ones.
-        known: What was not 0 before.
     """
     rest = known.of(values)
     beyond = rest < known.low if (rest < known.low).sum() > (rest > known.high).sum() else rest > known.high
@@ -269,8 +262,6 @@ def numeric_concerns(
 
     Args:
         values: Of each column, without the missing ones, at least 1.
-        histories: Of the same columns.
-        novelty: How many times as new as ever a column has to be.
     """
     quantiles = {name: np.quantile(own, GRID) for name, own in values.items()}
     news = {name: histories[name].novelty(quantiles[name]) for name in values}
@@ -475,10 +466,7 @@ def constant_concern(
     another column of the batch varies and implies this value, as the week implies the month, it is no concern either.
 
     Args:
-        name: Of the column.
         values: Of the batch, shape (n,).
-        windows: Of each window before.
-        tellers: Other columns, of the batch and of all windows, rows as here.
     """
     present = values.dropna()
     if len(present) == 0 or (present != present.iloc[0]).any():
@@ -503,8 +491,6 @@ def _others_told(batch: pd.Series, before: pd.Series, alike: np.ndarray) -> floa
     """The share of a batch's rows that another column says have another value; 1 where it says nothing.
 
     Args:
-        batch: The other column in the batch.
-        before: The same of earlier rows.
         alike: Whether each earlier row had the value, shape of `before`.
     """
     codes = pd.factorize(pd.concat([before, batch]), use_na_sentinel=False)[0]
@@ -586,7 +572,6 @@ def pair_concerns(batch: np.ndarray, windows: Sequence[np.ndarray], names: Seque
     Args:
         batch: Values, shape (n, columns), missing as NaN.
         windows: Likewise of the windows of late; 2 or more.
-        names: Of the columns.
     """
     if len(names) < 2:
         return []
@@ -680,7 +665,6 @@ def resent_concern(rows: pd.DataFrame, windows: Sequence[pd.DataFrame]) -> Conce
 
     Args:
         rows: Of the batch without time and key, in order of time.
-        windows: Likewise of earlier windows, all as long, oldest first.
     """
     hashes, length = _hashes(pd.concat([*windows, rows])), len(windows[0])
     seen = _runs(hashes[:length])
@@ -726,14 +710,6 @@ def cut_concern(
     """A batch that ends long before it arrives and covers hardly any time, or has hardly any rows for its time.
 
     It is broken where it came when one was due. Otherwise files may have begun to come more often.
-
-    Args:
-        event: Event times of its rows.
-        arrives: When it does.
-        ends: Event time of the newest row of each earlier batch, oldest first.
-        lags: From there to the arrival of each.
-        counts: Rows of each.
-        share: Of the shortest usual span; a whole batch covers as much.
     """
     if len(ends) <= LEAST_SPANS:
         return None
@@ -829,12 +805,6 @@ def look_at(
 
     Args:
         batch: Typed rows, shape (n, columns), n at least 1.
-        history: What came before.
-        data: What the table is.
-        params: How far off is too far.
-        arrives: When the batch does.
-        made: Columns that no file has: what the calendar says cannot be broken, and a day has one weekday.
-        zone: Whose clocks columns of the calendar show.
     """
     batch = batch.sort_values(data.time, kind="stable")
     ends, lags, counts = history.ends, history.lags, history.counts

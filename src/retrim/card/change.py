@@ -172,13 +172,7 @@ def _escaped(text: str) -> str:
 def settings_read(
     before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], sections: Sequence[str]
 ) -> dict[str, tuple[JsonValue, JsonValue]]:
-    """Settings that differ and lie in one of the sections.
-
-    Args:
-        before: By dotted key.
-        after: By dotted key.
-        sections: Dotted names, such as `gate` or `drift.alarms`.
-    """
+    """Settings that differ and lie in one of the sections."""
     keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
     return {
         key: (before.get(key), after.get(key))

@@ -328,9 +328,6 @@ def moved(older: np.ndarray, newer: np.ndarray, older_view: FeatureView, newer_v
 
     Args:
         older: Predictions of one version, shape (n,) or (n, its classes).
-        newer: Those of the other, on the same rows.
-        older_view: Names the classes.
-        newer_view: As above.
     """
     if older.ndim == 1:
         return np.asarray(np.abs(newer - older))

@@ -76,10 +76,6 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     What a check should have counted is worked out anew: from the batches that checks up to it had met, with the rows
     and the horizon that it went by.
 
-    Args:
-        workspace: The workspace.
-        now: Rows that arrive later, and labels that are due later, wait.
-
     Raises:
         BadInputError: No rows have landed.
     """

@@ -58,12 +58,6 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
 
     An answer counts if its request had the features that the row landed with, so that no client chooses the loss.
 
-    Args:
-        workspace: The workspace.
-        table: As of now.
-        version: Whose answers.
-        answers: As `PredictionLog.answered` gives them.
-
     Returns:
         `ORDER` and `loss`, a row for each answered row.
 
@@ -89,13 +83,7 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
 
 
 def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> None:
-    """Ends the canary that goes on, if its test has come to something.
-
-    Args:
-        workspace: The workspace.
-        table: As of now.
-        now: The moment of a check.
-    """
+    """Ends the canary that goes on, if its test has come to something."""
     going = newest_canary(workspace)
     if going is None or going.ended is not None:
         return
@@ -110,11 +98,6 @@ def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp)
 
 def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> ServedBeside:
     """A canary beside the live version: each on the rows that it answered since the canary began.
-
-    Args:
-        workspace: The workspace.
-        table: As of now.
-        canary: The canary.
 
     Raises:
         As `answered_losses`.

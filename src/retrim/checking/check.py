@@ -371,13 +371,7 @@ def _decide(workspace: Workspace, evidence: Evidence, record: CheckRecord, *, pa
 
 
 def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> AccumulatedGain:
-    """The accumulated gain now: empty after a promotion, debited by the retraining cost after a refusal.
-
-    Args:
-        workspace: The workspace.
-        version: The champion.
-        past: All checks so far, oldest first.
-    """
+    """The accumulated gain now: empty after a promotion, debited by the retraining cost after a refusal."""
     return _balance_after(version, past, _refused_since(workspace, past))
 
 

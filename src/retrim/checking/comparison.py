@@ -47,13 +47,8 @@ def compare_losses(
     """The comparison on the rows that this check measured; on those of the estimate while too few labels are known.
 
     Args:
-        workspace: The workspace.
-        table: As of now.
-        champion: The live version.
-        judged: The rows that judged it, with its loss on each.
         measured: The champion on the rows that this check measured; None if they are too few.
         estimate: The estimated loss of newer rows; None if it cannot be said.
-        past: The checks before, oldest first.
 
     Returns:
         None where there is neither a measured nor an estimated loss.
@@ -131,7 +126,6 @@ def _find_jump(before: pd.Series, now: pd.Series) -> UnitChange | None:
 
     Args:
         before: Values of earlier rows, in order of time.
-        now: Values of these rows.
     """
     unit = find_unit(before, now, undone=LIKELY)
     return unit if unit is not None and unit == find_unit(before.tail(len(now)), now, undone=LIKELY) else None

@@ -68,12 +68,6 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
 
     Features and predictions are looked at when rows come, the target when its labels have matured. With too few of
     either, or of too short a time, nothing is said of them, and they are looked at with the next ones.
-
-    Args:
-        workspace: The workspace.
-        table: All rows that had landed by `now`.
-        champion: The live version.
-        counts: What checks have done with its rows so far.
     """
     kept, version, predictor = champion.reference, champion.version, champion.predictor
     if kept is None:
@@ -182,14 +176,6 @@ def estimate(
     """Estimates the loss on rows that came since the check before, and scores what can be scored.
 
     The labels it learns from had come by that check, so an estimate never knows what it is about.
-
-    Args:
-        workspace: The workspace.
-        table: As of now.
-        predictor: The champion.
-        version: Its number.
-        past: The checks before, oldest first.
-        now: The moment of the check.
     """
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version

@@ -14,14 +14,7 @@ MOST_CHECKS = 2000
 
 
 def tell_drift(workspace: Workspace, record: CheckRecord, reason: str, *, now: pd.Timestamp) -> None:
-    """Records an alert if the drift of a check calls for something, and a digest of all other drift once in 7 days.
-
-    Args:
-        workspace: The workspace.
-        record: The check.
-        reason: The verdict of the check.
-        now: Its moment.
-    """
+    """Records an alert if the drift of a check calls for something, and a digest of all other drift once in 7 days."""
     news = drift_news(record)
     if news is not None:
         text = f"{', '.join(record.drifted)} drifted, and {news.why}. {reason}"

@@ -163,7 +163,6 @@ def named_suspects(workspace: Workspace, *, now: pd.Timestamp | None = None) -> 
     """What is suspicious about batches, by batch, as the newest checks named them while the loss was too high.
 
     Args:
-        workspace: Whose checks.
         now: The newest as-of date of a check; None: any.
     """
     until = None if now is None else iso(now)
@@ -189,8 +188,6 @@ def past_of_store(
     """What went before a check.
 
     Args:
-        workspace: The workspace.
-        checks: The stored checks before it, oldest first.
         decided: All decisions of the model, oldest first; None: they are read.
     """
     rows = workspace.store.decisions(workspace.model) if decided is None else decided
@@ -225,12 +222,7 @@ def runs_paid(workspace: Workspace, month: str) -> list[RunRow]:
 
 
 def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | None:
-    """Rows that have matured since the newest refusal, and those that judged it; None where nothing was refused.
-
-    Args:
-        workspace: The workspace.
-        table: As assembled now.
-    """
+    """Rows that have matured since the newest refusal, and those that judged it; None where nothing was refused."""
     refused = [run for run in workspace.store.runs(workspace.model, state="refused") if run.mode != FINAL]
     version = None if not refused else workspace.store.version(workspace.model, refused[-1].made)
     if version is None:
@@ -253,8 +245,6 @@ def rolled_back(
     """The rollback that made live what is live, while no person has said anything since; else None.
 
     Args:
-        workspace: The workspace.
-        decisions: All of the model, oldest first.
         table: As assembled now; None to go by what the newest check has counted.
     """
     releases = workspace.store.releases(workspace.model)
@@ -278,10 +268,6 @@ def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     """Whether something waits for a person, and nobody answered.
 
     The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
-
-    Args:
-        workspace: The workspace.
-        decisions: All of the model, oldest first.
     """
     rollback = rolled_back(workspace, decisions, None)
     if rollback is not None and rollback.holds:
@@ -345,8 +331,6 @@ def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) 
     """What checks have done with the rows of a table so far.
 
     Args:
-        workspace: The workspace.
-        table: All rows that had landed by now.
         champion: The live version; None before the first.
     """
     used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
@@ -363,11 +347,6 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
 
     Of an imported version nobody here knows that: then it is those that were mature when it came, and all with an
     event no later than the newest one that it was judged on.
-
-    Args:
-        workspace: The workspace.
-        table: All rows that had landed by now.
-        version: The version.
     """
     noted = workspace.store.used_rows(workspace.model, version.version)
     if noted is not None:
@@ -380,12 +359,7 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
 
 
 def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
-    """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none.
-
-    Args:
-        paths: The run's, with the landed files that it was given and the table that it made of them.
-        data: What the table is.
-    """
+    """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none."""
     wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
     found = {}
     for path in landed_paths(paths.raw):
@@ -432,12 +406,7 @@ class StopCounts:
 
 
 def stopped_since(workspace: Workspace, checks: Sequence[StoredCheck]) -> StopCounts | None:
-    """How often each guard stopped a run; None before the first check.
-
-    Args:
-        workspace: The workspace.
-        checks: Of the model, oldest first, up to the one that is asked about.
-    """
+    """How often each guard stopped a run; None before the first check."""
     if not checks:
         return None
     releases = [row for row in workspace.store.releases(workspace.model) if row.as_of <= checks[-1].as_of]
@@ -456,14 +425,7 @@ def stopped_since(workspace: Workspace, checks: Sequence[StoredCheck]) -> StopCo
 
 
 def remind_of_hold(workspace: Workspace, record: CheckRecord, reason: str, *, now: pd.Timestamp) -> None:
-    """Tells a person of a hold when it begins, and again at every tenth check that it stops.
-
-    Args:
-        workspace: The workspace.
-        record: Of the check that was made just now, and is stored.
-        reason: Its.
-        now: Its moment.
-    """
+    """Tells a person of a hold when it begins, and again at every tenth check that it stops."""
     if record.stopped != "hold":
         return
     count = 0
@@ -501,9 +463,6 @@ def shown_before(
     """What the newest checks in a row on this champion have shown of such refits, oldest first.
 
     Args:
-        workspace: The workspace.
-        version: The champion.
-        digest: Of the recipe.
         as_of: Checks up to this moment; None: all.
     """
     found: list[ShownEvidence] = []
@@ -528,17 +487,7 @@ def sized(
     eased: bool,
     mature: int,
 ) -> Size:
-    """The newest rows that judge a refit.
-
-    Args:
-        workspace: The workspace.
-        unseen: Mature rows that no model has used.
-        shown: What the checks of the champion's life have shown, oldest first, these rows too.
-        tries: Challengers.
-        judged: Earlier verdicts.
-        eased: Whether the accumulated gain asks, so that what was shown before eases the error.
-        mature: Rows that are mature, used or not.
-    """
+    """The newest rows that judge a refit."""
     params = workspace.params
     most = params.split.judge_rows
     ceiling = unseen.tail(most)
@@ -571,19 +520,7 @@ def size_of_run(
     previous_champions: int,
     eased: bool,
 ) -> Size:
-    """The newest rows that judge a run.
-
-    Args:
-        workspace: The workspace.
-        champion: The live version's predictor.
-        life: What the checks of its life have shown.
-        judged: Earlier verdicts, as pinned.
-        as_of: The run's date.
-        mode: Of the run.
-        changed: Event time from which rows are a training window of their own.
-        previous_champions: Previous champions that compete.
-        eased: Whether the accumulated gain asks.
-    """
+    """The newest rows that judge a run."""
     ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
     lengths = WindowLengths(params.split.sliding_rows).since(changed, ripe.times["_event"], least=FEWEST_RECENT)
     windows = lengths.competing(params.train.windows, len(ripe))

@@ -170,11 +170,7 @@ def retraining_cost_of(
     """The retraining cost in the workspace's own loss.
 
     Args:
-        workspace: The workspace.
-        cost: Of one retraining.
         per_row: What one unit of loss of one row costs.
-        currency: Of both.
-        now: Rows that landed by then say how many checks a year has.
 
     Raises:
         BadInputError: An amount is not above zero, or the cost is more than all loss of a year.

@@ -36,8 +36,6 @@ def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame)
     """The gate's checks on fairness, as `fairness` in params.yaml has them; none where it sets no limit.
 
     Args:
-        workspace: The workspace.
-        predictor: Decides by its own thresholds where its bundle has some.
         rows: Whole rows of the table that it has not seen, in time order.
     """
     fairness, judge = workspace.params.fairness, workspace.params.judge
@@ -68,10 +66,6 @@ def score_previous_champions(
     What the check before says of the same rows, versions and settings holds: then none of them predicts again.
 
     Args:
-        workspace: The workspace.
-        table: As of now.
-        champion: The live version.
-        version: Its number.
         previous: The check before; None at the first.
     """
     params = workspace.params
@@ -131,7 +125,6 @@ def files_for_run(
     is left out, as at a check. Whether it has seen rows that judge, or lacks a column, `compare` finds out.
 
     Args:
-        workspace: The workspace.
         champion: The version that is live for the run; it is none of them.
         before: As things stood just before this moment; None for now.
     """
@@ -185,14 +178,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
 
 
 def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:
-    """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None.
-
-    Args:
-        workspace: The workspace.
-        made: The version that the run made, and that was refused for it.
-        by: Who had the run made.
-        now: The moment.
-    """
+    """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None."""
     found = made.judged.previous_champions
     version = None if found is None else found.restore
     if version is None:

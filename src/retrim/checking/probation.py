@@ -53,11 +53,7 @@ def look_at_probation(
     One that has ended stays as it was. Its end is kept in the version's envelope, once.
 
     Args:
-        workspace: The workspace.
-        table: As of now.
-        champion: The live version.
         previous: The check before; None at the first.
-        now: The moment of the check.
     """
     move, before = begin_probation(workspace), _before(previous)
     if before is not None and before.ended is None and (move is None or move.sequence != before.release):

@@ -87,16 +87,6 @@ def run_probe(
 ) -> ProbeOutcome | None:
     """Refits the champion's recipe before the newest rows and compares both on them.
 
-    Args:
-        workspace: The workspace.
-        mature: The mature rows.
-        predictor: The champion.
-        version: Its number.
-        counts: What checks have done with the rows so far.
-        watch: Since when the table is another one, and what the probe before found.
-        retraining_cost: Of a retraining, in mean loss times checks.
-        now: The moment of the check.
-
     Returns:
         None where too few rows wait, or where a refit would have no more rows than the champion: it would say nothing.
     """
@@ -261,9 +251,6 @@ def naive_losses_on(
     """Loss on each row of every baseline of the task, fitted on the labels that were due before these rows.
 
     Args:
-        workspace: The workspace.
-        mature: The mature rows.
-        predictor: The champion, whose target it is.
         rows: Mature rows in time order, shape (n, columns), n at least 1.
 
     Returns:
@@ -340,10 +327,7 @@ def predictions_of(
     answer to a request counts if the request had the features that the row landed with, so that no client chooses it.
 
     Args:
-        workspace: The workspace.
         rows: Mature rows with their columns and `_due`, shape (n,), n at least 1.
-        champion: The live version.
-        version: Its number.
 
     Returns:
         Shape (n,) or (n, classes), in the classes of the live version; and what they are.
@@ -401,7 +385,6 @@ def _served_or_unlike(stored: pd.DataFrame, rows: pd.DataFrame, makers: Mapping[
     """Of each row the prediction that counts, and the newest request with other features where all had others.
 
     Args:
-        stored: As `_stored_in_time` gives it.
         rows: Mature rows, shape (n, columns).
         makers: By version; None where its bundle is gone, so that its requests cannot be compared.
 
@@ -504,15 +487,7 @@ class MeasuredRows:
 def measure_champion(
     workspace: Workspace, mature: AsOfTable, predictor: Predictor, version: int, counts: RowCounts
 ) -> MeasuredRows | None:
-    """The champion's loss on the matured rows that no check has measured; None where those are too few.
-
-    Args:
-        workspace: The workspace.
-        mature: The mature rows.
-        predictor: The champion.
-        version: Its number.
-        counts: What checks have done with the rows so far.
-    """
+    """The champion's loss on the matured rows that no check has measured; None where those are too few."""
     params, fresh = workspace.params, counts.waiting("measured")[mature.places]
     if fresh.sum() < params.probe.min_rows:
         return None
@@ -575,9 +550,6 @@ def beside_judged(
     """What the rows that judged the champion say of a loss on `rows` rows.
 
     Args:
-        workspace: The workspace.
-        found: The champion.
-        judged: The rows that judged it, with its loss on each.
         measured: The rows that the loss was measured on; None where it is estimated, or there is none.
         rows: How many, at least 1.
 

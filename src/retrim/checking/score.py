@@ -89,14 +89,7 @@ def score(workspace: Workspace, *, now: pd.Timestamp) -> ScoringResult:
 
 
 def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now: pd.Timestamp) -> ScoringResult:
-    """The same for a table and a champion that are at hand.
-
-    Args:
-        workspace: The workspace.
-        table: All rows that had landed by `now`.
-        champion: The live version.
-        now: Noted with each prediction.
-    """
+    """The same for a table and a champion that are at hand."""
     version, predictor = champion.version, champion.predictor
     lacks = tell_columns_gone(workspace, version, now=now)
     used = (table.times["_event"] <= predictor.used_until) & used_by(workspace, table, champion)
@@ -114,12 +107,7 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
 
 
 def kept_since(workspace: Workspace, *, newest: pd.Timestamp) -> pd.Timestamp | None:
-    """The first event of which predictions are kept, at the begin of a month; None: all are.
-
-    Args:
-        workspace: The workspace.
-        newest: The newest event, from which it is counted: the rows of a replay are long past by the clock.
-    """
+    """The first event of which predictions are kept, at the begin of a month; None: all are."""
     keep = workspace.params.schedule.keep_predictions
     if keep is None or pd.isna(newest):
         return None
@@ -150,9 +138,6 @@ def stored_rows(
     Args:
         rows: With `_key` and `_event`, shape (n, columns), n at least 1.
         predicted: Shape (n,) or (n, classes).
-        columns: As `predicted_columns` gives them.
-        view: Of the version.
-        now: When they are made.
     """
     wide, n = view.task == "multiclass", len(rows)
     about = "\0".join([iso(now), str(n), rows["_key"].iloc[0], rows["_key"].iloc[-1]])
@@ -173,9 +158,7 @@ def have_landed_features(view: FeatureView, rows: pd.DataFrame, digests: pd.Seri
     """Whether answers to requests were about these rows as they landed, shape (n,).
 
     Args:
-        view: Of the version that answered.
         rows: The landed row of each answer, shape (n, columns).
-        digests: The features of each answer, as `FeatureView.digests` gives them.
     """
     if not len(rows) or not set(view.needs) <= set(rows.columns):
         return np.zeros(len(rows), dtype=bool)
@@ -196,10 +179,7 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     """Stored predictions for these rows as the columns of `score_columns`; missing where a row was not scored.
 
     Args:
-        workspace: The workspace.
-        version: Whose predictions.
         rows: With `_key` and `_event`, shape (n, columns).
-        view: Of that version.
 
     Returns:
         Shape (n, 1 or 2), index of `rows`.

@@ -227,7 +227,6 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     """One decision with its evidence and what came of it.
 
     Args:
-        workspace: The workspace.
         which: A decision's id, a date (its last decision), or None for the newest.
 
     Raises:

@@ -153,8 +153,6 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = No
     """What the page of a workspace shows at a moment.
 
     Args:
-        workspace: The workspace.
-        now: The moment.
         until: Checks up to this moment are drawn and listed, as the store spells it; None: the newest.
     """
     status = find_status(workspace, now=now)
@@ -303,9 +301,6 @@ def _predicted(workspace: Workspace) -> dict[pd.Timestamp, int]:
 
 def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[DriftCell, ...]], ...]]:
     """Columns by checks: how far each column was from its reference.
-
-    Args:
-        checks: Oldest first.
 
     Returns:
         The date of each check; then each column that reached half its threshold once, the worst first, with a cell for
@@ -510,13 +505,7 @@ class ListedPlace:
 
 
 def places_html(found: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
-    """The list of workspaces.
-
-    Args:
-        found: Models and their health, in order.
-        addresses: Where the page of each workspace is.
-        at: When it was made.
-    """
+    """The list of workspaces."""
     places = tuple(
         ListedPlace(
             model=place.model or "?",

@@ -177,24 +177,12 @@ def page_app(
     by: str,
     now: Callable[[], pd.Timestamp],
 ) -> Starlette:
-    """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action.
-
-    Args:
-        open_here: Opens the workspace; at each visit, as its settings may have changed.
-        by: Who acts.
-        now: The moment of a visit.
-    """
+    """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action."""
     return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=PAGE))
 
 
 def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
-    """A list of workspaces at `/retrim`, those that need somebody first, and below it the page of each.
-
-    Args:
-        roots: The workspaces.
-        by: Who acts.
-        now: The moment of a visit.
-    """
+    """A list of workspaces at `/retrim`, those that need somebody first, and below it the page of each."""
     paths = {root.root: f"{PREFIX}/at/{number}" for number, root in enumerate(roots, start=1)}
 
     def listed() -> Response:

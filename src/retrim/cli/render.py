@@ -53,14 +53,7 @@ def show_json(answer: Any) -> None:
 def show_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None, brief_last: bool = False
 ) -> None:
-    """A table; numbers are the caller's to format.
-
-    Args:
-        columns: Their names.
-        rows: Their cells.
-        title: Above it.
-        brief_last: Whether the last column is cut to the line it has, instead of being broken.
-    """
+    """A table; numbers are the caller's to format."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     others: list[int] = []
     if brief_last:

@@ -128,11 +128,7 @@ def describe_payback(
     """When a retraining pays for itself, or that nothing in the history could pay for one.
 
     Args:
-        retraining_cost: In mean loss times checks.
-        model: What the model is worth.
-        loss: Name of the loss.
         worst_loss: Highest mean loss that a check measured; None before the first.
-        checks_of_year: Usual checks of a year.
     """
     naive = model.naive_loss or 0.0
     if worst_loss is None or worst_loss <= naive:
@@ -343,13 +339,7 @@ class AccumulatedGain:
         return float(self.variance**0.5)
 
     def deposit(self, gain: float, *, error: float, share: float) -> "AccumulatedGain":
-        """The accumulated gain after a window.
-
-        Args:
-            gain: Mean of champion loss minus probe loss over the window's rows.
-            error: Standard error of that mean.
-            share: Rows of the window divided by rows of a usual check.
-        """
+        """The accumulated gain after a window."""
         balance = self.balance + gain * share
         if balance <= 0:
             return EMPTY
@@ -420,11 +410,7 @@ class LifeTotals:
 
         Args:
             loss: Mean loss it measured; None if it measured none.
-            share: Rows of its window divided by rows of a usual check.
             probe_cost: What its probe cost; None if it did not probe.
-            retrainings: How many there have been in all by now.
-            retraining_cost: Of those that are new.
-            refits: How many promoted recipes have been fitted once more in all by now.
             refit_share: What each that is new costs, as a share of the retraining cost.
         """
         return LifeTotals(
@@ -491,9 +477,6 @@ def reference_band(losses: np.ndarray, *, rows: int, block_rows: int, draws: int
     Args:
         losses: One a row, in time order, shape (n,).
         rows: Of the current window, 1 or more.
-        block_rows: Rows that belong together.
-        draws: Bootstrap draws.
-        seed: Same seed, same band.
 
     Returns:
         None where the reference has fewer than 4 blocks.

@@ -236,11 +236,8 @@ def is_to_be_told(
     """Whether an alert that is recorded now is told: an event once, what lasts as often as `alerts.remind` says.
 
     Args:
-        kind: Its kind.
         same_words: When an alert of the same kind and text was last told; None: never.
         same_matter: When one of the same kind about the same thing was; None: never.
-        params: How often people are told.
-        now: By the clock.
         ended: When what lasts was over last; None: it is not known to have been.
     """
     if not KIND_FACTS[kind].lasts:
@@ -284,10 +281,7 @@ def alerts_due(
     """The alerts that go to an address now, in one message, the gravest first.
 
     Args:
-        waiting: All that wait for this address.
         last_sent: When a message last went to it, or may have gone; None: never.
-        params: How often people are told.
-        now: By the clock.
     """
     if last_sent is not None and pd.Timedelta(0) <= now - last_sent < pd.Timedelta(params.every):
         return ()
@@ -339,7 +333,6 @@ def compose_message(model: str, alerts: Sequence[Alert]) -> Message:
     """One message of some alerts.
 
     Args:
-        model: Name of the model.
         alerts: 1 or more, the gravest first.
     """
     first = alerts[0]

@@ -59,12 +59,7 @@ class Canary:
 
 
 def judge_failures(failed: int, answered: int) -> str | None:
-    """Why a canary ends by its failures; None: it goes on.
-
-    Args:
-        failed: Requests that it failed and the live version answered.
-        answered: Requests that it answered.
-    """
+    """Why a canary ends by its failures; None: it goes on."""
     if failed < FAILURES or failed <= FAILED_SHARE * (failed + answered):
         return None
     return f"it failed {failed} of {failed + answered} requests that the live version answered"
@@ -75,7 +70,6 @@ def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
 
     Args:
         own: Seconds of processor time of its newest answers, at most `TIMED`.
-        live: Those of the live version, to the same requests.
     """
     if len(own) < FEW_TIMED:
         return None

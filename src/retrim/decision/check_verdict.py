@@ -92,16 +92,7 @@ class Help:
 def make_verdict(
     record: "CheckRecord", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int, errors: float
 ) -> CheckVerdict:
-    """The verdict of a check.
-
-    Args:
-        record: Its evidence.
-        outcome: Its decision.
-        loss: Name of the loss.
-        needed_rows: Rows from after a change that a refit needs before it shows whether a retraining would help.
-        probe_rows: Rows that a probe needs.
-        errors: Standard errors from which a gain, or the lack of one, counts as shown: `gain.errors`.
-    """
+    """The verdict of a check."""
     comparison = record.comparison
     if record.champion is None:
         do = "" if outcome == "retrain" else "retrim retrain"

@@ -58,12 +58,7 @@ def drift_news(record: CheckRecord) -> DriftNews | None:
 
 
 def drift_digest(checks: Sequence[CheckRecord], *, now: pd.Timestamp) -> str | None:
-    """The drift of some checks that nobody was told of, in a sentence; None until it is a week old.
-
-    Args:
-        checks: Checks since the last digest, oldest first.
-        now: The moment.
-    """
+    """The drift of some checks that nobody was told of, in a sentence; None until it is a week old."""
     unsaid = [check for check in checks if check.drifted and drift_news(check) is None]
     if not unsaid or now - unsaid[0].as_of < DIGEST_EVERY:
         return None

@@ -173,8 +173,6 @@ def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple
     """What follows from the past and from what this check found of drift.
 
     Args:
-        past: What went before.
-        champion: The live version at this check.
         drifted: Columns over a threshold at this check; None where it had too few rows to look at.
     """
     over = [run for run in past.runs if run.state in ("promoted", "refused", "restored", "deferred")]

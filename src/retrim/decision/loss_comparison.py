@@ -143,9 +143,6 @@ def constant_losses(actual: np.ndarray, *, task: str, loss: str, classes: int) -
 
     Args:
         actual: Targets as a feature view codes them, shape (n,), n at least 1.
-        task: Of the model.
-        loss: Name of a row loss.
-        classes: How many a multiclass model knows.
     """
     n = len(actual)
     if task == "multiclass":
@@ -157,11 +154,6 @@ def constant_losses(actual: np.ndarray, *, task: str, loss: str, classes: int) -
 
 def expect_loss(judged: RowLosses, window: RowLosses, *, block_rows: int) -> ExpectedLoss | None:
     """What the champion is expected to lose on the rows of a window.
-
-    Args:
-        judged: The rows that judged it.
-        window: The window.
-        block_rows: Rows that belong together.
 
     Returns:
         None where no row judged it.
@@ -205,8 +197,6 @@ def naive_losses(champion: np.ndarray, naive: Mapping[str, np.ndarray], *, block
 
     Args:
         champion: The champion's loss on each row, in time order, shape (n,), n at least 1.
-        naive: Those of the baselines.
-        block_rows: Rows that belong together.
     """
     compared = {}
     for name, losses in naive.items():
@@ -218,12 +208,7 @@ def naive_losses(champion: np.ndarray, naive: Mapping[str, np.ndarray], *, block
 
 
 def find_worse_than(newest: LossComparison, earlier: Sequence[LossComparison]) -> str | None:
-    """The naive baseline that the champion surely loses to; the best of them where there are several.
-
-    Args:
-        newest: Of this check.
-        earlier: Those of the checks before with the same champion, newest first.
-    """
+    """The naive baseline that the champion surely loses to; the best of them where there are several."""
     surely = [name for name in newest.naive if _is_worse(name, [newest, *earlier])]
     return min(surely, key=lambda name: newest.naive[name].loss, default=None)
 
@@ -241,9 +226,6 @@ def find_worse_slice(
     Args:
         rows: In time order, shape (n, columns).
         champion: The champion's losses, shape (n,).
-        naive: The baseline's.
-        features: Columns and their types.
-        block_rows: Rows that belong together.
     """
     params = SliceParams()
     slices = slice_table(rows, champion, naive, features, params, confidence=1 - WRONG, block_rows=block_rows)
@@ -272,10 +254,6 @@ def _is_worse(name: str, comparisons: Sequence[LossComparison]) -> bool:
 
 def _log_error(series: Sequence[tuple[np.ndarray, ...]], *, block_rows: int) -> float | None:
     """How far the log of a ratio of means may lie above its expectation.
-
-    Args:
-        series: Two samples; each a series, or two whose means are divided, of the same rows.
-        block_rows: Rows that belong together.
 
     Returns:
         None where one of them has too few blocks, or a mean that is not above 0.

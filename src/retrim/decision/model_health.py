@@ -76,9 +76,6 @@ def find_standing_faults(checks: Iterable[CheckRecord]) -> tuple[HealthFinding, 
     """What is wrong with a model by its checks: what the newest one that measured its loss said still stands.
 
     A check without enough new labels neither finds nor clears anything; an estimate above what was expected is added.
-
-    Args:
-        checks: Of one version, the newest first.
     """
     newest: CheckRecord | None = None
     for record in checks:
@@ -111,14 +108,7 @@ def find_news(
     muted_before: Collection[str] = (),
     muted_now: Collection[str] = (),
 ) -> HealthNews:
-    """What changed from one check to the next: each kind is told once when it begins, and once when it is over.
-
-    Args:
-        before: What stood after the check before.
-        now: What stands after this one.
-        muted_before: Kinds that were acknowledged then: nobody was told of them.
-        muted_now: Kinds that are acknowledged now: nobody is told of them.
-    """
+    """What changed from one check to the next: each kind is told once when it begins, and once when it is over."""
     levels = {each.kind: each.level.exit_code for each in before if each.kind not in muted_before}
     raised = tuple(
         each for each in now if each.kind not in muted_now and each.level.exit_code > levels.get(each.kind, 0)

@@ -105,8 +105,6 @@ def cut(edges: np.ndarray, *, blocks: int, block_rows: int) -> WindowCuts:
 
     Args:
         edges: First row of each window, and the end of the table, ascending, shape (windows + 1,).
-        blocks: Blocks of each window.
-        block_rows: Rows that belong together when an error is computed.
 
     Raises:
         RefusedError: A window has fewer rows than blocks.
@@ -179,16 +177,7 @@ def score_job(
     """Fits the recipe on what was due before the job's origin, and scores it on every later row.
 
     Args:
-        job: Which fit.
-        table: Mature rows in total order with `_event` and `_due`.
-        cut: Windows, blocks and cells of the table.
-        recipe: What is fitted, each time on other rows.
-        data: What the table is; the view is learned anew, as a retraining would.
-        steps: What prepares the features, learned anew likewise.
-        sliding_rows: Rows of a sliding training window.
         threads: Of the fit; changes no result.
-        at_event: Whether labels count as known at their event, as where a delay in windows keeps the fits back. Steps
-            go by when they were due anyway.
         known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
     """
     start = int(cut.starts[job.origin])
@@ -319,9 +308,6 @@ class LossMatrix:
         """What a probe of a window loses in each of its cells, each block judged by a fit on what was due before it.
 
         Args:
-            window: Newest window whose labels are known.
-            kind: Place of the training window.
-            labels: Windows until labels are known: the fit that judges a block is as many windows older than it.
             blocks: Blocks of the probe, at most those of the cut.
         """
         cells = np.flatnonzero(self.cut.window == window)

@@ -77,7 +77,6 @@ class Counted:
         """The chunks `[first, last)` that a model was made from.
 
         Args:
-            model: The model's place: its training rows end where this window begins.
             sliding_rows: Rows of its training window, to whole chunks; None for all.
         """
         end = self.before + model * self.parts
@@ -100,9 +99,6 @@ class Counted:
         """Columns that drifted.
 
         Args:
-            over: Asked of each column.
-            model: The model's place: its training rows end where this window begins.
-            window: The current window.
             sliding_rows: Rows of its training window, to whole chunks; None for all.
         """
         behind, now = self.behind(model=model, sliding_rows=sliding_rows), self.of_window(window)
@@ -123,16 +119,7 @@ def count_windows(
     chunks: int,
     parts: int,
 ) -> Counted:
-    """Every column counted, in cells that are cut from the rows before the first window.
-
-    Args:
-        rows: The history in total order.
-        features: Names and types; one of type time moves with the calendar and is left out.
-        edges: First row of each window, and the end.
-        params: Cells of a column.
-        chunks: Chunks before the first window.
-        parts: Chunks of a window: as it is a run of them, their series shows how far windows stray.
-    """
+    """Every column counted, in cells that are cut from the rows before the first window."""
     stretches = [(0, int(edges[0]), chunks), *((int(a), int(b), parts) for a, b in pairwise(edges))]
     cuts = [np.linspace(start, end, many + 1).round().astype("int64")[:-1] for start, end, many in stretches]
     starts = np.concatenate([*cuts, edges[-1:]])
@@ -240,7 +227,6 @@ def phases(windows: int, count: int) -> list[tuple[int, ...]]:
 
     Args:
         windows: Windows of the history, 2 or more.
-        count: Retrainings, 1 to windows - 1.
     """
     period = windows / count
     found = set()
@@ -344,10 +330,7 @@ def compare_policies(
     """Every policy over one history.
 
     Args:
-        setting: Losses, delays, training windows.
         policies: Any number: none of them needs another fit.
-        retraining_cost: Of a retraining, in mean loss times checks.
-        fits_per_retraining: Fits of one retraining for each training window: 1 is the model alone; a search has more.
     """
     totals, delays, edges = setting.totals, setting.delays, stretch_edges(setting)
     hindsight = best_in_hindsight(totals, delays, retraining_cost=retraining_cost)
@@ -486,8 +469,6 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome], *, shipped: str)
 
     Args:
         setting: The whole history, at least 2 windows that count.
-        outcomes: What policies cost on it, in any order; one of them is called `never`.
-        shipped: Name of the policy that params.yaml switches on where nobody chose another.
     """
     by_name = {outcome.policy.name: outcome for outcome in outcomes}
     rule, never = by_name[shipped], by_name[NEVER]
@@ -559,13 +540,7 @@ class PolicySetup:
 
 
 def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) -> list[Policy]:
-    """Never, always, every k, drift rules, performance bands, and the accumulated gain at several retraining costs.
-
-    Args:
-        wanted: Settings and counts.
-        windows: Of the history.
-        window_span: Length of a usual window.
-    """
+    """Never, always, every k, drift rules, performance bands, and the accumulated gain at several retraining costs."""
     alarmed = WindowAlarms(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
 
     def usual(model: int, window: int, sliding: int | None) -> tuple[str, ...]:

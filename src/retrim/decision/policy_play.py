@@ -93,11 +93,6 @@ class GateSimulation:
         """The gate's verdict on model `model` of the best of some training windows.
 
         Args:
-            matrix: Losses.
-            kinds: Places of the training windows that compete; those of the same rows count once.
-            champion: Model and place of the training window of the one that is live.
-            model: The challengers' place: their training rows end where this window begins.
-            until: Windows before this one have labels.
             life: Its probes, where the accumulated gain started the run; None: what they showed does not count.
         """
         live, live_kind = champion
@@ -137,14 +132,6 @@ class GateSimulation:
 
         A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it,
         whatever a run would choose.
-
-        Args:
-            matrix: Losses.
-            kinds: Places of the training windows that compete.
-            champion: As for `verdict`.
-            life: The champion's probes.
-            before: The first cell of the ceiling's rows.
-            last: The newest window whose labels are known.
         """
         own = self._apart(matrix, kinds, max(matrix.origin(last - life.labels), 0))
         shown, early = (
@@ -162,11 +149,7 @@ class GateSimulation:
         """The newest rows that judge, from what the checks of a champion's life showed.
 
         Args:
-            shown: Of each check, the newest rows too.
-            early: The same of rows before the ceiling's alone.
-            tries: Challengers.
             block_rows: Rows of a block.
-            there: Rows that could be kept back at all, were the ceiling higher.
         """
         return size_for(
             shown,
@@ -187,8 +170,6 @@ class GateSimulation:
         """The gate's verdict on mean losses of parts, shape (parts,), in time order.
 
         Args:
-            challengers: By training window.
-            champion: The champion's.
             shown: What the checks of its life showed on rows before; None: no check started the run.
         """
         most = 0.0 if self.gate.non_inferiority is None else self.gate.non_inferiority.most
@@ -206,15 +187,7 @@ class GateSimulation:
     def preview(
         self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, window: int, life: ChampionLife
     ) -> GatePreview | None:
-        """What the gate would say of the probe's refits on the newest rows of a window.
-
-        Args:
-            matrix: Losses.
-            kinds: Places of the training windows.
-            champion: As for `verdict`.
-            window: Newest window whose labels are known.
-            life: The champion's probes.
-        """
+        """What the gate would say of the probe's refits on the newest rows of a window."""
         if min(matrix.rows[window], self.rows) < self.gate.min_rows:
             return None
         of_window = np.flatnonzero(matrix.cut.window == window)
@@ -260,12 +233,6 @@ class GateSimulation:
 
     def deferred(self, matrix: LossMatrix, delays: PolicyDelays, *, judged: int, check: int) -> int | None:
         """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
-
-        Args:
-            matrix: Losses.
-            delays: What keeps labels behind.
-            judged: Check as of which the champion was judged.
-            check: The run's.
 
         Returns:
             The first check that has them, or the number of windows where none has; None where this one has.
@@ -502,7 +469,6 @@ def label_delay(event: pd.Series, came: pd.Series, span: pd.Timedelta) -> int:
     Args:
         event: Of each row, shape (n,).
         came: When its label was due and known, shape (n,).
-        span: Of a window.
     """
     return int(max(np.ceil(pd.Timedelta((came - event).median()) / span - ALMOST), 0))
 
@@ -511,7 +477,6 @@ def newest_labels(came: pd.Series, moments: Sequence[pd.Timestamp]) -> list[pd.T
     """When the newest label had come by each moment; before the first of them, the moment itself.
 
     Args:
-        came: When each label was due and known.
         moments: Ascending.
     """
     ordered = came.sort_values(ignore_index=True)
@@ -528,8 +493,6 @@ def known_from(event: pd.Series, came: pd.Series, cut: WindowCuts, *, delay: int
     Args:
         event: Of each row, in total order, shape (n,).
         came: When its label was due and known, shape (n,).
-        cut: Its windows and blocks.
-        delay: Windows until labels are known.
     """
     begins = event.iloc[cut.starts].reset_index(drop=True)
     return np.asarray(begins.searchsorted(came, side="left") - delay * cut.blocks)
@@ -539,9 +502,6 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
     """Walks through the windows: what serves, what a check sees, what it starts.
 
     Args:
-        setting: Matrix, delays, training windows.
-        asks: The policy.
-        probes: Whether the probe is asked.
         spaced: Where it is asked only if it could change the decision; None: at every check.
     """
     matrix, delays = setting.matrix, setting.delays
@@ -791,13 +751,7 @@ def by_rules(
     No loss is estimated in a backtest, and nobody releases what is held.
 
     Args:
-        setting: What the policy is played under.
-        triggers: The rules and what keeps them back.
-        retraining_cost: Of a retraining, in mean loss times checks.
-        errors: Standard errors of itself that the accumulated gain must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         drifted: What the drift tests say; None where no rule looks at it.
-        seed: Of the reference bands' draws.
     """
 
     def ask(seen: PolicyView) -> PolicyAnswer:
@@ -874,8 +828,6 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_co
 
     Args:
         totals: `LossMatrix.totals`, of the training windows that may be chosen, shape (kinds, windows, windows).
-        delays: What keeps a model behind.
-        retraining_cost: Of a retraining, in mean loss times checks.
 
     Returns:
         The cheapest; of equals one with the fewest retrainings.
@@ -934,12 +886,6 @@ def usual_recipe(
     """A recipe from settings and the first rows alone.
 
     Args:
-        first: Rows before the first window, in total order.
-        data: What the table is.
-        tune: The search space, its rounds, and what is kept back to stop on.
-        train: Kind of model, seed.
-        steps: What prepares the features.
-        loss: Per-row loss.
         threads: Of the fit; changes no result.
 
     Raises:

@@ -50,9 +50,6 @@ def judge_previous_champions(
 
     Args:
         losses: Loss of each judged row, in time order, of each previous champion.
-        champion: The same of the live version.
-        gate: Thresholds. The naive floors are left out: each of them has passed those once.
-        draws: Bootstrap draws.
         block_rows: Rows of a block.
     """
     if not losses or not len(champion):
@@ -82,10 +79,7 @@ def restore_instead(
         decision: What the rules decided: `none` or `retrain`; a hold is a person's.
         previous_champions: As judged; None where there are none.
         probe_loss: What a refit lost on this check's rows; None where nobody knows.
-        led_before: Whether the best of them had less loss than the live version at the check before.
         checks_since_release: Checks since something went live, this one counted; None if nothing ever did.
-        cooldown_checks: As for retrainings.
-        manual: Whether everything is a person's.
     """
     if (
         previous_champions is None
@@ -154,13 +148,7 @@ class PreviousChampionsLook:
 def may_compete(
     previous_champions: Mapping[int, Predictor], *, columns: Sequence[str], judged_from: pd.Timestamp
 ) -> tuple[dict[int, Predictor], dict[int, str]]:
-    """Those that can be scored on rows that they have not seen; and why each of the others cannot.
-
-    Args:
-        previous_champions: By version.
-        columns: Of the table.
-        judged_from: Event time of the first judging row.
-    """
+    """Those that can be scored on rows that they have not seen; and why each of the others cannot."""
     left_out: dict[int, str] = {}
     for version, previous_champion in previous_champions.items():
         lacking = [name for name in previous_champion.columns if name not in columns]
@@ -187,11 +175,7 @@ def shortlist(
     rows that do not judge: the newest `rows` that none of them was made with. Where there are none, the newest stay.
 
     Args:
-        previous_champions: By version.
         before: Training rows in time order, whole rows of the table, with `_event`.
-        loss: Per-row loss.
-        most: How many stay.
-        rows: How many rows are looked at.
     """
     if len(previous_champions) <= most:
         return dict(previous_champions), {}
@@ -221,10 +205,7 @@ def settle(
     One comes back that passes the gate, if none of the new ones does or if it loses less than the best of them.
 
     Args:
-        verdict: On the best of the new ones.
         of_previous: On the best previous champion, each named by its version; None where none competed.
-        losses: Loss of each judged row, a previous champion each.
-        left_out: Why others did not compete.
     """
     if of_previous is None:
         return verdict, PreviousChampionsLook(left_out, {}, None, None)

@@ -105,8 +105,6 @@ class ProbationState:
 
         Args:
             new: Losses of the new champion, in order of time, shape (n,).
-            previous: Those of the one before, on the same rows.
-            params: Its section.
             block_rows: Rows of a block; one may be begun at a check and filled at the next.
         """
         worse, fine = self.worse, self.fine
@@ -291,11 +289,6 @@ def compare_beside(
     Args:
         new: Losses of the newer version in the order in which labels came, shape (n,).
         previous: Those of the older one beside them, shape (n,).
-        params: Of the probation: its levels, its minimum effect, and after how many usual checks it is over.
-        role: Why both answered.
-        version: The newer version.
-        against: The older version.
-        rows_per_check: Rows of a usual check.
     """
     if not params.checks:  # probations are off; answers are compared anyway
         params = params.model_copy(update={"checks": ProbationParams().checks})
@@ -342,13 +335,6 @@ def roll_back_instead(
 
     A retraining would be judged against a champion that has just been found worse than the one before; with that back,
     the next check decides anew.
-
-    Args:
-        decision: What the rules, and the previous champions, decided.
-        judged: The probation.
-        against: The champion before, which goes live again.
-        said: The probation in words.
-        manual: Whether everything is a person's.
     """
     if judged.outcome != "worse":
         return decision
@@ -460,7 +446,6 @@ def skews_of(stored: np.ndarray, now: np.ndarray) -> np.ndarray:
 
     Args:
         stored: Shape (n,) or (n, classes).
-        now: Likewise.
 
     Returns:
         Shape (n,), 0 or more.

@@ -64,13 +64,7 @@ class ProbeParams(SettingsSection):
     )
 
     def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
-        """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then.
-
-        Args:
-            needed: Whether the watch asks for it.
-            drifted: Whether this check found drift.
-            waited: Since the last probe, or since the champion was made.
-        """
+        """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then."""
         if self.when in (NEEDED, EVERY, DRIFT):
             return {NEEDED: needed, EVERY: True, DRIFT: drifted}[self.when]
         return waited >= pd.Timedelta(self.when)
@@ -173,10 +167,7 @@ def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.nda
     lost less. Never more than on a judged one, or a single odd row could pay for a retraining.
 
     Args:
-        champion_losses: The champion's.
-        losses: The refits'.
         apart: The champion's on rows that no refit judged, shape (m,), m 0 or more.
-        block_rows: Rows that belong together when the error is computed.
     """
     usual = float(champion_losses.mean())
     late = min(float(apart.mean()) / usual, 1.0) if len(apart) and usual > 0 else 1.0
@@ -199,8 +190,6 @@ def apart_in_time(newest: np.ndarray, *, rows: int, least: int) -> tuple[np.ndar
 
     Args:
         newest: Row numbers, ascending, shape (n,).
-        rows: Of a check.
-        least: Rows that are worth a fit: fewer beyond those of a check do not stand apart.
 
     Returns:
         Both, ascending.
@@ -215,10 +204,7 @@ def with_a_past(table: pd.DataFrame, newest: np.ndarray, data: DataParams, param
     A row that is older than nearly all others has no past. It is judged by no fit, and counts like the others.
 
     Args:
-        table: Mature rows in total order with `_event`, `_due` and the target.
         newest: Row numbers of the newly mature rows, ascending, shape (n,).
-        data: What the table is.
-        params: How many rows a fit needs.
     """
     if len(table) < params.min_rows:
         return newest[:0]
@@ -243,7 +229,6 @@ def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
 
     Args:
         newest: Row numbers among all mature rows, ascending, shape (n,), n at least 1.
-        blocks: Blocks wanted of rows that did not come late.
 
     Returns:
         Places in `newest`, ascending, block by block.
@@ -283,15 +268,7 @@ def refit_losses(
     """Refits the champion's recipe block by block through the newest rows, and gives its loss on those it judges.
 
     Args:
-        table: Mature rows in total order with `_event` and `_due`.
         newest: Row numbers of the rows to judge, ascending, shape (n,), n at least 1.
-        recipe: The champion's.
-        data: What the table is; the view is learned anew, as a retraining would.
-        params: Blocks.
-        steps: What prepares the features, as a retraining would.
-        window: The training window.
-        sliding_rows: Rows of a sliding one.
-        changed: Event time from which the recent window begins.
         cores: Cores to use; changes no result.
 
     Returns:
@@ -320,16 +297,7 @@ def fitted_rows(
     sliding_rows: int,
     changed: pd.Timestamp | None = None,
 ) -> list[np.ndarray]:
-    """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past.
-
-    Args:
-        table: As for `refit_losses`.
-        newest: Likewise.
-        params: Blocks and sample.
-        window: The training window.
-        sliding_rows: Rows of a sliding one.
-        changed: Event time from which the recent window begins.
-    """
+    """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past."""
     pasts = []
     for part in judged_blocks(newest, blocks=params.blocks):
         past = past_of(table["_event"], table["_due"], newest[part[0]])
@@ -350,16 +318,7 @@ def probed_windows(
     sliding_rows: int,
     changed: pd.Timestamp | None,
 ) -> list[WindowKind]:
-    """The training windows that a probe refits on: those of the same rows count once.
-
-    Args:
-        table: As for `refit_losses`.
-        newest: Likewise.
-        windows: Wanted windows, in their order.
-        params: Blocks.
-        sliding_rows: Rows of a sliding one.
-        changed: Event time from which the table is another one; the rows since then are a window of their own.
-    """
+    """The training windows that a probe refits on: those of the same rows count once."""
     first = min(int(newest[part[0]]) for part in judged_blocks(newest, blocks=params.blocks))
     past = past_of(table["_event"], table["_due"], first)
     lengths = WindowLengths(sliding_rows).since(changed, table["_event"].iloc[past], least=FEWEST_RECENT)
@@ -486,16 +445,7 @@ class ProbeWatch:
     def after_probe(
         self, gain: float, error: float, *, errors: float, loss: float, is_learned: bool, short: float
     ) -> "ProbeWatch":
-        """The watch after a probe whose refit had new rows.
-
-        Args:
-            gain: What it measured on the newest rows, in mean loss.
-            error: Its standard error.
-            errors: Number of standard errors from which a gain, or the lack of one, is sure.
-            loss: The champion's mean loss on these rows.
-            is_learned: Whether the refit had enough rows from after the change.
-            short: What the accumulated gain lacks to the cost of a retraining, in mean loss times checks.
-        """
+        """The watch after a probe whose refit had new rows."""
         is_sure = gain > errors * error
         is_answer = is_learned and not is_sure and (not self.is_high or gain + errors * error < NO_HELP * self.excess)
         due = ceil(short / gain) if is_sure and short < SELDOM * gain else SELDOM
@@ -545,13 +495,6 @@ def preview(
 
     Args:
         refits: Losses of the probe's refits by training window, each shape (n,), in time order.
-        champion: The same of the champion.
-        naive: The same of the naive baselines; empty if they are not known.
-        gate: Thresholds.
-        rows: Rows behind these losses, which may be means over several.
-        draws: Bootstrap draws.
-        block_rows: Losses of a bootstrap block.
-        support: What earlier rows showed of the refits, by training window.
 
     Returns:
         None where the rows are fewer than the gate judges on.

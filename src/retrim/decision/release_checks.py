@@ -118,10 +118,7 @@ def hold_to(answers: FreshAnswers, size: int, params: ReleaseParams, *, again: b
     """The release checks of a version.
 
     Args:
-        answers: What a fresh process said of it.
         size: Bytes of the files that predicting takes.
-        params: What it is held to.
-        again: It was live before: size and latency are reported only, and its bundle may be older than reference rows.
     """
     most_mb, most = (None, None) if again else (params.most_mb, params.most_ms)
     checks = [_loads(answers, params), _answers(answers, again=again), _size(size, most_mb)]

@@ -58,10 +58,8 @@ def first_broken(
     A row without a copy is no fault: the copy is written after the row, and a kill may come between.
 
     Args:
-        rows: Each with its number, from 1.
         head: Count and digest of the last row, signed; None where there is none.
         copies: Digests of the copies of rows, kept elsewhere, by number; None for one that cannot be read.
-        fault: Judges a signature.
     """
     by_number = {row.sequence: row for row in rows}
     head_fault = _head_fault(head, fault)

@@ -172,8 +172,6 @@ def count_rows(members: RowMembers, entries: Iterable[LedgerEntry], used: np.nda
     """What earlier checks have done with the rows of a table.
 
     Args:
-        members: Which landed rows make a row of the table.
-        entries: What they wrote.
         used: Rows that the live version was made or judged with, shape (rows,).
     """
     entries = tuple(entries)
@@ -234,8 +232,6 @@ def balance(kind: Kind, counts: RowCounts, *, mature: np.ndarray, due: np.ndarra
     """What has become of the rows that a check counts for one purpose.
 
     Args:
-        kind: The purpose.
-        counts: What checks have done so far, with the table as it is known now.
         mature: Rows of the table whose label was due and known, shape (rows,).
         due: Landed rows that the newest check that counted should have taken, shape (landed rows,).
     """

@@ -783,7 +783,6 @@ def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decisi
     """The decision, held where it would start something and a rollback was answered by nobody yet.
 
     Args:
-        decision: What the rules and the previous champions say.
         rolled_back: The rollback that was answered by no person; None where there is none.
     """
     if rolled_back is None or not rolled_back.holds or decision.outcome not in ("retrain", "restore"):
@@ -822,9 +821,7 @@ def while_paused(decision: Decision, paused: Paused | None, *, version: int | No
     """The decision, which says during a pause what it would have been, and starts or moves nothing.
 
     Args:
-        decision: What was decided.
         paused: The pause that goes on; None: there is none.
-        version: The version that would go live by a restore or a rollback.
     """
     if paused is None:
         return decision

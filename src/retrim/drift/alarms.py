@@ -81,12 +81,7 @@ class AlarmRequest:
 
 
 def promise(rate: float, reach: float) -> Promise:
-    """Whether a history can keep a rate.
-
-    Args:
-        rate: Of false alarms for each check.
-        reach: Stretches of the history that know nothing of one another: it shows what happens once in that many.
-    """
+    """Whether a history can keep a rate."""
     if reach < LEAST_STRETCHES or rate * reach * REACH < 1:
         return "cannot be promised"
     return "promised" if rate * reach >= 1 else "extrapolated"

@@ -47,7 +47,6 @@ class WindowCalibration:
 
         Args:
             window: Rows in each cell by column, shape (cells + 1,).
-            rate: Of false alarms, for the check and all columns together.
             waves: Means of the waves of the year over its rows; None: no season counts.
         """
         watched = self.watched
@@ -98,10 +97,7 @@ def calibrate(watched: ContrastReference, *, rows: int, draws: int, seed: int) -
     """How far windows of `rows` rows stray from the reference while nothing drifts, drawn now.
 
     Args:
-        watched: The reference.
         rows: Of the current window, 1 or more.
-        draws: Windows drawn.
-        seed: Same seed, same thresholds.
     """
     noise = noise_of(watched, rows)
     return WindowCalibration(watched, noise, draw(watched, noise, rows=rows, draws=draws, seed=seed), rows)

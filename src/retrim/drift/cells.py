@@ -200,7 +200,6 @@ class CategoryCells:
 
         Args:
             values: The reference, shape (n,), n 0 or more.
-            levels: A column with more categories than this is hashed.
             buckets: Cells of a hashed column, 2 or more.
         """
         known = sorted({str(value) for value in values.dropna().unique()})

@@ -104,10 +104,7 @@ def alarms_of(
     By the null that the profile keeps, where its windows are about as long; else one is drawn.
 
     Args:
-        profile: Of the reference.
-        windows: The current window: rows in each cell by column; columns that are not in it are left out.
         times: Event time of each row of the window, UTC, 1 or more: its rows are held against their time of year.
-        asked: How often they may raise a false alarm.
 
     Returns:
         Values and missing values of each column; p-values are adjusted for the whole check. Empty where the history
@@ -178,10 +175,6 @@ def findings(
     """Every configured test of every column that the profile and the current window share.
 
     Args:
-        profile: The rows the model was made from, or its predictions for those that judged it.
-        current: Rows seen since, with `time`.
-        params: Tests, thresholds, least rows.
-        time: Name of the column of event times, such as `_event`.
         importances: Of the columns, 0 to 1; a column that is not named has 1.
         alarms: How often these columns may raise a false alarm; None: they are over by the thresholds of params.yaml.
 
@@ -236,10 +229,6 @@ def together(
     """Every joint test of the features that the profile and the current window share.
 
     Args:
-        profile: The rows the model was made from.
-        current: Rows seen since, with `time`.
-        params: Tests, thresholds, least rows.
-        time: Name of the column of event times.
         alarms: How often these tests may raise a false alarm; None: one is over when its effect exceeds the threshold
             of params.yaml and no window of the reference strayed as far. Over is nothing that was held against fewer
             than 8 windows of the reference.

@@ -107,9 +107,7 @@ def code(profile: Profile, rows: pd.DataFrame, columns: tuple[str, ...]) -> Code
     """Rows as numbers, by the cells of a profile.
 
     Args:
-        profile: Of the reference.
         rows: In order of time, shape (n, columns).
-        columns: Those to look at.
     """
     numeric = [name for name in columns if profile.columns[name].kind == "numeric"]
     others = [name for name in columns if name not in numeric]
@@ -130,7 +128,6 @@ def usual_strays(
     """How far windows of a sample stray, each from the rest of it, shape (windows or as many as there are,).
 
     Args:
-        test: A joint test with its arguments.
         sample: In order of time.
         rows: Of a window, at most half of the sample's.
         windows: At most; they lie evenly and do not overlap.
@@ -171,12 +168,8 @@ def judge_joint(
     sample: what a slow wander, a season or many columns do to the test without drift, they do to these too.
 
     Args:
-        test: A joint test with its arguments.
-        profile: Of the reference.
         current: The window in order of time, with `columns`.
-        columns: Those to look at, of both.
         windows: Stretches of the reference to hold it against, at most.
-        seed: Of the thinning.
         cores: Cores to use; changes no result.
         usual: How far such stretches stray, where it is known; None: it is found now.
 
@@ -205,7 +198,6 @@ def distance(strayed: float, usual: np.ndarray) -> tuple[float, float | None]:
     """How many standard deviations beyond usual windows one strays, and how often one of these strays as far.
 
     Args:
-        strayed: Of the window.
         usual: Of windows of the reference, shape (n,), n 1 or more; fewer than 8 give no p-value.
     """
     from scipy.special import stdtr
@@ -234,12 +226,7 @@ def domain(
 
     Args:
         reference: Rows of the reference, in order of time.
-        current: Those of the window.
-        rounds: Trees.
-        leaves: Of a tree.
-        folds: Blocks of time that either side is cut into; each is judged by a fit on the others.
         rows: Of each side that are used, at most, spread evenly over its time.
-        seed: Of LightGBM.
 
     Returns:
         Strayed: AUC. Effect: 2 AUC - 1, not below 0: the share of pairs told apart beyond chance. About: the column
@@ -284,11 +271,6 @@ def domain(
 @JOINT_TESTS.register("correlation")
 def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> JointDistance:
     """Change of the correlations between numeric columns; a missing value counts as the mean.
-
-    Args:
-        reference: Rows of the reference.
-        current: Those of the window.
-        seed: Of nothing; every joint test has one.
 
     Returns:
         Strayed: logarithm of the effect, whose tail kept the asked rate with 4 columns and with 30. Over hundreds of

@@ -66,12 +66,7 @@ def estimate_loss(
     """The mean loss of `fresh` rows, without their labels.
 
     Args:
-        known: Rows with labels that the champion was not made from.
         losses: Its loss on each of them, shape (n,).
-        fresh: Rows without labels.
-        task: regression, binary or multiclass.
-        loss: Name of the loss.
-        seed: Of the loss model.
 
     Returns:
         None where fewer than 50 labels are known, or no row is fresh.
@@ -97,7 +92,6 @@ def expected_losses(predicted: np.ndarray, *, loss: str) -> np.ndarray:
 
     Args:
         predicted: Probability of the positive class, shape (n,); or of each class, shape (n, classes).
-        loss: Name of a row loss of classes.
     """
     wide = np.column_stack([1 - predicted, predicted]) if predicted.ndim == 1 else predicted
     return np.asarray(

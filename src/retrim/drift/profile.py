@@ -150,9 +150,6 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
 
     Args:
         rows: The reference, in order of time, shape (n, columns), n at least 1.
-        columns: Names and types of the columns to keep; one of type time moves with the calendar and is left out.
-        params: Cells, blocks, sample.
-        time: Name of the column of event times.
 
     Raises:
         EmptyWindowError: No rows.
@@ -190,7 +187,6 @@ def block_starts(event: pd.Series, params: ProfileParams) -> np.ndarray:
 
     Args:
         event: Event times in order, shape (n,), n at least 1.
-        params: Bounds of a block.
     """
     n = len(event)
     most = max(min(params.most_blocks, n // params.block_rows), 1)
@@ -241,7 +237,6 @@ def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
 
     Args:
         predicted: Predictions, shape (n,), or (n, classes) for a multiclass task.
-        view: Of the model.
 
     Returns:
         `predictions`: the prediction of a regression, the probability of the positive class, or the most probable
@@ -278,7 +273,6 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
     windows. Of categories the most frequent have a bar, the others share one.
 
     Args:
-        reference: The column there.
         values: The other window, shape (n,).
     """
     cells, counted = reference.cells, reference.of(values)
@@ -298,9 +292,7 @@ def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tu
     """Equally wide bars; the rows of a cell of the reference lie at its mean.
 
     Args:
-        cells: Of the reference.
         rows: Shares of both windows in the cells, the missing last, shape (2, cells + 1).
-        values: The other window.
     """
     middles, present = cells.mean + cells.sd * cells.places, values[np.isfinite(values)]
     within = np.cumsum(rows[0, :-1]) / max(rows[0, :-1].sum(), TAIL)

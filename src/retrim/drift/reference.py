@@ -41,10 +41,7 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
     something rare puts both too low, and a window with usual bursts then lies far out.
 
     Args:
-        watched: The reference.
-        noise: Of windows of `rows` rows.
         rows: Of a window, 1 or more.
-        draws: Windows drawn, to the next hundred.
         seed: Same seed, same null.
 
     Source:
@@ -106,9 +103,6 @@ def keep(
     """The profile with the nulls that a check of usual length needs.
 
     Args:
-        profile: Of the reference.
-        usual: What is asked of it.
-        alone: Sets of columns that are looked at one by one, each at a moment of its own.
         together: Columns of the joint tests; fewer than two: none.
     """
     alarms = usual.alarms if len(profile.blocks) >= LEAST_STRETCHES else None
@@ -191,16 +185,6 @@ def make_reference(
     """The reference of a model: all features but those that are computed from the event time.
 
     The hour or the month of a window says when it was, not that anything changed.
-
-    Args:
-        rows: From its oldest training row to its newest judging one, in order, with features, target and `_event`.
-        judged: The judging block.
-        predicted: Its predictions for that block.
-        view: Its own.
-        params: What is kept.
-        usual: What later checks will ask.
-        calendar: Names of the features in `reading.calendar`; others that follow the time are found.
-        zone: Whose clocks they show.
     """
     target: ColumnType = "number" if view.task == "regression" else "category"
     named = rows.rename(columns={name: drift_name(name) for name in view.features})

@@ -113,15 +113,7 @@ class LossChange:
 def loss_change(
     before: SlicedRows, now: SlicedRows, columns: Mapping[str, ColumnType], params: SliceParams, *, block_rows: int
 ) -> LossChange:
-    """The change of the loss, looked at in the slices of every column.
-
-    Args:
-        before: The rows that judged the champion.
-        now: Rows whose labels have come since.
-        columns: Features and their types.
-        params: Cells, levels, least rows.
-        block_rows: Rows that belong together when an error is computed.
-    """
+    """The change of the loss, looked at in the slices of every column."""
     shifted, slices = {}, []
     if min(len(before.losses), len(now.losses)) < params.least_rows:
         return LossChange({}, ())
@@ -233,10 +225,6 @@ def slice_table(
         rows: In time order, shape (n, columns).
         losses: Of the model, shape (n,).
         other: Of another model, such as the champion; None: there is none.
-        columns: Features and their types; those that `rows` lack are passed over.
-        params: Cells, levels, least rows.
-        confidence: Of each interval, two-sided. They are not corrected for how many slices there are.
-        block_rows: Rows that belong together when an error is computed.
     """
     found: list[SliceLoss] = []
     for column, kind in columns.items():

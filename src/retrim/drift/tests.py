@@ -43,7 +43,6 @@ def stability(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
     Args:
         old: Rows in each cell, shape (..., cells).
-        new: The same of the other window.
 
     Returns:
         0 or more, shape (...).
@@ -75,8 +74,6 @@ def psi(reference: Counts, current: Counts, *, cells: Several) -> DriftResult:
     constant column that moves, either way, has drifted.
 
     Args:
-        reference: The reference window, or many.
-        current: The current one, or many.
         cells: Cells of about equal share, 2 or more.
 
     Returns:

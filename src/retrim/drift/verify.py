@@ -50,11 +50,6 @@ def verify_together(
     several times.
 
     Args:
-        profile: Of the reference.
-        columns: Those that are looked at together.
-        joint: The tests.
-        rows: Of a usual check.
-        rate: Of false alarms for each check, of all joint tests together.
         cores: Cores to use; changes no result.
 
     Returns:
@@ -137,15 +132,6 @@ def verify(
     A stretch of neighbouring blocks is held out at a random place, as long as a fifth of the history or as two windows;
     thresholds are calibrated on the rest, and windows of neighbouring blocks are drawn from the stretch. Then anew. The
     history is taken as a circle, so that every block is held out as often.
-
-    Args:
-        profile: Of the reference.
-        rows: Of a usual check.
-        rate: Of false alarms that is asked for, for each check.
-        draws: Windows drawn for each calibration.
-        splits: How often a stretch is held out.
-        checks: Windows for each.
-        seed: Same seed, same answer.
 
     Raises:
         RefusedError: The history has too few blocks, or is shorter than four windows.

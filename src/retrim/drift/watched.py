@@ -223,7 +223,6 @@ def drawn_together(values: np.ndarray, *, error: float) -> tuple[np.ndarray, flo
 
     Args:
         values: Measures, shape (k,).
-        error: Standard error of each.
 
     Returns:
         The drawn values, and the share of its variance that each keeps of its own, 1 / k to 1.
@@ -342,7 +341,6 @@ def season_of(
         rows: Of each block, shape (N,).
         means: Of each contrast over all rows, shape (J,).
         waves: In the middle of each block, shape (N, 2 * HARMONICS).
-        years: That the blocks cover.
     """
     if years < LEAST_YEARS or len(rows) < LEAST_A_YEAR * years:
         return None
@@ -416,7 +414,6 @@ class ContrastReference:
 
         Args:
             window: Rows in each cell by column, shape (..., cells + 1).
-            rows: Rows of the window.
         """
         return np.concatenate([window[name] @ each.weights for name, each in self.columns.items()], axis=-1) / rows
 
@@ -425,7 +422,6 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
     """What is watched of a profile.
 
     Args:
-        profile: Of the reference.
         blocks: Numbers of the blocks that make the reference, in order, repeated or left out as may be; None: all.
     """
     columns = {column: contrasts(counted) for column, counted in profile.columns.items()}
@@ -525,10 +521,7 @@ def measure_deviation(
     by its cube root.
 
     Args:
-        watched: The reference.
         shift: From the reference's mean to the window's, shape (..., J).
-        noise: Of windows of that many rows.
-        rows: Of the window.
         means: Of the reference, where it is not `watched.means`, shape (..., J).
 
     Source:
@@ -632,10 +625,6 @@ def _skew_of_bursts(thinning: np.ndarray, share: np.ndarray) -> np.ndarray:
 
     Rows of a rare kind that come in bursts, each going on to the next row with the same probability, are counted with a
     third cumulant that much larger. Of two kinds that are equally frequent neither comes in bursts more than the other.
-
-    Args:
-        thinning: How many rows tell as much as one independent one.
-        share: Of the rows.
 
     Source:
         Polya and Aeppli's distribution: Johnson, Kotz and Kemp (1992), Univariate Discrete Distributions, section 9.7.

@@ -245,14 +245,6 @@ def learn_steps(
 ) -> tuple[tuple[FittedStep, ...], StepRows]:
     """Each step, learned on what those before it made of the training rows.
 
-    Args:
-        rows: Training rows in total order, with `_event` and `_due`.
-        kinds: Columns and types.
-        outcome: What the rows came to.
-        declared: The steps.
-        strict: Whether a named column that is not there is refused; else it is passed over, as other rows may well
-            lack a level that made a column of its own.
-
     Returns:
         The steps, and the rows as a model is fitted on them.
 

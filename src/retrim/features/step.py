@@ -217,13 +217,7 @@ S = TypeVar("S", bound=PreprocessingStep[Any])
 
 
 def step(name: str, *, takes: Kinds, gives: Kind | Literal["same", "gone"]) -> Callable[[type[S]], type[S]]:
-    """Decorator that enters a step.
-
-    Args:
-        name: As params.yaml says it.
-        takes: Kinds of column that it can work on.
-        gives: What such a column is afterwards, if it is known before anything is learned.
-    """
+    """Decorator that enters a step."""
 
     def enter(kind: type[S]) -> type[S]:
         kind.takes, kind.gives = takes, gives
@@ -281,8 +275,6 @@ def transform_texts(stored: Sequence[StoredEstimator], texts: np.ndarray, *, wid
     Args:
         stored: Estimators, one after the other. None: 0 of every text.
         texts: Shape (n,).
-        width: Columns. Those beyond what the estimators make are 0.
-        nested: Whether they take rows of one cell, as encoders do, or texts.
     """
     places, distinct = pd.factorize(texts)  # the place of a missing one is -1: the last
     made = np.zeros((len(distinct) + 1, width))
@@ -771,7 +763,6 @@ class _Fill(ColumnStep):
 
         Args:
             values: Shape (n, 1).
-            missing: How a missing cell is written.
         """
         raise NotImplementedError
 
@@ -823,8 +814,6 @@ def compute_fences(values: np.ndarray, *, by: By, reach: float) -> Ends | None:
 
     Args:
         values: Shape (n,).
-        by: zscore: from the mean, in standard deviations; iqr: from the quartiles, in their distance.
-        reach: How far.
 
     Source:
         Tukey (1977), Exploratory Data Analysis: reach 1.5 is his inner fence, 3 the outer.

@@ -146,11 +146,6 @@ class FeatureView:
     def learn(cls, rows: pd.DataFrame, data: DataParams, steps: Sequence[StepParams] = ()) -> "FeatureView":
         """The view of training rows: classes, what the steps learn, and category levels, sorted.
 
-        Args:
-            rows: Training rows in total order; with `_event` and `_due` where there are steps.
-            data: What the table is.
-            steps: What prepares the features, in order.
-
         Raises:
             BadInputError: A step cannot work on its columns.
         """
@@ -254,7 +249,6 @@ class FeatureView:
         None is dropped where fewer than 2 of the rows that count would be left, or one of their classes would not.
 
         Args:
-            rows: In total order with the target, `_event` and `_due`.
             take: Row numbers of those that a fit takes; None: all.
         """
         if not self.steps:
@@ -297,9 +291,6 @@ class FeatureView:
 
     def by_feature(self, parts: np.ndarray) -> np.ndarray:
         """What belongs to the columns of the matrix, summed over those that one of `needs` was made into.
-
-        Args:
-            parts: Last axis: columns of the matrix.
 
         Returns:
             Last axis: `needs`.

@@ -42,10 +42,6 @@ def aligned(predicted: np.ndarray, classes: Sequence[str], wanted: Sequence[str]
 def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]:
     """How far the predictions of each row have moved, shape (n,), and the spread that they are a share of.
 
-    Args:
-        judged: The model that was judged.
-        again: The one that was fitted once more.
-
     Returns:
         Absolute changes: of a regression's prediction, of a probability, or the largest of a row's probabilities.
         Spread: from the 5th to the 95th percentile of the judged model's predictions; 1 for probabilities.
@@ -62,14 +58,7 @@ def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]
 
 
 def agree(name: str, judged: ScoredModel, again: ScoredModel, params: AgreementParams) -> Verdict:
-    """The verdict on a model that was fitted once more.
-
-    Args:
-        name: Its own.
-        judged: The model that was judged, on the rows that judged it.
-        again: The one that was fitted once more, on the same rows, which are among those that it was fitted on.
-        params: Bounds.
-    """
+    """The verdict on a model that was fitted once more."""
     n = len(judged.losses)
     checks = [Check("agreement: rows", n > 0, n, 1, f"{n} holdout rows of the judged model, at least 1 needed", None)]
     losses = {}
@@ -97,13 +86,7 @@ def _loss(own: float, other: float, params: AgreementParams) -> Check:
 
 
 def agreement_reason(version: int | None, verdict: Verdict, judged: str) -> str:
-    """What a verdict says of itself when it is one of agreement.
-
-    Args:
-        version: The version that was judged.
-        verdict: Of agreement.
-        judged: The reason of that version's verdict.
-    """
+    """What a verdict says of itself when it is one of agreement."""
     agrees = "agrees" if verdict.promote else "does not agree"
     texts = "; ".join(check.text for check in verdict.checks[1:])
     return f"fitted on all mature rows; it {agrees} with version {version}, which was judged ({judged}): {texts}"

@@ -52,8 +52,6 @@ def judge_change(before: np.ndarray, after: np.ndarray, gate: GateParams, resamp
     Args:
         before: One loss a row, in time order, shape (n,).
         after: With the change, on the same rows, shape (n,).
-        gate: Confidence, and the margin.
-        resampling: Draws, blocks, seed.
     """
     if not len(before):
         why = "no row was judged on both sides, so nothing can be compared"

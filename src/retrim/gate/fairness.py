@@ -72,9 +72,7 @@ def by_group(outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...]) -> 
     """Every measure of every group, by fairlearn's MetricFrame: measure, then group; None where no row counts.
 
     Args:
-        outcomes: Judged rows.
         groups: Group of each row, shape (n,).
-        names: The groups wanted.
 
     Source:
         Weerts et al. (2023), Fairlearn: Assessing and Improving Fairness of AI Systems, JMLR 24(257), 1-8.
@@ -186,11 +184,7 @@ def furthest(
     counted so, in `confidence` of the draws.
 
     Args:
-        found: One measure by group.
         judged: Which groups have rows enough, shape (groups,).
-        how: Blocks and draws.
-        rows: Judging rows in all.
-        confidence: With which every pair's true difference lies within its interval.
 
     Returns:
         None with fewer than two judged groups.
@@ -390,12 +384,8 @@ def measure_groups(
     """The standing of one model.
 
     Args:
-        of: Whose.
         outcomes: What its predictions did to the judged rows, in time order, at least 2.
         losses: Its loss on each, shape (n,).
-        rows: These rows with the columns of the groups.
-        params: Groups, limits, confidence.
-        how: Blocks and draws.
     """
     overall: dict[str, float | None] = {}
     for measure in outcomes.measures:
@@ -437,12 +427,7 @@ def _column(
 
 
 def fairness_checks(standing: FairnessStanding, params: FairnessParams) -> list[Check]:
-    """A check a declared limit and column: fails where a difference between two groups exceeds it for certain.
-
-    Args:
-        standing: The challenger's, after mitigation.
-        params: Limits.
-    """
+    """A check a declared limit and column: fails where a difference between two groups exceeds it for certain."""
     return [
         _limit(column, measure, limit)
         for column in standing.columns
@@ -509,10 +494,7 @@ def compare_groups(
     """Looks at the models by group.
 
     Args:
-        models: The challenger first.
         rows: Judged rows in time order, with the columns of the groups.
-        params: Groups, limits, mitigation.
-        how: Blocks and draws.
     """
     if not params.groups or len(rows) < 2:
         return FairnessLook(None, [], [])

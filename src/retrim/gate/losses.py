@@ -73,8 +73,6 @@ def relative_gains(
     Args:
         losses: One loss a row, in time order, shape (n,), n at least 1.
         other: The other model's on the same rows, shape (n,).
-        confidences: One-sided.
-        resampling: Draws, blocks, seed.
     """
     saved, base = other - losses, float(other.mean())
     bounds = mean_intervals(
@@ -128,8 +126,6 @@ def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, 
 
     Args:
         challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
-        champion: The champion's.
-        resampling: Blocks that stay together, and seed.
 
     Returns:
         As a share of the champion's mean loss; with one challenger its gain; None below 4 blocks of rows.
@@ -163,9 +159,6 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
 
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
-        champion: The champion's on the same rows.
-        gate: Folds, limit, and the confidence over all folds together.
-        resampling: Draws, blocks, seed.
     """
     most = gate.worst_fold
     parts = [part for part in spans(len(losses), gate.folds) if len(part) > 1]
@@ -189,10 +182,7 @@ def gain(found: RelativeGain, told: str, *, least: float, usual: float, correcte
     """Whether the gain over the champion is at least `least`, and above 0 with its confidence.
 
     Args:
-        found: The gain.
-        told: It in words.
         least: Share of the champion's mean loss.
-        usual: Confidence that is asked for where no earlier check has shown a gain; a lower one is explained.
         corrected: The gain without the luck of the choice, which is told beside it; None: there was no choice.
     """
     passed = found.figure >= least and found.low > 0
@@ -229,12 +219,6 @@ def against_champion(
 
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
-        champion: The champion's on the same rows.
-        gate: Thresholds.
-        sure: Confidence of the gain.
-        safe: Confidence that it is not worse.
-        corrected: As for `gain`.
-        resampling: Draws, blocks, seed.
     """
     own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
     sentence = compared("the champion", own, losses, champion)
@@ -275,12 +259,6 @@ def judge(
     Args:
         challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
         champion: The same of the champion; None before the first version.
-        floors: The same of the naive baselines.
-        gate: Thresholds.
-        draws: Bootstrap draws.
-        block_rows: Rows of a bootstrap block.
-        uses: How often these rows have judged before.
-        rivals: Others that compete on the same rows and are not among `challengers`: they count among the tries.
         support: What earlier checks showed of challengers, by name, where a check started the run; None: nobody's
             alarm did, and the run is one of its own.
     """
@@ -361,7 +339,6 @@ def spent(error: float, *, uses: float, power: float) -> float:
     Args:
         error: Of the first verdict on such rows, above 0, below 1.
         uses: 0 or more.
-        power: How fast it falls; above 1 the sum over all verdicts is finite, 0: it does not fall.
 
     Source:
         Alpha spending over a series that converges, as in Foster and Stine (2008), JRSS B 70(2), 429-444, and

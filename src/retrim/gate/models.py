@@ -58,10 +58,8 @@ def calibration(
     regression whose bundle holds no residuals.
 
     Args:
-        scored: The challenger.
         champion: None before the first version.
         limit: Thresholds; None: reported only.
-        resampling: Draws, blocks, seed. Both models are drawn on the same blocks.
     """
     own = miscalibration(scored, limit, resampling)
     its = None if champion is None else miscalibration(champion, limit, resampling)
@@ -151,11 +149,7 @@ def churn(
     the absolute change, in standard deviations of the judged targets.
 
     Args:
-        scored: The challenger.
-        champion: The champion on the same rows.
         most: The figure, at most; None: reported only.
-        confidence: One-sided, of either end of the interval.
-        resampling: Draws, blocks, seed.
 
     Source:
         The interval of a percentile is that of the share of rows below it: Woodruff (1952), JASA 47, 635-646.
@@ -229,12 +223,8 @@ def worst_slice(
 
     Args:
         rows: Judged rows in time order.
-        features: Feature columns and their types.
         losses: The challenger's loss of each row, shape (n,).
         champion: The champion's, shape (n,).
-        limit: Which columns, how much worse, how sure; without a limit the slice is named that is worse most surely.
-        cut: How columns are cut; how many rows a slice has.
-        resampling: Draws, blocks, seed.
 
     Source:
         Largest statistic over all under one set of flips: Westfall and Young (1993), Resampling-based multiple
@@ -330,13 +320,6 @@ def judge_models(
     """The verdict on the best challenger, with every check; all run, also after one has failed.
 
     Args:
-        judged: The rows and all models on them.
-        gate: Thresholds.
-        slices: How columns are cut into slices.
-        draws: Bootstrap draws.
-        block_rows: Rows of a bootstrap block.
-        uses: How often these rows have judged before.
-        rivals: Others that compete on the same rows and are not among the challengers.
         support: What earlier checks showed of challengers, by name; None where no check started the run.
     """
     champion = judged.champion

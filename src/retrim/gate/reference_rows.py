@@ -30,7 +30,6 @@ def with_answers(
 
     Args:
         rows: Judged rows in the table's order, shape (n, columns).
-        view: Of the model that answered.
         predicted: Its predictions for the rows, shape (n,) or (n, classes).
         most: Rows that are kept, at most.
 

@@ -116,14 +116,7 @@ class GainTarget:
 
 
 def _clear(distance: float, blocks: int, confidence: float, wider: float) -> float:
-    """The chance that a t-test with this confidence is passed by a mean so far above its limit.
-
-    Args:
-        distance: In standard errors of the mean.
-        blocks: Behind the mean.
-        confidence: Of the test.
-        wider: Spread of the mean, over luck and over what the distance may truly be, in the same.
-    """
+    """The chance that a t-test with this confidence is passed by a mean so far above its limit."""
     from scipy.special import nctdtr, ndtr, stdtrit
 
     asked, distance = float(stdtrit(blocks - 1, confidence)) / wider, distance / wider
@@ -133,9 +126,6 @@ def _clear(distance: float, blocks: int, confidence: float, wider: float) -> flo
 
 def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None:
     """What the checks of a champion's life found of its best refit: its mean gain, and the noise within checks.
-
-    Args:
-        shown: Of each check, oldest first, the newest rows too.
 
     Returns:
         The training window, of those of the newest check, and its effect over the checks that refitted on it. None
@@ -184,10 +174,7 @@ def size_of(
 
     Args:
         effect: Gain and noise; None: nothing tells, and the ceiling judges.
-        asked: What it is held against.
         least: Rows, at least.
-        most: The ceiling.
-        there: Rows that could be kept back at all, were the ceiling higher.
     """
     if effect is None or effect.gain <= 0:
         return Size(most)
@@ -220,7 +207,6 @@ def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:
     """The fewest newest rows that hold that many of the rarer class, and no fewer than `least`; all where they do not.
 
     Args:
-        rarer: Rows of it.
         target: Classes of the ceiling's rows, in time order, shape (n,).
         least: Rows, at least.
     """
@@ -247,16 +233,8 @@ def size_for(
     """The rows that judge a run, from what the checks of a champion's life showed.
 
     Args:
-        shown: Of each check, oldest first, the newest rows too.
-        before: The same of rows before the ceiling's alone: what they showed eases the error.
-        gate: Thresholds.
-        tries: Challengers.
-        uses: How often the ceiling's rows have judged before.
-        eased: Whether the accumulated gain starts the run, and what was shown before counts.
         block_rows: Rows of a block.
         least: Rows, at least.
-        most: The ceiling.
-        there: Rows that could be kept back at all, were the ceiling higher.
     """
     found = effect_of(shown)
     if found is None:
@@ -348,13 +326,6 @@ def detectable(
 
     Args:
         losses: The judged challenger's loss of each judged row, shape (n,), in time order; weighed, if rows are.
-        champion: The champion's.
-        events: Event times of these rows.
-        gate: Thresholds.
-        challengers: How many there were to choose from.
-        uses: How often these rows have judged before.
-        draws: Bootstrap draws.
-        block_rows: Rows of a bootstrap block.
         support: What earlier checks showed of it; None where no check started the run.
 
     Returns:

@@ -102,8 +102,6 @@ def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Sup
     Half of the evidence is laid aside, so that rows of before the world changed make the gate at most twice as strict.
 
     Args:
-        shown: Of each check, oldest first; blocks of rows before those that judge.
-        kind: The training window.
         most: Share of the champion's loss that a harmless refit loses at most.
     """
     kept = [each for each in shown if kind in each.refits and len(each.champion)]

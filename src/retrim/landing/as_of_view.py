@@ -114,7 +114,6 @@ class AsOfTable:
 
         Args:
             columns: Which of the others, at least; None: all.
-            coded: Columns of text that become pandas categories, if they are among the others.
         """
         if self.landed is None:
             return self.times.copy()
@@ -133,12 +132,6 @@ def read_as_of(
     Beside the features that params.yaml declares now stand those that versions were made with: one that was made
     before a change of `data.history` predicts on.
 
-    Args:
-        workspace: The workspace.
-        as_of: The moment.
-        without: Batches that are passed over.
-        as_then: With batches that were withdrawn later, to show what was made at that time; never for a new fit.
-
     Raises:
         BadInputError: No rows had landed by then, or a file is damaged.
         RefusedError: A file was altered since it landed.
@@ -154,14 +147,7 @@ def read_as_of(
 
 
 def known_of(workspace: Workspace, data: DataParams, batches: Collection[str], *, as_of: pd.Timestamp) -> AsOfTable:
-    """What was known by `as_of` of these batches alone, without features from the past.
-
-    Args:
-        workspace: The workspace.
-        data: What the table is.
-        batches: Which count; the others are passed over.
-        as_of: The moment.
-    """
+    """What was known by `as_of` of these batches alone, without features from the past."""
     plain = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
     files = [file for file in workspace.landing.batches(as_of) if file.batch in batches]
     return _known(workspace, plain, (), {}, as_of=as_of, files=files)
@@ -220,12 +206,7 @@ def _known(
 
 
 def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
-    """Of the row that is known of a key, by its number, the number of the one that brought that key, shape (landed,).
-
-    Args:
-        landed: Rows with `_key`, `_arrived` and `_row`, which counts from 0.
-        came: Of these the latest of each key.
-    """
+    """Of the row that is known of a key, by number: the number of the one that brought that key, shape (landed,)."""
     numbers = np.arange(len(landed))
     if len(landed) > len(came):  # else each key came once
         several = landed.loc[landed["_key"].duplicated(keep=False), ["_key", "_arrived", ROW]]
@@ -236,14 +217,7 @@ def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
 
 
 def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray, data: DataParams) -> np.ndarray:
-    """The table's row of each landed row, as `Members` has it.
-
-    Args:
-        came: Landed rows, the latest of each key.
-        table: What was made of them.
-        first: As `_first_numbers` gives it.
-        data: What the table is.
-    """
+    """The table's row of each landed row, as `Members` has it."""
     found = np.full(len(first), REPLACES, dtype="int32")
     found[first[came[ROW].to_numpy()]] = LEFT_OUT
     if data.rows.resample is None:
@@ -276,11 +250,6 @@ def landed_since(workspace: Workspace, previous: CheckRecord | None, *, rows: in
 
 def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Series:
     """When each label came, as its first file says: also before it was due.
-
-    Args:
-        workspace: Where labels have landed.
-        table: Rows as `assemble` gives them.
-        as_of: Files that landed later do not count.
 
     Returns:
         Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came. Of

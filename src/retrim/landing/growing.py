@@ -132,13 +132,6 @@ def standing_of(read: ReadFile, landing: Landing) -> list[str]:
 def write_rest(path: Path, read: ReadFile, rest: Path, *, standing: Sequence[str], reading: ReadingParams) -> int:
     """Writes what came after the bytes that were read as a file of its own, with the header; gives its bytes of `path`.
 
-    Args:
-        path: The file, which may still grow.
-        read: What was read of it.
-        rest: Where the rest is written; if nothing came, nothing is.
-        standing: Batches that landed from what was read.
-        reading: How the file is spelled.
-
     Raises:
         BadInputError: Its rows cannot be told from those that have landed.
     """

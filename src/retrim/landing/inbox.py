@@ -87,12 +87,7 @@ def take_in(
     table as declared, nor are the others, and they are left out.
 
     Args:
-        workspace: Where it lands.
-        path: The file.
         now: When it arrives; None: by the clock.
-        labels: Whether it holds labels of rows that have landed.
-        correction: Whether it may replace what has landed.
-        large: What `large_file` gave.
 
     Raises:
         BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
@@ -203,7 +198,6 @@ def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterat
     others land. What was written to a file after it had been read lands as a batch of its own.
 
     Args:
-        workspace: Where they land.
         now: When they arrive; None: by the clock, each when its turn has come.
 
     Raises:
@@ -412,10 +406,7 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
     """The file at a path or an address as a file of this machine; rows of a database as Parquet, in their order.
 
     Args:
-        workspace: Under whose `var/` it lies meanwhile.
-        where: A path, an fsspec address of one file, or a database.
         query: For a database: a statement that gives the rows. Only with ORDER BY has it the same bytes each time.
-        table: For a database: the table's name.
 
     Raises:
         BadInputError: It cannot be read, or is more than one file.

@@ -55,9 +55,7 @@ def arrival(
     """The arrival time of what is about to land. Hold the landing zone's lock.
 
     Args:
-        landing: Where it lands.
         now: Its arrival time, UTC; None: when it first came, else by the clock.
-        correction: Whether it is a correction.
         came: When it first came and was quarantined; then it may be before others. None: it comes now.
 
     Raises:
@@ -107,15 +105,6 @@ def look_at_batch(
     """The verdict, and a fault for each concern that makes it so; only those of a broken batch hold it back.
 
     Corrections and labels are no history: they are not as long as a batch, nor as new.
-
-    Args:
-        frame: Typed rows.
-        landing: What has landed.
-        data: What the table is.
-        params: How far off is too far.
-        now: When it arrives.
-        of: The large file that it is a piece of. How much a piece holds says nothing, so it is not held against that.
-        reading: Columns that no file has, and the zone whose clocks a column may show.
     """
     regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
@@ -375,10 +364,6 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
     """Takes a batch back, or all pieces of a large file; doing it again changes nothing.
 
     Args:
-        workspace: The workspace.
-        name: How the batch begins, or the large file.
-        by: Who does it.
-        reason: Why.
         now: From when on it is left out, after the last arrival; None: by the clock.
 
     Raises:
@@ -562,14 +547,9 @@ def land_batch(
     """Lands the file at `path` as rows, arrived `now`, or quarantines it.
 
     Args:
-        path: CSV, gzipped CSV or Parquet; or a piece of a large file, which is at hand.
-        workspace: Where landing zone, quarantine and suite lie.
-        data: What the table is.
         now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
             clock when its turn has come, so that of two that land at once neither is too early.
-        correction: Whether its rows may replace rows with the same keys.
         batches: How a batch that keeps its contract is looked at; None, and corrections: by the contract alone.
-        reading: How files spell what their cells say.
         at: Where the landing zone is of record; None: in the workspace.
 
     Raises:
@@ -796,10 +776,6 @@ def quarantine_unread(
     """Sets a file aside without reading it as a table; nothing of it is held in memory.
 
     Args:
-        path: The file.
-        kind: What it was to land as.
-        fault: Why.
-        workspace: Where landing zone and quarantine lie.
         now: When it arrives, UTC; None: by the clock.
         at: Where the landing zone is of record; None: in the workspace.
     """

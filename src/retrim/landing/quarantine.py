@@ -78,7 +78,6 @@ class Quarantine:
         """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
 
         Args:
-            entry: What is known of it.
             content: Its bytes; or a file, which is linked or copied, and never held in memory.
 
         Returns:

@@ -114,9 +114,7 @@ class LandingAddress:
         """Lays a file at the address, whole, before it is renamed into its place here. Only while `held`.
 
         Args:
-            name: What it is called in the landing zone.
             file: Its bytes.
-            digest: Their SHA-256.
         """
         self._require_turn()
         path = PurePosixPath(name)

@@ -77,7 +77,6 @@ def probabilities_of(predicted: np.ndarray, classes: Sequence[str]) -> pa.Array:
 
     Args:
         predicted: Shape (n, classes).
-        classes: Their names.
     """
     n, width = predicted.shape
     offsets = pa.array(np.arange(n + 1, dtype="int32") * width)
@@ -173,10 +172,6 @@ class PredictionLog:
         """Adds predictions that are not there yet by `identity`; gives how many were added.
 
         Stopped half-way, some months are there and others are not: done again, it adds the rest.
-
-        Args:
-            version: Whose.
-            rows: As `SCHEMA` has them; each once by `identity`.
         """
         if not len(rows):
             return 0
@@ -259,10 +254,6 @@ class PredictionLog:
 
     def of_rows(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
         """What every version predicted for rows, the oldest first.
-
-        Args:
-            keys: Of the rows.
-            events: From when to when their events are.
 
         Returns:
             `ANSWER` and `version`, with `at` in UTC.

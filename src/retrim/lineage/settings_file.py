@@ -39,12 +39,7 @@ PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
 
 
 def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
-    """The document with these values set; a reason takes the place of what stands in brackets in its comment.
-
-    Args:
-        text: A params.yaml.
-        changes: Values by their place; sections that are not there are made, in the order of the settings.
-    """
+    """The document with these values set; a reason takes the place of what stands in brackets in its comment."""
     yaml = _yaml()
     document = yaml.load(text)
     new = [section for section in dict.fromkeys(place[0] for place in changes) if section not in document]
@@ -112,12 +107,7 @@ def _add(parent: Any, name: str, value: Any) -> None:
 
 
 def slim(text: str, name: str) -> str:
-    """The document without what is the default anyway: it means the same.
-
-    Args:
-        text: A params.yaml that can be read.
-        name: What it is called.
-    """
+    """The document without what is the default anyway: it means the same."""
     yaml = _yaml()
     document, stated = yaml.load(text), parse_yaml(text, name)
     means = parse_params(stated, name)
@@ -213,10 +203,6 @@ def _say_why(parent: Any, name: str, why: str) -> None:
 
 def set_settings(workspace: WorkspacePaths, values: Mapping[str, JsonValue]) -> dict[str, tuple[Any, Any]]:
     """Writes values into params.yaml, checked before.
-
-    Args:
-        workspace: Whose params.yaml it is.
-        values: By dotted key, as params.yaml would have them.
 
     Returns:
         What changed: effective value before and after by dotted key; empty where it meant the same already.

@@ -140,12 +140,6 @@ def record_alert(
     """Records that something happened, to be told to people; False if it is not told, as it was before.
 
     Args:
-        workspace: The workspace.
-        kind: What happened; `retrim.decision.alerts` says how grave it is and what to do.
-        text: Why, in a sentence or two.
-        now: The moment that it is about.
-        about: What it happened to, such as a batch or a version. While something lasts, the same kind about the same
-            thing is told again as a reminder only, in whatever words.
         ended: When the same was over last, by the clock; None: it is not known to have been.
     """
     identity = sha256(f"{workspace.model}\0{kind}\0{text}".encode()).hexdigest()[:16]

@@ -372,12 +372,7 @@ MUST = "it has to be known at the event, because later files have to contain it"
 
 
 def look_for_due(desk: TablePlan, time: str) -> None:
-    """Takes the likeliest column as the due time where the answers say so, and proposes it where its name does.
-
-    Args:
-        desk: With the target and the event time chosen; `wishes.label_due` and the notes are changed.
-        time: The column of the event time.
-    """
+    """Takes the likeliest column as the due time where the answers say so, and proposes it where its name does."""
     wishes = desk.wishes
     if wishes.label_due or wishes.horizon:
         return

@@ -207,13 +207,7 @@ def arrival_times(desk: TablePlan, kept: np.ndarray) -> pd.Series:
 
 
 def events_of(desk: TablePlan, kept: np.ndarray, time: str) -> tuple[pd.Series, Rhythm]:
-    """Event times of the rows that can land, made ones where none says when, and their rhythm; notes are added.
-
-    Args:
-        desk: With every column typed.
-        kept: Places of those rows.
-        time: The column of the event time.
-    """
+    """Event times of the rows that can land, made ones where none says when, and their rhythm; notes are added."""
     if time in desk.values:
         event = desk.values[time].iloc[kept]
         rhythm, seen = rhythm_of(event)
@@ -244,9 +238,7 @@ def labels_of(desk: TablePlan, event: pd.Series, target: pd.Series) -> Literal["
     those after it have theirs never gets one, as where a reading failed; so are few rows at the end.
 
     Args:
-        desk: What was said.
         event: Event times, shape (n,).
-        target: Targets of the same rows.
     """
     name = desk.wishes.target
     missing = target.isna().to_numpy()[np.argsort(event.to_numpy(), kind="stable")]
@@ -344,11 +336,8 @@ def known_times(
     """When each kept row's label became known, not before its event; missing where none is, or no time says.
 
     Args:
-        desk: With the column of label times typed.
-        kept: Places of the rows that can land.
         event: Their event times, shape (n,).
         target: Their targets, shape (n,), index `kept`.
-        timed: Whether the events have times of their own.
 
     Returns:
         UTC times, index `kept`; None where no label time was named.
@@ -464,14 +453,7 @@ def choose_horizon(
     """The table with its label horizon, and the reason for it where it was measured; as it is where a column says it.
 
     Args:
-        desk: What the person said; notes what was chosen.
-        aim: What is predicted.
-        rhythm: How rows follow one another.
-        data: What the table is; its horizon does not count.
         lived: The history with label times; None: there are none.
-        timed: Whether the events have times of their own.
-        seed: Of the models that are tried.
-        threads: For LightGBM.
 
     Raises:
         BadInputError: What the person answers is no span.
@@ -566,14 +548,6 @@ def as_forecast(
     desk: TablePlan, data: DataParams, season: TableSeason | None, rhythm: Rhythm, *, made: tuple[str, ...], timed: bool
 ) -> DataParams:
     """The section `data` of a forecast; unchanged where none is asked for.
-
-    Args:
-        desk: What was said; a note is added.
-        data: As drafted so far.
-        season: Of the target.
-        rhythm: Of the rows.
-        made: Features that are parts of the calendar, which are known at any time.
-        timed: Whether rows have an event time.
 
     Raises:
         BadInputError: The span is none, or there is none; or rows have no event time.
@@ -720,14 +694,6 @@ def draft(
     raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, seed: int, threads: int
 ) -> WorkspaceDraft:
     """Looks at a table and drafts its settings.
-
-    Args:
-        raw: The table as it stands in its file.
-        wishes: What the person said.
-        ask: Asks where it is unsure.
-        confidence: Of the gate, for the first model's bound.
-        seed: Of samples and the first model.
-        threads: For LightGBM.
 
     Raises:
         BadInputError: A named column is not there, or cannot be what it was named for.

@@ -140,14 +140,6 @@ def write_again(
 
     Killed before that, the old one stands; killed after, `go_on` finishes. Nothing of the old one is lost.
 
-    Args:
-        workspace: Where.
-        drafted: The new set-up.
-        what: As `replaced` gives it.
-        reason: Why a leak was allowed.
-        commit: Whether the settings and the suite are committed.
-        how: As `write` takes it.
-
     Raises:
         RefusedError: A batch of the history was set aside; the old set-up stands.
     """
@@ -342,12 +334,6 @@ def settle_request(
     """Writes the draft and lands the history. What a kill interrupted is gone on with.
 
     Args:
-        workspace: Where.
-        looked: As `look` gives it.
-        reason: Why a leak was allowed.
-        land_history: Whether the table's rows land now.
-        overwrite: Whether edits that are not committed may be overwritten.
-        commit: Whether the settings and the suite are committed.
         again: What it takes the place of; None: nothing has been set up before.
 
     Raises:

@@ -59,10 +59,6 @@ def lay_workspace(folder: Path, *, ci: bool = False) -> NewWorkspace:
 
     It is made beside `folder` and moved there once it is whole. Two at once lay one after the other.
 
-    Args:
-        folder: A new or an empty one; with `ci` also a workspace, into which the files of CI are laid.
-        ci: Whether to lay them.
-
     Raises:
         BadInputError: The folder holds something, or is none.
         RefusedError: The folder lies inside a repository, the code that runs is not whole, or a file of CI is there
@@ -176,10 +172,6 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
 
     The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
     Killed, it is finished by the next one.
-
-    Args:
-        place: The workspace.
-        now: Names the backup.
 
     Raises:
         RefusedError: The code of the workspace lies in its src/; a run is not finished, or the schedule runs; a file

@@ -43,10 +43,6 @@ from retrim.training.bundle import VIEW
 def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:
     """The table, and what was noticed while it was read.
 
-    Args:
-        raw: The table as it stands in its file.
-        wishes: Its target, and what else is known of it.
-
     Raises:
         BadInputError: A named column is not there, or cannot be what it was named for.
         RefusedError: Nothing can be learned of the target, or no column is left beside it.
@@ -106,11 +102,6 @@ CELLS = 20_000_000
 def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TableProfile:
     """A look at the landed table as it was known at a moment.
 
-    Args:
-        workspace: The workspace.
-        as_of: The moment.
-        rows: Of the sample that pairs, correlations and labels are looked at on.
-
     Raises:
         BadInputError: No rows had landed by then.
         RefusedError: A landed file or the live bundle was altered.
@@ -129,13 +120,6 @@ def profile_file(
     where: str, wishes: InitRequest, *, rows: int, query: str | None = None, table: str | None = None
 ) -> TableProfile:
     """A look at a table that has not landed, read as `retrim init` reads it.
-
-    Args:
-        where: A file, a folder of files, or an address.
-        wishes: Its target, and what else is known of it.
-        rows: Of the sample.
-        query: Of a database: what gives the rows.
-        table: Of a database: or its table.
 
     Raises:
         BadInputError: It is not a table, or lacks a named column.

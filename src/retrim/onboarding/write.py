@@ -87,7 +87,6 @@ def pieces(drafted: WorkspaceDraft, *, now: pd.Timestamp) -> Iterator[HistoryFil
     """The history as files: most of it first, then a batch at a time, labels that come later after their rows.
 
     Args:
-        drafted: The table.
         now: None arrives later.
     """
     batches = _rows(drafted, now)

@@ -46,11 +46,7 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
     """Adds a backup to a place, and removes all but the newest ones there.
 
     Args:
-        workspace: The workspace.
-        where: A folder or an address.
-        keep: How many backups stay, this one among them.
         word: The passphrase for keys and passwords; None: they are left apart.
-        now: The moment.
 
     Raises:
         BusyError: Another backup of this workspace, or to this place, is in progress.
@@ -87,7 +83,6 @@ def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -
     """A backup as of now, with what settings and environment say where nothing else is said.
 
     Args:
-        workspace: The workspace.
         where: A folder or an address; None: that of the model below the one in `RETRIM_BACKUP`.
         keep: How many backups stay; None: as the settings say.
 

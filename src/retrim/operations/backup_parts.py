@@ -129,12 +129,7 @@ def is_one_of(path: Path | None, files: set[Path]) -> bool:
 
 
 def secret_files(workspace: Workspace, changed: list[str]) -> dict[str, bytes]:
-    """Keys, passwords and settings that may hold one, by where they lie.
-
-    Args:
-        workspace: The workspace.
-        changed: Files of the working folder that are not as committed.
-    """
+    """Keys, passwords and settings that may hold one, by where they lie."""
     paths, apart = workspace.paths, passphrase_files(workspace)
     root = paths.root.resolve()
     files = [*sorted(paths.keys.glob(PRIVATE_KEY)), paths.ui_password, paths.root / DVC_SETTINGS]
@@ -154,12 +149,7 @@ def is_secret(path: Path) -> bool:
 
 
 def left_out(workspace: Workspace, changed: list[str]) -> list[LeftOut]:
-    """What is not in a backup of this workspace, of what is there.
-
-    Args:
-        workspace: The workspace.
-        changed: Files of the working folder that are not as committed.
-    """
+    """What is not in a backup of this workspace, of what is there."""
     there = [
         LeftOut(what=f"var/{name}", why=why)
         for name, why in NOT_KEPT.items()

@@ -118,10 +118,6 @@ class BackupStore:
     def put(self, source: BinaryIO, name: str) -> StoredObject:
         """Lays a content here, whole or not at all, if it is not here yet.
 
-        Args:
-            source: The content.
-            name: What an error calls it.
-
         Raises:
             RetrimError: It cannot be read, or the place cannot be written.
         """
@@ -234,10 +230,6 @@ class BackupStore:
 
     def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
         """Removes all but the newest backups, then the contents that none of those names.
-
-        Args:
-            keep: How many stay.
-            made: One that stays too, though others may be dated after it, by a clock that was ahead.
 
         Returns:
             Names of the backups that went, and how many contents.

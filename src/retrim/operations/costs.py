@@ -60,10 +60,7 @@ def cost_of_month(
     """What a model took in a month.
 
     Args:
-        workspace: The workspace.
         checks: At least those of that month.
-        month: Such as 2026-11.
-        kept_gb: What `priced_gb` says, in the month that is not over.
     """
     paid = runs_paid(workspace, month)
     seconds = workspace.store.seconds_of_runs(workspace.model)

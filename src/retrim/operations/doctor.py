@@ -111,9 +111,7 @@ def examine(
     """Examines one workspace; an examination that fails itself is a finding too.
 
     Args:
-        paths: The workspace.
         folder: Whose `retrim up` should run; where none ever did, the folder above is looked at too.
-        now: By the clock.
         only: Names of examinations; None: all.
     """
     workspace = None

@@ -115,12 +115,6 @@ def plan_installation(
 ) -> Installation:
     """What will run. A port of 0 is replaced by the one that was taken last time, or one that is free.
 
-    Args:
-        roots: The workspaces.
-        folder: Of the workspace, or of the workspaces.
-        ports: As they were asked for.
-        prefect_url: Address of a Prefect server that somebody else runs.
-
     Raises:
         BadInputError: A folder has a name that the configuration of supervisord cannot hold.
     """

@@ -62,11 +62,8 @@ def restore_backup(
     """Makes a workspace of a backup.
 
     Args:
-        where: The place of the backups.
-        folder: Where the workspace is made: a folder that is empty, or not there yet.
         until: The newest backup whose cut is at or before this moment; None: the newest.
         word: The passphrase that its keys were sealed with; None: it is restored without them.
-        env: Its databases are filled where a backup holds them as `pg_dump` wrote them; they have to be empty.
 
     Raises:
         BadInputError: The folder is not empty, there is no such backup, or the passphrase is another.
@@ -272,12 +269,6 @@ def _begin_anew(fresh: Path) -> None:
 
 def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
     """Fills PostgreSQL, and tells the databases where files lie now, and which are gone.
-
-    Args:
-        backup: Its record.
-        fresh: The folder that is made.
-        folder: The place that it takes.
-        env: Addresses of databases.
 
     Returns:
         How many places changed, and what is left to a person.

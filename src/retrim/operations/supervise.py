@@ -84,11 +84,6 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
 def hold_schedules(workspaces: Sequence[Workspace], stack: ExitStack, *, say: Callable[[str], None]) -> list[Workspace]:
     """The workspaces whose schedule this process now holds; of the others it is said why not.
 
-    Args:
-        workspaces: Those to hold.
-        stack: Gives the schedules back when it ends.
-        say: Prints a line.
-
     Raises:
         BusyError: Other processes hold all of them.
         OSError: The lock of none can be written.

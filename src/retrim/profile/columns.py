@@ -53,7 +53,6 @@ def cut_periods(event: pd.Series, *, timed: bool) -> Periods:
 
     Args:
         event: Event times in ascending order, UTC, none missing, shape (n,).
-        timed: Whether they are times; else parts are blocks of rows.
     """
     if not len(event):
         return Periods(np.zeros(0, dtype="int64"), (), "part")
@@ -201,12 +200,7 @@ def column_look(
     """A column at a glance.
 
     Args:
-        name: Its name.
         values: The whole column in order of time, shape (n,).
-        kind: Its type.
-        role: Its role.
-        hidden: Why no value may be shown; empty: all may be.
-        periods: Parts of the history.
     """
     blank = values.isna().to_numpy()
     missing = int(blank.sum())

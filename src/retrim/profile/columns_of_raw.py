@@ -122,12 +122,7 @@ def _without_unit(look: RawColumn, unit: str) -> RawColumn:
 
 
 def spelling_of(looks: Sequence[RawColumn], target: str = "") -> NumberSpelling:
-    """The spelling under which most columns of text are numbers, and that of those that are numbers under another.
-
-    Args:
-        looks: The columns.
-        target: The one whose classes are no missing cells.
-    """
+    """The spelling under which most columns of text are numbers, and that of those that are numbers under another."""
     texts = [look for look in looks if look.stored == "text" and look.filled]
     # Digits alone are numbers in every way, and say nothing.
     telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
@@ -418,9 +413,6 @@ def one_after_another(columns: Mapping[str, pd.Series]) -> tuple[str, int]:
     """The column whose values follow one another in the file, each in one piece of many rows, and how many; else none.
 
     So lie series one after another, and then the order of the file is none of time.
-
-    Args:
-        columns: Categories that may tell series apart, in the order of the file.
     """
     for name, values in columns.items():
         codes = pd.factorize(values)[0]
@@ -435,7 +427,6 @@ def counting(columns: Mapping[str, pd.Series], *, pieces: int) -> list[str]:
 
     Args:
         columns: Columns of whole numbers in the order of the file, shape (n,) each.
-        pieces: Series that lie one after another; 1: one.
     """
     found = []
     for name, values in columns.items():
@@ -510,9 +501,6 @@ def aim_of(
     """What a target asks for; a sentence where it can be none.
 
     Args:
-        look: The target column.
-        kind: number, integer or category, as its cells look.
-        words: Its distinct cells as text and how often each is there, words for missing ones left out.
         numbers: Its values where they are numbers, none missing; else None.
         wanted: The task that was asked for; None: as it looks.
     """

@@ -242,9 +242,7 @@ def due_of(
     """What speaks for a column as the due time; None: nothing, or rows could not land with it.
 
     Args:
-        name: Of the column.
         event: Event times, shape (n,).
-        due: The column, likewise.
         answered: Whether the answer is there, shape (n,).
         known: When it became known; None: nothing says so.
     """

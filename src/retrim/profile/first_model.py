@@ -114,7 +114,6 @@ def first_rows(
 
     Args:
         table: Labelled rows in order of time, with `_event` and `_due`.
-        data: What the table is.
         most_fitted: Rows to fit on, at most: the newest.
         most_judged: Rows to judge, at most.
         features: Those to use; None: all.
@@ -192,12 +191,6 @@ def first_fit(
 
     Args:
         table: Labelled rows in order of time, with `_event` and `_due`.
-        data: What the table is.
-        loss: Per-row loss.
-        season: Of the target.
-        confidence: Of the gate's bound.
-        seed: Same seed, same answer.
-        threads: For LightGBM.
     """
     rows = first_rows(table, data, most_fitted=MOST_FITTED, most_judged=MOST_JUDGED)
     if rows is None:
@@ -276,13 +269,6 @@ def worth_notes(
 
     Args:
         fit: The first model; None: there was none.
-        loss: By which it is judged.
-        confidence: Of the bounds.
-        judge_rows: Rows by which the gate will judge.
-        floors: Baselines that it will ask a model to beat.
-        looks_back: Whether features of the past could be asked for, and were not.
-        unsure: Columns of which nobody knows whether they are known before the event.
-        without: The first model without them.
     """
     if fit is None:
         seen = "unknown: too few labelled rows for a first model in order of time"
@@ -403,11 +389,6 @@ def first_look(
 
     Args:
         table: Labelled rows in order of time, with `_event` and `_due`.
-        data: What the table is.
-        without: Columns that are left out: each was refused or allowed.
-        made: Features that were made of the event time: used, and never named.
-        seed: Same seed, same answer.
-        threads: For LightGBM.
     """
     features = [name for name in own_features(table, data) if name not in without]
     if not features:
@@ -620,14 +601,8 @@ def find_leaks(
 
     Args:
         table: Typed rows in order of time, labelled and not, with `_event` and `_due`.
-        data: What the table is.
         label_time: When each label was known, index of `table`; None: not known.
         entity: The column that names what a row is about; None: none was named.
-        judge_rows: The newest rows, which judge.
-        made: Features made of the event time.
-        allowed: Columns that are used anyway.
-        seed: Same seed, same answer.
-        threads: For LightGBM.
     """
     found = leaks_of(table, data, label_time=label_time, entity=entity, judge_rows=judge_rows, made=made)
     labelled = table[table[data.target].notna()].reset_index(drop=True)
@@ -647,9 +622,6 @@ def suspects_of(
 
     Args:
         labelled: Labelled rows in order of time, with `_event`.
-        data: What the table is.
-        found: What gives the answer away for sure.
-        made: Features made of the event time.
     """
     caught = {name for leak in (*found.refused, *found.allowed) for name in leak.columns} | set(made)
     names = [name for name in own_features(labelled, data) if name not in caught]
@@ -699,7 +671,6 @@ def spans_of(delays: LabelDelays, *, classes: bool) -> dict[float, pd.Timedelta]
 
     Args:
         delays: At least one known.
-        classes: Whether the target is one of classes.
     """
     seconds, waiting = delays.known.dt.total_seconds(), delays.waiting.dt.total_seconds().to_numpy()
     found = {}
@@ -730,11 +701,6 @@ def _quantile(known: np.ndarray, waiting: np.ndarray, share: float) -> float:
 
 def delay_notes(delays: LabelDelays, column: str, *, classes: bool) -> list[TableNote]:
     """Whether the delay depends on the answer, tested on rows old enough that every answer could have come.
-
-    Args:
-        delays: Known delays and their answers.
-        column: Of the label times.
-        classes: Whether the target is one of classes.
 
     Returns:
         A warning where it does: Kruskal and Wallis's test between classes, Spearman's rank correlation for numbers,
@@ -826,13 +792,6 @@ def try_horizons(
 
     Args:
         table: Labelled rows in order of time, with `_event`.
-        known: When each label became known, index of `table`; missing: when it was due.
-        data: What the table is; its horizon does not count.
-        horizons: Those to try, any order.
-        complete: Rows of events after this judge nothing, as labels may be missing that depend on the answer.
-        loss: Per-row loss.
-        seed: Same seed, same answer.
-        threads: For LightGBM.
 
     Returns:
         The horizons that leave enough rows at every moment, in their order; none where the history is too short.

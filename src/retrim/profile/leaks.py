@@ -82,10 +82,8 @@ def alone_leak(name: str, values: pd.Series, goal: np.ndarray, *, classes: bool)
     """The column as a leak, judged on all rows and on those that have it.
 
     Args:
-        name: Of the column.
         values: Its cells in order of time, shape (n,).
         goal: The target as a number, or the code of its class, shape (n,).
-        classes: Whether it is a class.
     """
     step = max(len(values) // SAMPLED_ALONE, 1)
     move = step_of(goal, classes=classes)
@@ -348,7 +346,6 @@ def pair_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes: b
     Args:
         numbers: Columns of numbers in order of time, shape (n,) each.
         goal: The target as a number, or the code of its class, shape (n,).
-        classes: Whether it is a class.
     """
     names = list(numbers)
     if not names or len(goal) < LEAST_ROWS:
@@ -571,8 +568,6 @@ def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -
 
     Args:
         table: Typed rows in order of time.
-        data: What the table is.
-        entity: The column that names what a row is about.
     """
     target = table[data.target]
     groups = table[entity] if entity is not None and entity in table else None
@@ -602,8 +597,6 @@ def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -
 
     Args:
         table: Typed rows in order of time.
-        data: What the table is.
-        answered: Whether each row's label is known.
     """
     places = np.flatnonzero(~answered), np.flatnonzero(answered)
     if min(map(len, places)) < OWN:
@@ -636,10 +629,6 @@ def split_leaks(
 
     Args:
         table: Typed rows in order of time.
-        data: What the table is.
-        entity: The column that names what a row is about.
-        judge_rows: The newest rows, which judge.
-        made: Features made of the event time, which tell rows apart that are the same.
     """
     rows = table[table[data.target].notna()]
     old, new = rows.iloc[:-judge_rows], rows.iloc[-judge_rows:]
@@ -698,9 +687,7 @@ def class_leak(name: str, rows: pd.DataFrame, data: DataParams) -> Leak | None:
     What chance would give is expected within blocks of time: a class that ends when a value begins is none.
 
     Args:
-        name: The column.
         rows: Labelled rows in order of time, with the target.
-        data: What the table is.
     """
     if data.task == "regression" or len(rows) < LEAST_BLOCK:
         return None
@@ -737,9 +724,7 @@ def is_known_before(name: str, rows: pd.DataFrame, data: DataParams) -> bool:
     """Whether a column can be no leak: it says when the event is, or what the target was in the rows before.
 
     Args:
-        name: The column.
         rows: Labelled rows in order of time, with the target and `_event`.
-        data: What the table is.
     """
     values, event = rows[name], rows["_event"]
     codes = pd.Series(pd.factorize(values)[0], index=rows.index)
@@ -792,11 +777,8 @@ def leaks_of(
 
     Args:
         table: Typed rows in order of time, labelled and not, shape (n, columns).
-        data: What the table is.
         label_time: When each label was known, index of `table`; None: not known.
         entity: The column that names what a row is about; None: none was named.
-        judge_rows: The newest rows, which judge.
-        made: Features made of the event time, which tell rows apart that are the same.
     """
     labelled = table[table[data.target].notna()]
     if len(labelled) < 20:
@@ -984,10 +966,7 @@ def crossing(
 
     Args:
         table: Typed rows in order of time.
-        data: What the table is.
         entity: The column that names what a row is about; None: none was named.
-        judge_rows: The newest rows, which judge.
-        made: Features made of the event time, which tell rows apart that are the same.
     """
     told = [name for name in (*own_features(table, data), data.target) if name not in made]
     hashed = pd.util.hash_pandas_object(table[told], index=False)

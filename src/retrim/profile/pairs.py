@@ -55,7 +55,6 @@ def share_explained(values: pd.Series, kind: ColumnType, target: np.ndarray) -> 
 
     Args:
         values: The feature in the labelled rows of a sample, shape (n,).
-        kind: Its type.
         target: Cell of the target in the same rows, shape (n,).
 
     Source:
@@ -118,10 +117,6 @@ def related(sample: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> Related:
 
     Ranks of missing numbers are the middle one; missing is a category of its own. The correlation ratio is that of
     the ranks, so that one far value does not make it.
-
-    Args:
-        sample: Rows drawn at random.
-        kinds: Columns, and their types: numbers and categories.
 
     Source:
         Spearman (1904), Amer. J. Psychol. 15(1), 72-101; Cramér's V less what chance makes of it: Bergsma (2013),

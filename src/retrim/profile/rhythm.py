@@ -173,7 +173,6 @@ def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
 
     Args:
         walls: Wall times taken as UTC, shape (n,).
-        zones: Zones to try.
 
     Returns:
         The zone; empty where no change shows, as for times in UTC.
@@ -226,7 +225,6 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> TableSeas
     Args:
         event: Event times in order, shape (n,).
         target: The target as a number, shape (n,).
-        rhythm: Of those times.
     """
     tried = [("1D", 24, "12h", "8D"), ("7D", 168, "1h", "29D"), ("7D", 7, "1D", "29D"), ("365D", 12, "31D", "800D")]
     cut = int(0.7 * len(target))
@@ -324,17 +322,7 @@ def floors_of(aim: Aim, season: TableSeason | None) -> list[str]:
 def sizes(
     n: int, rhythm: Rhythm, aim: Aim, *, judge_rows: int, block_rows: int, season: TableSeason | None, features: int
 ) -> Choices:
-    """Every value that depends on the number of rows, by its place in params.yaml.
-
-    Args:
-        n: Labelled rows.
-        rhythm: How they follow one another.
-        aim: What is predicted.
-        judge_rows: Rows kept back for the gate.
-        block_rows: For how many rows errors stay alike.
-        season: Of the target, if it has one.
-        features: How many there are.
-    """
+    """Every value that depends on the number of rows, by its place in params.yaml."""
     usual = max(rhythm.batch_rows, 2)
     rounds = 800 if aim.task == "regression" else 400 if aim.task == "binary" else 150
     leaves = (7, 31) if n < 2000 else (15, 127)
@@ -423,14 +411,7 @@ class ExpectationDraft:
 def draft_suite(
     older: pd.DataFrame, held_out: Sequence[pd.DataFrame], data: DataParams, reading: ReadingParams
 ) -> list[ExpectationDraft]:
-    """Expectations drafted from the older rows, each tried on every later batch.
-
-    Args:
-        older: Typed rows of the first part of the history.
-        held_out: Typed rows of each later batch.
-        data: What the table is.
-        reading: Which columns are made.
-    """
+    """Expectations drafted from the older rows, each tried on every later batch."""
     drafted: list[Expectation] = [
         _expect("not_be_null", "_key"),
         _expect("be_unique", "_key", source="a key names one row of a batch"),

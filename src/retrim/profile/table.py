@@ -61,7 +61,6 @@ def names_people(name: str, words: pd.Index) -> bool:
 
     Args:
         name: What it is called, with `_` between words.
-        words: Some of its distinct cells.
     """
     bare = name.strip().lower()
     if len(words) <= FEW_WORDS:
@@ -195,14 +194,7 @@ class ProfiledTable:
 
 
 def hidden(name: str, values: pd.Series, table: ProfiledTable, *, before: Mapping[str, str]) -> str:
-    """Why no value of a column may be shown; empty: all may be.
-
-    Args:
-        name: The column.
-        values: All of it: a value that a sample has not may be among the commonest that are shown.
-        table: What it belongs to.
-        before: The same of the columns before it: one from the past is hidden as what it is made of.
-    """
+    """Why no value of a column may be shown; empty: all may be."""
     past = table.data.history.columns.get(name)
     if past is not None:
         return before[past.of]

@@ -99,9 +99,6 @@ def noise_of(
     Args:
         sample: Rows drawn at random, features and target, shape (n, columns).
         places: Place of each in the table, shape (n,).
-        data: What the table is.
-        seed: Of folds and model.
-        threads: For LightGBM.
 
     Source:
         Confident learning: Northcutt, Jiang and Chuang (2021), J. Artif. Intell. Res. 70, 1373-1411, pruning by class
@@ -248,8 +245,6 @@ def moved(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift
 
     Args:
         values: The column in order of time, shape (n,).
-        kind: Its type.
-        periods: Parts of the history.
     """
     first = first_part(periods)
     if not first or kind == "time":
@@ -348,7 +343,6 @@ def missingness(columns: Mapping[str, np.ndarray], *, confidence: float) -> list
 
     Args:
         columns: By name, rows in order of time, shape (n,) each: numbers with NaN, or text with None.
-        confidence: From which on an association is no chance, after all that were looked at are counted.
     """
     n = len(next(iter(columns.values()), np.zeros(0)))
     cells = {name: cells_of(values, most=MISSING_CELLS) for name, values in columns.items()}
@@ -386,8 +380,6 @@ def gaps_of(sample: pd.DataFrame, kinds: Mapping[str, ColumnType], *, first: Seq
 
     Args:
         sample: Rows drawn at random, in order of time.
-        kinds: Features and target, and their types.
-        first: The same, those first that are looked at where there are very many.
     """
     step = max(-(-len(sample) // ROWS), 1)
     rows = sample.iloc[::step]
@@ -532,12 +524,8 @@ def profile_table(
     target, correlations, leaks and labels are looked at on `rows` rows drawn at random.
 
     Args:
-        table: The table.
         rows: Of the sample, 1 or more.
-        seed: Same seed, same look.
-        threads: For LightGBM.
         champion: The live version's view; None: there is none.
-        given: What was noticed while the table was read.
     """
     data = table.data
     periods = cut_periods(table.event, timed=table.timed)

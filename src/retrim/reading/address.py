@@ -87,12 +87,7 @@ def address_of(where: str) -> Address:
 
 
 def _parted(rest: str, *, more: bool) -> tuple[str, str] | None:
-    """What stands before the host, and what from there on; None where it cannot be told.
-
-    Args:
-        rest: What follows the protocol.
-        more: Whether another part of the chain holds an `@`, so that this may be a piece of a password.
-    """
+    """What stands before the host, and what from there on; None where it cannot be told."""
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     colon = ":" in host and not host.startswith("[")
     if "@" in host:
@@ -271,11 +266,6 @@ def upload(where: str, file: Path) -> None:
 @contextmanager
 def without_secrets(address: Address, fails: str, cure: str) -> Iterator[None]:
     """What goes wrong at an address, without its secrets.
-
-    Args:
-        address: It.
-        fails: What cannot be done, such as `the backups at s3://b cannot be read`.
-        cure: What to do.
 
     Raises:
         RetrimError: It went wrong; an error of ours is left as it is.

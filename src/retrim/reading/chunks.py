@@ -173,9 +173,6 @@ def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, 
     Where records become much longer than the first ones, a cut comes as soon as there are twice as many bytes.
 
     Args:
-        stream: The text.
-        ends: Finds the ends of its records.
-        begun: What was read of it already.
         size: Bytes.
         longest: Bytes of the longest record there may be.
         step: Bytes read at once.
@@ -569,9 +566,7 @@ def read_frame(path: Path, columns: Sequence[str] | None = None, *, coded: Seque
     """A Parquet file as a frame, without a second copy of it in memory.
 
     Args:
-        path: The file.
         columns: Which columns; None: all.
-        coded: Columns of text that become pandas categories.
     """
     with parquet_file(path, coded=coded) as stored:
         table = stored.read(columns=None if columns is None else list(columns))
@@ -589,10 +584,6 @@ def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
     """The same frame as `read_frame` gives, whose columns of floats lie in an unnamed file beside it, not in memory.
 
     The file is gone when the frame is, also after a kill. A system that is short of memory drops what it has read.
-
-    Args:
-        path: The file.
-        coded: Columns of text that become pandas categories.
     """
     with parquet_file(path) as stored, tempfile.TemporaryFile(dir=path.parent) as file:
         names = stored.schema_arrow.names

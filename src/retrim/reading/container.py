@@ -61,9 +61,6 @@ def columns_of(
 
     Args:
         content: The bytes of the file.
-        required: Columns it must have.
-        optional: Columns it may have.
-        reading: How it is spelled.
         elsewhere: Columns that other chunks of the same JSON lines have: where this one has none, they are missing.
 
     Raises:

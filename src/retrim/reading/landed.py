@@ -56,14 +56,7 @@ def stored_names(there: Sequence[str], read: ReadColumns, wanted: Sequence[str])
 
 
 def as_read(table: pa.Table, names: Mapping[str, str], read: ReadColumns, wanted: Sequence[str]) -> pa.Table:
-    """Columns of a file as they are read: missing where it lacks one, and of the type that is declared now.
-
-    Args:
-        table: What was read of the file.
-        names: What `stored_names` gave.
-        read: How they are read.
-        wanted: Columns to give, in order.
-    """
+    """Columns of a file as they are read: missing where it lacks one, and of the type that is declared now."""
     columns = {}
     for name in wanted:
         if name not in names:
@@ -228,7 +221,6 @@ def read_rows(paths: Sequence[Path], read: ReadColumns | None = None) -> pd.Data
     """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns.
 
     Args:
-        paths: The files.
         read: How they are read; None: as they stand.
     """
     return _read(paths, read, columns=None)
@@ -391,12 +383,7 @@ class LandedRows:
         return frame
 
     def decisive(self, data: DataParams, *, also: Collection[str]) -> pd.DataFrame:
-        """The columns that say which rows the table has, in which order and when they were mature, and some others.
-
-        Args:
-            data: What the table is. Where it puts rows together, all columns are decisive.
-            also: Other columns; those that have not landed are left out.
-        """
+        """The columns that say which rows the table has, in which order and when they were mature, and some others."""
         needed = {
             *OURS,
             data.time,
@@ -413,9 +400,7 @@ class LandedRows:
         """Columns of some rows in the order in which they landed, then what else is known of them.
 
         Args:
-            known: Some columns of the rows, landed or made since, with the number of each as `_row`.
             columns: Which others are wanted; None: all.
-            coded: Columns of text that become pandas categories.
         """
         rest = [name for name in self.columns if name not in known and (columns is None or name in columns)]
         # Of many rows a few columns at a time: what is read of all of them is there twice for a while.
@@ -488,8 +473,6 @@ def open_landed(
     """Landed rows, and labels or None when there are none.
 
     Args:
-        files: The batches, in order of arrival.
-        data: What the table is.
         needs: Columns of earlier versions; where a file has none of that name they are missing.
         root: Where they lie, for the error that there are none.
 

@@ -66,7 +66,6 @@ def packed_files(root: Path, names: Collection[str] | None = None) -> dict[str, 
     """The files of a landing zone that lie in packs, by name.
 
     Args:
-        root: The landing zone.
         names: Packs with none of these are not read; None: all are.
     """
     found = {}
@@ -82,10 +81,6 @@ def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
     """Packs small files that are in no pack, once there are enough of them. Hold the landing zone's lock.
 
     Where they cannot be packed, as the disk is full, they are opened one by one: no error, as a batch has just landed.
-
-    Args:
-        root: The landing zone.
-        files: Small files of rows by name, in order of arrival.
     """
     try:
         _pack(root, {name: (path, _noted_hash(path)) for name, path in files.items()})

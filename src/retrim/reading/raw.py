@@ -169,10 +169,7 @@ class RawTable:
         """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet.
 
         Args:
-            rows: Their places.
-            without: Columns to leave out.
             only: Columns to keep, and what each is called there; None: all.
-            beside: Text columns that stand before them.
         """
         kept = only or {name: name for name in self.columns.column_names if name not in without}
         part = self.columns.select(list(kept)).take(pa.array(rows, pa.int64())).rename_columns(list(kept.values()))
@@ -231,8 +228,6 @@ def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> R
 
     Args:
         named: Names and bytes of the pieces.
-        where: The file.
-        before: Rows before them.
     """
     return replace(_together(named, where), files=1, before=before)
 

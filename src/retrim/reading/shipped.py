@@ -76,8 +76,6 @@ def batches(
     Args:
         frame: Rows in any order, shape (n, columns).
         events: Event time of each, UTC, shape (n,), index of `frame`.
-        start: End of the first piece.
-        every: Length of each later one.
 
     Returns:
         End of the span and its rows, oldest first; spans without rows are left out.

@@ -67,13 +67,6 @@ def typed(
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
     """The values of `column` as `kind`, and the cells that are not of it.
 
-    Args:
-        column: As it stands in the file.
-        name: What it is called.
-        kind: Its declared type.
-        reading: How the file spells what its cells say.
-        later: Whether a local time that comes twice in autumn is read as the later of the two.
-
     Returns:
         float64 (number, integer), str (category) or UTC microseconds (time); missing where a cell is at fault.
     """
@@ -198,13 +191,7 @@ def _since_1970(micro: pd.Series) -> pd.Series:
 
 
 def _placed(walls: pd.Series, zone: str, *, later: bool) -> pd.Series:
-    """Instants of local times given as if in UTC; missing where clocks went forward over one.
-
-    Args:
-        walls: Times that clocks in the zone showed.
-        zone: Where.
-        later: Whether one that comes twice is the later of the two.
-    """
+    """Instants of local times given as if in UTC; missing where clocks went forward over one."""
     if zone == "UTC":
         return walls
     bare = walls.dt.tz_localize(None)
@@ -468,11 +455,6 @@ def _missing(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, l
 
 def row_of_file(path: Path, needed: Mapping[str, ColumnType], others: Mapping[str, ColumnType]) -> pd.DataFrame:
     """The one row of a file.
-
-    Args:
-        path: JSON (by its ending), CSV, gzipped CSV or Parquet.
-        needed: Columns it must have, and their types.
-        others: Columns it may have.
 
     Raises:
         BadInputError: It cannot be read, lacks a column, or has another number of rows than 1.

@@ -58,13 +58,7 @@ def muted_kinds(workspace: Workspace, *, now: pd.Timestamp) -> set[str]:
 
 
 def unanswered_suspects(workspace: Workspace, *, now: pd.Timestamp, named: Collection[str] = ()) -> list[BatchFile]:
-    """Suspicious batches that nobody has withdrawn or acknowledged by `now`.
-
-    Args:
-        workspace: Where they landed.
-        now: The moment.
-        named: Batches that are suspicious though they did not look so when they landed.
-    """
+    """Suspicious batches that nobody has withdrawn or acknowledged by `now`."""
     answer = acknowledged_kinds(workspace, now=now).get(SUSPICIOUS_BATCH)
     standing = [file for file in workspace.landing.standing() if file.arrived <= now]
     suspects = [file for file in standing if file.suspicious or file.batch in named]

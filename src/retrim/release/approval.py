@@ -34,12 +34,6 @@ def ask_for_refit(workspace: Workspace, run: RunRow, version: int, *, now: pd.Ti
 
     It is recorded before the run that promoted is ended, so a kill in between loses
     neither. Of two runs as of one moment the first alone is followed by one.
-
-    Args:
-        workspace: The workspace.
-        run: That promoted.
-        version: Its version.
-        now: The moment.
     """
     if not workspace.params.retrain.refit_after or run.mode == FINAL:
         return None

@@ -46,12 +46,6 @@ def start_canary(
     """Gives a version a share of the rows, in every server of the workspace, within seconds.
 
     Args:
-        workspace: The workspace.
-        version: Its number.
-        share: Of the entities.
-        by: Who begins it.
-        reason: Why.
-        now: The moment.
         entity: The column that says whom a row is about; None: `leaks.entity`, and without that the key of the row.
 
     Raises:

@@ -37,12 +37,7 @@ def markdown(card: Card) -> str:
 
 
 def html(card: Card, pictures: Mapping[str, bytes]) -> str:
-    """The card as one HTML page with its pictures in it: no script, and nothing is fetched from anywhere.
-
-    Args:
-        card: The card.
-        pictures: PNG files by name; one that is not there is left out.
-    """
+    """The card as one HTML page with its pictures in it: no script, and nothing is fetched from anywhere."""
     coded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
     return _rendered("card.html.j2", card=card, pictures=coded)
 
@@ -109,11 +104,6 @@ class CardPages:
 
 def make_card(workspace: Workspace, version: int, *, pictures: Mapping[str, bytes] | None) -> CardPages:
     """The card of a version as things stand in the store; the same store, the same bytes.
-
-    Args:
-        workspace: The workspace.
-        version: Its number.
-        pictures: PNG files by name, if they are at hand; else they are drawn from the bundle.
 
     Raises:
         BadInputError: There is no such version.

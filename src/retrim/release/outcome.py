@@ -18,11 +18,6 @@ PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 def version_outcome(workspace: Workspace, row: VersionRow, releases: Sequence[ReleaseRow]) -> str:
     """What became of a version by now.
 
-    Args:
-        workspace: The workspace.
-        row: The version.
-        releases: All of the model, oldest first.
-
     Returns:
         `passed the gate` (its run has not ended), `refused by the gate`, `refused at release`, `waiting for approval`,
         `rejected`, `expired`, `outdated`, `promoted` or `rolled back`.

@@ -82,11 +82,6 @@ def record_checks(
 def check_stored(workspace: Workspace, version: int, *, again: bool = False) -> ReleaseChecks:
     """Loads a stored version in a fresh process and holds it to `release` in params.yaml.
 
-    Args:
-        workspace: The workspace.
-        version: The version.
-        again: It was live before: size and latency are reported only.
-
     Raises:
         As `release_checks`.
     """
@@ -100,11 +95,6 @@ def check_stored(workspace: Workspace, version: int, *, again: bool = False) -> 
 
 def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:
     """What a fresh process says of a stored bundle; one that uses up its processor time, or hangs, is ended.
-
-    Args:
-        folder: Of the bundle.
-        digest: Of the bundle, which that process looks for itself.
-        seconds: Of processor time that it may use until it has answered.
 
     Raises:
         MachineFaultError: It did not end by itself, or in time by the clock; that says nothing of the bundle.
@@ -236,13 +226,7 @@ def make_live(
     too, while its size and latency are reported only: it has been served with them.
 
     Args:
-        workspace: The workspace.
-        version: The version.
-        action: What the release log calls it: promote, restore, rollback, import.
         expected: What was live when this was decided; None for nothing.
-        by: Who moves it, or decided that it moves, for the release log.
-        reason: Why.
-        now: The moment as of which it moves; when it does is read from the clock.
 
     Raises:
         BadInputError: There is no such version.

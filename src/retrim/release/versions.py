@@ -57,11 +57,6 @@ def grain_of(workspace: Workspace) -> dict[str, JsonValue] | None:
 def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> None:
     """Checks that a version was made of rows as params.yaml has them now.
 
-    Args:
-        workspace: The workspace.
-        lineage: The version's.
-        of: What an error calls it.
-
     Raises:
         RefusedError: They were put together otherwise.
     """
@@ -157,7 +152,6 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     """Checks the whole log: signatures, order, count, and the copies in git.
 
     Args:
-        workspace: The workspace.
         kept: A digest that was noted before and must be in it; None to ask for none.
 
     Raises:
@@ -345,9 +339,6 @@ def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
     """Versions that a rollback took out of service and that were not released again since.
 
     These are all that were live after the version to which the rollback went.
-
-    Args:
-        releases: All of a model, oldest first.
     """
     gone: set[int] = set()
     for place, row in enumerate(releases):

@@ -101,13 +101,7 @@ def draw_loss(
     checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
     decisions: Sequence[tuple[pd.Timestamp, str]],
 ) -> Path:
-    """Writes the loss at each check as a PNG, with what was decided marked, and gives its place.
-
-    Args:
-        workspace: The demo's.
-        checks: Time and mean loss since the check before, by model.
-        decisions: Time and a short word, such as "v2".
-    """
+    """Writes the loss at each check as a PNG, with what was decided marked, and gives its place."""
     file = workspace.paths.var / "loss.png"
     write_file(file, loss_over_time(checks, loss=workspace.params.judge.loss, events=decisions))
     return file

@@ -103,11 +103,6 @@ class VerifiedAlarms:
 def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> VerifiedAlarms:
     """How often checks without drift would raise an alarm, on the champion's own reference; nothing is written.
 
-    Args:
-        workspace: The workspace.
-        splits: How often a part of the reference is held out.
-        checks: Windows looked at for each.
-
     Raises:
         RefusedError: No version is live, its bundle has no profile, or that is too short.
         BadInputError: No rate is asked for.

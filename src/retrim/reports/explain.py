@@ -141,13 +141,7 @@ def explain(
     """Explains `what`.
 
     Args:
-        workspace: The workspace.
-        what: A key of a landed row; `KEY@N`, the stored prediction of version N; the id of a request, of whose
-            predictions the first is explained; `KEY@ID`, that of a row of a request; a row as JSON; or a file of one
-            row.
-        version: Whose prediction; by default the live version's. A stored prediction names its own.
         asked: The class to explain; None: the predicted one.
-        now: Rows that have landed by then.
 
     Raises:
         BadInputError: There is no such row, prediction, version or class.
@@ -433,13 +427,6 @@ class DiffSide:
 
 def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> VersionDiff:
     """What differs; what cannot be told is None, with a sentence under `notes`.
-
-    Args:
-        workspace: The workspace.
-        older: A version ...
-        newer: ... and another.
-        top: Rows that moved most.
-        now: The rows that both are compared on had landed and matured by then.
 
     Raises:
         BadInputError: There is no such version.

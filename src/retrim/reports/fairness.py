@@ -34,7 +34,6 @@ def fairness_of(workspace: Workspace, version: int | None) -> VersionFairness:
     """What the bundle of a version says of fairness.
 
     Args:
-        workspace: The workspace.
         version: Its number; None for the live one, or the newest where none is live.
 
     Raises:

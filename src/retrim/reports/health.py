@@ -214,8 +214,6 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
 
     Args:
         folders: Workspaces, or folders of workspaces; none: the workspace that holds `here`.
-        here: Where we are.
-        now: For what is late.
 
     Raises:
         BadInputError: A folder is not a workspace and holds none.
@@ -243,12 +241,7 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
 
 
 def places_by_health(places: Sequence[ModelPlace], *, now: pd.Timestamp) -> list[tuple[ModelPlace, Health]]:
-    """Models with the health of their workspaces, the gravest first; what only a store knows comes last.
-
-    Args:
-        places: As `find_models` gives them.
-        now: The moment.
-    """
+    """Models with the health of their workspaces, the gravest first; what only a store knows comes last."""
     found = []
     for place in places:
         try:

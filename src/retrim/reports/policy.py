@@ -102,9 +102,6 @@ def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cor
     """Every fit of a backtest; those that stand in `log` are not made again, the others are added to it.
 
     Args:
-        work: What they are made from.
-        kinds: Training windows.
-        log: A line of JSON a fit; one that a kill cut short is made anew.
         cores: Processes, each of one thread; changes no result.
     """
     done = read_log(log)

@@ -113,12 +113,6 @@ def cache_pieces(
 ) -> Iterator[GarbageItem]:
     """The files of the cache: those that go, and in a line each what is kept for whom.
 
-    Args:
-        workspace: The workspace.
-        named: As of `needed`.
-        kept_run_directories: Rooms that stay: what lies in them is needed too.
-        now: What came within `run_directory.gc_grace` before is kept.
-
     Raises:
         RefusedError: The cache has lost the listing of a folder that a version needs.
     """
@@ -228,9 +222,6 @@ def prune(
     """Removes what no registered version, no run under way and nobody's hand needs.
 
     Args:
-        workspace: The workspace.
-        dry: Whether to say only what would go.
-        now: What came into the cache within `run_directory.gc_grace` before is kept: a person may work with it by hand.
         grace: Run directories that were touched within it before are kept; None: whenever they were.
         most: Pieces that go at most, the first; None: all that may.
 

@@ -92,11 +92,6 @@ class BuiltEnvironment:
 def build_environment(workspace: Workspace, version: int, *, say: Say) -> BuiltEnvironment:
     """Builds the environment that a version was made in, for work by hand: its locked packages, and its wheel.
 
-    Args:
-        workspace: The workspace.
-        version: Number of the version.
-        say: Told before the long part.
-
     Raises:
         As `reproduce`; RetrimError: a package cannot be installed, or the wheel is not there as recorded.
     """

@@ -326,9 +326,6 @@ def marked(
     run crashed until its last attempt, and then failed. The error goes on.
 
     Args:
-        workspace: The workspace.
-        run: The run.
-        now: The moment.
         from_outside: Whether an error is none of the run's own: what the flow stands on went away.
     """
     try:

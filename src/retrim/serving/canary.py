@@ -15,12 +15,7 @@ JUDGE_EVERY = 20
 
 
 def entities_of(asked: Asked, column: str) -> list[str | None]:
-    """Whom each row of a request is about, spelled alike as text and as number; None where the row does not say.
-
-    Args:
-        asked: A request that was answered, so its rows can be read.
-        column: That says so; the version need not know it.
-    """
+    """Whom each row of a request is about, spelled alike as text and as number; None where the row does not say."""
     rows = orjson.loads(asked[0])
     return [_as_text(row.get(column)) for row in (rows if isinstance(rows, list) else [rows])]
 
@@ -50,14 +45,7 @@ class CanaryAnswers:
     def answer(
         self, said: list[RowAnswer], seconds: float, asked: Asked, ask: Callable[[ServedVersion], list[RowAnswer]]
     ) -> dict[int, RowAnswer]:
-        """What the canary says of its rows, by their numbers; empty where it has none of them, fails, or is over.
-
-        Args:
-            said: What the live version says of all rows.
-            seconds: Of processor time of this thread that it took to say so.
-            asked: The request.
-            ask: Gets what a version says of all rows.
-        """
+        """What the canary says of its rows, by their numbers; empty where it has none of them, fails, or is over."""
         rows = [] if self.over else self._own_rows(said, asked)
         if not rows:
             return {}

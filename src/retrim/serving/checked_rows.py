@@ -95,13 +95,6 @@ def check_rows(
 ) -> CheckedRows:
     """Types the cells of a part and holds them to the rules.
 
-    Args:
-        loaded: The part.
-        file: What it is called.
-        needs: What a version takes of it.
-        reading: How text in it is spelled.
-        breaks: What asks the suite: Great Expectations.
-
     Raises:
         BadInputError: A column is missing, there twice, or stored as what it cannot be.
     """

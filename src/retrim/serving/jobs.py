@@ -220,9 +220,6 @@ class Jobs:
     def submit(self, body: bytes) -> Job:
         """Keeps a job for later.
 
-        Args:
-            body: JSON: `in`, `out`; `version` where it is not the live one; `table` and `into` of a database.
-
         Raises:
             WrongRequestError: It is none, or an address is not allowed.
             BusyError: Too many wait.

@@ -301,14 +301,8 @@ def open_model(
     """A model with its version loaded and tried.
 
     Args:
-        open_here: Opens the workspace; anew for each version, as settings change with it.
         version: That answers; None: the live one, whichever it is.
-        is_local: Whether only this machine can connect.
-        is_durable: Whether each answer is flushed to the disk before it is sent.
-        now: The clock.
-        shadows: Who answers beside, as `serving.shadow` names them.
         jobs_under: Folders and addresses below which jobs may read and write; none: `JOB_FILES`.
-        webhook: Address that is told of each end of a job.
 
     Raises:
         BadInputError: No version is live, or others can connect and no token says who may.
@@ -364,10 +358,6 @@ def while_as_it_is(open_here: Callable[[], Workspace], settings: Path) -> Callab
 
 def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":
     """Lands labels, or quarantines them; the same again changes nothing.
-
-    Args:
-        open_here: Opens the workspace, as its settings are now.
-        body: Lines of JSON: key, answer, and the time of the label where the table has one.
 
     Raises:
         BadInputError: They are no labels of this table.

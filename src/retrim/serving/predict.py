@@ -72,11 +72,7 @@ class LandedPast:
         return rows[[name for name in rows if name in wanted]]
 
     def features(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The features of rows that have not landed, by name, shape (n,); a landed row of the same key is replaced.
-
-        Args:
-            rows: As `narrow` gives them, with their time.
-        """
+        """The features of rows that have not landed, by name, shape (n,); a landed row of the same key is replaced."""
         data = self.workspace.params.data
         named = set(data.row_key) <= set(rows)
         keys = row_keys(rows, data.row_key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
@@ -192,15 +188,7 @@ def predict(
     """Predicts the rows at `where` and writes them to `to`.
 
     Args:
-        workspace: The workspace.
-        where: IN, as `open_rows` takes it.
-        to: OUT, as `RowsOut` takes it.
         version: Whose predictions; None: the live version's.
-        explained: How many of the largest contributions are written beside each.
-        query: Of a database IN.
-        table: Likewise.
-        into: The table of a database OUT.
-        now: Features from the past are made of what had landed by then.
 
     Raises:
         BadInputError: IN or OUT cannot be used, no version is live, or a column is missing.
@@ -301,14 +289,7 @@ def history_of(workspace: Workspace, version: int) -> HistoryParams:
 def needed_columns(
     workspace: Workspace, found: Stored, there: set[str], suite_of: SuiteOf = suite_of_rows
 ) -> tuple[NeededColumns, HistoryParams | None]:
-    """Columns that a version takes, and its features from the past where IN does not have them.
-
-    Args:
-        workspace: The workspace.
-        found: The version.
-        there: Columns of IN.
-        suite_of: Reads what the suite asks of each row about some columns.
-    """
+    """Columns that a version takes, and its features from the past where IN does not have them."""
     data, reading = workspace.params.data, workspace.params.reading
     history = history_of(workspace, found.version)
     needed = found.predictor.view.needs

@@ -131,9 +131,6 @@ class RowsIn:
     def parts(self, columns: Collection[str]) -> Iterator[RowsPart]:
         """Its parts in order.
 
-        Args:
-            columns: Those that are wanted of files that hold others too.
-
         Raises:
             BadInputError: A file is damaged, or none that holds a table.
         """

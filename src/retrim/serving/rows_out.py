@@ -119,12 +119,6 @@ class RowsOut:
     def publish(self, parts: Sequence[Path], rejected: Sequence[Path], request: str, aside: Path) -> None:
         """Writes all parts in order; done again for one request, it leaves the same.
 
-        Args:
-            parts: Parquet files of predictions.
-            rejected: Parquet files of rejected cells.
-            request: Id of the request.
-            aside: A folder to work in.
-
         Raises:
             BadInputError: OUT cannot be written.
         """

@@ -208,10 +208,6 @@ class Serving:
         """Lets another version answer from the next request on.
 
         Where that fails, the one that answered until now steps in, or the one before it.
-
-        Args:
-            fresh: The version that answers from now on.
-            rolled_back: Versions that a person or a probation took out of service: they never step in.
         """
         unfit = {fresh.version, *rolled_back}
         former = (version for version in (self.served, self.before) if version is not None)
@@ -567,10 +563,6 @@ def run_server(
     """Serves in this process until SIGINT or SIGTERM.
 
     Args:
-        models: What answers, by the name of the model.
-        listener: A bound socket.
-        cert: The file of a certificate, for TLS.
-        key: The file of its private key.
         beside: What goes on while it serves, given what answers; None: nothing.
 
     Raises:

@@ -40,12 +40,7 @@ NICE = 10
 
 
 def shadows_of(workspace: Workspace, who: Sequence[str]) -> list[int]:
-    """Versions that answer as shadows now: never the live one, each once.
-
-    Args:
-        workspace: The workspace.
-        who: `previous`: the champion before; `challenger`: the newest version made after the live one; or numbers.
-    """
+    """Versions that answer as shadows now: never the live one, each once."""
     live, rows = find_live_version(workspace), workspace.store.releases(workspace.model)
     if live is None:
         return []
@@ -197,12 +192,7 @@ def answer_requests(open_here: Callable[[], Workspace], who: Sequence[str], requ
 
 
 def command_of(root: Path, who: Sequence[str]) -> tuple[str, ...]:
-    """Starts the process for a workspace.
-
-    Args:
-        root: Of the workspace.
-        who: As `shadows_of` takes it.
-    """
+    """Starts the process for a workspace."""
     return sys.executable, "-P", "-m", __name__, str(root), *who
 
 

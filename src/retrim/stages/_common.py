@@ -100,13 +100,7 @@ def read_pins(paths: Paths) -> Pins:
 
 
 def read_window_lengths(paths: Paths, rows: pd.DataFrame, *, sliding_rows: int) -> WindowLengths:
-    """How many of the training rows each window holds; the recent one where the run is pinned to a change.
-
-    Args:
-        paths: Of the run directory.
-        rows: Training rows with `_event`.
-        sliding_rows: `split.sliding_rows`.
-    """
+    """How many of the training rows each window holds; the recent one where the run is pinned to a change."""
     return WindowLengths(sliding_rows).since(read_pins(paths).changed, rows["_event"], least=FEWEST_RECENT)
 
 

@@ -71,9 +71,7 @@ def previous_champions_on(
 
     Args:
         judged: Judging rows, whole rows of the table in time order.
-        paths: Of the run directory.
         previous_champions: How many are judged, at most.
-        judge: The loss.
     """
     laid = _laid(paths)
     if not laid or not len(judged):
@@ -108,16 +106,7 @@ def _before(paths: Paths) -> pd.DataFrame:
 def look_by_group(
     paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, judge: JudgeParams, *, seed: int
 ) -> FairnessLook:
-    """Fairness of the winner on the judging rows, before and after mitigation, beside the champion.
-
-    Args:
-        paths: Of the run directory.
-        judged: The judging block with all models on it.
-        winner: Name of the winning challenger.
-        fairness: Groups, limits, mitigation.
-        judge: Loss, draws, blocks.
-        seed: Of the bootstrap.
-    """
+    """Fairness of the winner on the judging rows, before and after mitigation, beside the champion."""
     rows, models = judged.rows, []
 
     def given(of: str, scored: ScoredModel, thresholds: Thresholds | None) -> GroupedModel:
@@ -143,15 +132,7 @@ def limits_on(
     *,
     seed: int,
 ) -> list[Check]:
-    """The checks on fairness that a previous champion has to pass too before it goes live again.
-
-    Args:
-        judged: The judging block.
-        previous_champion: On it.
-        fairness: Groups and limits of today.
-        judge: Draws, blocks.
-        seed: Of the bootstrap.
-    """
+    """The checks on fairness that a previous champion has to pass too before it goes live again."""
     if not fairness.limits() or len(judged.rows) < 2:
         return []
     scored, cuts = previous_champion.scored, previous_champion.thresholds

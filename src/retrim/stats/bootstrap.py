@@ -14,8 +14,6 @@ def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -
     Args:
         values: One number a row, in time order, shape (n,), n at least 1.
         block_rows: Rows of a block; at most n is used. Long enough that rows further apart do not know each other.
-        draws: Series drawn.
-        seed: Same seed, same draws.
 
     Returns:
         Shape (draws,).
@@ -50,8 +48,6 @@ def mean_intervals(
         values: One number a row, in time order, shape (n,), n at least 1.
         confidences: Above 0.5, below 1.
         block_rows: Rows of a block.
-        draws: Bootstrap draws.
-        seed: Same seed, same bounds.
 
     Returns:
         Low and high, a pair for each confidence.
@@ -109,7 +105,6 @@ def ratio_interval(amounts: np.ndarray, weights: np.ndarray) -> tuple[float, flo
 
     Args:
         amounts: One number a stretch, 0 or more, shape (n,), n at least 2; the sum is above 0.
-        weights: The same.
 
     Source:
         Cochran (1977), Sampling Techniques, chapter 6; of the logarithm, as both sums are above 0, and with Student's
@@ -130,7 +125,6 @@ def block_of(n: int, *, block_rows: int) -> np.ndarray:
     """The block of each of `n` rows in time order, shape (n,): numbers from 0, at least 2 blocks where n allows it.
 
     Args:
-        n: Rows.
         block_rows: Rows of a block, at least; at most half of the rows.
     """
     block = max(min(block_rows, n // 2), 1, -(-n // MOST))
@@ -150,7 +144,6 @@ def cell_sums(values: np.ndarray, cells: np.ndarray, size: int, blocks: np.ndarr
     Args:
         values: Shape (n,).
         cells: The cell of each row, from 0, below `size`, shape (n,).
-        size: Cells.
         blocks: The block of each row, shape (n,).
 
     Returns:
@@ -165,8 +158,6 @@ def resampled(sums: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
 
     Args:
         sums: A row a block, shape (blocks, k).
-        draws: Series drawn.
-        seed: Same seed, same draws.
 
     Returns:
         Shape (draws, k).

@@ -105,7 +105,6 @@ def importance(names: Sequence[str], gains: Sequence[float]) -> bytes:
     """Bars of each feature's share of the total gain, the largest on top; past 25 the rest in one bar.
 
     Args:
-        names: Features.
         gains: Gain summed over the splits of each, 0 or more.
     """
     return _bars(dict(zip(names, gains, strict=True)), title="Feature importance", label="share of total gain, %")
@@ -117,7 +116,6 @@ def importance_by_contributions(gains: Mapping[str, float], weights: Mapping[str
     Args:
         gains: Gain summed over the splits of each feature, 0 or more.
         weights: Mean absolute contribution of each, 0 or more; the same features.
-        rows: Rows that the contributions were averaged over.
     """
     ranked = sorted(weights, key=lambda name: (-weights[name], name))
     top, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
@@ -217,9 +215,6 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
 
     Args:
         actual: Encoded as `retrim.stats.metrics` says, shape (n,), n at least 1.
-        predicted: As there.
-        task: regression, binary or multiclass.
-        loss: The loss the model was trained for.
     """
     ideal = None
     if task == "regression":
@@ -297,12 +292,7 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
 
 
 def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str) -> bytes:
-    """A line a model: its mean loss on each fold, at the time the fold starts.
-
-    Args:
-        folds: Start and each model's mean loss; a model may be absent from a fold.
-        loss: Name of the loss, for the axis.
-    """
+    """A line a model: its mean loss on each fold, at the time the fold starts."""
     return _lines(folds, title="Loss over folds", label=f"mean {plain(loss)} per fold", time="start of the fold (UTC)")
 
 
@@ -314,15 +304,7 @@ def loss_over_time(
     bands: Mapping[str, Sequence[tuple[pd.Timestamp, float, float]]] = MappingProxyType({}),
     marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
-    """A line a model over the checks, with upright lines where something happened, such as a release.
-
-    Args:
-        checks: Time and each model's mean loss since the check before; a model may be absent.
-        loss: Name of the loss, for the axis.
-        events: Time and a short word, such as "v2".
-        bands: Time, low and high, by what they are; the first is of the first model, and so on.
-        marks: Points that stand out, by what they are, such as "retrain".
-    """
+    """A line a model over the checks, with upright lines where something happened, such as a release."""
     return _lines(
         checks,
         title="Loss over time",
@@ -346,12 +328,7 @@ def estimates_over_time(
 
 
 def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
-    """A bar a day.
-
-    Args:
-        days: How many there were of each day.
-        title: Above the picture.
-    """
+    """A bar a day."""
     with drawn(title, width=8.4, height=3.0) as (axes, made):
         axes.bar([naive(day) for day in days], list(days.values()), width=0.85, color=COLOURS[0])
         _date_axis(axes)
@@ -383,13 +360,7 @@ def gain_over_time(
 def loss_over_blocks(
     blocks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str, challenger: str
 ) -> bytes:
-    """Challenger against champion over the judging rows: the mean loss of each in every block of them.
-
-    Args:
-        blocks: Middle of each block in time, and the mean loss of each model on its rows.
-        loss: Name of the loss, for the axis.
-        challenger: Which of the models was judged, for the title.
-    """
+    """Challenger against champion over the judging rows: the mean loss of each in every block of them."""
     title = f"Challenger ({plain(challenger)}) against champion"
     return _lines(blocks, title=title, label=f"mean {plain(loss)} per block", time="middle of the block (UTC)")
 
@@ -502,7 +473,6 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
     Args:
         actual: Class codes, shape (n,); any that is no place in `classes` was unseen in training.
         predicted: Probability of the last of two classes, shape (n,); or of each class, shape (n, classes).
-        classes: Names by code.
     """
     counts = np.array(confusion_matrix(actual, predicted))
     columns = [plain(name) for name in classes]
@@ -592,13 +562,7 @@ class DrawnSlice(Protocol):
 
 
 def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
-    """A line a slice: loss and interval of the judged model, and a mark for the champion's loss.
-
-    Args:
-        found: By column.
-        loss: Name of the loss, for the axis.
-        mean: Mean loss on all rows, an upright line.
-    """
+    """A line a slice: loss and interval of the judged model, and a mark for the champion's loss."""
     told = _most(found, mean)
     title = "Loss by slice" + (f", {len(told)} of {len(found)}" if len(told) < len(found) else "")
     columns = [each.column for each in told]

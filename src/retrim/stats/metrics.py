@@ -53,14 +53,7 @@ def metric(
     """Decorator that enters a metric with its facts.
 
     Args:
-        name: As params.yaml says it, without the `@`.
-        tasks: Those it fits.
-        better: Which way is better.
-        rows: Whether it is a per-row loss, its value their mean.
-        bounds: Closed range of its value.
-        scalar: Whether its value is a number.
         argument: Keyword that the value after the `@` goes to, between 0 and 1; None: it takes none.
-        signed: Whether targets may be below 0.
     """
     facts = {
         "tasks": tasks,
@@ -311,11 +304,6 @@ def named(wanted: Callable[[Metric], bool]) -> str:
 def require(names: Iterable[str], *, task: str, rows: bool) -> list[Metric]:
     """The metrics called `names`, all of which fit the task.
 
-    Args:
-        names: As in params.yaml.
-        task: regression, binary or multiclass.
-        rows: Whether each must have a per-row form; else each must be a number.
-
     Raises:
         UnknownNameError: No such metric.
         BadInputError: One does not fit; the message lists those that do.
@@ -342,7 +330,6 @@ def row_losses(name: str, actual: np.ndarray, predicted: np.ndarray) -> np.ndarr
     """The per-row loss called `name`, lower is better.
 
     Args:
-        name: A metric with a per-row form.
         actual: Shape (n,), encoded as `retrim.stats.metrics` says.
         predicted: Shape (n,), or (n, k) for a multiclass task.
 

@@ -92,8 +92,6 @@ def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
     Only `AROUND` neighbours on either side are compared letter by letter: a table may have millions.
 
     Args:
-        known: In any order.
-        wanted: One that is not among them.
         most: 1 or more.
     """
     ordered = sorted(set(known))
@@ -164,12 +162,7 @@ Several = Annotated[int, Field(ge=2)]
 
 
 def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Sequence[str]] | None = None) -> str:
-    """The faults pydantic found, one after the other: key, what is wrong, value.
-
-    Args:
-        error: The faults.
-        known: The keys that there are at a place, so that one which is not there can be told with the nearest.
-    """
+    """The faults pydantic found, one after the other: key, what is wrong, value."""
     found = []
     for fault in misfits(error):
         place, value = fault.place, fault.input
@@ -191,11 +184,6 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 def read_arguments(name: str, kinds: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a plug-in as its types read them.
-
-    Args:
-        name: Of the plug-in, as errors say it.
-        kinds: The types, by argument.
-        given: What params.yaml says of each of them.
 
     Raises:
         ValueError: A value is not of its type, or beyond its bounds.

@@ -73,7 +73,6 @@ def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColu
 
     Args:
         values: Of earlier rows, shape (n,).
-        parts: Of the same rows.
     """
     codes, distinct = pd.factorize(values)
     if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
@@ -106,8 +105,6 @@ def clock_columns(
 
     Args:
         rows: With these columns, shape (n, columns).
-        names: Names of the columns to look at.
-        zone: Whose clocks they show.
         time: The column of event times, UTC.
     """
     parts = parts_of(rows[time], zone)

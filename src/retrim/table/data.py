@@ -65,8 +65,6 @@ def at_keys(keys: pd.Series, known: pd.DataFrame, column: str) -> pd.Series:
 
     Args:
         keys: Text, shape (n,).
-        known: Rows with `_key`, each key once.
-        column: Whose values are wanted.
 
     Returns:
         Shape (n,), with the index of `keys`.
@@ -92,7 +90,6 @@ def total_order(event: pd.Series, key: pd.Series) -> np.ndarray:
 
     Args:
         event: Times, none missing.
-        key: Text, each once.
     """
     at = event.to_numpy(dtype="datetime64[ns]" if event.dt.unit == "ns" else "datetime64[us]")
     order = np.argsort(at, kind="stable")
@@ -112,8 +109,6 @@ def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
 
     Args:
         rows: Typed rows, shape (n, columns).
-        key: Key columns. Empty: the key is `batch:row number`, counted from 0.
-        batch: Digest of the batch.
 
     Returns:
         Strings, shape (n,), index of `rows`.
@@ -151,10 +146,6 @@ def history_faults(
     """Everything about `history` that the table cannot give.
 
     Args:
-        history: What is asked for.
-        columns: Type and role of each column of the table.
-        key: Columns that name a landed row, known with it whatever their role.
-        task: regression, binary or multiclass.
         horizon: Span after which a label is due; None where a column says it.
     """
     found = [*_entity(history, columns, key), *_ahead(history, columns)]
@@ -423,10 +414,7 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
     """The table as it was known at `as_of`: its rows, as `data.rows` has them, and the features from its past.
 
     Args:
-        rows: Landed rows with the columns of `OURS`.
         labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
-        data: What the table is.
-        as_of: The moment the pipeline pretends is now.
 
     Returns:
         In total order (event time, key), with `_event`, `_due`, `_known`, `_matured`; the target is missing where
@@ -436,13 +424,7 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
 
 
 def shaped(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Known rows as `data.rows` has them, with the features from their past.
-
-    Args:
-        table: As `known_rows` gives it.
-        data: What the table is.
-        as_of: The moment the pipeline pretends is now.
-    """
+    """Known rows as `data.rows` has them, with the features from their past."""
     landed, grain = table["_arrived"].max(), data.rows.resample
     table = kept(table, data.rows)
     if grain is not None:
@@ -463,10 +445,7 @@ def known_rows(
     known from its first arrival on, so a row matures once.
 
     Args:
-        rows: Landed rows with the columns of `OURS`.
         labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
-        data: What the table is.
-        as_of: The moment the pipeline pretends is now.
 
     Returns:
         Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing where its label is not known.
@@ -508,13 +487,6 @@ def with_past(
     """The table with the features of `history` beside its columns; those that are there already stay as they are.
 
     Features of a column that the table no longer has are not made: an older version may have known more columns.
-
-    Args:
-        table: In total order, with `_event` and `_due`.
-        data: What the table is.
-        history: What is made of its past.
-        also: Columns that it has too, and that were not read.
-        renamed: What columns that `history` names are called by now.
     """
     late = frozenset(name for name, column in data.columns.items() if column.role in ("target", "forbidden"))
     positive = None if data.positive is None else (data.target, data.positive)
@@ -541,10 +513,7 @@ def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str, *
     """When each label came, as its first file says: also before it was due.
 
     Args:
-        table: Rows that landed, with `_key` and `_due`.
         labels: Landed labels (`_key`, `label_time`, `_arrived`), or None when there are none.
-        target: The target column.
-        as_of: Files that landed later do not count.
 
     Returns:
         Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
@@ -574,10 +543,7 @@ def later_hours(
 
     Args:
         earlier: Each row's instant if it is of the earlier one, in the order of the file, shape (n,).
-        later: If it is of the later one; the same where its hour comes once.
         group: A number a series that rows belong to, shape (n,): each has an order of its own.
-        names_rows: Whether no two rows of a series may have the same time. Else two equal ones may be one hour's, and
-            are told apart only where each local time of the hour has twice as many rows as others have.
 
     Returns:
         Two masks, each of shape (n,).

@@ -32,12 +32,9 @@ def with_made(
 
     Args:
         frame: Typed rows in the order of their file, shape (n, columns).
-        data: What the table is.
-        reading: Which columns are made.
         arrives: When the file lands; the last row is given this time, each one before it a millisecond less. Where
             `reading.order` says which is before which, rows of one number have one time.
         newest: The newest event before those of the file, which stay after it; None: there is none.
-        beside: How many rows of the file are before these, and after them.
 
     Returns:
         The same rows with those columns; rows without an event time have no calendar.
@@ -67,12 +64,9 @@ def made_times(
     Where that would not be after `newest`, they are spread between it and `last`, or follow it a microsecond apart.
 
     Args:
-        frame: Rows in the order of their file.
         order: The column that says which is before which, none missing; rows of one number share a time. None: the
             order of the file.
-        last: The last one of the file.
         newest: The time that all are after; None: there is none.
-        beside: How many rows of the file are before these, and after them.
     """
     place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
     before, after = beside

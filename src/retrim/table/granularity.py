@@ -138,13 +138,6 @@ def put_together(
     A row's event is the beginning of its span. Its label is due when the last of its rows' labels is, and not before
     the span is over, and never while nothing says when one of them is; it is known when all of them are.
 
-    Args:
-        table: Rows in total order with `_event`, `_due`, `_known` and `_arrived`.
-        params: How.
-        time: The column of the event's time.
-        target: The target, which is missing where it is missing in any of the rows.
-        landed: When the newest row came: of a span that ends later, rows may still be on their way.
-
     Returns:
         The columns of `table` but for `_key`; those that nothing is said of are missing.
     """
@@ -179,14 +172,7 @@ def put_together(
 def row_faults(
     rows: RowParams, columns: Mapping[str, tuple[str, str]], *, key: tuple[str, ...], features: tuple[str, ...]
 ) -> list[str]:
-    """Everything about `rows` that the table cannot give, in sentences.
-
-    Args:
-        rows: What is asked for.
-        columns: Type and role of each column of the table.
-        key: Columns that name a landed row, known with it whatever their role.
-        features: Columns that the model takes, and those that features from the past are of.
-    """
+    """Everything about `rows` that the table cannot give, in sentences."""
     found = [fault for each in rows.where for fault in _filter(each, columns)]
     return found if rows.resample is None else [*found, *_resample(rows.resample, columns, key, features)]
 

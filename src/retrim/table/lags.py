@@ -234,9 +234,6 @@ def past_features(
     A statistic passes over missing values; so does a lag of a column that is known late.
 
     Args:
-        table: Rows in total order with `_event` and `_due`, and the columns that features are of.
-        history: What is made.
-        late: Columns that are known only when the row's label was due.
         positive: A binary target and its positive class, which count as 1 and the other as 0; None: no such.
     """
     if not history.features:

@@ -101,13 +101,6 @@ def read_as(
 ) -> ReadColumns:
     """How files are read as the declared columns, and as those that earlier versions need.
 
-    Args:
-        schemas: Of each batch.
-        data: What the table is.
-        needs: Columns of earlier versions, with their types then. One that was renamed is read under both names; one
-            that is gone is missing where a file does not have it.
-        labels: Whether they are files of labels.
-
     Raises:
         BadInputError: A column cannot be read as it is declared.
     """
@@ -155,13 +148,7 @@ def _widest(name: str, kind: ColumnType, schemas: Iterable[LandedSchema], names:
 
 
 def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labels: bool = False) -> list[str]:
-    """Why these batches cannot be read as the declared columns, in sentences with their cure.
-
-    Args:
-        schemas: Of each batch.
-        data: What the table is.
-        labels: Whether they are files of labels, which have a key, the target and its time.
-    """
+    """Why these batches cannot be read as the declared columns, in sentences with their cure."""
     names = ColumnNames(schemas.values(), data)
     found = _named_twice(data, names)
     needed = {data.target: "the target"}
@@ -182,12 +169,7 @@ def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labe
 
 
 def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
-    """Renames of what never landed, and earlier names that are not declared any more, in sentences with their cure.
-
-    Args:
-        schemas: Of all that ever landed: in a view of the past a column may not be there yet.
-        data: What the table is.
-    """
+    """Renames of what never landed, and earlier names that are not declared any more, in sentences with their cure."""
     schemas = list(schemas)
     landed, names = {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
     found = []

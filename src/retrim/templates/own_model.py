@@ -26,8 +26,6 @@ def fit(matrix: np.ndarray, actual: np.ndarray, about: Any) -> Any:
     Args:
         matrix: Shape (n, columns); NaN where a cell is missing, and the code of its level in a category.
         actual: Numbers, or codes of classes, shape (n,).
-        about: columns, categorical, task, classes, loss, hyperparameters, weights, seed, threads:
-            docs/how-to/own-model.md.
     """
     usual = {"early_stopping": False, "random_state": about.seed, **about.hyperparameters}
     if about.task == "regression":

@@ -36,14 +36,6 @@ def last_value(
 
     Where `data.history` gives rows the newest target that was known by then (lag 1), it is that one: a model that sees
     it is held against what it sees.
-
-    Args:
-        view: Gives the targets.
-        train: Training rows in total order, with the columns `entity`.
-        judged: Rows to predict, likewise.
-        season: Not used.
-        cells: Not used.
-        entity: Columns that tell series apart; an entity without a training row gets the newest target of all.
     """
     known = newest_known(view.target, view.features)
     if known is not None and known in judged:
@@ -87,16 +79,7 @@ def seasonal_mean(
     cells: int,
     entity: Sequence[str],
 ) -> np.ndarray:
-    """The mean training target of the same part of the season.
-
-    Args:
-        view: Gives the targets.
-        train: Training rows with `_event`.
-        judged: Rows to predict, with `_event`.
-        season: Length of one season.
-        cells: Parts the season is cut into; one without training rows gives the mean of all.
-        entity: Not used.
-    """
+    """The mean training target of the same part of the season."""
     targets = _targets(view, train)
     overall = targets.mean(axis=0)
     means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(season_cell(train["_event"], season, cells)).mean()

@@ -51,9 +51,6 @@ class BundleFormat:
 def format_of(files: Mapping[str, bytes]) -> int:
     """The format of a bundle.
 
-    Args:
-        files: Of the bundle, by relative name.
-
     Raises:
         BadInputError: It is newer than what this retrim reads, or the file is none.
         KeyError: The file is missing.
@@ -211,7 +208,6 @@ class Predictor:
         """Whether each row is selected, by its probability and its group's threshold, shape (n,).
 
         Args:
-            rows: Of the table, with the columns that make groups.
             predicted: Their probabilities, as `predict` gave them.
 
         Returns:
@@ -228,11 +224,7 @@ class Predictor:
 
 
 def model_digest(files: Mapping[str, bytes]) -> str:
-    """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them.
-
-    Args:
-        files: Of the challenger's folder, by relative name.
-    """
+    """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them."""
     own = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
     digests = digests_of(own)
     return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
@@ -323,9 +315,6 @@ def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
 
     A column that is only the source of a feature from the past, or makes groups, is a number where nothing says
     otherwise: read as such it holds what can be read of it.
-
-    Args:
-        files: Of the bundle, by relative name.
     """
     view = from_record(FeatureView, json.loads(files[VIEW]))
     history = HistoryParams.model_validate_json(files[HISTORY]) if HISTORY in files else None

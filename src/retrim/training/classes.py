@@ -125,15 +125,7 @@ def fit_balanced(
     """A fit of a kind of model, with classes as they are or balanced.
 
     Args:
-        model: Name of the kind.
         balance: weights: every class weighs alike; sample: as many rows of each as of the rarest; None: as they are.
-        view: As for `ModelKind.fit`, and so is all that follows.
-        matrix: Likewise.
-        actual: Likewise.
-        weights: Likewise; they are multiplied with those of the classes.
-        stop: Likewise; where classes are balanced it is sampled, as its loss would else be of other chances.
-        seed: Of the fit and of the sample.
-        rest: Likewise.
     """
     kind = MODELS[model]
     if balance is None or not len(actual):
@@ -209,13 +201,7 @@ class ChosenThreshold:
 
 
 def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -> ChosenThreshold:
-    """The threshold that the section asks for; it asks for one.
-
-    Args:
-        scores: As for `cheapest`.
-        actual: Likewise.
-        decide: The section.
-    """
+    """The threshold that the section asks for; it asks for one."""
     assert decide.threshold is not None
     if isinstance(decide.threshold, ErrorCosts):
         return cheapest(
@@ -248,8 +234,6 @@ def cheapest(
     Args:
         scores: Probabilities of rows that the model was not fitted on, shape (n,), n at least 1.
         actual: 0 or 1, shape (n,).
-        false_positive: Cost of selecting a negative row.
-        false_negative: Cost of passing over a positive row.
 
     Source:
         Elkan (2001), The foundations of cost-sensitive learning, IJCAI 17: of exact probabilities select from

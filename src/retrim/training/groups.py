@@ -241,7 +241,6 @@ class Outcomes:
         """From targets and predictions as `retrim.stats.metrics` encodes them.
 
         Args:
-            task: regression, binary or multiclass.
             actual: Shape (n,).
             predicted: Shape (n,), or (n, classes).
             threshold: Probability from which a row of a binary task is selected: one, or one a row.
@@ -376,9 +375,6 @@ def group_thresholds(
         scores: Chances that the model gave to rows it was not fitted on, shape (n,).
         actual: 0 or 1, shape (n,).
         names: Group of each row, of all columns together, shape (n,).
-        groups: What makes the groups.
-        default: The threshold of everyone, and of groups with too few rows to have their own.
-        equalise: The rate.
 
     Source:
         Hardt, Price and Srebro (2016), NeurIPS 29, whose thresholds fairlearn's ThresholdOptimizer computes.

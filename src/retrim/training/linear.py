@@ -127,8 +127,6 @@ def logistic(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: 
         terms: Shape (n, terms).
         actual: Class codes, shape (n,).
         weights: Shape (n,).
-        l2: Penalty.
-        outputs: 1 for the log odds of class 1 of two; else one a class.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -259,7 +257,6 @@ class Terms:
         Args:
             matrix: Shape (n, columns), n at least 1.
             weights: How often each row counts, above 0, shape (n,).
-            categorical: Places of the columns that hold codes of categories.
         """
         named = set(categorical)
         learned: list[Column] = [

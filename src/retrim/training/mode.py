@@ -45,9 +45,6 @@ def choose_mode(
     after five refits running, or nothing would ever be known of it.
 
     Args:
-        runs: Runs after the first version, oldest first.
-        works: Rows times rounds of each mode.
-        retraining_cost: Of a refit, in mean loss times checks.
         checks: How many checks a version has lived on average, 1 or more.
     """
     refits, searches = ([run.gain for run in runs if run.mode == mode] for mode in ("refit", "search"))
@@ -93,8 +90,6 @@ def limits_of_stage(limit: str, heartbeat: str, *, earlier: Sequence[float]) -> 
     """The limits of a stage.
 
     Args:
-        limit: A span, or "auto": derived from earlier runs.
-        heartbeat: A span.
         earlier: Seconds that the stage took in earlier runs.
     """
     silent = pd.Timedelta(heartbeat).total_seconds()

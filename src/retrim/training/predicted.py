@@ -46,7 +46,6 @@ def predicted_columns(
     """`prediction`, `class`, `lower`, `upper`, `decision`; each missing in all rows where a version has none.
 
     Args:
-        view: Of the version.
         predicted: Shape (n,), or (n, classes) of a multiclass task.
         decided: Shape (n,); None where nothing is decided.
         width: As `half_width` gives it; None for classes.
@@ -129,8 +128,6 @@ def importance(
     """Mean absolute contribution of each feature over `rows`, or over `most` of them, spread evenly.
 
     Args:
-        model: The model.
-        view: Its preprocessing.
         rows: Rows it has not seen, in time order.
         most: Rows that are looked at, at most.
 
@@ -217,9 +214,7 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
     """The prediction of one row, taken apart.
 
     Args:
-        predictor: The model and its preprocessing.
         row: One row with its features, shape (1, columns).
-        asked: The class to explain; by default the predicted one of a multiclass task, the positive one of a binary.
 
     Raises:
         BadInputError: The row lacks a feature, or a class is asked of a regression.

@@ -112,18 +112,12 @@ class WindowLengths:
         Args:
             changed: Event time from which the table is another one; None: no change is known.
             events: Event times of the rows to fit on, shape (n,).
-            least: Rows that are worth a window.
         """
         rows = 0 if changed is None else int((events >= changed).sum())
         return replace(self, recent=rows if rows >= least else None)
 
     def competing(self, windows: Sequence[WindowKind], rows: int) -> list[WindowKind]:
-        """The windows that hold different rows of a past of `rows` rows; the recent one is added where there is one.
-
-        Args:
-            windows: Wanted windows, in their order.
-            rows: Rows of the past.
-        """
+        """The windows that hold different rows of a past of `rows` rows; the recent one is added where there is one."""
         wanted = windows if self.recent is None else dict.fromkeys((*windows, "recent"))
         held: dict[int, WindowKind] = {}
         for kind in sorted(wanted, key=["all", "sliding", "recent"].index):
@@ -153,9 +147,6 @@ def fit_recipe(
     """The recipe's model, fitted for all of its rounds.
 
     Args:
-        recipe: What is fitted. One that reweights finds the group of each row in the column `GROUP`.
-        view: Learned on the past.
-        rows: In total order.
         threads: Changes no result.
         take: Row numbers that are fitted on, ascending; None: all.
         past: Row numbers that steps see which look back from these, ascending, those among them; None: all.
@@ -292,14 +283,7 @@ def competed_as(challenger: str, names: Collection[str]) -> str:
 
 
 def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: bool) -> dict[RecipeKind, Recipe]:
-    """The recipes that compete, from what `tune` wrote; two that are the same are one.
-
-    Args:
-        tuned: Of tuning/hyperparameters.json. Where it names its `model`, that may be another than params.yaml's.
-        train: Kind of model, seed, and whether classes count alike.
-        loss: That a model is fitted for.
-        reweight: Whether training rows are weighted, so that group and label are independent.
-    """
+    """The recipes that compete, from what `tune` wrote; two that are the same are one."""
 
     def made(record: FoundRecord) -> Recipe:
         model = record.model or train.model
@@ -422,11 +406,7 @@ class Backtesting:
         return OriginScore(float(np.mean(row_losses(recipe.loss, actual, predicted))), away, predicted)
 
     def origins(self, scores: Sequence[OriginScore]) -> list[BacktestOrigin]:
-        """What the jobs gave, by origin.
-
-        Args:
-            scores: One a job, in their order.
-        """
+        """What the jobs gave, by origin."""
         jobs = self.jobs
         return [
             BacktestOrigin(
@@ -455,12 +435,6 @@ def backtest(
     """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
 
     Args:
-        recipes: As `Backtesting` has them, and so the others.
-        view: Gives matrix and targets.
-        rows: Training rows in total order with `_event`.
-        folds: Row numbers of each origin.
-        windows: Training windows.
-        lengths: How many rows those hold.
         cores: Cores to use; changes no result.
     """
     made = Backtesting(recipes, view, rows, folds, windows, lengths)
@@ -472,7 +446,6 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> Error
     """What a regression promises of its errors, from rows that its refits had not seen; None of any other.
 
     Args:
-        origins: As backtested.
         level: Share of the rows that the interval is to hold.
     """
     ends = (1 - level) / 2, (1 + level) / 2
@@ -488,13 +461,7 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> Error
 
 
 def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
-    """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name.
-
-    Args:
-        record: Of the judged run.
-        winner: Name of the challenger that won there.
-        name: Name of the one that is fitted once more.
-    """
+    """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name."""
     interval, decide = record.interval, record.decide
     return replace(
         record,
@@ -541,18 +508,7 @@ def retraining_work(
     backtest: BacktestParams,
     tune: TuneParams,
 ) -> int:
-    """Rows times rounds of all fits of a retraining: challengers, the backtest's origins, the trials of its mode.
-
-    Args:
-        rows: Rows a model trains on when all the past is taken.
-        rounds: Boosting rounds of a fit.
-        mode: A refit makes no trial.
-        windows: Training windows that compete.
-        recipes: Recipes that compete where there are trials; a refit has one.
-        sliding_rows: Rows of the sliding one.
-        backtest: Origins.
-        tune: Trials and folds.
-    """
+    """Rows times rounds of all fits of a retraining: challengers, the backtest's origins, the trials of its mode."""
     pasts = [rows] + [max(rows - number * backtest.origin_rows, 0) for number in range(1, backtest.origins + 1)]
     fitted = sum(min(past, sliding_rows) if kind == "sliding" else past for past in pasts for kind in windows)
     trials = tune.trials if mode == "search" else 0
@@ -572,9 +528,6 @@ def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TunePa
     Args:
         event: Event time of each mature row in total order, shape (n,).
         due: When each row's label was due, shape (n,).
-        split: Judging rows.
-        tune: Folds.
-        backtest: Origins.
 
     Raises:
         ValueError: A part would have fewer than 2 rows; the message says which.
@@ -597,9 +550,6 @@ def rows_missing(
     Args:
         event: Event time of each mature row in total order, shape (n,), n at least 1.
         due: When each row's label was due, shape (n,).
-        split: Judging rows.
-        tune: Folds.
-        backtest: Origins.
     """
     apart = max(usual_gap(event), A_SECOND)
     horizon = (due - event).median()
@@ -644,7 +594,6 @@ def enough_at(
         due: When each row's label is due, shape (n,).
         matured: When each row was mature; missing while it is not, shape (n,).
         missing: How many more are needed, at least 1.
-        as_of: Now.
 
     Returns:
         None where the rows that have landed neither suffice nor tell how fast others come, or that is years ahead.

@@ -213,12 +213,7 @@ def search(
     """Trials `0 .. trials - 1`, those in `done` taken as they are.
 
     Args:
-        evaluate: Loss of one set of hyperparameters; called from `workers` threads.
-        params: Sampler, space, batch and seed.
         trials: How many in all, 1 or more.
-        done: Trials of an earlier, killed run; those of a batch it did not finish are dropped.
-        workers: Trials evaluated at once; changes the time, never the result.
-        told: Called with each finished batch.
 
     Returns:
         All trials, in order of their number. A grid ends when it is used up.

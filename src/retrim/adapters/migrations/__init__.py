@@ -31,9 +31,6 @@ def migrate(connection: sa.Connection) -> None:
 
     Two processes may do so at once: the second waits for the first and finds nothing to do.
 
-    Args:
-        connection: In a transaction that locks an SQLite file for writing from its start.
-
     Raises:
         RetrimError: The store has tables without a revision, or a revision that this version does not know.
     """
