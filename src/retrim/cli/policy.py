@@ -86,7 +86,7 @@ def backtest(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try retraining policies, changed settings or a change of code on your history.
+    """Try policies, changed settings or changed code on your history.
 
     The command fits one model per window, then computes what each policy would have cost. The policies are: never
     retrain, retrain by calendar, drift, performance or accumulated gain, and the best schedule in hindsight. If the
