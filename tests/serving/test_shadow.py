@@ -178,7 +178,7 @@ class TestTheProcess:
 
         assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["2"]
 
-    @pytest.mark.parametrize("torn", [b'[900,false,"s"]\n{', b"[900,fa"])
+    @pytest.mark.parametrize("torn", [b'[900,"s"]\n{', b"[900,"])
     def test_ends_with_its_server(self, desk: Desk, process_of_desk: list[str], torn: bytes) -> None:
         with subprocess.Popen(process_of_desk, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
