@@ -26,7 +26,7 @@ NOT_KEPT = {
     "environments": "Python environments, which are rebuilt from the versions' lock files",
     "predict": "parts of interrupted predictions; the same command starts over",
     "demo": "a separate workspace",
-    "policy": "results of policy commands, which can be repeated",
+    "policy": "fits of policy backtests, which can be repeated",
     "exports": "exported versions, which can be exported again",
     "init": "settings from before the table was last described",
     "upgrade": "files that an upgrade replaced",

@@ -10,7 +10,7 @@ import numpy as np
 from retrim.profile.columns import ColumnLook
 from retrim.profile.pairs import STRONG
 from retrim.profile.table import TableNote
-from retrim.profile.whole import TableProfile, first_part
+from retrim.profile.whole import MOST_BATCHES, TableProfile, first_part
 
 NEARLY = 0.995
 NEW_LEVELS = 0.01
@@ -83,14 +83,16 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
 def _batches_with_gaps(look: TableProfile, name: str) -> str:
     """Batches that miss clearly more than the others, by number of arrival; empty: there are none."""
     by = look.batch_missing.get(name, np.zeros(0))
-    if len(by) < 2:
+    if len(by) < 2 or look.table.batches is None:
         return ""
     worst = np.flatnonzero(by >= np.median(by) + MOVES)
     if not len(worst):
         return ""
-    size = look.batch_sizes
-    first, last = int(worst[0]) * size + 1, (int(worst[-1]) + 1) * size
-    return f"most in {len(worst) * size} of the batches {first} to {last} by arrival, up to {by.max():.0%}"
+    batches = int(look.table.batches.max()) + 1
+    size = -(-batches // MOST_BATCHES)
+    first, last = int(worst[0]) * size + 1, min((int(worst[-1]) + 1) * size, batches)
+    counted = f"{len(worst)} of the batches" if size == 1 else f"{len(worst)} groups of {size} batches, within batches"
+    return f"most in {counted} {first} to {last} by arrival, up to {by.max():.0%}"
 
 
 def levels(look: TableProfile) -> Iterator[TableNote]:

@@ -436,8 +436,8 @@ class TableProfile:
         moved: Distance of each feature and of the target from the first part of the history.
         gaps: For features and target with missing values: whether these look random.
         collinear: How well the other numbers predict each number; None if fewer than two vary.
-        batch_missing: Share of missing values in each batch, for each column with gaps; batches in order of arrival.
-        batch_sizes: Number of batches behind each of those shares.
+        batch_missing: Share of missing values in each batch by arrival, for each column with gaps; of more than
+            `MOST_BATCHES` neighbours are taken together.
         doubles: Duplicate rows.
         noise: Rows whose label is likely wrong; None if this was not examined.
         suspects: Keys of the rows shown, or their numbers in time order if a key may not be shown.
@@ -458,7 +458,6 @@ class TableProfile:
     gaps: Mapping[str, Missingness]
     collinear: Collinear | None
     batch_missing: Mapping[str, np.ndarray]
-    batch_sizes: int
     doubles: Duplicates
     noise: LabelNoise | None
     suspects: tuple[str, ...]
@@ -552,7 +551,6 @@ def profile_table(
         gaps=gaps_of(frame, types, first=[data.target, *features]),
         collinear=_collinear(frame, types, features),
         batch_missing=seen.missing_by_batch,
-        batch_sizes=0 if table.batches is None else -(-(int(table.batches.max(initial=0)) + 1) // MOST_BATCHES),
         doubles=seen.hashes.doubles(seen.answers),
         noise=noise,
         suspects=() if noise is None else tuple(name_of(table, suspect.row, seen.reasons) for suspect in noise.shown),

@@ -522,9 +522,5 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
     return hashlib.sha256(to_json(facts)).hexdigest()[:16]
 
 
-def _ticks(times: pd.Series) -> bytes:
-    return times.to_numpy(dtype="datetime64[us]").tobytes()
-
-
 def _numbers(whole: WindowCuts) -> list[list[int]]:
     return [whole.starts.tolist(), whole.cells.tolist()]
