@@ -338,7 +338,7 @@ BROKEN = {
     ),
     "a minute that no hour has": (
         lambda params: params["schedule"].update(monitor="99 0 * * *"),
-        "schedule.monitor: '99 0 * * *' is not a valid cron expression",
+        "schedule.monitor: '99 0 * * *' is not a valid cron expression, or never occurs (bad minute)",
     ),
 }
 

@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.archive import pack, unpack
 from retrim.adapters.migrations.schema import DECISIONS, ENVELOPES, RELEASE_HEADS, RELEASES, RUNS, USED_ROWS, VERSIONS
 from retrim.adapters.signing import Keys, PublicKey
 from retrim.adapters.store import Store, copy_whole
@@ -23,6 +22,7 @@ from retrim.decision.stored_rows import ReleaseRow, columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
+from retrim.retraining.archive import pack, unpack
 from retrim.retraining.exchange import export, import_version, open_archive
 from retrim.stats.codec import to_json
 from tests.builders.world import World, make_world

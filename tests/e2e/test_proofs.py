@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.archive import unpack
 from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.decision.stored_rows import Proof
+from retrim.retraining.archive import unpack
 from retrim.retraining.reproduce import PERSON, ancestors, pick, prove_scheduled
 from tests.builders.world import World
 from tests.e2e.flows_here import at_work

@@ -18,7 +18,6 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters import git
-from retrim.adapters.archive import pack, unpack
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import PublicKey
@@ -51,6 +50,7 @@ from retrim.release.versions import (
     stored_bundle,
 )
 from retrim.release.versions import load_champion as live_version
+from retrim.retraining.archive import pack, unpack
 from retrim.retraining.judge_import import judge_import
 from retrim.retraining.reproduce import recorded_commit, version_row
 from retrim.stats.codec import from_record, to_json, to_record

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.adapters.archive import MEGABYTE, is_plain, pack, unpack
 from retrim.errors import BadInputError, RefusedError
+from retrim.retraining.archive import MEGABYTE, is_plain, pack, unpack
 
 FILES = {"manifest.json": b"{}\n", "bundle/models/all/model.txt": b"tree\n", "bundle/view.json": b""}
 NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,8}(/[A-Za-z0-9_.-]{0,7}[A-Za-z0-9_-]){0,2}", fullmatch=True)

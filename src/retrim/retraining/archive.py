@@ -10,11 +10,11 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from retrim.decision.release_checks import MEGABYTE
 from retrim.errors import BadInputError, RefusedError
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 MOST_FILES = 10_000
-MEGABYTE = 1_000_000
 MOST_MB = 500
 
 
