@@ -14,7 +14,7 @@ from retrim_flows import ingest as ingesting
 from retrim_flows import lines
 from retrim_flows import score as module
 from retrim_flows.score import score_at_once
-from tests.builders.desk import Desk, make_desk
+from tests.builders.desk import Desk
 
 pytestmark = pytest.mark.slow
 
@@ -23,15 +23,6 @@ class Scheduled:
     """As Prefect says it of a flow run of a deployment."""
 
     id: Any = "a deployment"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    desk.land(desk.rows(10, 12), 12)
-    return desk
 
 
 def test_within_the_schedule_new_rows_are_predicted_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

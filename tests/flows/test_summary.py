@@ -1,23 +1,13 @@
 """A check leaves a summary in Prefect and its figures in MLflow; where that fails, the check is made all the same."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.checking.check import check
 from retrim_flows import summary
-from tests.builders.desk import Desk, make_desk
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    desk.land(desk.rows(10, 12), 12)
-    return desk
+from tests.builders.desk import Desk
 
 
 def test_it_says_decision_and_figures_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

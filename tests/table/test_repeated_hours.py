@@ -28,7 +28,7 @@ def ticks(times: pd.Series | pd.DatetimeIndex) -> np.ndarray:
 
 
 def reads_as_newest_first(instants: pd.DatetimeIndex) -> bool:
-    """Whether more local times go down than up: 02:01, 02:00 alone may as well be two rows of one hour, newest first."""
+    """Whether more local times go down than up: 02:01, 02:00 alone may as well be rows of one hour, newest first."""
     steps = np.diff(ticks(both(instants)[0]))
     return bool((steps < 0).sum() > (steps > 0).sum())
 
