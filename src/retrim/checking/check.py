@@ -277,7 +277,7 @@ def _with_champion(
     is_drifting, probed_at = any(each.over for each in looked.findings), last_probed(workspace, version, previous)
     if workspace.params.probe.is_asked(needed=watch.asks, drifted=is_drifting, waited=now - probed_at):
         cost = record.retraining_cost
-        probe = run_probe(workspace, mature, predictor, version, counts, watch=watch, retraining_cost=cost, now=now)
+        probe = run_probe(workspace, mature, predictor, version, counts, watch=watch, retraining_cost=cost)
     taken = {**looked.taken}
     if measured is not None:
         taken["measured"] = measured.taken

@@ -83,7 +83,6 @@ def run_probe(
     *,
     watch: ProbeWatch,
     retraining_cost: float,
-    now: pd.Timestamp,
 ) -> ProbeOutcome | None:
     """Refits the champion's recipe before the newest rows and compares both on them.
 

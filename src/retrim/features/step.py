@@ -545,8 +545,8 @@ class SelectGain(_Selection):
         some = sample(past)
         if not _tellable(some):
             return _best(dict.fromkeys(past.frame, 0.0), keep)
-        found = gains(some, rounds=rounds, leaves=leaves, seed=seed)
-        return _best(dict(zip(past.frame, found.tolist(), strict=True)), keep)
+        scores = gains(some, rounds=rounds, leaves=leaves, seed=seed)
+        return _best(dict(zip(past.frame, scores.tolist(), strict=True)), keep)
 
 
 def _tellable(past: TrainingRows) -> bool:

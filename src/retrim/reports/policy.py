@@ -359,11 +359,11 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     edges = _edges(table, params.policy.first, asked.windows or params.policy.windows)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
-    came = None
+    label_times = None
     if params.data.labels == "later":
-        came = labels_came(workspace, table, as_of=now).clip(lower=table["_due"])
+        label_times = labels_came(workspace, table, as_of=now).clip(lower=table["_due"])
     delay = (
-        label_delay(table["_event"], table["_due"] if came is None else came, span)
+        label_delay(table["_event"], table["_due"] if label_times is None else label_times, span)
         if asked.label_delay is None
         else asked.label_delay
     )
@@ -372,7 +372,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(workspace, table.iloc[: edges[0]])
     table = as_trained(table, params.fairness)
-    known = None if came is None else known_from(table["_event"], came, whole, delay=delay)
+    known = None if label_times is None else known_from(table["_event"], label_times, whole, delay=delay)
     work = FitInputs(
         table,
         whole,
@@ -399,7 +399,7 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         judging=GateSimulation(
             params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(workspace)
         ),
-        labels_until=None if came is None else newest_labels(came, moments),
+        labels_until=None if label_times is None else newest_labels(label_times, moments),
     )
     unit = _unit(workspace, setting, work)
     retraining_costs = asked.retraining_costs or tuple(

@@ -379,8 +379,8 @@ def _release(
         against = row.made_from.champion
         asks = workspace.params.release.approval.asks(against)
         if asks and not _is_approved(workspace, row, by, approval, now=now):
-            asked = "release.approval requires a person to approve it: import it again with --reason"
-            return _result("waiting", row.version, f"{reason}; {asked}", archive)
+            missing = "release.approval requires a person to approve it: import it again with --reason"
+            return _result("waiting", row.version, f"{reason}; {missing}", archive)
         why = f"{approval}; " if approval else ""
         why += f"imported from {archive.origin.signer[:12]}: {reason}"
         make_live(workspace, row.version, action="import", expected=against, by=by, reason=why, now=now)

@@ -166,34 +166,29 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
     twice = sorted({name for name in there if there.count(name) > 1})
     if twice:
         raise BadInputError(f"{file} has the column {twice[0]!r} twice; rename or remove one of the two")
-    found, required = _required(there, needs, reading)
-    lacking = [name for name in required if name not in found]
+    lacking = lacking_columns(there, needs)
     if lacking:
         cure = hint_of_separator(there, reading.separator) or hint_of_spelling(lacking, there)
         raise BadInputError(
             f"{file} lacks {', '.join(lacking)}, which the version needs; "
             f"{cure or 'add each column, and leave unknown values blank'}"
         )
-    also = {name: kind for name, kind in needs.carried.items() if name in found}
-    made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in found}
-    return {**required, **also, **made}
+    also = {name: kind for name, kind in needs.carried.items() if name in there}
+    made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in there}
+    return {**_required(there, needs), **also, **made}
 
 
-def _required(
-    there: Collection[str], needs: NeededColumns, reading: ReadingParams
-) -> tuple[set[str], dict[str, ColumnType]]:
-    """Columns that are there, and those that have to be, with their types."""
-    found = set(there)
-    required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in found}
-    if needs.calendar.keys() - found:
+def _required(there: Collection[str], needs: NeededColumns) -> dict[str, ColumnType]:
+    """Columns that have to be there, with their types: parts of the time can be computed from it."""
+    required = {name: kind for name, kind in needs.required.items() if name not in needs.calendar or name in there}
+    if needs.calendar.keys() - set(there):
         required.setdefault(needs.time, "time")
-    return found, required
+    return required
 
 
-def lacking_columns(there: Collection[str], needs: NeededColumns, reading: ReadingParams) -> list[str]:
+def lacking_columns(there: Collection[str], needs: NeededColumns) -> list[str]:
     """Columns that a version needs and that are not among these."""
-    found, required = _required(there, needs, reading)
-    return [name for name in required if name not in found]
+    return [name for name in _required(there, needs) if name not in there]
 
 
 def _settled(

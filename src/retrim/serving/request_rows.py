@@ -112,7 +112,7 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
         if not isinstance(row, dict):
             found.append(_no_object(number, row))
         else:
-            lacking = lacking_columns(row, needs, reading)
+            lacking = lacking_columns(row, needs)
             found += [WrongCell(number, name, None, "is in each row, with null if it is unknown") for name in lacking]
     if found:
         raise WrongRequestError(found)

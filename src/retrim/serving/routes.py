@@ -79,8 +79,8 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
         serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind != JSON:
-            said = f"the content type {kind[:100]!r} is not supported; send {JSON}"
-            raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, said)
+            reason = f"the content type {kind[:100]!r} is not supported; send {JSON}"
+            raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
         body, version = await read_body(request), request.query_params.get("version")
         answer = await serving.answers.take(lambda: serving.answer(body, version=version))
         return Response(answer, media_type=JSON)

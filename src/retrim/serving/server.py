@@ -413,8 +413,8 @@ class Serving:
             if version is None:
                 break
             try:
-                said = version.answer(rows_of_json(body, version.needs, version.reading), request)
-                return RequestAnswer(version, said, request, mark)
+                answers = version.answer(rows_of_json(body, version.needs, version.reading), request)
+                return RequestAnswer(version, answers, request, mark)
             except WrongRequestError:
                 raise
             except BadInputError as error:

@@ -124,9 +124,9 @@ def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     windows = windows_of(tuned, task.train)
     lengths = read_window_lengths(paths, rows, sliding_rows=task.split.sliding_rows)
-    made = rolling.Backtesting(recipes, view, rows, cut, windows, lengths)
-    made.views  # noqa: B018  learned once, before threads ask for them
-    return made
+    backtesting = rolling.Backtesting(recipes, view, rows, cut, windows, lengths)
+    backtesting.views  # noqa: B018  learned once, before threads ask for them
+    return backtesting
 
 
 def score_origin(folder: Path, item: JsonValue) -> bytes:

@@ -37,10 +37,10 @@ def run(
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
     part = _parts(len(table), train, judge)
-    kept = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
+    columns = list(dict.fromkeys(["_key", "_event", "_due", *view.needs, view.target, *data.series]))
     with writing(paths.view) as add:
         for start in range(0, len(table), PIECE):
-            piece = table.iloc[start : start + PIECE][kept]
+            piece = table.iloc[start : start + PIECE][columns]
             add(piece.assign(_part=part.iloc[start : start + PIECE]))
     cut = SplitRecord(
         rows={name: int((part == name).sum()) for name in PARTS if (part == name).any()},

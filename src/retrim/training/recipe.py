@@ -437,9 +437,9 @@ def backtest(
     Args:
         cores: Cores to use; changes no result.
     """
-    made = Backtesting(recipes, view, rows, folds, windows, lengths)
-    made.views  # noqa: B018  learned once, before threads ask for them
-    return made.origins(in_parallel(made.score, made.jobs, cores=cores))
+    backtesting = Backtesting(recipes, view, rows, folds, windows, lengths)
+    backtesting.views  # noqa: B018  learned once, before threads ask for them
+    return backtesting.origins(in_parallel(backtesting.score, backtesting.jobs, cores=cores))
 
 
 def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> ErrorInterval | None:

@@ -230,11 +230,11 @@ def search(
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
     with ThreadPoolExecutor(workers) as pool:
         while len(history) < trials:
-            asked = _ask(params, history, min(params.batch, trials - len(history)))
-            scores = list(pool.map(evaluate, asked))
+            proposals = _ask(params, history, min(params.batch, trials - len(history)))
+            scores = list(pool.map(evaluate, proposals))
             batch = [
                 Trial(len(history) + place, hyperparameters, score.losses, score.rounds)
-                for place, (hyperparameters, score) in enumerate(zip(asked, scores, strict=True))
+                for place, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True))
             ]
             history.extend(batch)
             told(batch)
