@@ -397,7 +397,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-STYLES = {"stop": "bold red", "warn": "yellow", "tell": "dim"}
 WEIGHTS = {"stop": "serious", "warn": "look", "tell": "note"}
 
 
@@ -406,11 +405,11 @@ def show_look(look: TableProfile) -> None:
     render.show_facts(_table_facts(look))
     found = findings(look)
     render.OUT.print(f"\n[bold]Findings[/] ({len(found)})", highlight=False, markup=True)
+    lines: list[tuple[str, str]] = []
     for note in found:
-        where = f"{note.column[:60]}: " if note.column else ""
-        text = escape(render.harmless(f"{note.about}: {where}{note.seen}"))
-        render.OUT.print(f"[{STYLES[note.weight]}]{WEIGHTS[note.weight]:>7}[/]  {text}", highlight=False, markup=True)
-        render.OUT.print(f"         [dim]{escape(render.harmless(note.done))}[/]", highlight=False, markup=True)
+        column = f"{note.column[:60]}: " if note.column else ""
+        lines += [(WEIGHTS[note.weight], f"{note.about}: {column}{note.seen}"), ("", note.done)]
+    render.show_facts(lines)
     if not found:
         render.OUT.print("no findings", highlight=False)
 
