@@ -228,6 +228,11 @@ def half(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+def unclosed(content: bytes) -> bytes:
+    """YAML with a list that does not end: half of a small file may be whole YAML."""
+    return content + b"\nschedule: [\n"
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is wrong, how it is made, and how a command may end meanwhile: its codes, and what its error names."""
@@ -248,7 +253,7 @@ FAULTS = (
     Fault("the disk is full", disk_full, "ingest FILE --correction", (3,)),
     Fault("a landed file is damaged", lambda copy: altered(copy.newest_file(), flipped), "check", (1, 2, 3), "altered"),
     Fault("the live model is altered", lambda copy: altered(live_model(copy), flipped), "check", (1,), "altered"),
-    Fault("params.yaml is broken", lambda copy: altered(copy.root / PARAMS, half), "check", (2,), PARAMS),
+    Fault("params.yaml is broken", lambda copy: altered(copy.root / PARAMS, unclosed), "check", (2,), PARAMS),
     Fault("the store is cut", lambda copy: altered(copy.root / STORE, half), "check", (2, 3), "store"),
     Fault("a check is killed", check_killed, "predict"),
 )
