@@ -46,7 +46,9 @@ def facts_of(answer: Any, path: str = "") -> Iterator[tuple[str, Fact]]:
                 yield from facts_of(value, f"{path}.{name}" if path else name)
     elif isinstance(answer, list):
         yield f"{path}#", len(answer)
-        for place, value in enumerate(answer):
+        keys = [str(value["key"]) for value in answer if isinstance(value, dict) and "key" in value]
+        places = keys if len(keys) == len(set(keys)) == len(answer) else range(len(answer))  # settings go by name
+        for place, value in zip(places, answer, strict=True):
             yield from facts_of(value, f"{path}[{place}]")
     elif not isinstance(answer, str):
         yield path, answer
