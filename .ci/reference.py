@@ -396,7 +396,7 @@ RECORDS = (
             "ancestors": "With `--chain`: the earlier champions that were proved first, each with these keys.",
         },
     ),
-    Printed("retrim policy acknowledge", "retrim.checking.check:AcknowledgedHold"),
+    Printed("retrim policy acknowledge", "retrim.checking.holds:AcknowledgedHold"),
     Printed("retrim policy cost", "retrim.decision.accumulated_gain:RetrainingCost"),
     Printed(
         "retrim policy alarms",

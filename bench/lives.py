@@ -79,7 +79,7 @@ def play(world: str, seed: int, checks: int, *, hindsight: bool) -> Played:
             None if beside is None else beside.cost,
             None if beside is None else beside.retrainings,
             retrainings(life),
-            sum(each.outcome.record.reading is not None for each in played),
+            sum(each.outcome.record.probe.reading is not None for each in played),
             len(wrong),
         )
 

@@ -76,7 +76,7 @@ def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
     done = monitor(piece.arrives.isoformat())
     _approve(workspace, piece)
     assert done is not None, piece.arrives
-    reading = done.check.record.reading
+    reading = done.check.record.probe.reading
     system = frozen = always = NO_LOSS
     if reading is not None:
         system = Loss(reading.champion_loss * reading.rows, reading.rows)

@@ -23,7 +23,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Scheduled
 
-from retrim.checking.mode import begin_due_times, is_due_time, missed_times
+from retrim.checking.due import begin_due_times, is_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import start_offset

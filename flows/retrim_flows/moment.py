@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from prefect.runtime import deployment, flow_run
 
-from retrim.checking.mode import is_due_time, mark_due_time, missed_times
+from retrim.checking.due import is_due_time, mark_due_time, missed_times
 from retrim.files import login
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace, clock

@@ -24,14 +24,14 @@ def leave_summary(workspace: Workspace, checked: CheckOutcome) -> None:
 def summarise(model: str, checked: CheckOutcome) -> str:
     """A check in some lines of Markdown."""
     record = checked.record
-    figures = {} if record.comparison is None else record.comparison.figures
+    figures = {} if record.performance.comparison is None else record.performance.comparison.figures
     lines = (
         f"# {model}: {checked.outcome}",
         checked.sentence,
         f"- as of {record.as_of.isoformat()}, live version: {record.champion or 'none yet'}",
         *(f"- {name.replace('_', ' ')}: {value:.4g}" for name, value in figures.items()),
-        f"- accumulated gain: {record.accumulated_gain.balance:.4g} of {record.retraining_cost:.4g}",
-        f"- drifted columns: {', '.join(record.drifted) or 'none'}",
+        f"- accumulated gain: {record.gain.now.balance:.4g} of {record.gain.retraining_cost:.4g}",
+        f"- drifted columns: {', '.join(record.drift.drifted) or 'none'}",
         f"- on the status page: `/retrim/decisions/{checked.id}`",
     )
     return "\n\n".join(lines)
@@ -39,7 +39,7 @@ def summarise(model: str, checked: CheckOutcome) -> str:
 
 def _log_figures(workspace: Workspace, checked: CheckOutcome) -> None:
     record = checked.record
-    if record.champion is not None and record.comparison is not None:
-        figures = record.comparison.figures | {"drifted_columns": len(record.drifted)}
+    if record.champion is not None and record.performance.comparison is not None:
+        figures = record.performance.comparison.figures | {"drifted_columns": len(record.drift.drifted)}
         step = workspace.store.last_sequence(workspace.model)
         workspace.registry.log_check(record.champion, figures, step=step, at=record.as_of)

@@ -8,7 +8,8 @@ import pandas as pd
 from retrim.checking.check import CheckOutcome
 from retrim.cli.answers import find_decision, find_status, resumed_runs
 from retrim.decision.accumulated_gain import EMPTY
-from retrim.decision.check_record import CheckRecord
+from retrim.decision.check_record import CheckRecord, GainEvidence
+from retrim.decision.rules import Decision
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import to_record
 
@@ -44,9 +45,13 @@ class PrintedCheck:
         return to_record(self.made.record)
 
 
+QUIET = Decision("none", "", (), "", (), ())
+
+
 def kept_check(as_of: pd.Timestamp, **found: Any) -> dict[str, Any]:
     """What the store keeps of a check that found this, and nothing else."""
-    return to_record(CheckRecord(**{"as_of": as_of, "accumulated_gain": EMPTY, "retraining_cost": 1.0, **found}))
+    gain = GainEvidence(now=EMPTY, retraining_cost=1.0)
+    return to_record(CheckRecord(**{"as_of": as_of, "gain": gain, "decision": QUIET, **found}))
 
 
 def decision_record(workspace: Workspace, which: str | None) -> dict[str, Any]:

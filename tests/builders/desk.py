@@ -21,7 +21,7 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import DECISIONS
 from retrim.checking.check import check
-from retrim.checking.history import used_rows
+from retrim.checking.rows import used_rows
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import RunDetail, VersionRow, columns_of
 from retrim.errors import RetrimError

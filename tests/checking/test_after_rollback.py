@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.checking.check import acknowledge
+from retrim.checking.holds import acknowledge
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.release import rollback

@@ -1,17 +1,18 @@
 """Which answer of a person belongs to which check, and what a settlement settles: with checks as they are kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retrim.adapters.database import iso
-from retrim.checking.check import acknowledge
+from retrim.checking.holds import acknowledge
 from retrim.decision.rules import RuleResult
 from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace, ask_for_run
-from tests.builders.answers import decision_record, kept_check
+from tests.builders.answers import QUIET, decision_record, kept_check
 from tests.builders.desk import Desk, make_desk
 
 
@@ -29,7 +30,7 @@ class Kept:
         """A check, with the rules that fired and those it left to a person; gives its id."""
         at = iso(self.desk.day(day))
         said = tuple(RuleResult(rule, rule in up, text="", change="") for rule in ("gain", "drift"))
-        made = kept_check(self.desk.day(day), champion=1, said=said, held=held)
+        made = kept_check(self.desk.day(day), champion=1, decision=replace(QUIET, said=said, held=held))
         row = {"id": f"check-{day:g}", "model": self.workspace.model, "source": "check", "as_of": at, "at": at}
         self.workspace.store.add_decision(
             DecisionRow(**row, outcome=outcome, actor="a test", reason="", text=json.dumps(made))

@@ -60,7 +60,7 @@ def test_a_column_that_appears_is_missing_in_older_rows(desk: Desk) -> None:
     found = known_table(after.workspace, as_of=desk.day(18))
 
     assert found["fresh"].notna().tolist() == [False] * 16 * 24 + [True] * 2 * 24
-    assert after.check(18).record["loss"] is not None
+    assert after.check(18).record["performance"]["measured"]["loss"] is not None
 
 
 def test_a_column_that_disappears_is_missing_in_newer_rows(desk: Desk) -> None:
@@ -70,8 +70,8 @@ def test_a_column_that_disappears_is_missing_in_newer_rows(desk: Desk) -> None:
     checked = after.check(18)
 
     assert found["slope"].isna().tolist() == [False] * 16 * 24 + [True] * 2 * 24
-    assert np.isfinite(checked.record["loss"])
-    assert "slope" in checked.record["drifted"]
+    assert np.isfinite(checked.record["performance"]["measured"]["loss"])
+    assert "slope" in checked.record["drift"]["drifted"]
 
 
 def test_what_the_champion_lacks_is_said_by_status_check_and_score(desk: Desk) -> None:
@@ -106,7 +106,7 @@ def test_a_renamed_column_is_read_on_by_the_champion(desk: Desk) -> None:
     after = changed(desk, level=None, height=NUMBER | {"was": "level"})
     plain, renamed = rows(desk, 16, 18), rows(desk, 16, 18).rename(columns={"level": "height"})
     desk.land(plain, 18)
-    before = desk.check(18).record["loss"]
+    before = desk.check(18).record["performance"]["measured"]["loss"]
     other = copy_of(desk, desk.workspace.paths.root.parent / "other")
     other = changed(other, level=None, height=NUMBER | {"was": "level"})
     after.land(rows(desk, 18, 20).rename(columns={"level": "height"}), 20)
@@ -115,7 +115,7 @@ def test_a_renamed_column_is_read_on_by_the_champion(desk: Desk) -> None:
     assert renamed["height"].tolist() == plain["level"].tolist()
     assert found["height"].notna().all()
     assert np.isfinite(before)
-    assert after.check(20).record["loss"] < 2 * before
+    assert after.check(20).record["performance"]["measured"]["loss"] < 2 * before
     assert status_record(after.workspace, now=desk.day(20))["lacks"] == []
 
 
@@ -123,7 +123,7 @@ def test_a_version_of_a_renamed_target_is_judged_by_it(desk: Desk) -> None:
     after = changed(desk, outcome=None, result={"type": "number", "role": "target", "was": "outcome"})
     after.land(rows(desk, 16, 18).rename(columns={"outcome": "result"}), 18)
 
-    assert np.isfinite(after.check(18).record["loss"])
+    assert np.isfinite(after.check(18).record["performance"]["measured"]["loss"])
 
 
 def test_an_integer_that_becomes_text_is_text_in_older_rows_and_a_number_to_the_champion(desk: Desk) -> None:
@@ -135,7 +135,7 @@ def test_an_integer_that_becomes_text_is_text_in_older_rows_and_a_number_to_the_
     older = rows(desk, 0, 7)["noise"].astype("int64").astype("str")
 
     assert found["noise"].head(7 * 24).tolist() == older.tolist()
-    assert np.isfinite(after.check(18).record["loss"])
+    assert np.isfinite(after.check(18).record["performance"]["measured"]["loss"])
 
 
 def test_an_integer_that_becomes_a_number_stays_what_it_was(desk: Desk) -> None:
@@ -143,7 +143,7 @@ def test_an_integer_that_becomes_a_number_stays_what_it_was(desk: Desk) -> None:
     after.land(rows(desk, 16, 18).assign(noise=0.5), 18)
 
     assert known_table(after.workspace, as_of=desk.day(18))["noise"].iloc[0] == rows(desk, 0, 7)["noise"].iloc[0]
-    assert np.isfinite(after.check(18).record["loss"])
+    assert np.isfinite(after.check(18).record["performance"]["measured"]["loss"])
 
 
 def test_settings_under_which_nothing_can_be_read_are_refused_by_every_reader(desk: Desk) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.checking.audit import audit
-from retrim.checking.check import balance, retraining_cost_now
-from retrim.checking.history import checks_of, recipe_digest, shown_before
-from retrim.checking.mode import retraining_cost_of
+from retrim.checking.gain import balance, retraining_cost_now
+from retrim.checking.history import checks_of
 from retrim.checking.previous_champions import restore_champions
+from retrim.checking.price import retraining_cost_of
 from retrim.checking.score import score
+from retrim.checking.sizing import recipe_digest, shown_before
 from retrim.cli.answers import find_decision
 from retrim.cli.screens import show_check, show_decision
 from retrim.decision.accumulated_gain import EMPTY
@@ -75,7 +76,7 @@ def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
     checked = desk.check(10)
 
     assert (checked.outcome, checked.reason) == ("retrain", "no version is live, so the first is made")
-    assert (checked.record["champion"], checked.record["reading"]) == (None, None)
+    assert (checked.record["champion"], checked.record["probe"]["reading"]) == (None, None)
 
 
 def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> None:
@@ -105,7 +106,7 @@ def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
     desk = make(changes={"train": {"windows": ["all", "sliding"]}, "split": {"sliding_rows": 10_000}})
     desk.land(desk.rows(10, 13), 13)
 
-    assert list(desk.check(13).record["refits"]) == ["all"]
+    assert list(desk.check(13).record["probe"]["refits"]) == ["all"]
 
 
 def test_each_row_is_counted_once(make: Make) -> None:
@@ -113,7 +114,7 @@ def test_each_row_is_counted_once(make: Make) -> None:
     counted = []
     for day in (12, 13, 15):
         desk.land(desk.rows({12: 10, 13: 12, 15: 13}[day], day), day)
-        counted.append(desk.check(day).record["reading"]["rows"])
+        counted.append(desk.check(day).record["probe"]["reading"]["rows"])
 
     # Labels are due an hour after the event, so all rows of a batch are mature when it arrives.
     assert counted == [48, 24, 48]
@@ -122,7 +123,7 @@ def test_each_row_is_counted_once(make: Make) -> None:
 def test_rows_that_judged_the_champion_are_not_counted(make: Make) -> None:
     desk = make()
 
-    assert desk.check(10.5).record["reading"] is None
+    assert desk.check(10.5).record["probe"]["reading"] is None
 
 
 def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> None:
@@ -132,8 +133,8 @@ def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> N
     desk.land(desk.rows(10.5, 11.25), 11.25)
     more = desk.check(11.25)
 
-    assert few.record["reading"] is None
-    assert more.record["reading"]["rows"] == 12 + 18
+    assert few.record["probe"]["reading"] is None
+    assert more.record["probe"]["reading"]["rows"] == 12 + 18
 
 
 def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
@@ -142,8 +143,8 @@ def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
     before = desk.check(14)
     after = desk.check(15)
 
-    assert before.record["accumulated_gain"]["balance"] > 0
-    assert after.record["accumulated_gain"] == before.record["accumulated_gain"]
+    assert before.record["gain"]["now"]["balance"] > 0
+    assert after.record["gain"]["now"] == before.record["gain"]["now"]
 
 
 def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
@@ -157,14 +158,14 @@ def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
     desk.land(desk.rows(12, 12.5), 14)
     second = desk.check(14)
 
-    assert (without.record["reading"], without.record["labels_overdue"]) == (None, 48)
-    assert [each.record["reading"]["rows"] for each in (first, second)] == [30, 18 + 12]
+    assert (without.record["probe"]["reading"], without.record["labels"]["overdue"]) == (None, 48)
+    assert [each.record["probe"]["reading"]["rows"] for each in (first, second)] == [30, 18 + 12]
 
 
 def test_a_label_that_came_early_counts_when_it_was_due(make: Make) -> None:
     desk = make(data={"label_horizon": "3D"})
     desk.land(desk.rows(10, 12), 12)
-    counted = [desk.check(day).record["reading"]["rows"] for day in (12, 15)]
+    counted = [desk.check(day).record["probe"]["reading"]["rows"] for day in (12, 15)]
 
     # At day 10 events up to 7:00:00 were due and made the champion, at day 12 those up to 9, at day 15 the rest.
     assert counted == [48, 71]
@@ -178,7 +179,7 @@ def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> No
     desk.land(desk.rows(14, 15.5), 15.5)
     checked = desk.check(15.5)
 
-    assert (checked.record["champion"], checked.record["reading"]["rows"]) == (2, 36)
+    assert (checked.record["champion"], checked.record["probe"]["reading"]["rows"]) == (2, 36)
 
 
 # --- the account ----------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ def test_the_account_rises_while_the_concept_drifts(make: Make) -> None:
     balances = []
     for day in (14, 18, 22):
         desk.land(desk.rows(day - 4, day), day)
-        balances.append(desk.check(day).record["accumulated_gain"]["balance"])
+        balances.append(desk.check(day).record["gain"]["now"]["balance"])
 
     assert 0 <= balances[0] < balances[1] < balances[2]
 
@@ -201,8 +202,8 @@ def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> N
         checked = desk.check(day)
     record = checked.record
 
-    assert record["accumulated_gain"]["balance"] - record["accumulated_gain_before"]["balance"] == pytest.approx(
-        record["reading"]["gain"] * 96 / 48
+    assert record["gain"]["now"]["balance"] - record["gain"]["before"]["balance"] == pytest.approx(
+        record["probe"]["reading"]["gain"] * 96 / 48
     )
 
 
@@ -212,9 +213,9 @@ def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None
         desk.land(desk.rows(day - 2, day), day)
         record = desk.check(day).record
 
-    assert record["preview"]["passes"]
-    assert record["preview"]["reason"].startswith("all 6 checks passed; gain over the champion")
-    assert record["pending"] == 0
+    assert record["probe"]["preview"]["passes"]
+    assert record["probe"]["preview"]["reason"].startswith("all 6 checks passed; gain over the champion")
+    assert record["labels"]["pending"] == 0
 
 
 def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: Make) -> None:
@@ -223,13 +224,13 @@ def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: 
         desk.land(desk.rows(day - 2, day), day)
         record = desk.check(day).record
     desk.check(15)  # before the last: it ends no life
-    (before,) = shown_before(desk.workspace, 1, record["shown"]["of"], as_of=desk.day(14))
-    life = shown_before(desk.workspace, 1, record["shown"]["of"])
+    (before,) = shown_before(desk.workspace, 1, record["probe"]["losses"]["of"], as_of=desk.day(14))
+    life = shown_before(desk.workspace, 1, record["probe"]["losses"]["of"])
 
     assert [len(each.champion) for each in (before, *life)] == [8] * 4  # two days of hours, six a block
-    assert life[-1].champion.mean() == pytest.approx(record["reading"]["champion_loss"])
+    assert life[-1].champion.mean() == pytest.approx(record["probe"]["reading"]["champion_loss"])
     assert shown_before(desk.workspace, 1, "another recipe") == []
-    assert shown_before(desk.workspace, 2, record["shown"]["of"]) == []
+    assert shown_before(desk.workspace, 2, record["probe"]["losses"]["of"]) == []
 
 
 def test_a_recipe_under_other_settings_is_another_one(make: Make) -> None:
@@ -249,7 +250,7 @@ def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
         desk.land(desk.rows(day - 4, day), day)
         checked = desk.check(day)
 
-    assert checked.record["accumulated_gain"]["balance"] > checked.record["retraining_cost"]
+    assert checked.record["gain"]["now"]["balance"] > checked.record["gain"]["retraining_cost"]
     assert checked.outcome == "none"
     assert "the gate" in checked.reason
 
@@ -277,52 +278,50 @@ def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_e
     seen = _until_it_pays(desk, outcome="none").record
     after = desk.check(21)
 
-    assert not seen["preview"]["passes"]
-    assert (after.outcome, after.record["preview"]) == ("none", seen["preview"])
+    assert not seen["probe"]["preview"]["passes"]
+    assert (after.outcome, after.record["probe"]["preview"]) == ("none", seen["probe"]["preview"])
     assert "the gate" in after.reason
 
 
 def test_a_refusal_debits_the_price_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
-    paid = _until_it_pays(desk).record["accumulated_gain"]["balance"]
+    paid = _until_it_pays(desk).record["gain"]["now"]["balance"]
     desk.make_version(20, promote=False, decision=_last_id(desk))
     at_once = balance(desk.workspace, 1, checks_of(desk.workspace)).balance
     next_one, after = desk.check(21).record, desk.check(22).record
 
     assert at_once == pytest.approx(paid - 0.05)
-    assert [next_one["accumulated_gain"]["balance"], after["accumulated_gain"]["balance"]] == pytest.approx(
-        [at_once, at_once]
-    )
+    assert [next_one["gain"]["now"]["balance"], after["gain"]["now"]["balance"]] == pytest.approx([at_once, at_once])
 
 
 def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
+    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
     desk.make_version(21, promote=False)
-    balances = [desk.check(day).record["accumulated_gain"]["balance"] for day in (21, 22, 23)]
+    balances = [desk.check(day).record["gain"]["now"]["balance"] for day in (21, 22, 23)]
 
     assert balances == pytest.approx([paid - 0.05] * 3)
 
 
 def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
+    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
     desk.make_version(30, promote=False)
-    balances = [desk.check(day).record["accumulated_gain"]["balance"] for day in (21, 22, 23, 24)]
+    balances = [desk.check(day).record["gain"]["now"]["balance"] for day in (21, 22, 23, 24)]
 
     assert balances == pytest.approx([paid - 0.05] * 4)
 
 
 def test_a_refusal_after_further_checks_is_debited_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["accumulated_gain"]["balance"]
+    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
     asked = ask_for_run(desk.workspace, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
     run, found = claim_run(desk.workspace, asked, now=desk.day(20)), [desk.check(21)]
     desk.workspace.store.end_run(run.id, state="refused", ended=iso(desk.day(21.5)), version=None, detail=run.detail)
     found += [desk.check(day) for day in (22, 23)]
 
-    assert [each.record["debited"] for each in found] == [[], [run.id], []]
-    assert [each.record["accumulated_gain"]["balance"] for each in found] == pytest.approx([paid, *[paid - 0.05] * 2])
+    assert [each.record["gain"]["debited"] for each in found] == [[], [run.id], []]
+    assert [each.record["gain"]["now"]["balance"] for each in found] == pytest.approx([paid, *[paid - 0.05] * 2])
 
 
 def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
@@ -369,8 +368,8 @@ def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_acco
     for day in (12, 14, 16, 18):
         desk.land(desk.rows(day - 2, day), day)
         record = desk.check(day).record
-        counted.append(None if record["reading"] is None else record["reading"]["rows"])
-        measured.append(record["window"]["rows"])
+        counted.append(None if record["probe"]["reading"] is None else record["probe"]["reading"]["rows"])
+        measured.append(record["performance"]["measured"]["window"]["rows"])
 
     assert counted == [None, None, 144, None]
     assert measured == [48, 48, 48, 48]
@@ -383,14 +382,14 @@ def test_rows_of_checks_that_do_not_probe_wait_and_are_counted_once(make: Make) 
     for day in range(12, 30, 2):
         desk.land(desk.rows(day - 2, day), day)
         records.append(desk.check(day).record)
-    readings = [None if each["reading"] is None else each["reading"]["rows"] for each in records]
+    readings = [None if each["probe"]["reading"] is None else each["probe"]["reading"]["rows"] for each in records]
 
     probed = [place for place, rows in enumerate(readings) if rows is not None]
     assert 2 < len(probed) < len(records)
     assert [readings[place] for place in probed] == [
         48 * (place - before) for before, place in zip([-1, *probed], probed, strict=False)
     ]
-    assert [each["probe"] is None for each in records] == [each is None for each in readings]
+    assert [each["probe"]["cost"] is None for each in records] == [each is None for each in readings]
     assert audit(desk.workspace, now=desk.day(29)).holds
 
 
@@ -402,10 +401,10 @@ def test_a_loss_that_leaps_is_probed_at_each_check_on_rows_since_the_change_too(
         desk.land(desk.rows(day - 2, day), day)
         records.append(desk.check(day).record)
 
-    assert all(each["watch"]["is_high"] for each in records)
-    assert [each["reading"] is not None for each in records] == [True] * 4
-    assert [sorted(each["refits"]) for each in records] == [["all"], *[["all", "recent"]] * 3]
-    assert records[-1]["refits"]["recent"] < records[-1]["refits"]["all"]
+    assert all(each["probe"]["watch"]["is_high"] for each in records)
+    assert [each["probe"]["reading"] is not None for each in records] == [True] * 4
+    assert [sorted(each["probe"]["refits"]) for each in records] == [["all"], *[["all", "recent"]] * 3]
+    assert records[-1]["probe"]["refits"]["recent"] < records[-1]["probe"]["refits"]["all"]
 
 
 def test_near_the_price_each_check_probes(make: Make) -> None:
@@ -414,25 +413,25 @@ def test_near_the_price_each_check_probes(make: Make) -> None:
     desk.make_version(20, promote=False, decision=_last_id(desk))
     desk.land(desk.rows(20, 22), 22)
 
-    assert desk.check(22).record["reading"]["rows"] == 48
+    assert desk.check(22).record["probe"]["reading"]["rows"] == 48
 
 
 def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:
     desk = make()
     desk.land(desk.rows(10, 12), 12)
     record = desk.check(12).record
-    probed = record["probe"]
+    probed = record["probe"]["cost"]
 
     # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
     assert probed["work"] == 240 * 30
-    assert probed["cost"] == pytest.approx(record["retraining_cost"] * probed["work"] / probed["retraining"])
+    assert probed["cost"] == pytest.approx(record["gain"]["retraining_cost"] * probed["work"] / probed["retraining"])
 
 
 def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
     desk = make(changes={"probe": {"sample_rows": 60}})
     desk.land(desk.rows(10, 12), 12)
 
-    assert desk.check(12).record["probe"]["work"] == 60 * 30
+    assert desk.check(12).record["probe"]["cost"]["work"] == 60 * 30
 
 
 def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make) -> None:
@@ -456,8 +455,8 @@ def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
     records.append(desk.check(18).record)
     last = records[-1]["totals"]
 
-    assert last["loss"] == pytest.approx(sum(record["loss"] for record in records))
-    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"] for record in records))
+    assert last["loss"] == pytest.approx(sum(record["performance"]["measured"]["loss"] for record in records))
+    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"]["cost"] for record in records))
     assert (last["retrainings"], last["retrainings_cost"]) == (1, 1000.0)
 
 
@@ -466,7 +465,12 @@ def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
     desk.land(desk.rows(10, 14), 14)
     record = desk.check(14).record
 
-    assert record["interval"][0] < record["loss"] < record["interval"][1] < 2 * record["loss"]
+    assert (
+        record["performance"]["measured"]["interval"][0]
+        < record["performance"]["measured"]["loss"]
+        < record["performance"]["measured"]["interval"][1]
+        < 2 * record["performance"]["measured"]["loss"]
+    )
 
 
 # --- a regime that returns -------------------------------------------------------------------------
@@ -554,10 +558,15 @@ def test_an_estimate_is_scored_once_when_its_labels_have_come(make: Make) -> Non
     desk.land(rows.tail(28), 14, kind="labels")
     all_, after = desk.check(14).record, desk.check(15).record
 
-    assert (said["estimate"]["rows"], said["scored"], some["scored"], after["scored"]) == (48, [], [], [])
-    assert all_["scored"][0]["as_of"] == iso(desk.day(12))
-    assert all_["scored"][0]["estimated"] == said["estimate"]["loss"]
-    assert after["estimates"] == all_["estimates"]
+    assert (
+        said["estimate"]["newest"]["rows"],
+        said["estimate"]["scored"],
+        some["estimate"]["scored"],
+        after["estimate"]["scored"],
+    ) == (48, [], [], [])
+    assert all_["estimate"]["scored"][0]["as_of"] == iso(desk.day(12))
+    assert all_["estimate"]["scored"][0]["estimated"] == said["estimate"]["newest"]["loss"]
+    assert after["estimate"]["quality"] == all_["estimate"]["quality"]
 
 
 def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
@@ -565,8 +574,8 @@ def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
     desk.land(desk.rows(10, 12), 12)
     record = desk.check(12).record
 
-    assert record["scored"][0]["realised"] == pytest.approx(record["loss"])
-    assert record["estimates"]["scored"] == 1
+    assert record["estimate"]["scored"][0]["realised"] == pytest.approx(record["performance"]["measured"]["loss"])
+    assert record["estimate"]["quality"]["scored"] == 1
 
 
 def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make) -> None:
@@ -578,8 +587,8 @@ def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make)
     desk.land(desk.rows(10, 14).assign(outcome=float("nan"), level=9.0), 14)
     checked = desk.check(14)
 
-    assert [said["rule"] for said in checked.record["said"]] == ["gain", "estimate", "schedule"]
-    assert checked.record["labels_until"] == iso(desk.day(10))
+    assert [said["rule"] for said in checked.record["decision"]["said"]] == ["gain", "estimate", "schedule"]
+    assert checked.record["labels"]["until"] == iso(desk.day(10))
 
 
 # --- what would have changed the answer -----------------------------------------------------------
@@ -588,7 +597,9 @@ def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make)
 def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
     quiet = _until_it_pays(desk, outcome="none")
-    named = float(quiet.record["said"][0]["change"].partition("at a retraining cost below ")[2].partition(",")[0])
+    named = float(
+        quiet.record["decision"]["said"][0]["change"].partition("at a retraining cost below ")[2].partition(",")[0]
+    )
     again = with_params(desk, gain={"cost": named * 0.999}).check(21)
 
     assert again.outcome == "retrain"
@@ -611,7 +622,7 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
 def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(drift=CONCEPT)
     desk.land(desk.rows(10, 20), 20)
-    slices = desk.check(20).record["slices"]
+    slices = desk.check(20).record["performance"]["slices"]
     show_decision(find_decision(desk.workspace, None))
 
     assert slices[0]["clear"]
@@ -625,7 +636,7 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
     record = desk.check(20).record
     show_decision(find_decision(desk.workspace, None))
 
-    assert record["slices"] != []
+    assert record["performance"]["slices"] != []
     assert WORSE_SLICES not in capsys.readouterr().out
 
 
@@ -638,7 +649,7 @@ def test_no_cooldown_holds_the_account_after_a_refusal(make: Make) -> None:
     desk.make_version(20, promote=False, decision=_last_id(desk))
     desk.land(desk.rows(20, 22), 22)
 
-    assert desk.check(22).record["fired"] == ["gain"]
+    assert desk.check(22).record["decision"]["fired"] == ["gain"]
 
 
 def refused_twice(make: Make) -> Desk:
@@ -671,9 +682,9 @@ def balance_of(desk: Desk) -> float:
 def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make: Make) -> None:
     stopped, ended = held_until_it_grows(refused_twice(make))
 
-    assert (stopped.outcome, stopped.record["stopped"]) == ("held", "hold")
+    assert (stopped.outcome, stopped.record["decision"]["stopped"]) == ("held", "hold")
     assert "2 refusals" in stopped.reason
-    assert (ended.outcome, ended.record["fired"]) == ("retrain", ["gain"])
+    assert (ended.outcome, ended.record["decision"]["fired"]) == ("retrain", ["gain"])
 
 
 def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
@@ -698,7 +709,7 @@ def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(t
     held = desk.check(11)
     desk.land(desk.rows(11, 12), 12)
 
-    assert (held.outcome, held.record["stopped"]) == ("held", "hold")
+    assert (held.outcome, held.record["decision"]["stopped"]) == ("held", "hold")
     assert held.reason.startswith("on hold after 2 refusals in a row until 24 more rows have matured; or a person")
     assert status_record(desk.workspace, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
     assert desk.check(12).outcome == "retrain"
@@ -720,7 +731,7 @@ def test_a_deferred_run_neither_debits_nor_cools_nor_counts_as_a_refusal(make: M
     assert deferred.reason.endswith(" labels are overdue, land them: retrim ingest FILE --labels")
     assert waiting.reason.startswith("a deferred run waits for labels until 2024-01-1")
     assert awake.outcome == "retrain"
-    assert awake.record["debited"] == []
+    assert awake.record["gain"]["debited"] == []
 
 
 def test_a_person_may_judge_again_on_the_rows_that_judged_the_champion(make: Make) -> None:
@@ -844,7 +855,7 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
     outcomes.append(desk.check(16.1))
 
     assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
-    assert outcomes[2].record["fired"] == ["drift"]
+    assert outcomes[2].record["decision"]["fired"] == ["drift"]
     assert outcomes[2].reason.endswith(": level")
 
 
@@ -862,8 +873,8 @@ def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(m
     again = desk.check(14)
     quiet = desk.check(15)
 
-    assert (first.outcome, first.record["fired"]) == ("retrain", ["drift"])
-    assert (again.outcome, again.record["held"]) == ("held", ["drift"])
+    assert (first.outcome, first.record["decision"]["fired"]) == ("retrain", ["drift"])
+    assert (again.outcome, again.record["decision"]["held"]) == ("held", ["drift"])
     assert (quiet.outcome, status_record(desk.workspace, now=desk.day(15))["held"]) == ("none", True)
 
     ask_for_run(desk.workspace, as_of=desk.day(15), by="a test", reason="seen", now=desk.day(15))
@@ -887,7 +898,7 @@ def test_rows_too_few_to_look_at_are_looked_at_with_the_next(make: Make) -> None
     looked = []
     for since, until in ((10, 10.5), (10.5, 11), (11, 11.5)):
         desk.land(desk.rows(since, until), until)
-        looked.append([finding["current"]["rows"] for finding in desk.check(until).record["findings"][:1]])
+        looked.append([finding["current"]["rows"] for finding in desk.check(until).record["drift"]["findings"][:1]])
 
     assert looked == [[], [24], []]
 
@@ -907,7 +918,7 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
     others = predicted_rows([str(key) for key in range(240, 336)], [1e9] * 96, event=desk.day(12), at=desk.day(14))
     log.add(2, others)
     stored = log.all_keys(1)
-    found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["findings"]}
+    found = {(f["column"], f["test"]): f["effect"] for f in desk.check(14).record["drift"]["findings"]}
 
     assert len(stored) == 48 + 96  # the rows that judged it, and the new ones
     assert found["predictions", "ks"] > 0.15
@@ -918,8 +929,8 @@ def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
     desk.land(desk.rows(10, 30), 30)
     record = desk.check(30).record
 
-    assert len(record["findings"]) == 15  # three of each feature, one of the score, two of the target
-    assert set(record["drifted"]) <= {"predictions"}  # the score is held against 48 judged rows alone
+    assert len(record["drift"]["findings"]) == 15  # three of each feature, one of the score, two of the target
+    assert set(record["drift"]["drifted"]) <= {"predictions"}  # the score is held against 48 judged rows alone
 
 
 # --- records --------------------------------------------------------------------------------------
@@ -945,14 +956,14 @@ def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
 
     said = f"the check of {iso(desk.day(14))} was made already; a check cannot be earlier than the last"
     assert earlier.reason == said
-    assert after.record["accumulated_gain"] == later.record["accumulated_gain"]
+    assert after.record["gain"]["now"] == later.record["gain"]["now"]
 
 
 def test_every_check_keeps_what_each_rule_said(make: Make) -> None:
     desk = make(changes={"triggers": {"rules": ["gain", "drift"]}})
     desk.land(desk.rows(10, 12), 12)
 
-    assert [said["rule"] for said in desk.check(12).record["said"]] == ["gain", "drift"]
+    assert [said["rule"] for said in desk.check(12).record["decision"]["said"]] == ["gain", "drift"]
 
 
 def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
@@ -960,8 +971,9 @@ def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
     desk.land(desk.rows(10, 12), 12)
     record = desk.check(12).record
 
-    assert list(record["metrics"]) == ["mae", "rmse", "r2"]
-    assert record["metrics"]["mae"] == pytest.approx(record["reading"]["champion_loss"])
+    metrics = record["performance"]["measured"]["metrics"]
+    assert list(metrics) == ["mae", "rmse", "r2"]
+    assert metrics["mae"] == pytest.approx(record["probe"]["reading"]["champion_loss"])
 
 
 # --- tables that change ---------------------------------------------------------------------------
@@ -972,8 +984,8 @@ def test_a_level_that_the_champion_never_saw_is_a_missing_value(make: Make) -> N
     desk.land(desk.rows(10, 12).assign(group="new"), 12)
     record = desk.check(12).record
 
-    assert record["reading"]["rows"] == 48
-    assert "group" in record["drifted"]
+    assert record["probe"]["reading"]["rows"] == 48
+    assert "group" in record["drift"]["drifted"]
 
 
 def _species(desk: Desk, since: float, until: float, *, of: tuple[str, ...]) -> pd.DataFrame:
@@ -991,8 +1003,8 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
     desk.land(_species(desk, 10, 12, of=come), 12)
     record = desk.check(12).record
 
-    assert record["reading"]["champion_loss"] > 5  # 27.6 nats for each row of the unseen class
-    assert record["metrics"]["accuracy"] < 0.9
+    assert record["probe"]["reading"]["champion_loss"] > 5  # 27.6 nats for each row of the unseen class
+    assert record["performance"]["measured"]["metrics"]["accuracy"] < 0.9
 
 
 def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
@@ -1019,7 +1031,7 @@ def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:
     checked = desk.check(20)
 
     assert checked.outcome == outcome, checked.reason
-    assert checked.record["accumulated_gain"]["balance"] > 0.05
+    assert checked.record["gain"]["now"]["balance"] > 0.05
     return checked
 
 

@@ -56,6 +56,6 @@ def test_checks_go_on_whatever_classes_come(tmp_path: Path, task: str, then: str
         checked = desk.check(day)
 
         assert checked.outcome in ("none", "retrain", "held")
-        assert checked.record["probe"] is not None
-        assert "target" in {finding["column"] for finding in checked.record["findings"]}
+        assert checked.record["probe"]["cost"] is not None
+        assert "target" in {finding["column"] for finding in checked.record["drift"]["findings"]}
         assert all(map(math.isfinite, numbers(checked.record)))

@@ -41,7 +41,7 @@ def checked_week(desk: Desk, number: int, *, shuffled: bool = False) -> dict[str
     if shuffled:
         rows = rows.assign(outcome=rows["outcome"].sample(frac=1, random_state=1).to_numpy())
     desk.land(rows, since + 7)
-    found = desk.check(since + 7).record["comparison"]
+    found = desk.check(since + 7).record["performance"]["comparison"]
     assert isinstance(found, dict)
     return found
 
@@ -80,9 +80,9 @@ def test_labels_that_are_late_leave_the_estimate_in_its_place(make: Make) -> Non
     desk.land(desk.rows(33, 40).assign(outcome=float("nan")), 40)
     record = desk.check(40).record
 
-    assert record["loss"] is None
-    assert record["comparison"]["estimated"]
-    assert record["comparison"]["loss"] == record["estimate"]["loss"]
+    assert record["performance"]["measured"] is None
+    assert record["performance"]["comparison"]["estimated"]
+    assert record["performance"]["comparison"]["loss"] == record["estimate"]["newest"]["loss"]
 
 
 @pytest.mark.parametrize(("weeks", "unit"), [(0, "times 1.61, as kilometres for miles"), (3, None)])

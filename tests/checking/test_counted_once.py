@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from retrim.adapters.migrations.schema import COUNTED_ROWS
 from retrim.checking.audit import audit
 from retrim.checking.check import check
-from retrim.checking.history import used_by
+from retrim.checking.rows import used_by
 from retrim.decision.stored_rows import CountedRow, columns_of
 from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import read_as_of
@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Make:
 def counted(checked: PrintedCheck) -> list[int]:
     """How many rows a check tested, measured and deposited."""
     record = checked.record
-    tested = next((each["current"]["rows"] for each in record["findings"] if each["column"] == "level"), 0)
+    tested = next((each["current"]["rows"] for each in record["drift"]["findings"] if each["column"] == "level"), 0)
     return [tested, *(0 if record[name] is None else record[name]["rows"] for name in ("window", "reading"))]
 
 

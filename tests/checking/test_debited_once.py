@@ -10,13 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retrim.adapters.database import iso
-from retrim.checking.check import _balance_after, _refused_since, balance
+from retrim.checking.gain import balance, balance_after, refused_since
 from retrim.checking.history import CHECK, checks_of
 from retrim.decision.accumulated_gain import EMPTY
-from retrim.decision.check_record import CheckRecord
+from retrim.decision.check_record import CheckRecord, GainEvidence
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunClaim, RunDetail, as_text
 from retrim.lineage.workspace import Workspace
 from retrim.training.mode import FINAL
+from tests.builders.answers import QUIET
 from tests.builders.desk import START, make_desk
 
 COST, DEPOSIT = 1.0, 100.0  # a debit never meets the zero
@@ -47,7 +48,9 @@ class Life:
             self.check()
         elif step == "late check" and self.newest is not None:
             at = pd.Timestamp(self.newest) - pd.Timedelta("1min")
-            self.store_check(at, as_text(CheckRecord(as_of=at, accumulated_gain=EMPTY, retraining_cost=COST)))
+            self.store_check(
+                at, as_text(CheckRecord(as_of=at, gain=GainEvidence(now=EMPTY, retraining_cost=COST), decision=QUIET))
+            )
         elif step in ("run", "run by a person", "refit") and self.run is None and self.newest is not None:
             self.runs += 1
             as_of = self.newest if step == "run" else iso(self.now)
@@ -65,17 +68,16 @@ class Life:
         past = checks_of(self.workspace)
         if self.first is None:
             self.first, self.deposits, self.paid = iso(self.now), 0.0, []
-        refused = _refused_since(self.workspace, past)
-        before = _balance_after(self.champion, past, refused)
+        refused = refused_since(self.workspace, past)
+        before = balance_after(self.champion, past, refused)
         after = replace(before, balance=before.balance + DEPOSIT)
         self.deposits += DEPOSIT
         self.newest = iso(self.now)
         record = CheckRecord(
             as_of=self.now,
             champion=self.champion,
-            accumulated_gain=after,
-            retraining_cost=COST,
-            debited=tuple(run.id for run in refused),
+            gain=GainEvidence(now=after, retraining_cost=COST, debited=tuple(run.id for run in refused)),
+            decision=QUIET,
         )
         self.store_check(self.now, as_text(record))
 
@@ -129,9 +131,9 @@ def test_a_refused_run_is_debited_once_whenever_it_ends(workspace: Workspace, st
     for step in ["check", *steps, "check"]:
         life.step(step)
     checks = checks_of(life.workspace)
-    times = Counter(run for check in checks for run in check.record.debited)
+    times = Counter(run for check in checks for run in check.record.gain.debited)
 
-    assert checks[-1].record.accumulated_gain.balance == life.deposits - COST * len(life.paid)
+    assert checks[-1].record.gain.now.balance == life.deposits - COST * len(life.paid)
     assert set(times.values()) <= {1}
     assert set(life.paid) <= set(times)
-    assert balance(life.workspace, life.champion, checks) == checks[-1].record.accumulated_gain
+    assert balance(life.workspace, life.champion, checks) == checks[-1].record.gain.now

@@ -84,7 +84,7 @@ def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pyte
     for mitigate in (None, "reweight"):
         desk = make(tmp_path_factory.mktemp("probe"), mitigate=None)
         desk.land(desk.rows(20, 24), 24)
-        readings.append(with_params(desk, fairness={"mitigate": mitigate}).check(24).record["reading"])
+        readings.append(with_params(desk, fairness={"mitigate": mitigate}).check(24).record["probe"]["reading"])
     plain, weighted = readings
 
     assert weighted["champion_loss"] == plain["champion_loss"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.checking.drift import asked_of, enough_time, find_drift, importances_of
-from retrim.checking.history import row_counts
+from retrim.checking.rows import row_counts
 from retrim.decision.policy_compare import WindowAlarms, count_windows
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, Profile, ProfileParams
 from retrim.files import folder_digest
@@ -41,13 +41,13 @@ def make(tmp_path: Path) -> Make:
 
 
 def effects(record: dict[str, Any]) -> dict[tuple[str, str], float]:
-    return {(f["column"], f["test"]): f["effect"] for f in record["findings"]}
+    return {(f["column"], f["test"]): f["effect"] for f in record["drift"]["findings"]}
 
 
 def test_the_reference_reaches_from_the_first_training_row_to_the_last_that_judged(make: Make) -> None:
     desk = make()
     desk.land(desk.rows(10, 12), 12)
-    finding = next(f for f in desk.check(12).record["findings"] if f["column"] == "level")
+    finding = next(f for f in desk.check(12).record["drift"]["findings"] if f["column"] == "level")
 
     assert finding["reference"] == {
         "first": "2024-01-01T00:00:00+00:00",
@@ -88,7 +88,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     assert looked.note is not None
     desk.make_version(14)
     desk.land(desk.rows(14, 18), 18)
-    assert desk.check(18).record["drift_note"] is None
+    assert desk.check(18).record["drift"]["note"] is None
 
 
 def _without_hash(desk: Desk) -> Desk:
@@ -124,7 +124,7 @@ def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
     rows = []
     for day in (12, 14, 15):
         desk.land(desk.rows({12: 10, 14: 12, 15: 14}[day], day), day)
-        found = desk.check(day).record["findings"]
+        found = desk.check(day).record["drift"]["findings"]
         rows.append(next(f["current"]["rows"] for f in found if f["column"] == "target"))
 
     assert rows == [48, 48, 24]
@@ -135,7 +135,7 @@ def test_rows_of_half_a_day_wait_for_the_other_half(make: Make) -> None:
     found = []
     for day in (10.5, 11.0, 11.5):
         desk.land(desk.rows(day - 0.5, day), day)
-        found.append(desk.check(day).record["findings"])
+        found.append(desk.check(day).record["drift"]["findings"])
     first, whole, last = ([finding["current"]["rows"] for finding in each] for each in found)
 
     assert first == last == []
@@ -160,7 +160,7 @@ def test_rows_wait_for_as_much_of_a_day_as_the_reference_covers(
 def test_what_the_model_leans_on_comes_first(make: Make) -> None:
     desk = make(drift=SHIFT)
     desk.land(desk.rows(10, 14), 14)
-    features = [f["column"] for f in desk.check(14).record["findings"] if f["column"] not in BESIDE]
+    features = [f["column"] for f in desk.check(14).record["drift"]["findings"] if f["column"] not in BESIDE]
 
     assert features[0] == "level"
 
@@ -194,7 +194,7 @@ def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
 def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Make) -> None:
     desk = make(drift=SHIFT, changes={"split": {"judge_rows": 96}})
     desk.land(desk.rows(10, 20), 20)
-    found = desk.check(20).record["findings"]
+    found = desk.check(20).record["drift"]["findings"]
     costs = [each["loss_change"] for each in found if each["over"] and each["loss_change"] is not None]
 
     assert {each["loss_change"] for each in found if each["column"] in BESIDE} <= {None}

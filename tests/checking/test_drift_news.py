@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.database import iso
-from retrim.checking.drift_news import tell_drift
 from retrim.checking.history import as_check
+from retrim.checking.tell import tell
+from retrim.decision.check_record import DriftEvidence, Performance
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding, WindowExtent
@@ -34,13 +35,17 @@ def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[t
     figures = ("ks", 0.3, 0.3, 0.001, 0.15, True, None, None, None, None, None)
     found = [DriftFinding(name, *figures, 2 * share, extent, extent) for name, share in importances.items()]
     beside = LossComparison(100, loss, estimated=False, expected=EXPECTED, naive={})
-    told = {"findings": tuple(found), "drifted": tuple(importances), "comparison": beside}
-    record = kept_check(now, champion=1, loss=loss, **told)
+    record = kept_check(
+        now,
+        champion=1,
+        drift=DriftEvidence(tuple(found), tuple(importances)),
+        performance=Performance(comparison=beside),
+    )
     row = DecisionRow(
         f"check-{day:g}", desk.workspace.model, "check", iso(now), iso(now), "none", "a test", "", json.dumps(record)
     )
     desk.workspace.store.add_decision(row)
-    tell_drift(desk.workspace, as_check(row).record, "nothing", now=now)
+    tell(desk.workspace, as_check(row).record, now=now)
     return [(alert.kind, alert.about) for alert in desk.workspace.store.alerts(desk.workspace.model)]
 
 

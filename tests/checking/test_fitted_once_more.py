@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from retrim.checking.history import new_rows, past_of_store
-from retrim.checking.mode import share_of_refit
 from retrim.checking.previous_champions import files_for_run, score_previous_champions
+from retrim.checking.totals import share_of_refit
 from retrim.cli.answers import find_status
 from retrim.cli.page import forms
 from retrim.errors import BadInputError

@@ -54,7 +54,7 @@ def test_what_is_new_is_predicted(desk: Desk, loads: list[str]) -> None:
     desk.land(desk.rows(22, 24), 24)
     record = desk.check(24.5).record
 
-    assert record["loss"] is not None
+    assert record["performance"]["measured"]["loss"] is not None
     assert record["previous_champions"]["rows"] == 48
     assert loads == ["gbm"] * 3  # live, and what was: as a previous champion, and for the probation
 

@@ -94,10 +94,10 @@ def test_one_that_is_worse_is_rolled_back_with_the_figures(worse: dict[str, Any]
 
 
 def test_no_retraining_starts_in_the_check_that_rolls_back(worse: dict[str, Any]) -> None:
-    said = {each["rule"]: each["fires"] for each in worse["checked"].record["said"]}
+    said = {each["rule"]: each["fires"] for each in worse["checked"].record["decision"]["said"]}
 
     assert said == {"gain": True}
-    assert (worse["checked"].outcome, worse["checked"].record["fired"]) == ("rollback", [])
+    assert (worse["checked"].outcome, worse["checked"].record["decision"]["fired"]) == ("rollback", [])
 
 
 def test_a_rollback_is_told_and_kept_in_the_envelope(worse: dict[str, Any]) -> None:

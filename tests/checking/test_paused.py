@@ -62,9 +62,9 @@ def test_a_check_measures_and_says_what_it_would_have_decided(desk: Desk) -> Non
     assert checked.reason.startswith(
         "paused by ines since 2024-01-12 00:00: the source is being moved; it would have decided retrain: drift"
     )
-    assert (checked.record["stopped"], checked.record["fired"]) == ("pause", [])
+    assert (checked.record["decision"]["stopped"], checked.record["decision"]["fired"]) == ("pause", [])
     assert checked.record["paused"]["by"] == "ines"
-    assert checked.record["loss"] > 0
+    assert checked.record["performance"]["measured"]["loss"] > 0
 
 
 def test_a_check_after_the_pause_acts_again(desk: Desk) -> None:
@@ -168,7 +168,7 @@ def test_a_worse_version_is_rolled_back_only_after_the_pause(tmp_path: Path) -> 
 
     assert checked.outcome == "none"
     assert "it would have decided rollback: worse on probation" in checked.reason
-    assert "retrim versions rollback --to 1" in checked.record["change"]
+    assert "retrim versions rollback --to 1" in checked.record["decision"]["change"]
     assert find_live_version(desk.workspace).version == 2  # type: ignore[union-attr]
 
     resumed(desk, day)

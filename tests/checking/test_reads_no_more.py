@@ -59,8 +59,8 @@ def test_a_check_that_does_not_probe_opens_what_came_since_the_champion_was_trai
 ) -> None:
     checked = desk.check(11.5)
 
-    assert checked.record["loss"] is not None
-    assert checked.record["reading"] is None
+    assert checked.record["performance"]["measured"]["loss"] is not None
+    assert checked.record["probe"]["reading"] is None
     assert opened == {"10", "11", "12"}  # two days that judged it, and the new one
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retrim.checking.probe import in_classes
 from retrim.checking.score import score
+from retrim.checking.served import in_classes
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
@@ -33,6 +33,11 @@ ROW = 230  # of day 10: predicted by version 1 on day 12, its label is due on da
 
 
 @pytest.fixture(scope="module")
+def measured_in(record: dict[str, Any]) -> dict[str, Any]:
+    """The measured loss of a check, as the store has it."""
+    return dict(record["performance"]["measured"])
+
+
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 predicts on day 12; labels are due three days after the event, so two days of rows wait for theirs."""
     desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER)
@@ -128,13 +133,13 @@ def test_a_label_that_matures_after_a_new_champion_measures_what_the_old_one_ser
 
     assert record["champion"] == 2
     assert anew.workspace.predictions.one(2, str(ROW)) is not None
-    assert record["served"]["by_version"] == {"1": 24}
-    assert record["loss"] == pytest.approx(mean_loss(anew, 1))
-    assert record["loss"] != pytest.approx(mean_loss(anew, 2))
+    assert measured_in(record)["served"]["by_version"] == {"1": 24}
+    assert measured_in(record)["loss"] == pytest.approx(mean_loss(anew, 1))
+    assert measured_in(record)["loss"] != pytest.approx(mean_loss(anew, 2))
 
 
 def test_the_account_goes_on_with_the_live_champion(anew: Desk) -> None:
-    assert anew.check(13).record["reading"]["champion_loss"] == pytest.approx(mean_loss(anew, 2))
+    assert anew.check(13).record["probe"]["reading"]["champion_loss"] == pytest.approx(mean_loss(anew, 2))
 
 
 def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: Desk) -> None:
@@ -143,10 +148,13 @@ def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: 
     record = desk.check(13).record
 
     # What matured by day 12 had been predicted on that day: too late.
-    assert (before["served"]["rows"], before["served"]["predicted_again"]) == (0, 48)
+    assert (measured_in(before)["served"]["rows"], measured_in(before)["served"]["predicted_again"]) == (0, 48)
     # The check itself predicts the row that has none, on the day that its label is due.
-    assert (record["served"]["rows"], record["served"]["predicted_again"]) == (23, 1)
-    assert record["loss"] == pytest.approx(mean_loss(desk, 1))
+    assert (
+        measured_in(record)["served"]["rows"],
+        measured_in(record)["served"]["predicted_again"],
+    ) == (23, 1)
+    assert measured_in(record)["loss"] == pytest.approx(mean_loss(desk, 1))
 
 
 def test_a_row_that_was_not_predicted_with_its_batch_is_predicted_later(desk: Desk) -> None:
@@ -168,8 +176,8 @@ def test_a_version_whose_bundle_is_gone_is_measured_by_what_it_served(anew: Desk
     (anew.shelf.folders[1] / "verdict" / "verdict.json").unlink()
     record = anew.check(13).record
 
-    assert record["loss"] == pytest.approx(expected)
-    assert record["served"] | {"by_version": {"1": 24}, "skew": None} == record["served"]
+    assert measured_in(record)["loss"] == pytest.approx(expected)
+    assert measured_in(record)["served"] | {"by_version": {"1": 24}, "skew": None} == measured_in(record)["served"]
 
 
 # --- requests
@@ -209,8 +217,8 @@ def test_a_request_with_other_features_changes_neither_prediction_nor_loss(
 
     assert written == [48, 48]
     pd.testing.assert_frame_equal(official, expected)
-    assert record["loss"] == undisturbed["loss"]
-    assert record["served"]["by_version"] == undisturbed["served"]["by_version"]
+    assert measured_in(record)["loss"] == measured_in(undisturbed)["loss"]
+    assert measured_in(record)["served"]["by_version"] == measured_in(undisturbed)["served"]["by_version"]
 
 
 def test_a_request_with_the_landed_features_is_what_was_served(desk: Desk) -> None:
@@ -220,7 +228,7 @@ def test_a_request_with_the_landed_features_is_what_was_served(desk: Desk) -> No
     desk.make_version(12)
     desk.land(rows, 14)
     score(desk.workspace, now=desk.day(14))
-    served = desk.check(17).record["served"]
+    served = desk.check(17).record["performance"]["measured"]["served"]
 
     assert desk.workspace.predictions.one(2, str(int(rows["number"].iloc[0]))) is not None
     assert served["by_version"] == {"1": served["rows"]}
@@ -232,7 +240,7 @@ def test_a_request_after_the_label_was_due_was_not_served(desk: Desk) -> None:
     ask(desk, rows, 16.5)
     desk.land(rows, 16.6)
 
-    assert desk.check(17).record["served"]["predicted_again"] == len(rows)
+    assert desk.check(17).record["performance"]["measured"]["served"]["predicted_again"] == len(rows)
 
 
 # --- skew
@@ -245,7 +253,7 @@ def test_a_row_whose_requests_all_had_other_features_shows_as_skew_and_is_explai
     ask(desk, falsified(rows), 13.9)
     desk.land(rows, 14)
     score(desk.workspace, now=desk.day(14))
-    skew = desk.check(17).record["served"]["skew"]
+    skew = desk.check(17).record["performance"]["measured"]["served"]["skew"]
     (text,) = alerts(desk)
     session = sit_at_desk(desk, monkeypatch, capsys)
     explained = session.says(text.partition("`retrim ")[2].partition("`")[0])
@@ -259,7 +267,7 @@ def test_a_row_whose_requests_all_had_other_features_shows_as_skew_and_is_explai
 @pytest.mark.parametrize("which", ["desk", "anew"])
 def test_what_nobody_touched_has_no_skew_and_no_alert(which: str, request: pytest.FixtureRequest) -> None:
     desk: Desk = request.getfixturevalue(which)
-    skew = desk.check(13).record["served"]["skew"]
+    skew = desk.check(13).record["performance"]["measured"]["served"]["skew"]
 
     assert (skew["rows"], skew["mean"], skew["largest"], skew["over"], skew["worst"]) == (24, 0.0, 0.0, 0, None)
     assert alerts(desk) == []
@@ -270,11 +278,11 @@ def test_an_altered_prediction_is_measured_shows_as_skew_and_alerts(which: str, 
     desk: Desk = request.getfixturevalue(which)
     change(desk, lambda _: 50.0)
     record = desk.check(13).record
-    skew = record["served"]["skew"]
+    skew = measured_in(record)["served"]["skew"]
 
     assert (skew["over"], skew["worst"]) == (1, {"key": str(ROW), "version": 1, "request": None})
     assert skew["largest"] > 1
-    assert record["loss"] > mean_loss(desk, 1) + 1
+    assert measured_in(record)["loss"] > mean_loss(desk, 1) + 1
     assert [f"'{ROW}@1'" in text for text in alerts(desk)] == [True]
     assert status_record(desk.workspace, now=desk.day(13))["served"]["skew"] == skew
 
@@ -293,7 +301,7 @@ def test_explain_says_that_the_furthest_prediction_was_altered(
 
 def test_an_alteration_within_the_bound_is_told_and_does_not_alert(desk: Desk) -> None:
     change(desk, lambda value: value * (1 + 1e-7))
-    skew = desk.check(13).record["served"]["skew"]
+    skew = desk.check(13).record["performance"]["measured"]["served"]["skew"]
 
     assert 0 < skew["largest"] < skew["bound"]
     assert alerts(desk) == []
@@ -303,8 +311,11 @@ def test_a_stored_prediction_that_is_no_number_alerts_and_is_predicted_again(des
     change(desk, lambda _: float("nan"))
     record = desk.check(13).record
 
-    assert (record["served"]["unreadable"], record["served"]["predicted_again"]) == (1, 1)
-    assert record["loss"] == pytest.approx(mean_loss(desk, 1))
+    assert (
+        measured_in(record)["served"]["unreadable"],
+        measured_in(record)["served"]["predicted_again"],
+    ) == (1, 1)
+    assert measured_in(record)["loss"] == pytest.approx(mean_loss(desk, 1))
     assert len(alerts(desk)) == 1
 
 

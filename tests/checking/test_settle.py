@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retrim.adapters.database import iso
-from retrim.checking.check import acknowledge
+from retrim.checking.holds import acknowledge
 from retrim.errors import BadInputError, RefusedError
 from tests.builders.answers import decision_record, status_record
 from tests.builders.desk import START, Desk, make_desk
@@ -76,7 +76,11 @@ def test_the_alarm_is_answered_while_it_stays_up(desk: Desk) -> None:
     acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(14.5))
     checked = beat(desk, 16, level=-6)
 
-    assert (checked.outcome, checked.record["held"], checked.record["settled"]) == ("none", [], ["drift"])
+    assert (checked.outcome, checked.record["decision"]["held"], checked.record["decision"]["settled"]) == (
+        "none",
+        [],
+        ["drift"],
+    )
     assert status(desk, 16)["settled"]["by"] == "ines"
 
 
@@ -85,8 +89,8 @@ def test_an_alarm_that_comes_up_again_is_a_new_one(desk: Desk) -> None:
     quiet = beat(desk, 16, level=0)
     again = beat(desk, 18, level=-6)
 
-    assert (quiet.outcome, quiet.record["settled"], status(desk, 16)["settled"]) == ("none", [], None)
-    assert (again.outcome, again.record["held"]) == ("held", ["drift"])
+    assert (quiet.outcome, quiet.record["decision"]["settled"], status(desk, 16)["settled"]) == ("none", [], None)
+    assert (again.outcome, again.record["decision"]["held"]) == ("held", ["drift"])
 
 
 def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Path) -> None:
@@ -104,8 +108,8 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
     acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(12))
     after = beat(desk, 14, level=6)
 
-    assert (held.outcome, held.record["held"]) == ("held", [])  # no rule is named: everything is a person's
-    assert (after.outcome, after.record["settled"]) == ("none", ["drift"])
+    assert (held.outcome, held.record["decision"]["held"]) == ("held", [])  # no rule is named: everything is a person's
+    assert (after.outcome, after.record["decision"]["settled"]) == ("none", ["drift"])
 
 
 def test_a_decision_held_anew_is_told_though_the_one_before_was_told_just_now(desk: Desk) -> None:

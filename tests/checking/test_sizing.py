@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters import git
-from retrim.checking.history import shown_before
+from retrim.checking.sizing import shown_before
 from retrim.decision.check_record import CheckRecord
 from retrim.decision.pins import Pins
 from retrim.retraining import run_directory
@@ -65,13 +65,13 @@ def test_a_clear_gain_is_judged_on_fewer_rows_and_the_preview_takes_as_many(tmp_
     size, record = pins(desk).size, newest(desk)
     assert size is not None
     assert size.power is not None
-    (life,) = shown_before(desk.workspace, 1, record["shown"]["of"])[-1:]
+    (life,) = shown_before(desk.workspace, 1, record["probe"]["losses"]["of"])[-1:]
     blocks = size.rows // len(error_parts(48, block_rows=6)[0])
     gains = [1 - each[-blocks:].mean() / life.champion[-blocks:].mean() for each in life.refits.values()]
 
     assert 24 <= size.rows < 48
     assert size.power >= 0.8
-    assert f"{max(gains):.1%}" in record["preview"]["reason"]
+    assert f"{max(gains):.1%}" in record["probe"]["preview"]["reason"]
 
 
 def test_a_run_that_the_account_did_not_start_is_asked_for_more(tmp_path: Path, pins: PinsOf) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 import pytest
 
-from retrim.checking.probe import start_without_stragglers
+from retrim.checking.measure import start_without_stragglers
 from tests.builders.answers import PrintedCheck
 from tests.builders.desk import START, Desk, make_desk
 
@@ -51,13 +51,13 @@ def _land(desk: Desk, day: float, late: Late) -> None:
 @pytest.mark.parametrize("late", ["a row", "a label"])
 def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Path, late: Late) -> None:
     plain, found = (checked(tmp_path / name, late if name == "late" else "nothing") for name in ("plain", "late"))
-    accumulated_gains = [checks[-1].made.record.accumulated_gain for checks in (plain, found)]
+    accumulated_gains = [checks[-1].made.record.gain.now for checks in (plain, found)]
 
     assert accumulated_gains[0].balance > 3 * accumulated_gains[0].error
     assert accumulated_gains[1].balance == pytest.approx(accumulated_gains[0].balance, abs=accumulated_gains[0].error)
     assert [each.outcome for each in found] == [each.outcome for each in plain]
-    assert [each.record["reading"]["rows"] for each in found] == [59, 60, 60, 60]
-    assert [each.record["reading"]["apart"] for each in found] == [0, 1, 1, 1]
+    assert [each.record["probe"]["reading"]["rows"] for each in found] == [59, 60, 60, 60]
+    assert [each.record["probe"]["reading"]["apart"] for each in found] == [0, 1, 1, 1]
 
 
 def test_rows_begin_with_the_first_of_them() -> None:

@@ -1,6 +1,7 @@
 """Commands with nothing to do: the answer, and that no server was started and Prefect was not even imported for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from retrim.adapters.database import iso
 from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import ask_for_run
-from tests.builders.answers import kept_check
+from tests.builders.answers import QUIET, kept_check
 from tests.builders.imported import Ended, ask
 from tests.builders.world import World, make_world
 
@@ -75,8 +76,9 @@ def keep_check(world: World, day: float, outcome: str) -> str:
     at = pd.Timestamp(world.day(day))
     identity = f"{world.workspace.model}-{at:%Y%m%dT%H%M%SZ}"
     row: dict[str, Any] = {"id": identity, "model": world.workspace.model, "source": "check", "outcome": outcome}
+    made = kept_check(at, decision=replace(QUIET, outcome=outcome, reason="kept"))
     world.workspace.store.add_decision(
-        DecisionRow(**row, as_of=iso(at), at=iso(at), actor="x", reason="kept", text=json.dumps(kept_check(at)))
+        DecisionRow(**row, as_of=iso(at), at=iso(at), actor="x", reason="kept", text=json.dumps(made))
     )
     return identity
 

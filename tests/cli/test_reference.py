@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from retrim import errors
-from retrim.checking.check import AcknowledgedHold
+from retrim.checking.holds import AcknowledgedHold
 from retrim.checking.score import ScoringResult
 from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost

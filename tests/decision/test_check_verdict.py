@@ -1,12 +1,13 @@
 """The verdict of a check: its code follows from what was measured, and it claims nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
-from retrim.decision.check_record import CheckRecord
+from retrim.decision.check_record import CheckEvidence, DriftEvidence, GainEvidence, Performance, ProbeEvidence
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
 from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
@@ -22,15 +23,25 @@ HIGH = replace(NORMAL, loss=6.6)
 SUSPECT = SuspectBatch("c917", 170, "km: as if in another unit (times 1.61, as kilometres for miles)")
 
 
-def record_of(comparison: LossComparison | None, **evidence: object) -> CheckRecord:
-    facts = {"as_of": AT, "champion": 1, "accumulated_gain": EMPTY, "retraining_cost": 5.0}
-    return CheckRecord(**{**facts, "comparison": comparison, **evidence})  # type: ignore[arg-type]
-
-
-def verdict(comparison: LossComparison | None, *, outcome: Outcome = "none", **evidence: object) -> CheckVerdict:
-    return make_verdict(
-        record_of(comparison, **evidence), outcome, loss="mae", needed_rows=170, probe_rows=80, errors=2.0
+def verdict(
+    comparison: LossComparison | None,
+    *,
+    outcome: Outcome = "none",
+    champion: int | None = 1,
+    gain: AccumulatedGain = EMPTY,
+    suspects: tuple[SuspectBatch, ...] = (),
+    drift: DriftEvidence | None = None,
+    **probed: Any,
+) -> CheckVerdict:
+    evidence = CheckEvidence(
+        as_of=AT,
+        champion=champion,
+        drift=drift or DriftEvidence(),
+        performance=Performance(comparison=comparison, suspects=suspects),
+        probe=ProbeEvidence(**probed),
+        gain=GainEvidence(now=gain, retraining_cost=5.0),
     )
+    return make_verdict(evidence, outcome, loss="mae", needed_rows=170, probe_rows=80, errors=2.0)
 
 
 def probe(refit: float, *, champion: float = 6.6, error: float = 0.1, learned: int = 170) -> ProbeReading:
@@ -95,7 +106,7 @@ def test_an_answer_that_a_later_probe_contradicts_is_not_repeated() -> None:
 )
 def test_a_gain_that_starts_nothing_says_what_holds_it(gain: float, preview: GatePreview | None, said: str) -> None:
     watch = ProbeWatch(is_gain_sure=True)
-    found = verdict(NORMAL, accumulated_gain=AccumulatedGain(gain, 1.0), watch=watch, preview=preview)
+    found = verdict(NORMAL, gain=AccumulatedGain(gain, 1.0), watch=watch, preview=preview)
 
     assert found.code == "gain_waiting"
     assert said in found.would_help
@@ -134,7 +145,7 @@ def test_a_refit_that_is_as_good_as_expected_helps_however_near_the_baseline_is(
 
 
 def test_a_feature_that_drifted_is_named_before_the_labels_are() -> None:
-    found = verdict(HIGH, reading=probe(6.6), findings=(drift("km"),), drifted=("km",))
+    found = verdict(HIGH, reading=probe(6.6), drift=DriftEvidence((drift("km"),), ("km",)))
 
     assert found.code == "above_expected_columns"
     assert "km" in found.cause

@@ -19,4 +19,4 @@ def test_a_cron_schedule_that_was_killed_loses_and_doubles_nothing(tmp_path: Pat
     assert ((made > story.killed) & (made < story.started)).sum() >= 2
     assert min(after) > story.started - story.every
     assert len(after) == len(set(after))
-    assert len([row for row in story.checks if "drift" in row.record["fired"]]) == 1
+    assert len([row for row in story.checks if "drift" in row.record["decision"]["fired"]]) == 1

@@ -35,7 +35,7 @@ def checked(world: World) -> Any:
 def test_a_check_measures_the_champion_on_rows_that_were_put_together(world: World, checked: Any) -> None:
     keys = world.workspace.predictions.all_keys(1)
 
-    assert checked["check"]["loss"] is not None
+    assert checked["check"]["performance"]["measured"]["loss"] is not None
     assert len(keys) > 100
     assert all(int(key.partition("T")[2][:2]) % 2 == 0 for key in keys)
 

@@ -58,8 +58,8 @@ def test_the_bundle_says_how_many_rows_were_left_out(world: World) -> None:
 
 
 def test_a_check_measures_the_champion_and_looks_for_drift_in_them(world: World, checked: Any) -> None:
-    assert checked["check"]["loss"] is not None
-    assert set(NAMES) <= {finding["column"] for finding in checked["check"]["findings"]}
+    assert checked["check"]["performance"]["measured"]["loss"] is not None
+    assert set(NAMES) <= {finding["column"] for finding in checked["check"]["drift"]["findings"]}
 
 
 def test_a_landed_row_is_explained_as_it_was_scored(world: World, checked: Any) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.checking.audit import audit
-from retrim.checking.check import balance
+from retrim.checking.gain import balance
 from retrim.checking.history import as_check, checks_of
 from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch, land_labels
@@ -140,7 +140,7 @@ def test_no_human_was_asked_and_a_deferral_costs_nothing(unlabelled: dict[str, A
     decisions = unlabelled["world"].workspace.store.decisions("generated")
 
     assert [row.source for row in decisions if row.source != REFIT] == ["person"] + ["check"] * 5
-    assert [row.record["debited"] for row in decisions if row.source == "check"] == [[]] * 5
+    assert [row.record["gain"]["debited"] for row in decisions if row.source == "check"] == [[]] * 5
 
 
 def test_one_decision_starts_one_run_although_the_flow_runs_twice(unlabelled: dict[str, Any]) -> None:
@@ -193,8 +193,8 @@ def test_concept_drift_retrains_once_in_as_many_checks_and_promotes(labelled: di
 def test_it_retrained_because_the_account_exceeded_price_and_errors(labelled: dict[str, Any]) -> None:
     record = next(each["check"] for each in labelled["all"].values() if each["run"])
 
-    assert record["accumulated_gain"]["balance"] > record["retraining_cost"]
-    assert record["accumulated_gain"]["balance"] > 2 * record["accumulated_gain"]["variance"] ** 0.5
+    assert record["gain"]["now"]["balance"] > record["gain"]["retraining_cost"]
+    assert record["gain"]["now"]["balance"] > 2 * record["gain"]["now"]["variance"] ** 0.5
 
 
 def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> None:
@@ -266,10 +266,10 @@ def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> 
 
 
 def test_a_refusal_debits_the_price(refused: dict[str, Any]) -> None:
-    paid = refused[48]["check"]["accumulated_gain"]["balance"]
+    paid = refused[48]["check"]["gain"]["now"]["balance"]
 
-    assert refused[52]["check"]["accumulated_gain_before"]["balance"] == max(paid - 1000.0, 0)
-    assert len(refused[52]["check"]["debited"]) == 1
+    assert refused[52]["check"]["gain"]["before"]["balance"] == max(paid - 1000.0, 0)
+    assert len(refused[52]["check"]["gain"]["debited"]) == 1
 
 
 def test_two_refusals_running_are_held_until_a_person_releases_them(refused: dict[str, Any]) -> None:

@@ -82,5 +82,5 @@ def test_a_check_measures_it_against_the_rows_that_judged_the_other(world: World
     record = world.workspace.store.decisions("generated", source="check")[-1].record
 
     assert record["champion"] == outcome["refit"]["version"]
-    assert record["band"] is not None
+    assert record["performance"]["band"] is not None
     assert record["totals"]["retrainings"] == 0

@@ -67,7 +67,7 @@ def test_it_is_no_refusal_that_counts_against_the_rules(world: World) -> None:
     world.retrim("check", "--now", world.day(NOW + 2), code=(0, 1))
     record = world.workspace.store.decisions("generated", source="check")[-1].record
 
-    assert (record["champion"], record["debited"]) == (1, [])
+    assert (record["champion"], record["gain"]["debited"]) == (1, [])
 
 
 def test_the_version_is_rebuilt_with_the_former_champion_in_its_room(world: World) -> None:

@@ -35,15 +35,15 @@ def test_another_flow_was_run_once_for_all_that_it_missed(story: Story) -> None:
 
 
 def test_missed_checks_saw_the_table_as_of_their_time_and_rows_counted_once(story: Story) -> None:
-    looked = [row for row in story.checks if row.record["findings"]]
+    looked = [row for row in story.checks if row.record["drift"]["findings"]]
 
     assert story.landed == 2
-    assert len([row for row in looked if row.record["drifted"]]) == 1
+    assert len([row for row in looked if row.record["drift"]["drifted"]]) == 1
     assert pd.Timestamp(looked[-1].as_of) >= story.started - story.every
 
 
 def test_a_drift_on_the_schedule_crosses_its_threshold_and_starts_a_run(story: Story) -> None:
-    by_drift = [row for row in story.checks if "drift" in row.record["fired"]]
+    by_drift = [row for row in story.checks if "drift" in row.record["decision"]["fired"]]
     runs = [run for run in story.runs if run.decision == by_drift[0].id]
 
     assert [row.outcome for row in by_drift] == ["retrain"]

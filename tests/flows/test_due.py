@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prefect.runtime import flow_run
 from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
-from retrim.checking import mode as op
-from retrim.checking.mode import begin_due_times, is_due_time, mark_due_time, missed_times
+from retrim.checking import due as op
+from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths

@@ -19,8 +19,8 @@ def test_it_says_decision_and_figures_once(desk: Desk, monkeypatch: pytest.Monke
 
     (text,) = left
     assert checked.sentence in text
-    assert f"- loss: {checked.record.loss:.4g}" in text
-    assert desk.shelf.figures[1]["loss"] == checked.record.loss
+    assert f"- loss: {checked.record.performance.loss:.4g}" in text
+    assert desk.shelf.figures[1]["loss"] == checked.record.performance.loss
     assert {"loss_expected", "loss_naive", "drifted_columns"} <= desk.shelf.figures[1].keys()
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome, check
-from retrim.checking.history import used_rows
+from retrim.checking.rows import used_rows
 from retrim.cli.main import app
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.files import Paths, folder_digest, read_folder

@@ -64,7 +64,7 @@ def knowing_losses(life: Life, changed: int, fitted: int, weeks: int) -> np.ndar
 
 def price_of(checks: list[LifeCheck]) -> float:
     """What the retrainings of these checks cost, promoted and refused ones."""
-    return sum(each.outcome.record.retraining_cost for each in checks if each.promoted or each.refused)
+    return sum(each.outcome.record.gain.retraining_cost for each in checks if each.promoted or each.refused)
 
 
 def retrainings(life: Life) -> int:
@@ -90,7 +90,7 @@ def beside_hindsight(life: Life) -> BesideHindsight:
     Hindsight retrains at any check, on all rows, on the newest 840 or on those since the change, with the recipe of
     version 1 and at the mean price of the life's checks.
     """
-    prices = [each.outcome.record.retraining_cost for each in life.checks]
+    prices = [each.outcome.record.gain.retraining_cost for each in life.checks]
     price = float(np.mean(prices))
     own = sum(each.served_loss for each in life.checks) + price * retrainings(life)
     best = best_in_hindsight(_totals(life), PolicyDelays(0, 0), retraining_cost=price)

@@ -80,8 +80,8 @@ class TestStep:
 def test_a_refit_without_rows_of_its_own_says_nothing(play: Play) -> None:
     first = play("nothing").checks[0].outcome.record
 
-    assert (first.reading, first.probe, first.counted.get("deposited")) == (None, None, None)
-    assert first.accumulated_gain.balance == 0
+    assert (first.probe.reading, first.probe, first.counted.get("deposited")) == (None, None, None)
+    assert first.gain.now.balance == 0
 
 
 def test_slow_drift_costs_little_more_than_the_best_schedule(play: Play) -> None:

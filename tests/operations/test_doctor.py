@@ -12,7 +12,7 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.signing import Keys
-from retrim.checking.mode import begin_due_times
+from retrim.checking.due import begin_due_times
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
 from retrim.lineage.locks import held_locks

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from retrim.checking.check import acknowledge
+from retrim.checking.holds import acknowledge
 from retrim.errors import BadInputError
 from retrim.landing.ingest import drop_quarantined, release_quarantined
 from retrim.lineage.workspace import ask_for_run

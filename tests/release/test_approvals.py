@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retrim.checking.check import balance
+from retrim.checking.gain import balance
 from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
@@ -118,8 +118,8 @@ def test_a_rejected_version_is_refused_and_the_account_debited_once(desk: Desk) 
 
     assert (live_version(desk), run_state(desk, 2)) == (1, "refused")
     assert RUN in before.reason
-    assert len(checked.record["debited"]) == 1
-    assert desk.check(18).record["debited"] == []
+    assert len(checked.record["gain"]["debited"]) == 1
+    assert desk.check(18).record["gain"]["debited"] == []
     assert balance(desk.workspace, 1, checks_of(desk.workspace)).balance >= 0
 
 

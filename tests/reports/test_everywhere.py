@@ -113,7 +113,7 @@ def test_a_decision_on_hold_is_said_beside_a_failed_run_of_any_name(tmp_path: Pa
     asked = ask_for_run(workspace, as_of=desk.day(1), by="a test", reason="a test", now=desk.day(1))
     run = claim_run(workspace, asked, now=desk.day(1))
     workspace.store.end_run(run.id, state="failed", ended=iso(desk.day(1)), version=None, detail=RunDetail())
-    check = kept_check(desk.day(2), champion=1, said=(), held=())
+    check = kept_check(desk.day(2), champion=1)
     workspace.store.add_decision(
         DecisionRow("check-2", "handheld", CHECK, at, at, "held", actor="a test", reason="", text=json.dumps(check))
     )

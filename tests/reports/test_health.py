@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from retrim.adapters.database import iso
 from retrim.alerting.telling import tell_people
 from retrim.checking.check import check
-from retrim.checking.mode import begin_due_times, mark_due_time
+from retrim.checking.due import begin_due_times, mark_due_time
 from retrim.decision.alerts import AlertKind
+from retrim.decision.check_record import Performance
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
 from retrim.decision.model_health import SUSPICIOUS_BATCH
@@ -56,8 +57,10 @@ def test_a_batch_that_a_check_named_stands_until_it_is_answered(desk: Desk) -> N
     high = ExpectedLoss(loss=1.0, judged=1.0, harder=1.0, low=0.5, high=1.5)
     named = replace(
         made.record,
-        comparison=LossComparison(rows=48, loss=9.0, estimated=False, expected=high, naive={}),
-        suspects=(SuspectBatch(batch, 48, "km: as if in another unit"),),
+        performance=Performance(
+            comparison=LossComparison(rows=48, loss=9.0, estimated=False, expected=high, naive={}),
+            suspects=(SuspectBatch(batch, 48, "km: as if in another unit"),),
+        ),
         verdict=None,
         as_of=desk.day(22.1),
     )

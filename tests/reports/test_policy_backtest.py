@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.checking.mode import share_of_refit
+from retrim.checking.totals import share_of_refit
 from retrim.cli.policy import assignments
 from retrim.decision.policy_backtest import FitLosses
 from retrim.errors import RefusedError

@@ -1,6 +1,7 @@
 """A recipe that is fitted once more is the one that was judged, whatever was edited since."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from retrim.release.approval import ask_for_refit
 from retrim.retraining import retrain
 from retrim.retraining.run_directory import RunDirectory
 from retrim.training.mode import ChosenMode
-from tests.builders.answers import kept_check
+from tests.builders.answers import QUIET, kept_check
 from tests.builders.desk import make_desk
 
 
@@ -59,7 +60,7 @@ def test_what_checks_showed_is_counted_in_a_run_that_the_account_started(
         "at": iso(now),
         "actor": "a test",
     }
-    record = kept_check(now, mode=ChosenMode("refit", "a test"), fired=(rule,))
+    record = kept_check(now, mode=ChosenMode("refit", "a test"), decision=replace(QUIET, fired=(rule,)))
     workspace.store.add_decision(DecisionRow(**row, outcome="retrain", reason="a test", text=json.dumps(record)))
 
     def opened(*_: Any, **given: Any) -> RunDirectory:

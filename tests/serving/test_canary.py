@@ -340,7 +340,7 @@ def test_a_check_counts_no_canary_as_what_was_served(desk: Desk) -> None:
     rows = desk.rows(18, 22)
     answered(desk, rows)
     desk.land(rows, 22)
-    served = check(desk.workspace, by="a test", now=desk.day(22)).record.served
+    served = check(desk.workspace, by="a test", now=desk.day(22)).record.performance.measured.served
 
     assert served is not None
     assert set(served.by_version) == {2}

@@ -148,5 +148,5 @@ def test_figures_of_the_last_check_are_those_of_its_record(tmp_path: Path) -> No
         found = figures(client)
 
     assert found["retrim_last_check_age_seconds"] == 86400
-    assert found["retrim_accumulated_gain"] == check.record["accumulated_gain"]["balance"]
-    assert found["retrim_retraining_cost"] == check.record["retraining_cost"]
+    assert found["retrim_accumulated_gain"] == check.record["gain"]["now"]["balance"]
+    assert found["retrim_retraining_cost"] == check.record["gain"]["retraining_cost"]

@@ -269,7 +269,7 @@ def test_a_check_counts_no_shadow_as_what_was_served(desk: Desk, tmp_path: Path)
         each.land(rows, 22)
     records = [check(each.workspace, by="a test", now=each.day(22)).record for each in (desk, alone)]
 
-    assert records[0].served == records[1].served
-    assert records[0].served is not None
-    assert set(records[0].served.by_version) == {2}
-    assert (records[0].loss, records[0].accumulated_gain) == (records[1].loss, records[1].accumulated_gain)
+    assert records[0].performance.measured.served == records[1].performance.measured.served
+    assert records[0].performance.measured.served is not None
+    assert set(records[0].performance.measured.served.by_version) == {2}
+    assert (records[0].performance.loss, records[0].gain.now) == (records[1].performance.loss, records[1].gain.now)

@@ -241,7 +241,7 @@ class TableChanges(RuleBasedStateMachine):
         needs = self.desk.workspace.store.version("generated", record["champion"]).lineage["needs"]
         now = {name for column in self.there for name in (column.name, *column.earlier)}
 
-        assert record["loss"] is None or np.isfinite(record["loss"])
+        assert record["performance"]["measured"] is None or np.isfinite(record["performance"]["measured"]["loss"])
         assert set(lacks) >= {column.name for column in self.columns if not column.there} & set(needs)
         assert not {name for name in needs if name in now} & set(lacks)
 

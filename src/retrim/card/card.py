@@ -676,14 +676,14 @@ def drift(facts: Facts) -> CardSection:
         return CardSection("Since it went live", "since", ("No check has run while this version was live.",))
     rows = []
     for check in facts.checks:
-        record = check.record
-        over = [_finding(each) for each in record.findings if each.over]
+        record, measured = check.record, check.record.performance.measured
+        over = [_finding(each) for each in record.drift.findings if each.over]
         rows.append(
             (
                 told(check.as_of),
-                "-" if record.window is None else str(record.window.rows),
-                told(record.loss),
-                "-" if record.interval is None else f"{record.interval[0]:.4g} to {record.interval[1]:.4g}",
+                "-" if measured is None else str(measured.window.rows),
+                told(record.performance.loss),
+                "-" if measured is None else f"{measured.interval[0]:.4g} to {measured.interval[1]:.4g}",
                 "; ".join(over[:4]) + (f"; {len(over) - 4} more" if len(over) > 4 else "") or "none",
                 check.outcome,
             )

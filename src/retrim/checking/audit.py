@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.checking.history import checks_of, used_by
+from retrim.checking.history import checks_of
+from retrim.checking.rows import used_by
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.rows_counted import (
     COUNTS,
@@ -154,9 +155,9 @@ def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCo
     for check in checks:
         said = check.record.counted
         pairs = [(said.get(kind, 0), noted.get((check.id, kind), 0)) for kind in COUNTS]
-        reading, window = check.record.reading, check.record.window
+        reading, measured = check.record.probe.reading, check.record.performance.measured
         kept: dict[Kind, int] = {
-            "measured": 0 if window is None else window.rows,
+            "measured": 0 if measured is None else measured.window.rows,
             "deposited": 0 if reading is None else reading.rows,
         }
         agree = all(bool(a) == bool(b) if together else a == b for a, b in pairs)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrim.batches.concern import suspicion_of
 from retrim.batches.verdict import UnitChange, find_unit
-from retrim.checking.probe import MeasuredRows, losses_on, naive_losses_on, start_without_stragglers
+from retrim.checking.measure import MeasuredRows, losses_on, naive_losses_on, start_without_stragglers
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import (
@@ -61,7 +61,9 @@ def compare_losses(
         expected = expect_estimated(reference, rows=estimate.rows, block_rows=judge.block_rows)
         return LossComparison(estimate.rows, estimate.loss, estimated=True, expected=expected, naive={})
     rows, losses = measured.part.rows, measured.part.losses
-    if set(measured.served.by_version) - {champion.version}:  # what an earlier version served is not this one's loss
+    if set(measured.loss.served.by_version) - {
+        champion.version
+    }:  # what an earlier version served is not this one's loss
         losses = losses_on(workspace, champion.predictor, rows, champion.predictor.predict(rows))
     window = _beside_constant(workspace, champion, SlicedRows(rows, losses))
     naive = naive_losses_on(workspace, table.mature(), champion.predictor, rows)
@@ -135,9 +137,11 @@ def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
     """The newest comparisons of a version on measured rows, newest first."""
     newest = [check.earlier for check in reversed(past[-(max(SPANS) - 1) :])]
     return [
-        each.comparison
+        each.performance.comparison
         for each in newest
-        if each.champion == version and each.comparison is not None and not each.comparison.estimated
+        if each.champion == version
+        and each.performance.comparison is not None
+        and not each.performance.comparison.estimated
     ]
 
 

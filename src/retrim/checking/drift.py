@@ -3,7 +3,7 @@
 The estimated loss of rows that came, and past estimates scored by the labels that have come since.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,25 +11,16 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.score import stored_scores
-from retrim.decision.check_record import CheckRecord, StoredCheck
+from retrim.decision.check_record import DriftEvidence
 from retrim.decision.rows_counted import Kind, RowCounts
 from retrim.drift.alarms import AlarmRequest
 from retrim.drift.findings import DriftFinding, findings, ranked, together
-from retrim.drift.performance import (
-    ChampionRows,
-    DatedEstimate,
-    EstimateQuality,
-    ScoredEstimate,
-    estimate_loss,
-    quality,
-)
 from retrim.drift.profile import TARGET, Profile, drift_name
 from retrim.drift.reference import Reference
 from retrim.files import count_cores
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored
-from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor
 
 SHOWN = 20
@@ -57,10 +48,11 @@ class DriftLook:
             findings=ranked(replace(each, loss_change=changes.get(each.column)) for each in self.findings),
         )
 
-    def put_into(self, record: CheckRecord) -> CheckRecord:
-        """The record of a check with it."""
+    @property
+    def evidence(self) -> DriftEvidence:
+        """What of it a check keeps."""
         over = {finding.column for finding in self.findings if finding.over}
-        return replace(record, findings=tuple(self.findings[:SHOWN]), drifted=tuple(sorted(over)), drift_note=self.note)
+        return DriftEvidence(tuple(self.findings[:SHOWN]), tuple(sorted(over)), self.note)
 
 
 def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> DriftLook:
@@ -140,85 +132,3 @@ def importances_of(predictor: Predictor) -> dict[str, float]:
     total = float(gains.sum())
     shares = {name: float(gain) / total if total else 1 / len(names) for name, gain in zip(names, gains, strict=True)}
     return {drift_name(name): shares[name] for name in view.features}  # the time of an event does not drift
-
-
-SHARE_KNOWN = 0.9  # of an estimate's rows: with that many labels it is scored
-
-
-@dataclass(frozen=True)
-class PerformanceEstimate:
-    """What a check estimates, and what became of earlier estimates.
-
-    Args:
-        estimate: Of the rows that came since the check before; None where it cannot be said.
-        scored: Estimates, this one or earlier, whose labels have come by this check.
-        quality: How good all estimates scored so far were, of any version; None before the first.
-    """
-
-    estimate: DatedEstimate | None
-    scored: tuple[ScoredEstimate, ...]
-    quality: EstimateQuality | None
-
-    def put_into(self, record: CheckRecord) -> CheckRecord:
-        """The record of a check with it."""
-        return replace(record, estimate=self.estimate, scored=self.scored, estimates=self.quality)
-
-
-def estimate(
-    workspace: Workspace,
-    table: AsOfTable,
-    predictor: Predictor,
-    version: int,
-    *,
-    past: Sequence[StoredCheck],
-    now: pd.Timestamp,
-) -> PerformanceEstimate:
-    """Estimates the loss on rows that came since the check before, and scores what can be scored.
-
-    The labels it learns from had come by that check, so an estimate never knows what it is about.
-    """
-    made = workspace.store.version(workspace.model, version)
-    assert made is not None, version
-    earlier = [check.earlier for check in past]
-    since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
-    unseen = table.only(table.times["_event"] > predictor.used_until)
-    fresh = unseen.only(unseen.times["_arrived"] > since)
-    known = unseen.only(unseen.times["_matured"] <= since)
-    found = None
-    if len(fresh) >= workspace.params.probe.min_rows:
-        found = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
-    pending = [(each.as_of, each.estimate) for each in earlier if each.champion == version]
-    before = [each for check in earlier for each in check.scored]
-    settled = {each.as_of for each in before}
-    scored = [
-        _score(workspace, unseen, predictor, as_of, estimate)
-        for as_of, estimate in [*pending, (now, found)]
-        if estimate is not None and as_of not in settled
-    ]
-    now_scored = tuple(each for each in scored if each is not None)
-    return PerformanceEstimate(found, now_scored, quality([*before, *now_scored]))
-
-
-def _estimate(
-    workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame, *, since: pd.Timestamp
-) -> DatedEstimate | None:
-    loss = workspace.params.judge.loss
-    parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
-    losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
-    found = estimate_loss(
-        parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
-    )
-    return None if found is None else DatedEstimate(**vars(found), since=since)
-
-
-def _score(
-    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, said: DatedEstimate
-) -> ScoredEstimate | None:
-    """An estimate beside the loss that came; None while too few of its labels have."""
-    arrived = unseen.times["_arrived"]
-    known = unseen.only((arrived > said.since) & (arrived <= as_of)).mature()
-    if not len(known) or len(known) < SHARE_KNOWN * said.rows:
-        return None
-    ripe = known.read()
-    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
-    return ScoredEstimate(as_of, len(ripe), said.loss, said.naive, float(losses.mean()))

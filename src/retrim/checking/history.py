@@ -13,16 +13,13 @@ How many of the newest rows judge: in a run, as its pins say, and in the preview
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
-import numpy as np
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.adapters.landing_zone import hash_keys
 from retrim.decision.accumulated_gain import MonthSpent
-from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import (
     AcknowledgedKind,
     AskedRefit,
@@ -34,28 +31,17 @@ from retrim.decision.check_record import (
     PauseChange,
     StartedBy,
     StoredCheck,
-    TableView,
 )
-from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
-from retrim.decision.rows_counted import RowCounts, count_rows, pack
-from retrim.decision.rules import RolledBack
+from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
-from retrim.files import Paths
-from retrim.gate.losses import EarlierVerdict, uses
-from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
-from retrim.gate.support import ShownEvidence
-from retrim.landing.as_of_view import AsOfTable, read_as_of, read_times_as_of
-from retrim.lineage.workspace import MUTE, PAUSE, PERSON, REFIT, SETTLEMENT, Workspace, record_alert
-from retrim.parquet import read_parquet
-from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
-from retrim.release.versions import ROLLBACKS, Stored, load_champion
-from retrim.stats.codec import Moment, from_record, to_json, to_record
-from retrim.stats.windows import POSITIVES
-from retrim.table.data import DataParams, mature, overdue_labels, row_keys
-from retrim.training.bundle import Predictor
-from retrim.training.mode import FINAL, RunMode
-from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowLengths, cut_first, enough_at, rows_missing
+from retrim.landing.as_of_view import read_times_as_of
+from retrim.lineage.workspace import MUTE, PAUSE, PERSON, REFIT, SETTLEMENT, Workspace
+from retrim.release.versions import load_champion
+from retrim.stats.codec import Moment, from_record
+from retrim.table.data import mature, overdue_labels
+from retrim.training.mode import FINAL
+from retrim.training.recipe import cut_first, enough_at, rows_missing
 
 CHECK = "check"  # source of the decisions that checks take
 LOOKED_BACK = 60
@@ -171,8 +157,8 @@ def named_suspects(workspace: Workspace, *, now: pd.Timestamp | None = None) -> 
     return {
         suspect.batch: suspect.text
         for check in checks
-        if check.comparison is not None and (check.comparison.above_expected or check.comparison.worse_than is not None)
-        for suspect in check.suspects
+        if check.performance.comparison is not None and check.performance.comparison.is_too_high
+        for suspect in check.performance.suspects
     }
 
 
@@ -231,76 +217,16 @@ def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | Non
     return int((table["_matured"] > since).sum()), version.judged.rows
 
 
-def waiting_rules(
-    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow] | None = None
-) -> tuple[str, ...]:
-    """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
-    past = past_of_store(workspace, checks, decided)
-    return summarise_checks(past, champion=None, drifted=None).held
-
-
-def rolled_back(
-    workspace: Workspace, decisions: Sequence[DecisionRow], table: pd.DataFrame | None
-) -> RolledBack | None:
-    """The rollback that made live what is live, while no person has said anything since; else None.
-
-    Args:
-        table: As assembled now; None to go by what the newest check has counted.
-    """
-    releases = workspace.store.releases(workspace.model)
-    if not releases or releases[-1].action not in ROLLBACKS:
-        return None
-    newest = releases[-1]
-    if any(row.source in (PERSON, SETTLEMENT) and row.as_of > newest.as_of for row in decisions):
-        return None
-    at = pd.Timestamp(newest.as_of)
-    rows = _counted(decisions, at) if table is None else int((table["_matured"] > at).sum())
-    return RolledBack(newest.version, newest.previous, at, rows, workspace.params.gate.min_rows)
-
-
-def _counted(decisions: Sequence[DecisionRow], at: pd.Timestamp) -> int:
-    """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
-    kept = (as_check(row).record.rolled_back for row in reversed(decisions) if row.source == CHECK)
-    return next((each.rows for each in kept if each is not None and each.at == at), 0)
-
-
-def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
-    """Whether something waits for a person, and nobody answered.
-
-    The newest check was held, or left an alarm to one; or a rollback holds all that would start by itself.
-    """
-    rollback = rolled_back(workspace, decisions, None)
-    if rollback is not None and rollback.holds:
-        return True
-    checks = [row for row in decisions if row.source == CHECK]
-    if not checks:
-        return False
-    newest = checks[-1]
-    answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
-    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)], decisions)))
-
-
-def held_since(workspace: Workspace) -> str:
-    """Since when decisions are held that nobody has answered, in words; the newest check is held."""
-    first = ""
-    for row in reversed(workspace.store.decisions(workspace.model)):
-        if row.source in (PERSON, SETTLEMENT) or (row.source == CHECK and row.outcome != "held"):
-            break
-        if row.source == CHECK:
-            first = row.as_of
-    return f"since {first[:16].replace('T', ' ')}"
-
-
 def past_check(record: CheckRecord | EarlierCheck) -> PastCheck:
     """What later checks go by. One that looked at drift has findings, whether or not any is over its threshold."""
     return PastCheck(
         as_of=record.as_of,
         champion=record.champion,
-        drifted=record.drifted if record.findings else None,
-        held=record.held,
-        settled=record.settled,
-        balance=record.accumulated_gain.balance,
-        retraining_cost=record.retraining_cost,
+        drifted=record.drift.drifted if record.drift.findings else None,
+        held=record.decision.held,
+        settled=record.decision.settled,
+        balance=record.gain.now.balance,
+        retraining_cost=record.gain.retraining_cost,
     )
 
 
@@ -311,7 +237,7 @@ def _is_sequel(row: RunRow) -> bool:
 
 def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
     asked = decisions.get(row.decision)
-    rules = () if asked is None else from_record(StartedBy, asked.record).fired
+    rules = () if asked is None else from_record(StartedBy, asked.record).rules
     state = "restored" if row.detail.restored is not None else row.state
     until, changed = None, False
     if row.state == "deferred":
@@ -327,65 +253,7 @@ def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) 
     )
 
 
-def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) -> RowCounts:
-    """What checks have done with the rows of a table so far.
-
-    Args:
-        champion: The live version; None before the first.
-    """
-    used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
-    return count_rows(table.members, workspace.store.counted_rows(workspace.model), used)
-
-
-def view_of(data: DataParams) -> TableView:
-    """What decides, beside the files, which rows are in the table and when they are mature: kept with each check."""
-    return TableView(data.rows, data.label_horizon)
-
-
-def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarray:
-    """The rows that a version was made or judged with, shape (rows,).
-
-    Of an imported version nobody here knows that: then it is those that were mature when it came, and all with an
-    event no later than the newest one that it was judged on.
-    """
-    noted = workspace.store.used_rows(workspace.model, version.version)
-    if noted is not None:
-        return table.members.table_rows(table.members.numbering.unpack(noted.items()))
-    made = workspace.store.version(workspace.model, version.version)
-    assert made is not None, version.version
-    times = table.times
-    used = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
-    return np.asarray(used)
-
-
-def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
-    """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none."""
-    wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
-    found = {}
-    for path in landed_paths(paths.raw):
-        file = facts_of(path)
-        used = np.zeros(0, dtype=bool)
-        if file.kind == "rows":
-            hashed = hash_keys(_table_keys(file, data))
-            places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
-            used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
-        found[file.batch] = pack(used)
-    return found
-
-
-def _table_keys(file: BatchFile, data: DataParams) -> pd.Series:
-    """The key of the table's row that each row of a landed file is in."""
-    grain = data.rows.resample
-    if grain is None:
-        return read_column([file.path], "_key")
-    rows, _ = open_landed([file], data, {}, root=file.path.parent)
-    landed = rows.narrow(list(dict.fromkeys([*grain.by, data.time])))
-    keys = row_keys(landed.assign(**{data.time: landed[data.time].dt.floor(grain.every)}), data.row_key, "")
-    return keys.fillna("")
-
-
 LOOKED_BACK = 50  # checks: a version may live through thousands
-REMINDED = 10  # checks on hold between two reminders
 
 
 @dataclass(frozen=True)
@@ -419,129 +287,6 @@ def stopped_since(workspace: Workspace, checks: Sequence[StoredCheck]) -> StopCo
     return StopCounts(
         checks=len(newest),
         since=newest[0].record.as_of,
-        guards=dict(Counter(stop for check in newest if (stop := check.record.stopped) is not None)),
+        guards=dict(Counter(stop for check in newest if (stop := check.record.decision.stopped) is not None)),
         refused=sum(run.decision in started for run in refused),
     )
-
-
-def remind_of_hold(workspace: Workspace, record: CheckRecord, reason: str, *, now: pd.Timestamp) -> None:
-    """Tells a person of a hold when it begins, and again at every tenth check that it stops."""
-    if record.stopped != "hold":
-        return
-    count = 0
-    for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
-        if as_check(row).record.stopped != "hold":
-            break
-        count += 1
-    if count % REMINDED == 1:
-        record_alert(workspace, AlertKind.ON_HOLD, f"check {count} on hold after refusals: {reason}", now=now)
-
-
-def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
-    """The champion's recipe as today's settings refit it: in a probe, and in a run in the mode `refit`."""
-    params = workspace.params
-    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
-    return replace(recipe, balance=params.train.balance)
-
-
-def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:
-    """Digest of all that makes a refit what it is but its rows. Evidence counts for the one it was gathered with."""
-    params = workspace.params
-    made = {
-        "recipe": to_record(refitted(workspace, predictor)),
-        "data": params.data.model_dump(mode="json"),
-        "prepare": params.prepare.model_dump(mode="json"),
-        "fairness": params.fairness.model_dump(mode="json"),
-        "sliding_rows": params.split.sliding_rows,
-    }
-    return sha256(to_json(made)).hexdigest()
-
-
-def shown_before(
-    workspace: Workspace, version: int, digest: str, *, as_of: pd.Timestamp | None = None
-) -> list[ShownEvidence]:
-    """What the newest checks in a row on this champion have shown of such refits, oldest first.
-
-    Args:
-        as_of: Checks up to this moment; None: all.
-    """
-    found: list[ShownEvidence] = []
-    for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
-        if as_of is not None and pd.Timestamp(row.as_of) > as_of:
-            continue
-        record = as_check(row).earlier
-        if record.champion not in (None, version):  # None: dated before an earlier one, and found nothing
-            break
-        if record.shown is not None and record.shown.of == digest:
-            found.append(record.shown.evidence)
-    return found[::-1]
-
-
-def sized(
-    workspace: Workspace,
-    unseen: AsOfTable,
-    shown: Sequence[ShownEvidence],
-    *,
-    tries: int,
-    judged: Sequence[EarlierVerdict],
-    eased: bool,
-    mature: int,
-) -> Size:
-    """The newest rows that judge a refit."""
-    params = workspace.params
-    most = params.split.judge_rows
-    ceiling = unseen.tail(most)
-    if not len(ceiling) or not shown:
-        return Size(most)
-    begin = ceiling.times["_event"].iloc[0]
-    return size_for(
-        shown,
-        [each.before(begin) for each in shown],
-        params.gate,
-        tries=tries,
-        uses=uses(judged, ceiling.times["_event"]),
-        eased=eased,
-        block_rows=params.judge.block_rows,
-        least=_least(workspace, ceiling),
-        most=most,
-        there=mature // KEPT_BACK,
-    )
-
-
-def size_of_run(
-    workspace: Workspace,
-    champion: Predictor,
-    life: Sequence[ShownEvidence],
-    judged: Sequence[EarlierVerdict],
-    *,
-    as_of: pd.Timestamp,
-    mode: RunMode,
-    changed: pd.Timestamp | None,
-    previous_champions: int,
-    eased: bool,
-) -> Size:
-    """The newest rows that judge a run."""
-    ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
-    lengths = WindowLengths(params.split.sliding_rows).since(changed, ripe.times["_event"], least=FEWEST_RECENT)
-    windows = lengths.competing(params.train.windows, len(ripe))
-    recipes = 1 if mode == "refit" else len(params.train.recipes)
-    return sized(
-        workspace,
-        ripe.only(ripe.times["_event"] > champion.used_until),
-        life,
-        tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
-        judged=judged,
-        eased=eased,
-        mature=len(ripe),
-    )
-
-
-def _least(workspace: Workspace, ceiling: AsOfTable) -> int:
-    """Rows that judge at least: all, where limits by group were set for that many."""
-    params = workspace.params
-    most, least = params.split.judge_rows, params.gate.min_rows
-    if params.fairness.groups and params.fairness.limits():
-        return most
-    if params.data.task == "binary":
-        return rows_holding(POSITIVES, ceiling.times[params.data.target], least=least)
-    return least

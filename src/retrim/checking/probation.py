@@ -96,7 +96,7 @@ def _is_to_act(found: ProbationCheck, previous: StoredCheck | None) -> bool:
     if before is None or before.release != found.release or before.ended is None:
         return True
     assert previous is not None
-    return previous.outcome == "rollback" or previous.record.stopped == "pause"
+    return previous.outcome == "rollback" or previous.record.decision.stopped == "pause"
 
 
 def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunOutcome:

@@ -1,23 +1,14 @@
-"""What the probe says of a check's rows with each training window, and what that cost.
+"""The probe of a check: what refits of the champion's recipe, by training window, gain on its rows; and its cost."""
 
-What matured rows are measured by: the prediction that was served, where one was before the label was due.
-
-What the champion lost on rows that matured, what the probe says of them, and the band to hold the loss against.
-"""
-
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from retrim.checking.history import recipe_digest, refitted, shown_before, sized
-from retrim.checking.score import have_landed_features, stored_values
-from retrim.decision.accumulated_gain import Band, reference_band
-from retrim.decision.alerts import AlertKind
-from retrim.decision.check_record import MeasuredWindow, ShownProbe, StoredCheck
-from retrim.decision.probation import ServedPredictions, Skew, skews_of
+from retrim.checking.measure import naive_losses_on
+from retrim.checking.sizing import recipe_digest, refitted, shown_before, sized
+from retrim.decision.check_record import ProbeLosses, StoredCheck
 from retrim.decision.probe import (
     GatePreview,
     ProbeResult,
@@ -33,19 +24,12 @@ from retrim.decision.probe import (
     with_a_past,
 )
 from retrim.decision.rows_counted import RowCounts
-from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
-from retrim.errors import BadInputError, RefusedError
-from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.landing.as_of_view import AsOfTable
-from retrim.lineage.prediction_log import span_of
-from retrim.lineage.workspace import Workspace, record_alert
-from retrim.release.versions import Stored, load_stored_version
-from retrim.stats.bootstrap import mean_bound
-from retrim.stats.metrics import measure, row_losses
+from retrim.lineage.workspace import Workspace
+from retrim.stats.metrics import row_losses
 from retrim.stats.windows import past_of
-from retrim.training.baseline import baselines_of
 from retrim.training.bundle import Predictor
 from retrim.training.groups import as_trained
 from retrim.training.recipe import ProbeCost, WindowKind, in_parallel, retraining_work
@@ -59,7 +43,7 @@ class ProbeOutcome:
         reading: The gain of a refit over the champion.
         refits: Mean loss of the refits by training window.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
-        shown: Its blocks and the recipe that was refitted, for the gate of a run to come.
+        losses: Its blocks and the recipe that was refitted, for the gate of a run to come.
         cost: What the probe cost.
         rows_after_change: Rows from after the change that the refits had; 0 where no change is known.
         taken: Rows of the table that enter the accumulated gain, shape (rows,).
@@ -68,7 +52,7 @@ class ProbeOutcome:
     reading: ProbeResult
     refits: dict[str, float]
     preview: GatePreview | None
-    shown: ShownProbe
+    losses: ProbeLosses
     cost: ProbeCost
     rows_after_change: int
     taken: np.ndarray
@@ -117,7 +101,7 @@ def run_probe(
         reading=reading.with_waiting(len(waiting), earlier=watch.gain),
         refits={kind: float(each.mean()) for kind, each in refits.items()},
         preview=_preview(workspace, mature, predictor, judging, champion, refits, [*life, whole]),
-        shown=ShownProbe(**vars(whole), of=digest),
+        losses=ProbeLosses(**vars(whole), of=digest),
         cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
         rows_after_change=0 if watch.changed is None else int((events >= watch.changed).sum()),
         taken=mature.in_whole(unprobed),
@@ -231,50 +215,6 @@ def champions_losses(workspace: Workspace, ripe: AsOfTable, predictor: Predictor
     return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
 
 
-STRAGGLERS = 0.05  # of some rows: so many may be older than where the rows are taken to begin
-
-
-def start_without_stragglers(events: pd.Series) -> pd.Timestamp:
-    """When rows begin, but for the oldest 5%: as far before the others as evenly spaced rows would, no further.
-
-    Args:
-        events: Their event times in order, shape (n,), n at least 1.
-    """
-    first, rest, last = (pd.Timestamp(events.iloc[place]) for place in (0, int(STRAGGLERS * len(events)), -1))
-    return max(first, rest - (last - rest) * (STRAGGLERS / (1 - STRAGGLERS)))
-
-
-def naive_losses_on(
-    workspace: Workspace, mature: AsOfTable, predictor: Predictor, rows: pd.DataFrame
-) -> dict[str, np.ndarray]:
-    """Loss on each row of every baseline of the task, fitted on the labels that were due before these rows.
-
-    Args:
-        rows: Mature rows in time order, shape (n, columns), n at least 1.
-
-    Returns:
-        Losses by baseline, each shape (n,); empty if no label was due before.
-    """
-    view, gate, entity = predictor.view, workspace.params.gate, workspace.params.data.series
-    first = start_without_stragglers(rows["_event"])
-    before = (mature.times["_due"] <= first) & ~mature.times["_key"].isin(rows["_key"])
-    if not before.any():
-        return {}
-    fitted = mature.only(before)
-    is_renamed = view.target not in fitted.times
-    train = fitted.read([*entity, *([view.target] if is_renamed else [])]) if entity or is_renamed else fitted.times
-    cut = {"season": pd.Timedelta(gate.season), "cells": gate.season_cells, "entity": entity}
-    return {
-        name: losses_on(workspace, predictor, rows, baseline(view, train, rows, **cut))
-        for name, baseline in baselines_of(view.task).items()
-    }
-
-
-def losses_on(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray:
-    """The loss of some predictions on each row."""
-    return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predicted)
-
-
 def _to_fit(workspace: Workspace, ripe: AsOfTable) -> pd.DataFrame:
     """The rows with what a refit takes, text as categories where no step reads it."""
     data, fairness = workspace.params.data, workspace.params.fairness
@@ -317,201 +257,12 @@ def _cost_of(
     return ProbeCost.of(rounds * sum(map(len, pasts)), retraining, retraining_cost=retraining_cost)
 
 
-def predictions_of(
-    workspace: Workspace, rows: pd.DataFrame, champion: Predictor, version: int
-) -> tuple[np.ndarray, ServedPredictions]:
-    """The prediction of each row as it was served; where none was stored before its label was due, as of now.
-
-    The oldest counts: a later champion predicts rows again that are still without a label, and nobody acted on that. An
-    answer to a request counts if the request had the features that the row landed with, so that no client chooses it.
-
-    Args:
-        rows: Mature rows with their columns and `_due`, shape (n,), n at least 1.
-
-    Returns:
-        Shape (n,) or (n, classes), in the classes of the live version; and what they are.
-    """
-    now_by_champion = champion.predict(champion.view.seen(rows))
-    predicted = np.array(now_by_champion)
-    stored = _stored_in_time(workspace, rows)
-    versions: list[int] = sorted(stored["version"].unique().tolist())
-    makers = {number: champion if number == version else _predictor(workspace, number) for number in versions}
-    chosen = _served_or_unlike(stored, rows, makers)
-    by_version, unreadable, compared = {}, 0, []
-    for number, maker in makers.items():
-        part = chosen[chosen["version"] == number]
-        if not len(part):
-            continue
-        view = champion.view if maker is None else maker.view
-        values = stored_values(part, view)
-        usable = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        unreadable += int((~usable & part["counts"].to_numpy()).sum())
-        if not usable.any() or not _comparable(view, champion.view):
-            continue
-        part, values = part[usable], values[usable]
-        if maker is not None and set(maker.view.needs) <= set(rows.columns):
-            own = rows.iloc[part["place"]]
-            now = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(own))
-            compared.append(part.assign(skew=skews_of(values, now)))
-        counts = part["counts"].to_numpy()
-        predicted[part["place"].to_numpy()[counts]] = in_classes(values[counts], view, champion.view)
-        if counts.any():
-            by_version[number] = int(counts.sum())
-    return predicted, ServedPredictions(
-        by_version, len(rows) - sum(by_version.values()), unreadable, _skew(workspace, compared)
-    )
-
-
-def _stored_in_time(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predictions of rows that were stored before the label was due, the oldest first.
-
-    Returns:
-        As `PredictionLog.of_rows`, with `place`, the number of the row, and `is_request`.
-    """
-    logs, span = workspace.predictions, span_of(rows["_event"])
-    every = pd.concat(
-        [
-            logs.of_rows(rows["_key"], span).assign(is_request=False),
-            logs.of_role("request").of_rows(rows["_key"], span).assign(is_request=True),
-        ]
-    ).sort_values(["at", "version"], kind="stable", ignore_index=True)
-    every["place"] = pd.Index(rows["_key"]).get_indexer(pd.Index(every["key"]))
-    in_time: pd.DataFrame = every[(every["at"] < rows["_due"].iloc[every["place"]].to_numpy()).to_numpy()]
-    return in_time
-
-
-def _served_or_unlike(stored: pd.DataFrame, rows: pd.DataFrame, makers: Mapping[int, Predictor | None]) -> pd.DataFrame:
-    """Of each row the prediction that counts, and the newest request with other features where all had others.
-
-    Args:
-        rows: Mature rows, shape (n, columns).
-        makers: By version; None where its bundle is gone, so that its requests cannot be compared.
-
-    Returns:
-        Columns of `stored`, with `counts`; the requests that do not count come last.
-    """
-    counts = ~stored["is_request"].to_numpy()
-    for number, maker in makers.items():
-        own = np.flatnonzero(stored["is_request"].to_numpy() & (stored["version"] == number).to_numpy())
-        if maker is not None:
-            landed = rows.iloc[stored["place"].iloc[own]]
-            counts[own] = have_landed_features(maker.view, landed, stored["features"].iloc[own])
-    like = set(stored["place"][stored["is_request"] & counts])
-    served = stored[counts].drop_duplicates("place").assign(counts=True)
-    unlike = stored[~counts & ~stored["place"].isin(like)].drop_duplicates("place", keep="last").assign(counts=False)
-    return pd.concat([served, unlike])
-
-
-def tell_skew(workspace: Workspace, served: ServedPredictions | None, *, now: pd.Timestamp) -> None:
-    """Alerts where served predictions are further from those of now than `served.skew` allows, or are none."""
-    if served is None:
-        return
-    if served.skew is not None and served.skew.over:
-        skew, worst = served.skew, served.skew.worst
-        assert worst is not None
-        record_alert(
-            workspace,
-            AlertKind.SKEW,
-            f"{skew.over} of {skew.rows} served predictions differ from what their version predicts now by more than "
-            f"{skew.bound:g} of the mean prediction, the largest difference being {skew.largest:.3g} of it. Run "
-            f"`retrim versions explain '{worst.key}@{worst.request or worst.version}'` to see whether the features of "
-            "that row differed then, or its stored prediction was altered",
-            now=now,
-            about="served predictions",
-        )
-    if served.unreadable:
-        text = f"{served.unreadable} stored predictions are not numbers: they were altered; restore them from a backup"
-        record_alert(workspace, AlertKind.SKEW, text, now=now, about="stored predictions")
-
-
-def _predictor(workspace: Workspace, version: int) -> Predictor | None:
-    """A version's predictor; None where its bundle is gone or altered: what it served stands anyway."""
-    with suppress(BadInputError, RefusedError):
-        found = load_stored_version(workspace, version).predictor
-        _ = found.model  # loaded here, where it may fail
-        return found
-    return None
-
-
-def _comparable(view: FeatureView, champion: FeatureView) -> bool:
-    """Whether predictions of one are such of the other: of several classes they may know others."""
-    return view.task == champion.task and (view.task == "multiclass" or view.classes == champion.classes)
-
-
-def in_classes(served: np.ndarray, view: FeatureView, champion: FeatureView) -> np.ndarray:
-    """Probabilities in the live version's classes; one that a version did not know had none."""
-    if view.task != "multiclass" or view.classes == champion.classes:
-        return served
-    own = {name: place for place, name in enumerate(view.classes)}
-    columns = [served[:, own[name]] if name in own else np.zeros(len(served)) for name in champion.classes]
-    return np.column_stack(columns)
-
-
-def _skew(workspace: Workspace, compared: list[pd.DataFrame]) -> Skew | None:
-    if not compared:
-        return None
-    each_once = pd.concat(compared).sort_values("counts", kind="stable").drop_duplicates("place")
-    keys, versions = each_once["key"].tolist(), each_once["version"].tolist()
-    ids = zip(each_once["request_id"], each_once["is_request"], strict=True)
-    requests = [str(request) if is_request else None for request, is_request in ids]
-    return Skew.of(keys, versions, requests, each_once["skew"].to_numpy(), workspace.params.served)
-
-
-CONFIDENCE = 0.95  # one-sided, at either end: the interval holds the mean loss with 90%
-
-
-@dataclass(frozen=True)
-class MeasuredRows:
-    """The champion on matured rows that no check has measured.
-
-    Args:
-        window: How many rows, and from when to when.
-        loss: Mean loss on them of what was served, else of the champion.
-        interval: What that mean lies between, by a block bootstrap.
-        metrics: Of the same predictions, each of `judge.metrics`.
-        served: Which predictions they were measured by.
-        part: The rows with the loss on each.
-        taken: Rows of the table that were measured, shape (rows,).
-    """
-
-    window: MeasuredWindow
-    loss: float
-    interval: tuple[float, float]
-    metrics: dict[str, float]
-    served: ServedPredictions
-    part: SlicedRows
-    taken: np.ndarray
-
-
-def measure_champion(
-    workspace: Workspace, mature: AsOfTable, predictor: Predictor, version: int, counts: RowCounts
-) -> MeasuredRows | None:
-    """The champion's loss on the matured rows that no check has measured; None where those are too few."""
-    params, fresh = workspace.params, counts.waiting("measured")[mature.places]
-    if fresh.sum() < params.probe.min_rows:
-        return None
-    rows = mature.only(fresh).read()
-    predicted, served = predictions_of(workspace, rows, predictor, version)
-    judged = predictor.view.seen(rows)
-    actual = predictor.view.actual(judged)
-    losses = row_losses(params.judge.loss, actual, predicted)
-    return MeasuredRows(
-        window=MeasuredWindow(len(rows), start_without_stragglers(rows["_event"]), rows["_event"].iloc[-1]),
-        loss=float(losses.mean()),
-        interval=_interval(workspace, losses),
-        metrics=measure(params.judge.metrics, actual, predicted, task=predictor.view.task),
-        served=served,
-        part=SlicedRows(judged, losses),
-        taken=mature.in_whole(fresh),
-    )
-
-
 def last_probed(workspace: Workspace, version: int, previous: StoredCheck | None) -> pd.Timestamp:
     """When rows were last probed: as the check before says, or when the champion was made."""
     made = workspace.store.version(workspace.model, version)
     assert made is not None, version
     since = pd.Timestamp(made.as_of)
-    kept = None if previous is None else previous.record.counted_until
+    kept = None if previous is None else previous.record.probe.until
     return since if kept is None else max(since, kept)
 
 
@@ -519,63 +270,9 @@ def watch_before(previous: StoredCheck | None, version: int) -> ProbeWatch:
     """What the check before left to watch; nothing where another champion is live by now."""
     if previous is None or previous.record.champion != version:
         return ProbeWatch()
-    return previous.record.watch
+    return previous.record.probe.watch
 
 
 def preview_before(previous: StoredCheck | None, version: int) -> GatePreview | None:
     """What the gate would have said at the newest probe of this champion: it holds until the next one."""
-    return None if previous is None or previous.record.champion != version else previous.record.preview
-
-
-def _interval(workspace: Workspace, losses: np.ndarray) -> tuple[float, float]:
-    judge = workspace.params.judge
-    low, high = (
-        sign
-        * mean_bound(
-            sign * losses,
-            confidence=CONFIDENCE,
-            block_rows=judge.block_rows,
-            draws=judge.draws,
-            seed=workspace.params.gate.seed,
-        )
-        for sign in (1, -1)
-    )
-    return low, high
-
-
-def beside_judged(
-    workspace: Workspace, found: Stored, judged: SlicedRows, measured: SlicedRows | None, *, rows: int
-) -> tuple[Band | None, LossChange]:
-    """What the rows that judged the champion say of a loss on `rows` rows.
-
-    Args:
-        measured: The rows that the loss was measured on; None where it is estimated, or there is none.
-        rows: How many, at least 1.
-
-    Returns:
-        The band to hold it against, None where there is none or too few rows have judged; and its change by column and
-        slice, empty where it was not measured.
-    """
-    judge = workspace.params.judge
-    band = reference_band(
-        judged.losses, rows=rows, block_rows=judge.block_rows, draws=judge.draws, seed=workspace.params.gate.seed
-    )
-    if measured is None:
-        return band, LossChange({}, ())
-    features = found.predictor.view.features
-    return band, loss_change(judged, measured, features, SliceParams(), block_rows=judge.block_rows)
-
-
-def judged_rows(workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts) -> SlicedRows:
-    """The rows that judged the champion, as far as they are in the table, with its loss on each.
-
-    Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
-    """
-    ripe, predictor = table.mature(), found.predictor
-    if found.judged_losses is not None:
-        kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
-        return SlicedRows(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
-    span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = predictor.view.seen(ripe.only(span & counts.used[ripe.places]).read())  # others came since
-    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
-    return SlicedRows(judging, losses)
+    return None if previous is None or previous.record.champion != version else previous.record.probe.preview

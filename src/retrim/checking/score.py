@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retrim.adapters.database import iso
-from retrim.checking.history import used_by
+from retrim.checking.rows import used_by
 from retrim.decision.alerts import AlertKind
 from retrim.drift.profile import score_columns
 from retrim.errors import RetrimError

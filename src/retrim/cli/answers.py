@@ -11,8 +11,9 @@ from retrim.adapters.database import iso
 from retrim.adapters.prefect_server import NextRun, known_server
 from retrim.alerting.telling import UnsentAlerts, unsent_alerts
 from retrim.checking.beside import compare_canary, compare_shadows
-from retrim.checking.check import GivenAnswer, StandingAnswer, answer_to, balance, retraining_cost_now, settlement_now
-from retrim.checking.history import StopCounts, checks_in, evidence_of, is_held, rolled_back, stopped_since
+from retrim.checking.gain import balance, retraining_cost_now
+from retrim.checking.history import StopCounts, checks_in, evidence_of, stopped_since
+from retrim.checking.holds import GivenAnswer, StandingAnswer, answer_to, is_held, rolled_back, settlement_now
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
 from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
@@ -459,17 +460,17 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
             month=f"{now:%Y-%m}",
             kept_gb=priced_gb(workspace),
         ),
-        served=None if newest is None else newest.served,
-        estimates=None if newest is None else newest.estimates,
+        served=None if newest is None or newest.performance.measured is None else newest.performance.measured.served,
+        estimates=None if newest is None else newest.estimate.quality,
         last_check=checks[-1].as_of if checks else None,
         checked_version=None if newest is None else newest.champion,
         verdict=None if newest is None else newest.verdict,
-        comparison=None if newest is None else newest.comparison,
+        comparison=None if newest is None else newest.performance.comparison,
         last_decision=None if last is None else LastDecision(last.id, last.as_of, last.outcome, last.reason),
         health=health.health,
         acknowledged=health.acknowledged,
         held=is_held(workspace, decisions),
-        hold_ends=newest.change if newest is not None and newest.stopped == "hold" else None,
+        hold_ends=newest.decision.change if newest is not None and newest.decision.stopped == "hold" else None,
         guards=stopped_since(workspace, checks),
         rolled_back=rolled_back(workspace, decisions, None),
         settled=settlement_now(workspace),

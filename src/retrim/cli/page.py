@@ -247,20 +247,20 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
     decided: dict[str, list[tuple[pd.Timestamp, float]]] = {}
     for check in checks:
         at, record = pd.Timestamp(check.as_of), check.record
-        if record.loss is not None:
-            losses.append((at, {"realised": record.loss, **_beside_loss(record.comparison)}))
-            expected = None if record.comparison is None else record.comparison.expected
+        measured = record.performance.measured
+        if measured is not None:
+            losses.append((at, {"realised": measured.loss, **_beside_loss(record.performance.comparison)}))
+            expected = None if record.performance.comparison is None else record.performance.comparison.expected
             if expected is not None and expected.low is not None and expected.high is not None:
                 expected_bands.append((at, expected.low, expected.high))
-            if record.interval is not None:
-                intervals.append((at, *record.interval))
+            intervals.append((at, *measured.interval))
             if check.outcome != "none":
-                decided.setdefault(check.outcome, []).append((at, record.loss))
+                decided.setdefault(check.outcome, []).append((at, measured.loss))
         estimates += [
             (pd.Timestamp(each.as_of), {"estimated before": each.estimated, "realised since": each.realised})
-            for each in record.scored
+            for each in record.estimate.scored
         ]
-        sums = {"accumulated gain": record.accumulated_gain.balance, "retraining cost": record.retraining_cost}
+        sums = {"accumulated gain": record.gain.now.balance, "retraining cost": record.gain.retraining_cost}
         gains.append((at, sums))
     loss = workspace.params.judge.loss
     bands = {"90% interval": intervals, "band of the expected loss": expected_bands}
@@ -310,7 +310,7 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
     cells: list[dict[str, DriftCell]] = []
     for check in checks:
         at: dict[str, DriftCell] = {}
-        for found in check.record.findings:
+        for found in check.record.drift.findings:
             share = found.effect / found.threshold if found.threshold else 0.0
             level = sum(share >= step for step in LEVELS)
             before = at.get(found.column)
@@ -332,8 +332,8 @@ def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | N
     rows = []
     for check in reversed(checks[-MOST_LISTED:]):
         record = check.record
-        loss = "" if record.loss is None else f"{record.loss:.4g}"
-        gain = f"{record.accumulated_gain.balance:.4g} of {record.retraining_cost:.4g}"
+        loss = "" if record.performance.loss is None else f"{record.performance.loss:.4g}"
+        gain = f"{record.gain.now.balance:.4g} of {record.gain.retraining_cost:.4g}"
         live = "" if record.champion is None else str(record.champion)
         rows.append((check.id, render.moment(check.as_of) or "", live, loss, gain, check.outcome, check.reason))
     heads = ("check", "as of", "live", "loss", "accumulated gain", "outcome", "reason")

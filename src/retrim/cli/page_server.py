@@ -74,7 +74,7 @@ def _reject(workspace: Workspace, value: str, reason: str, by: str, now: pd.Time
 
 
 def _acknowledge(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
-    from retrim.checking.check import acknowledge
+    from retrim.checking.holds import acknowledge
 
     done = acknowledge(workspace, reason=reason, by=by, now=now)
     return f"Acknowledged by {done.by}; stored as decision {done.id}"

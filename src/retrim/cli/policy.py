@@ -161,7 +161,7 @@ def retraining_cost(
     The command prints the retraining cost in units of the loss and in money, when a retraining pays for itself, and the
     lines for params.yaml. It refuses a cost above all loss of a year. It writes nothing.
     """
-    from retrim.checking.mode import retraining_cost_of
+    from retrim.checking.price import retraining_cost_of
     from retrim.cli import render
 
     priced = retraining_cost_of(workspace_here(), cost=cost, per_row=per_row, currency=currency, now=as_time(None))

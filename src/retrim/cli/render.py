@@ -24,8 +24,8 @@ from rich.text import Text
 from retrim.stats.codec import to_record
 
 if TYPE_CHECKING:
-    from retrim.checking.check import GivenAnswer
     from retrim.checking.history import StopCounts
+    from retrim.checking.holds import GivenAnswer
     from retrim.cli.answers import HeldBatch, RunFacts, StoppedRun
     from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
     from retrim.decision.check_record import CheckRecord
@@ -214,7 +214,7 @@ def gain_in_words(balance: float, retraining_cost: float, money: "MoneyParams | 
 
 def estimate_in_words(check: "CheckRecord") -> str | None:
     """The loss estimated without labels, and how good such estimates were up to then."""
-    said, good = check.estimate, quality_in_words(check.estimates)
+    said, good = check.estimate.newest, quality_in_words(check.estimate.quality)
     if said is None:
         return good
     text = f"{said.loss:.4g} on {said.rows} rows without labels, by the {said.by}"
@@ -293,13 +293,11 @@ def limit_in_words(finding: "DriftFinding") -> str:
 
 def loss_in_words(check: "CheckRecord") -> str | None:
     """The champion's measured loss with its interval."""
-    if check.loss is None or check.window is None:
+    measured = check.performance.measured
+    if measured is None:
         return None
-    said = f"{check.loss:.4g} on {check.window.rows} rows"
-    if check.interval is not None:
-        low, high = check.interval
-        said += f", between {low:.4g} and {high:.4g} with 90% confidence"
-    return said
+    low, high = measured.interval
+    return f"{measured.loss:.4g} on {measured.window.rows} rows, between {low:.4g} and {high:.4g} with 90% confidence"
 
 
 def expected_in_words(comparison: "LossComparison | None") -> str | None:
@@ -399,7 +397,7 @@ def probation_in_words(probation: "ProbationFacts | None") -> str | None:
 
 
 def probe_in_words(check: "CheckRecord") -> str | None:
-    cost = check.probe
+    cost = check.probe.cost
     if cost is None:
         return _left_out_in_words(check)
     return f"cost {cost.cost:.4g}, {cost.work / cost.retraining:.1%} of a retraining" if cost.retraining else None
@@ -407,7 +405,7 @@ def probe_in_words(check: "CheckRecord") -> str | None:
 
 def _left_out_in_words(check: "CheckRecord") -> str | None:
     """Why a check with new rows did not probe; None where it had none."""
-    watch = check.watch
+    watch = check.probe.watch
     if check.champion is None or not watch.checks:
         return None
     since = f"the rows of {watch.checks} check{'' if watch.checks == 1 else 's'} wait for the next probe"

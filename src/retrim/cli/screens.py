@@ -102,7 +102,7 @@ def decision_screen(decision: DecisionAnswer) -> Screen:
             ("fitted once more", refit_in_words(decision.refit)),
             ("answered", answer_in_words(decision.answered)),
             ("answers", f"retrim why {kept.answers}" if isinstance(kept, HoldAnswer) else None),
-            ("otherwise", None if check is None else check.change or None),
+            ("otherwise", None if check is None else check.decision.change or None),
             ("stopped by", guards_in_words(decision.guards)),
         ),
         tuple(tables),
@@ -111,16 +111,16 @@ def decision_screen(decision: DecisionAnswer) -> Screen:
 
 def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
     """The facts of a check, names and values."""
-    reading = check.reading
+    reading, measured = check.probe.reading, check.performance.measured
     return [
         ("live", check.champion),
         ("loss", loss_in_words(check)),
-        ("expected", expected_in_words(check.comparison)),
-        ("naive baselines", naive_in_words(check.comparison)),
-        ("measured by", served_in_words(check.served)),
+        ("expected", expected_in_words(check.performance.comparison)),
+        ("naive baselines", naive_in_words(check.performance.comparison)),
+        ("measured by", served_in_words(None if measured is None else measured.served)),
         ("estimated", estimate_in_words(check)),
         ("probe against it", None if reading is None else _reading_in_words(reading)),
-        ("accumulated gain", gain_in_words(check.accumulated_gain.balance, check.retraining_cost, check.money)),
+        ("accumulated gain", gain_in_words(check.gain.now.balance, check.gain.retraining_cost, check.gain.money)),
         ("too few rows", check.short),
         ("previous champions", previous_champions_in_words(check.previous_champions)),
         ("probation", probation_in_words(check.probation)),
@@ -143,16 +143,16 @@ def verdict_in_words(check: CheckRecord | None) -> str | None:
 def _of_rules(check: CheckRecord) -> list[ShownTable]:
     """What the rules said, what drifted, and where the loss is."""
     tables = []
-    if check.said:
-        said = tuple((each.rule, "yes" if each.fires else "no", each.text, each.change) for each in check.said)
+    if check.decision.said:
+        said = tuple((each.rule, "yes" if each.fires else "no", each.text, each.change) for each in check.decision.said)
         tables.append(ShownTable("Rules", ("rule", "fires", "because", "what would have changed that"), said))
-    if check.findings:
+    if check.drift.findings:
         found = tuple(
             (each.column, each.test, f"{each.effect:.3g}", limit_in_words(each), _cost_in_words(each))
-            for each in check.findings[:10]
+            for each in check.drift.findings[:10]
         )
         tables.append(ShownTable("Drift, costliest first", ("column", "test", "effect", "limit", ""), found))
-    if worse := [each for each in check.slices if each.clear and each.added > 0]:
+    if worse := [each for each in check.performance.slices if each.clear and each.added > 0]:
         slices = tuple(_slice_in_words(each) for each in worse[:5])
         heads = ("column", "slice", "rows", "loss", "loss when judged", "added to the mean")
         tables.append(ShownTable("Slices with a higher loss", heads, slices))
@@ -342,7 +342,7 @@ def show_dry_check(checked: CheckOutcome) -> None:
     said = "dry run: nothing is stored, sent or started" if checked.fresh else "this check was made before"
     render.OUT.print(said, highlight=False, markup=False)
     render.OUT.print(f"{checked.outcome}: {checked.reason}", highlight=False, markup=False)
-    facts = (*_evidence(record), ("otherwise", record.change or None))
+    facts = (*_evidence(record), ("otherwise", record.decision.change or None))
     render.show_screen(Screen(facts, tuple(_of_rules(record))))
 
 
@@ -664,7 +664,7 @@ def summarise(workspace: Workspace, beats: "Sequence[Beat]", *, picture: Path) -
         system, frozen, always = system + beat.system, frozen + beat.frozen, always + beat.always
     ended = [beat.run.state for beat in beats if beat.run is not None]
     states = [state for state in ended if state not in ("restored", "rolled back")]
-    checks = sum(beat.check is not None and beat.check.record.reading is not None for beat in beats)
+    checks = sum(beat.check is not None and beat.check.record.probe.reading is not None for beat in beats)
     return DemoSummary(
         loss=workspace.params.judge.loss,
         rows=system.rows,
@@ -714,7 +714,7 @@ def _totals(
         return None
     usual, totals = workspace.params.gain.rows_per_check, last.totals
     # The price follows the live version, so that of the system is the mean of what it paid.
-    retraining_cost = totals.retrainings_cost / totals.retrainings if totals.retrainings else last.retraining_cost
+    retraining_cost = totals.retrainings_cost / totals.retrainings if totals.retrainings else last.gain.retraining_cost
     return DemoTotals(
         retraining_cost=retraining_cost,
         system=totals.without_probes,
@@ -734,9 +734,9 @@ def _demo_line(beat: "Beat") -> tuple[Any, ...]:
     if check is None:
         return beat.date, beat.rows, None, None, beat.live, f"version 1 {came}"
     record = check.record
-    places = _places(record.retraining_cost)
-    loss = None if record.reading is None else f"{record.reading.champion_loss:.{places}f}"
-    accumulated_gain = f"{record.accumulated_gain.balance:.{places}f} of {record.retraining_cost:.{places}f}"
+    places = _places(record.gain.retraining_cost)
+    loss = None if record.probe.reading is None else f"{record.probe.reading.champion_loss:.{places}f}"
+    accumulated_gain = f"{record.gain.now.balance:.{places}f} of {record.gain.retraining_cost:.{places}f}"
     said = f"{check.outcome}, {came}" if came else f"{check.outcome}: {check.reason}"
     return beat.date, beat.rows, loss, accumulated_gain, beat.live, said
 

@@ -437,7 +437,7 @@ def settle(
     runs starts again at zero. `retrim why` shows who acknowledged the decision, when and why. The exit code is 1 if
     nothing is on hold.
     """
-    from retrim.checking.check import acknowledge as op
+    from retrim.checking.holds import acknowledge as op
     from retrim.cli import render
 
     done = op(workspace_here(), reason=reason, by=by, now=past_time(now))

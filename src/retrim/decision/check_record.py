@@ -10,31 +10,16 @@ from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck, ServedPredictions
 from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
 from retrim.decision.rows_counted import Kind
-from retrim.decision.rules import Paused, RolledBack, RuleResult
+from retrim.decision.rules import Decision, Paused, RolledBack
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding
-from retrim.drift.performance import DatedEstimate, EstimateQuality, ScoredEstimate
+from retrim.drift.performance import EstimateEvidence
 from retrim.drift.slices import Slice
 from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import Moment, read_record
 from retrim.table.granularity import RowParams
 from retrim.training.mode import ChosenMode, RunMode
 from retrim.training.recipe import ProbeCost
-
-
-@dataclass(frozen=True)
-class MeasuredWindow:
-    """The mature rows that the loss was measured on.
-
-    Args:
-        rows: How many.
-        start: Event time from which they lie, but for stragglers: at most 5% of them are older.
-        end: Event time of the last.
-    """
-
-    rows: int
-    start: Moment
-    end: Moment
 
 
 @dataclass(frozen=True)
@@ -67,9 +52,97 @@ class TableView:
     label_horizon: str | None
 
 
+@dataclass(frozen=True)
+class LabelCounts:
+    """Labels of the table at the check.
+
+    Args:
+        pending: Rows whose labels are not due yet, and that no check has probed.
+        overdue: Labels that were due and have not arrived.
+        until: When the newest label matured.
+    """
+
+    pending: int = 0
+    overdue: int = 0
+    until: Moment | None = None
+
+
+@dataclass(frozen=True)
+class DriftEvidence:
+    """What the drift tests found.
+
+    Args:
+        findings: Results of the tests, at most 20, those likely to cost most first.
+        drifted: Columns that drifted.
+        note: Why drift could not be tested.
+    """
+
+    findings: tuple[DriftFinding, ...] = ()
+    drifted: tuple[str, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredWindow:
+    """The mature rows that the loss was measured on.
+
+    Args:
+        rows: How many.
+        start: Event time from which they lie, but for stragglers: at most 5% of them are older.
+        end: Event time of the last.
+    """
+
+    rows: int
+    start: Moment
+    end: Moment
+
+
+@dataclass(frozen=True)
+class MeasuredLoss:
+    """The loss of the live version on rows that matured and that no check had measured.
+
+    Args:
+        window: The rows.
+        loss: Mean loss on them.
+        interval: 90% interval of that mean loss.
+        metrics: Each of `judge.metrics` on them.
+        served: Which versions made the predictions that were measured.
+    """
+
+    window: MeasuredWindow
+    loss: float
+    interval: tuple[float, float]
+    metrics: dict[str, float]
+    served: ServedPredictions
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How the live version does.
+
+    Args:
+        measured: Its loss; None if there were too few rows.
+        comparison: The loss beside its expected loss and the naive baselines on the same rows; None without a loss.
+        band: Range of the mean loss while nothing has changed.
+        slices: Slices whose loss changed most.
+        suspects: Suspicious batches among these rows, those with most rows first.
+    """
+
+    measured: MeasuredLoss | None = None
+    comparison: LossComparison | None = None
+    band: Band | None = None
+    slices: tuple[Slice, ...] = ()
+    suspects: tuple[SuspectBatch, ...] = ()
+
+    @property
+    def loss(self) -> float | None:
+        """The measured mean loss."""
+        return None if self.measured is None else self.measured.loss
+
+
 @dataclass(frozen=True, kw_only=True)
-class ShownProbe(ShownEvidence):
-    """Losses of the newest probe, by block.
+class ProbeLosses(ShownEvidence):
+    """Losses of a probe, by block.
 
     Args:
         of: Digest of the recipe that was refitted.
@@ -83,124 +156,117 @@ class ShownProbe(ShownEvidence):
         return ShownEvidence(self.until, self.champion, self.refits, self.block_rows)
 
 
+@dataclass(frozen=True)
+class ProbeEvidence:
+    """What the probe found.
+
+    Args:
+        reading: Its result; None if none ran or too few rows were due.
+        refits: Mean loss of the refits, by training window.
+        losses: Losses by block, kept for the gate of a later run.
+        cost: What it cost.
+        preview: The gate's answer for the refits of this probe or, where none ran, of the one before.
+        watch: Why the next check probes, or why it need not.
+        until: When rows were last probed.
+    """
+
+    reading: ProbeReading | None = None
+    refits: dict[str, float] | None = None
+    losses: ProbeLosses | None = None
+    cost: ProbeCost | None = None
+    preview: GatePreview | None = None
+    watch: ProbeWatch = field(default_factory=ProbeWatch)
+    until: Moment | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
-class CheckRecord:
-    """The evidence of a check and its decision.
+class GainEvidence:
+    """The accumulated gain, and the retraining cost that it is held against.
+
+    Args:
+        now: After this check.
+        before: Before it, after the debits.
+        debited: Refused runs whose retraining cost was taken from it at this check.
+        retraining_cost: Cost of a retraining, in the same unit.
+        money: `gain.money`, from which the cost is computed.
+    """
+
+    now: AccumulatedGain
+    before: AccumulatedGain | None = None
+    debited: tuple[str, ...] = ()
+    retraining_cost: float
+    money: MoneyParams | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckEvidence:
+    """What a check found.
 
     Args:
         as_of: As-of date of the check.
-        champion: The live version; None before the first version.
-        window: The rows that the loss was measured on; None if there were too few.
-        reading: Result of the probe; None if none ran or too few rows were due.
-        metrics: Each of `judge.metrics`, on the measured rows.
-        loss: Mean loss on the measured rows.
-        interval: 90% interval of that mean loss.
-        served: Which versions made the predictions that were measured.
-        comparison: The loss beside its expected loss and the naive baselines on the same rows; None without a loss.
-        suspects: Suspicious batches among these rows, those with most rows first.
-        verdict: How the model does, why, whether a retraining would help, and what to do; None if the check looked at
-            nothing.
-        estimate: Estimated loss of newer rows, whose labels are not known yet.
-        scored: Earlier estimates whose labels have arrived.
-        estimates: Accuracy of all estimates scored so far.
-        previous_champions: Comparison of previous champions with the live version on the newest rows.
-        probation: Probation of the live version.
-        refits: Mean loss of the probe's refits, by training window.
-        watch: Why the next check probes, or why it need not.
-        preview: The gate's answer for the probe's refits.
-        shown: Losses of the probe by block, kept for the gate of a later run.
-        pending: Rows whose labels are not due yet.
-        probe: Cost of the probe.
-        band: Range of the mean loss while nothing has changed.
-        findings: Results of the drift tests, at most 20, those likely to cost most first.
-        drifted: Columns that drifted.
-        drift_note: Why drift could not be tested.
-        slices: Slices whose loss changed most.
-        landed: What had landed by the check.
-        labels_overdue: Labels that were due and have not arrived.
-        counted_until: When rows were last probed.
-        labels_until: When the newest label matured.
-        debited: Refused runs whose retraining cost was taken from the accumulated gain at this check.
-        accumulated_gain_before: Accumulated gain before this check.
+        champion: The live version; None before the first version, and where the check is dated before an earlier one.
+        landed: What had landed.
+        labels: Labels that are known, and those to come.
         counted: Rows that this check counted, by purpose.
         view: Settings that determine the rows of the table.
-        rolled_back: The rollback that nobody has answered.
-        paused: The pause of automatic retraining and promotion that went on at the check.
-        accumulated_gain: Accumulated gain after this check.
-        retraining_cost: Cost of a retraining, in the unit of the accumulated gain.
-        money: `gain.money`, from which the retraining cost is computed.
-        said: The result of each rule.
-        totals: What the model has cost so far.
-        mode: Mode of the retraining that was decided, and why.
-        change: What would have changed the decision.
-        fired: Rules that started a run.
-        held: Rules whose alarm waits for a person.
-        settled: Rules whose alarm was acknowledged by a person and has not cleared since.
-        stopped: The guard that stopped a run.
+        drift: Results of the drift tests.
+        performance: The loss of the live version.
+        estimate: Its estimated loss on newer rows, whose labels are not known yet.
+        probe: What a refit gains.
+        gain: The accumulated gain.
+        previous_champions: Comparison of previous champions with the live version on the newest rows.
+        probation: Probation of the live version.
     """
 
     as_of: Moment
     champion: int | None = None
-    window: MeasuredWindow | None = None
-    reading: ProbeReading | None = None
-    metrics: dict[str, float] | None = None
-    loss: float | None = None
-    interval: tuple[float, float] | None = None
-    served: ServedPredictions | None = None
-    comparison: LossComparison | None = None
-    suspects: tuple[SuspectBatch, ...] = ()
-    verdict: CheckVerdict | None = None
-    estimate: DatedEstimate | None = None
-    scored: tuple[ScoredEstimate, ...] = ()
-    estimates: EstimateQuality | None = None
-    previous_champions: PreviousChampions | None = None
-    probation: ProbationCheck | None = None
-    refits: dict[str, float] | None = None
-    watch: ProbeWatch = field(default_factory=ProbeWatch)
-    preview: GatePreview | None = None
-    shown: ShownProbe | None = None
-    pending: int = 0
-    probe: ProbeCost | None = None
-    band: Band | None = None
-    findings: tuple[DriftFinding, ...] = ()
-    drifted: tuple[str, ...] = ()
-    drift_note: str | None = None
-    slices: tuple[Slice, ...] = ()
     landed: LandingCounts | None = None
-    labels_overdue: int = 0
-    counted_until: Moment | None = None
-    labels_until: Moment | None = None
-    debited: tuple[str, ...] = ()
-    accumulated_gain_before: AccumulatedGain | None = None
+    labels: LabelCounts = LabelCounts()
     counted: dict[Kind, int] = field(default_factory=dict)
     view: TableView | None = None
-    rolled_back: RolledBack | None = None
-    paused: Paused | None = None
-    accumulated_gain: AccumulatedGain
-    retraining_cost: float
-    money: MoneyParams | None = None
-    said: tuple[RuleResult, ...] = ()
-    totals: LifeTotals | None = None
-    mode: ChosenMode | None = None
-    change: str = ""
-    fired: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
-    settled: tuple[str, ...] = ()
-    stopped: str | None = None
+    drift: DriftEvidence = DriftEvidence()
+    performance: Performance = Performance()
+    estimate: EstimateEvidence = field(default_factory=EstimateEvidence)
+    probe: ProbeEvidence = field(default_factory=ProbeEvidence)
+    gain: GainEvidence
+    previous_champions: PreviousChampions | None = None
+    probation: ProbationCheck | None = None
 
     @property
     def short(self) -> str | None:
         """Why so few rows do not show what the accumulated gain holds, where it would pay for a run."""
-        if self.preview is None or self.preview.passes or self.accumulated_gain.balance < self.retraining_cost:
+        preview = self.probe.preview
+        if preview is None or preview.passes or self.gain.now.balance < self.gain.retraining_cost:
             return None
-        return self.preview.short
+        return preview.short
 
 
-@dataclass(frozen=True)
-class ProbedCheck:
-    """Of a check's evidence, what its probe cost: quick to read, of thousands of checks."""
+@dataclass(frozen=True, kw_only=True)
+class CheckRecord(CheckEvidence):
+    """The evidence of a check and its decision, as it is stored and shown.
 
-    probe: ProbeCost | None = None
+    Args:
+        decision: The decision, with the result of each rule.
+        mode: Mode of the retraining that was decided, and why.
+        rolled_back: The rollback that nobody has answered.
+        paused: The pause of automatic retraining and promotion that went on at the check.
+        verdict: How the model does, why, whether a retraining would help, and what to do; None if the check looked at
+            nothing.
+        totals: What the model has cost so far.
+    """
+
+    decision: Decision
+    mode: ChosenMode | None = None
+    rolled_back: RolledBack | None = None
+    paused: Paused | None = None
+    verdict: CheckVerdict | None = None
+    totals: LifeTotals | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and the decision with its reason, as people read them."""
+        decision = f"{self.decision.outcome}: {self.decision.reason}"
+        return decision if self.verdict is None else f"{self.verdict.text} Decision: {decision}"
 
 
 @dataclass(frozen=True)
@@ -208,23 +274,49 @@ class UnreadFinding:
     """A drift finding of which only counts that there is one."""
 
 
+@dataclass(frozen=True)
+class EarlierDrift:
+    """Of the drift evidence, whether anything was tested, and what drifted."""
+
+    findings: tuple[UnreadFinding, ...] = ()
+    drifted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EarlierPerformance:
+    """Of the performance, the comparison."""
+
+    comparison: LossComparison | None = None
+
+
+@dataclass(frozen=True)
+class EarlierProbe:
+    """Of the probe, the losses that a later gate counts, and what it cost."""
+
+    losses: ProbeLosses | None = None
+    cost: ProbeCost | None = None
+
+
+@dataclass(frozen=True)
+class EarlierDecision:
+    """Of the decision, what later checks go by."""
+
+    held: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class EarlierCheck:
-    """Of a check's evidence, what all later checks go by: quick to read too."""
+    """Of a check's record, what all later checks go by: quick to read, of thousands of checks."""
 
     as_of: Moment
     champion: int | None = None
-    comparison: LossComparison | None = None
-    estimate: DatedEstimate | None = None
-    scored: tuple[ScoredEstimate, ...] = ()
-    shown: ShownProbe | None = None
-    findings: tuple[UnreadFinding, ...] = ()
-    drifted: tuple[str, ...] = ()
-    debited: tuple[str, ...] = ()
-    accumulated_gain: AccumulatedGain
-    retraining_cost: float
-    held: tuple[str, ...] = ()
-    settled: tuple[str, ...] = ()
+    drift: EarlierDrift
+    performance: EarlierPerformance
+    estimate: EstimateEvidence
+    probe: EarlierProbe
+    gain: GainEvidence
+    decision: EarlierDecision
 
 
 @dataclass(frozen=True)
@@ -302,16 +394,30 @@ class AskedRefit:
 
 
 @dataclass(frozen=True)
+class FiredRules:
+    """Of a check's decision, the rules that started a run."""
+
+    fired: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class StartedBy:
     """What the record of any decision says of its cause.
 
     Args:
-        fired: Rules that started a run; none where a person did.
+        fired: Rules that started the run that was promoted, where a recipe is fitted again.
+        decision: Of a check.
         mode: Of the run; None where it is chosen when the run begins.
     """
 
     fired: tuple[str, ...] = ()
+    decision: FiredRules = FiredRules()
     mode: FixedMode | None = None
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Rules that started a run; none where a person did."""
+        return self.fired or self.decision.fired
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from retrim.decision.loss_comparison import NO_HELP, LossComparison, excess_of
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER
 
 if TYPE_CHECKING:
-    from retrim.decision.check_record import CheckRecord
+    from retrim.decision.check_record import CheckEvidence
 
 VerdictCode = Literal[
     "first",
@@ -90,10 +90,10 @@ class Help:
 
 
 def make_verdict(
-    record: "CheckRecord", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int, errors: float
+    record: "CheckEvidence", outcome: Answer, *, loss: str, needed_rows: int, probe_rows: int, errors: float
 ) -> CheckVerdict:
     """The verdict of a check."""
-    comparison = record.comparison
+    comparison = record.performance.comparison
     if record.champion is None:
         do = "" if outcome == "retrain" else "retrim retrain"
         return _verdict("first", "No version is live.", do=do)
@@ -105,7 +105,7 @@ def make_verdict(
         help_text = "Whether a retraining would help is not known before labels come."
         look = "see retrim why, and land labels as soon as you can"
         return _verdict("estimated_above", loss_text, cause, help_text, _answer(outcome) or _withdraw(record) or look)
-    if comparison.above_expected or comparison.worse_than is not None:
+    if comparison.is_too_high:
         return _bad(
             record, comparison, outcome, loss_text, needed_rows=needed_rows, probe_rows=probe_rows, errors=errors
         )
@@ -113,7 +113,7 @@ def make_verdict(
 
 
 def _bad(
-    record: "CheckRecord",
+    record: "CheckEvidence",
     comparison: LossComparison,
     outcome: Answer,
     loss_text: str,
@@ -125,14 +125,14 @@ def _bad(
     """The verdict on a loss that is above what was expected, or above that of a naive baseline."""
     answer = would_help(record, needed_rows=needed_rows, probe_rows=probe_rows, errors=errors)
     suspects, moved = _suspects(record), _moved(record)
-    still = "the target drifted and no feature did" if TARGET in record.drifted else "no feature drifted"
+    still = "the target drifted and no feature did" if TARGET in record.drift.drifted else "no feature drifted"
     code: VerdictCode
     if suspects:
         code, cause, do = "above_expected_batch", suspects, _withdraw(record)
     elif answer.benefit == "helps":
         cause = moved or f"What the target depends on changed: {still}, and a refit is better."
         code, do = "above_expected_retraining", "retrim retrain --reason WHY, or let the accumulated gain decide"
-        if record.preview is not None and not record.preview.passes:
+        if record.probe.preview is not None and not record.probe.preview.passes:
             do = "wait for more rows: the gate would refuse a retraining on those that there are, see retrim why"
     elif moved:
         code = "above_expected_columns" if answer.benefit == "none" else "above_expected_unknown"
@@ -153,27 +153,27 @@ def _bad(
     return _verdict(code, loss_text, cause, answer.text, decided or do)
 
 
-def _good(record: "CheckRecord", outcome: Answer, loss_text: str) -> CheckVerdict:
+def _good(record: "CheckEvidence", outcome: Answer, loss_text: str) -> CheckVerdict:
     """The verdict on a loss that is as expected."""
-    gain, cost = record.accumulated_gain.balance, record.retraining_cost
+    gain, cost = record.gain.now.balance, record.gain.retraining_cost
     if outcome in ("held", "paused"):
         return _verdict("held" if outcome == "held" else "paused", loss_text, do=_answer(outcome))
     if outcome != "none":
         paid = f"A retraining pays: accumulated gain {gain:.4g}, cost {cost:.4g}." if outcome == "retrain" else ""
         return _verdict("retraining", loss_text, would_help=paid, do=_answer(outcome))
-    if 0 < cost <= 2 * gain and record.watch.is_gain_sure:
+    if 0 < cost <= 2 * gain and record.probe.watch.is_gain_sure:
         held_up = "does not pay yet"
         if gain > cost:
-            is_refused = record.preview is not None and not record.preview.passes
+            is_refused = record.probe.preview is not None and not record.probe.preview.passes
             held_up = "the gate would refuse it on these rows" if is_refused else "may not pay: that is not sure yet"
         waiting = f"A retraining would help, but {held_up}: accumulated gain {gain:.4g} of {cost:.4g}."
         return _verdict("gain_waiting", loss_text, would_help=waiting)
     return _verdict("ok", loss_text)
 
 
-def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, errors: float) -> Help:
+def would_help(record: "CheckEvidence", *, needed_rows: int, probe_rows: int, errors: float) -> Help:
     """Whether a retraining would help, as the probe of this check measured it."""
-    reading, comparison = record.reading, record.comparison
+    reading, comparison = record.probe.reading, record.performance.comparison
     assert comparison is not None
     naive = comparison.naive_loss
     if reading is not None:
@@ -192,10 +192,10 @@ def would_help(record: "CheckRecord", *, needed_rows: int, probe_rows: int, erro
             return Help("none", f"A retraining would not help ({figures}).")
         if is_learned:
             return Help("unknown", f"Whether a retraining would help is not known yet ({figures}: it may be chance).")
-    if reading is None and record.watch.is_gain_sure:
-        earlier = f"this check refitted nothing; at an earlier one a refit gained {record.watch.gain:.3g}"
+    if reading is None and record.probe.watch.is_gain_sure:
+        earlier = f"this check refitted nothing; at an earlier one a refit gained {record.probe.watch.gain:.3g}"
         return Help("unknown", f"Whether a retraining would help was not measured ({earlier}).")
-    if reading is None and record.watch.answered_loss is not None:
+    if reading is None and record.probe.watch.answered_loss is not None:
         answer = "at an earlier check, a refit with rows from after the change did not gain"
         return Help("none", f"A retraining would not help ({answer}).")
     learned = 0 if reading is None else reading.after_change
@@ -242,26 +242,26 @@ def _loss_in_words(comparison: LossComparison, loss: str) -> str:
     return f"{text}."
 
 
-def _suspects(record: "CheckRecord") -> str:
+def _suspects(record: "CheckEvidence") -> str:
     """What is suspicious about the batches of these rows."""
-    if not record.suspects:
+    if not record.performance.suspects:
         return ""
-    first, others = record.suspects[0], len(record.suspects) - 1
+    first, others = record.performance.suspects[0], len(record.performance.suspects) - 1
     more = f" So are {others} more batches." if others > 1 else " So is another batch." if others else ""
     return f"Batch {first.batch} is suspicious: {first.text}.{more}"
 
 
-def _withdraw(record: "CheckRecord") -> str:
-    if not record.suspects:
+def _withdraw(record: "CheckEvidence") -> str:
+    if not record.performance.suspects:
         return ""
-    batch = record.suspects[0].batch
+    batch = record.performance.suspects[0].batch
     wrong = f"if it is wrong, retrim batch withdraw {batch} --reason WHY, and land a corrected file"
     return f"look at it with retrim batch show {batch}; {wrong}"
 
 
-def _moved(record: "CheckRecord") -> str:
+def _moved(record: "CheckEvidence") -> str:
     """The features that drifted, those whose shift costs most first."""
-    over = list(dict.fromkeys(finding.column for finding in record.findings if finding.over))
+    over = list(dict.fromkeys(finding.column for finding in record.drift.findings if finding.over))
     features = [column for column in over if column not in BESIDE_FEATURES]
     if not features:
         return ""

@@ -33,20 +33,20 @@ def drift_news(record: CheckRecord) -> DriftNews | None:
     It calls for something if the loss (the estimated one while labels are late) is above what was expected, if
     predictions or target moved, or if a column drifted that carries at least 5 % of the model's gain.
     """
-    if not record.drifted:
+    if not record.drift.drifted:
         return None
     about, reasons = [], []
-    comparison = record.comparison
+    comparison = record.performance.comparison
     if comparison is not None and comparison.above_expected:
         about.append("loss")
         reasons.append(f"the {'estimated ' if comparison.estimated else ''}loss is above what was expected")
-    moved = [name for name in (TARGET, SCORE, CONFIDENCE) if name in record.drifted]
+    moved = [name for name in (TARGET, SCORE, CONFIDENCE) if name in record.drift.drifted]
     if moved:
         about += moved
         reasons.append(f"{' and '.join(moved)} moved")
     leaned_on = {
         finding.column: finding.importance
-        for finding in record.findings
+        for finding in record.drift.findings
         if finding.over and finding.importance >= LEANED_ON
     }
     columns = sorted(name for name in leaned_on if name not in (TARGET, SCORE, CONFIDENCE, TOGETHER))
@@ -59,10 +59,10 @@ def drift_news(record: CheckRecord) -> DriftNews | None:
 
 def drift_digest(checks: Sequence[CheckRecord], *, now: pd.Timestamp) -> str | None:
     """The drift of some checks that nobody was told of, in a sentence; None until it is a week old."""
-    unsaid = [check for check in checks if check.drifted and drift_news(check) is None]
+    unsaid = [check for check in checks if check.drift.drifted and drift_news(check) is None]
     if not unsaid or now - unsaid[0].as_of < DIGEST_EVERY:
         return None
-    counted = Counter(name for check in unsaid for name in check.drifted)
+    counted = Counter(name for check in unsaid for name in check.drift.drifted)
     columns = ", ".join(f"{name} at {n}" for name, n in sorted(counted.items(), key=lambda each: (-each[1], each[0])))
     many = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
     span = f"{checks[0].as_of:%Y-%m-%d} to {now:%Y-%m-%d}"

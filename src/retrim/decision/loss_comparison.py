@@ -98,6 +98,11 @@ class LossComparison:
             return None
         return self.loss > self.expected.high
 
+    @property
+    def is_too_high(self) -> bool:
+        """Whether the loss is above what was expected, or surely above that of a naive baseline."""
+        return bool(self.above_expected) or self.worse_than is not None
+
     @written
     def times_expected(self) -> float | None:
         """The loss over the expected loss; None if nothing, or a loss of 0, was expected."""

@@ -52,7 +52,7 @@ def find_model_faults(record: CheckRecord) -> tuple[HealthFinding, ...]:
 
 
 def _faults(record: CheckRecord) -> Iterator[HealthFinding]:
-    comparison, verdict = record.comparison, record.verdict
+    comparison, verdict = record.performance.comparison, record.verdict
     if comparison is None or verdict is None:
         return
     text = " ".join(part for part in (verdict.loss, verdict.cause, verdict.would_help) if part)
@@ -63,7 +63,7 @@ def _faults(record: CheckRecord) -> Iterator[HealthFinding]:
     if comparison.worse_than is not None:
         yield HealthFinding(HealthLevel.CRITICAL, WORSE_THAN_NAIVE, text, do)
     segment = comparison.worse_slice
-    is_whole_bad = comparison.above_expected or comparison.worse_than is not None
+    is_whole_bad = comparison.is_too_high
     if segment is not None and segment.other is not None and not is_whole_bad:
         text = (
             f"Where {segment.column} is {segment.name} ({segment.rows} rows), the model has {segment.loss:.3g} and the "
@@ -79,8 +79,8 @@ def find_standing_faults(checks: Iterable[CheckRecord]) -> tuple[HealthFinding, 
     """
     newest: CheckRecord | None = None
     for record in checks:
-        newest = newest or (record if record.comparison is not None else None)
-        if record.comparison is not None and not record.comparison.estimated:
+        newest = newest or (record if record.performance.comparison is not None else None)
+        if record.performance.comparison is not None and not record.performance.comparison.estimated:
             measured = find_model_faults(record)
             estimated = () if newest is None or newest is record else find_model_faults(newest)
             known = {finding.kind for finding in measured}

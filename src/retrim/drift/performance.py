@@ -146,6 +146,21 @@ class EstimateQuality:
     naive_off: float
 
 
+@dataclass(frozen=True)
+class EstimateEvidence:
+    """The estimated loss at a check, and what became of earlier estimates.
+
+    Args:
+        newest: Of the rows that came since the check before; None where it cannot be said.
+        scored: Estimates, this one or earlier, whose labels have come by this check.
+        quality: Accuracy of all estimates scored so far, of any version; None before the first.
+    """
+
+    newest: DatedEstimate | None = None
+    scored: tuple[ScoredEstimate, ...] = ()
+    quality: EstimateQuality | None = None
+
+
 def quality(scored: Sequence[ScoredEstimate]) -> EstimateQuality | None:
     """How good estimates were; None without any."""
     if not scored:

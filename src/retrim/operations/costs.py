@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrim.checking.history import runs_paid
-from retrim.decision.check_record import ProbedCheck
+from retrim.decision.check_record import EarlierCheck
 from retrim.decision.stored_rows import DecisionRow
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import read_record
@@ -93,7 +93,7 @@ def priced_gb(workspace: Workspace) -> float | None:
 
 def _probe(check: DecisionRow) -> float:
     """The probe of a check as a share of a retraining; 0 where there was none."""
-    found = read_record(ProbedCheck, check.text).probe
+    found = read_record(EarlierCheck, check.text).probe.cost
     return found.work / found.retraining if found is not None and found.retraining else 0.0
 
 

@@ -23,7 +23,7 @@ from retrim.adapters.mlflow_server import bind
 from retrim.adapters.prefect_server import PrefectApi, answers, known_server, orphans
 from retrim.adapters.sql_table import count_rows
 from retrim.alerting.telling import addresses_of
-from retrim.checking.mode import missed_times
+from retrim.checking.due import missed_times
 from retrim.decision.model_health import HealthLevel
 from retrim.decision.rules import ScheduleParams
 from retrim.errors import BadInputError, RetrimError

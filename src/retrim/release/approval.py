@@ -50,7 +50,7 @@ def ask_for_refit(workspace: Workspace, run: RunRow, version: int, *, now: pd.Ti
         outcome="retrain",
         actor=asked.actor,
         reason=f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
-        text=as_text(AskedRefit(pd.Timestamp(run.as_of), version, mode, started.fired)),
+        text=as_text(AskedRefit(pd.Timestamp(run.as_of), version, mode, started.rules)),
     )
     workspace.store.add_decision(row)
     return identity if workspace.store.decision(identity) is not None else None

@@ -78,7 +78,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
         bars=compare_windows(known, values),
         reference_rows=int(known.counts.sum()),
         current_rows=len(values),
-        findings=tuple(each for each in record.findings if each.column == column),
+        findings=tuple(each for each in record.drift.findings if each.column == column),
     )
 
 

@@ -16,8 +16,9 @@ from pydantic import Field
 from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
 from retrim.batches.concern import suspicion_of
-from retrim.checking.history import CHECK, LOOKED_BACK, as_check, is_held, named_suspects
-from retrim.checking.mode import missed_times
+from retrim.checking.due import missed_times
+from retrim.checking.history import CHECK, LOOKED_BACK, as_check, named_suspects
+from retrim.checking.holds import is_held
 from retrim.checking.score import columns_gone
 from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.decision.model_health import (

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.processes import start_reaper
-from retrim.checking.mode import fits_of_a_retraining, share_of_refit
+from retrim.checking.totals import fits_of_a_retraining, share_of_refit
 from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
     FitJob,

@@ -19,7 +19,7 @@ import psutil
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import end_survivors
-from retrim.checking.history import rolled_back
+from retrim.checking.holds import rolled_back
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for

@@ -17,9 +17,10 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome, check
-from retrim.checking.history import newest_check, rows_to_wait_for, used_rows
+from retrim.checking.history import newest_check, rows_to_wait_for
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
+from retrim.checking.rows import used_rows
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
@@ -147,7 +148,7 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
         taken = git.Snapshot(kept.commit, kept.untracked)
     name = f"{run.id}-{run.attempt}"
     asked = workspace.store.decision(run.decision)
-    by_gain = asked is not None and "gain" in from_record(StartedBy, asked.record).fired
+    by_gain = asked is not None and "gain" in from_record(StartedBy, asked.record).rules
     run_directory = open_run_directory(
         workspace, name, as_of=pd.Timestamp(run.as_of), mode=run.mode, taken=taken, by_gain=by_gain
     )

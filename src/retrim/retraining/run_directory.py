@@ -17,10 +17,11 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.adapters.wheel import LOCK
-from retrim.checking.history import CHECK, as_check, recipe_digest, shown_before, size_of_run
+from retrim.checking.history import CHECK, as_check
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
 from retrim.checking.probe import change_of, watch_before
+from retrim.checking.sizing import recipe_digest, shown_before, size_of_run
 from retrim.decision.alerts import AlertKind
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow

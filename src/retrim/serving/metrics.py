@@ -51,10 +51,10 @@ class LoopFigures(Collector):
             figures["retrim_live_version"] = float(releases[-1].version)
         if check is not None:
             figures["retrim_last_check_age_seconds"] = (self._now() - pd.Timestamp(check.as_of)).total_seconds()
-            figures["retrim_accumulated_gain"] = check.record.accumulated_gain.balance
-            figures["retrim_retraining_cost"] = check.record.retraining_cost
-            figures["retrim_drifted_columns"] = float(len(check.record.drifted))
-            comparison = check.record.comparison
+            figures["retrim_accumulated_gain"] = check.record.gain.now.balance
+            figures["retrim_retraining_cost"] = check.record.gain.retraining_cost
+            figures["retrim_drifted_columns"] = float(len(check.record.drift.drifted))
+            comparison = check.record.performance.comparison
             figures |= {f"retrim_{name}": value for name, value in (comparison.figures if comparison else {}).items()}
         return figures
 

@@ -1,0 +1,81 @@
+"""The estimated loss of rows that came, and past estimates scored by the labels that have come since."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from retrim.decision.check_record import StoredCheck
+from retrim.drift.performance import (
+    ChampionRows,
+    DatedEstimate,
+    EstimateEvidence,
+    ScoredEstimate,
+    estimate_loss,
+    quality,
+)
+from retrim.landing.as_of_view import AsOfTable
+from retrim.lineage.workspace import Workspace
+from retrim.stats.metrics import row_losses
+from retrim.training.bundle import Predictor
+
+SHARE_KNOWN = 0.9  # of an estimate's rows: with that many labels it is scored
+
+
+def estimate_newest(
+    workspace: Workspace,
+    table: AsOfTable,
+    predictor: Predictor,
+    version: int,
+    *,
+    past: Sequence[StoredCheck],
+    now: pd.Timestamp,
+) -> EstimateEvidence:
+    """Estimates the loss on rows that came since the check before, and scores what can be scored.
+
+    The labels it learns from had come by that check, so an estimate never knows what it is about.
+    """
+    made = workspace.store.version(workspace.model, version)
+    assert made is not None, version
+    earlier = [check.earlier for check in past]
+    since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
+    unseen = table.only(table.times["_event"] > predictor.used_until)
+    fresh = unseen.only(unseen.times["_arrived"] > since)
+    known = unseen.only(unseen.times["_matured"] <= since)
+    found = None
+    if len(fresh) >= workspace.params.probe.min_rows:
+        found = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
+    pending = [(each.as_of, each.estimate.newest) for each in earlier if each.champion == version]
+    before = [each for check in earlier for each in check.estimate.scored]
+    settled = {each.as_of for each in before}
+    scored = [
+        _score(workspace, unseen, predictor, as_of, estimate)
+        for as_of, estimate in [*pending, (now, found)]
+        if estimate is not None and as_of not in settled
+    ]
+    now_scored = tuple(each for each in scored if each is not None)
+    return EstimateEvidence(found, now_scored, quality([*before, *now_scored]))
+
+
+def _estimate(
+    workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame, *, since: pd.Timestamp
+) -> DatedEstimate | None:
+    loss = workspace.params.judge.loss
+    parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
+    losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
+    found = estimate_loss(
+        parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
+    )
+    return None if found is None else DatedEstimate(**vars(found), since=since)
+
+
+def _score(
+    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, said: DatedEstimate
+) -> ScoredEstimate | None:
+    """An estimate beside the loss that came; None while too few of its labels have."""
+    arrived = unseen.times["_arrived"]
+    known = unseen.only((arrived > said.since) & (arrived <= as_of)).mature()
+    if not len(known) or len(known) < SHARE_KNOWN * said.rows:
+        return None
+    ripe = known.read()
+    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
+    return ScoredEstimate(as_of, len(ripe), said.loss, said.naive, float(losses.mean()))

@@ -1,0 +1,74 @@
+"""Rows of the table that checks and versions have used."""
+
+import numpy as np
+import pandas as pd
+
+from retrim.adapters.landing_zone import hash_keys
+from retrim.decision.check_record import (
+    TableView,
+)
+from retrim.decision.rows_counted import RowCounts, count_rows, pack
+from retrim.files import Paths
+from retrim.landing.as_of_view import AsOfTable
+from retrim.lineage.workspace import Workspace
+from retrim.parquet import read_parquet
+from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
+from retrim.release.versions import Stored
+from retrim.table.data import DataParams, row_keys
+
+
+def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) -> RowCounts:
+    """What checks have done with the rows of a table so far.
+
+    Args:
+        champion: The live version; None before the first.
+    """
+    used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
+    return count_rows(table.members, workspace.store.counted_rows(workspace.model), used)
+
+
+def view_of(data: DataParams) -> TableView:
+    """What decides, beside the files, which rows are in the table and when they are mature: kept with each check."""
+    return TableView(data.rows, data.label_horizon)
+
+
+def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarray:
+    """The rows that a version was made or judged with, shape (rows,).
+
+    Of an imported version nobody here knows that: then it is those that were mature when it came, and all with an
+    event no later than the newest one that it was judged on.
+    """
+    noted = workspace.store.used_rows(workspace.model, version.version)
+    if noted is not None:
+        return table.members.table_rows(table.members.numbering.unpack(noted.items()))
+    made = workspace.store.version(workspace.model, version.version)
+    assert made is not None, version.version
+    times = table.times
+    used = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
+    return np.asarray(used)
+
+
+def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
+    """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none."""
+    wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
+    found = {}
+    for path in landed_paths(paths.raw):
+        file = facts_of(path)
+        used = np.zeros(0, dtype=bool)
+        if file.kind == "rows":
+            hashed = hash_keys(_table_keys(file, data))
+            places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
+            used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
+        found[file.batch] = pack(used)
+    return found
+
+
+def _table_keys(file: BatchFile, data: DataParams) -> pd.Series:
+    """The key of the table's row that each row of a landed file is in."""
+    grain = data.rows.resample
+    if grain is None:
+        return read_column([file.path], "_key")
+    rows, _ = open_landed([file], data, {}, root=file.path.parent)
+    landed = rows.narrow(list(dict.fromkeys([*grain.by, data.time])))
+    keys = row_keys(landed.assign(**{data.time: landed[data.time].dt.floor(grain.every)}), data.row_key, "")
+    return keys.fillna("")
