@@ -82,7 +82,7 @@ def test_defaults_of_classes_fit_them(task: str, positive: str | None, rounds: i
     assert params.tune.max_rounds == rounds
 
 
-@pytest.mark.parametrize("model", ["forest", "logistic"])
+@pytest.mark.parametrize("model", ["gbm", "logistic"])
 def test_the_default_space_is_that_of_the_model(model: str) -> None:
     table = {**CLASSES, "task": "multiclass"}
 

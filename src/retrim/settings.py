@@ -46,7 +46,6 @@ from retrim.training.compute import ComputeParams
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
-from retrim.training.stack import StackEstimator
 from retrim.training.tuning import SPACES, TuneParams
 
 ABSENT = object()
@@ -129,10 +128,6 @@ def _space(document: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
 
 
-def _rounds(document: Mapping[str, JsonValue]) -> Any:
-    return 300 if _at(document, "train.model") == "forest" else _of_task(800, 400, 150)(document)
-
-
 def _season_cells(document: Mapping[str, JsonValue]) -> int | None:
     try:
         season = pd.Timedelta(_at(document, "gate.season"))
@@ -163,7 +158,7 @@ DERIVED: Mapping[str, Derived] = {
     ),
     "tune.space": Derived("by train.model: see docs/reference/models.md", _space),
     "tune.max_rounds": Derived(
-        "300 for a forest, else by data.task: 800 (regression), 400 (binary) or 150 (multiclass)", _rounds
+        "by data.task: 800 (regression), 400 (binary) or 150 (multiclass)", _of_task(800, 400, 150)
     ),
     "tune.fold_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
     "backtest.origin_rows": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 2))),
@@ -326,10 +321,7 @@ class Params(SettingsSection):
         if is_own(self.train.model):  # its code is run where a run begins, not by every command
             return self
         try:
-            kind = MODELS[self.train.model]
-            kind.check_aim(self.data.task, self.judge.loss)
-            if isinstance(kind, StackEstimator):
-                kind.check_bases(self.tune.space, self.data.task, self.judge.loss)
+            MODELS[self.train.model].check_aim(self.data.task, self.judge.loss)
         except BadInputError as wrong:
             raise ValueError(f"train.model: {wrong}") from wrong
         if not self.tune.space:

@@ -22,19 +22,10 @@ LOSSES = {"regression": "mse", "binary": "log_loss", "multiclass": "log_loss"}
 CLASSES = {"regression": (), "binary": ("not yes", "yes"), "multiclass": ("a", "b", "c")}
 SETTINGS: dict[str, dict[str, Any]] = {  # a new kind of model enters its own here
     "gbm": {"num_leaves": 7, "min_child_samples": 5, "bagging_fraction": 0.7, "feature_fraction": 0.7},
-    "forest": {"num_leaves": 31, "min_child_samples": 2},
     "linear": {"l2": 0.001},
     "logistic": {"l2": 0.001},
-    "stack": {"gbm.num_leaves": 7, "gbm.min_child_samples": 5, "gbm.bagging_fraction": 0.7, "held_share": 0.25},
     OWN: {"learning_rate": 0.3, "max_iter": 12, "max_leaf_nodes": 8},
 }
-
-
-def settings_of(name: str, task: str) -> dict[str, Any]:
-    """Of a stack the linear kind is that of the task."""
-    if name != "stack":
-        return SETTINGS[name]
-    return {**SETTINGS[name], ("linear.l2" if task == "regression" else "logistic.l2"): 0.001}
 
 
 NAMES = [*(entry.name for entry in MODELS), OWN]
@@ -90,7 +81,7 @@ def actual_of(rows: pd.DataFrame, task: str) -> np.ndarray:
 def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed: Any) -> FittedModel:
     given: dict[str, Any] = {
         "loss": LOSSES[task],
-        "hyperparameters": settings_of(name, task),
+        "hyperparameters": SETTINGS[name],
         "rounds": 12,
         "weights": None,
         "stop": None,
@@ -208,7 +199,7 @@ class TestEveryModel:
             matrix,
             actual_of(rows, task),
             loss=LOSSES[task],
-            hyperparameters=settings_of(name, task),
+            hyperparameters=SETTINGS[name],
             rounds=5,
             weights=None,
             stop=None,
@@ -309,7 +300,7 @@ class TestEveryModel:
             matrix,
             actual,
             loss=LOSSES[task],
-            hyperparameters=settings_of(name, task),
+            hyperparameters=SETTINGS[name],
             rounds=2,
             weights=None,
             stop=None,
@@ -346,7 +337,7 @@ class TestEveryMulticlassModel:
             of.matrix(rows),
             actual_of(rows, "binary"),
             loss="log_loss",
-            hyperparameters=settings_of(name, "multiclass"),
+            hyperparameters=SETTINGS[name],
             rounds=12,
             weights=None,
             stop=None,
@@ -433,6 +424,6 @@ def test_weights_that_are_all_alike_are_none(name: str, task: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hyperparameter_that_a_model_would_pass_over_is_refused(name: str) -> None:
-    MODELS[name].check_space(settings_of(name, "regression"))
+    MODELS[name].check_space(SETTINGS[name])
     with pytest.raises(BadInputError, match=r"tune\.space: 'no_such_name'"):
-        MODELS[name].check_space([*settings_of(name, "regression"), "no_such_name"])
+        MODELS[name].check_space([*SETTINGS[name], "no_such_name"])

@@ -21,12 +21,6 @@ L2 = {"l2": {"low": 1e-6, "high": 1.0, "log": True}}
 SPACES: dict[str, dict[str, Any]] = {
     "linear": L2,
     "logistic": L2,
-    "forest": {"num_leaves": {"low": 4, "high": 32}, "min_child_samples": {"choices": [2, 5]}},
-    "stack": {
-        "gbm.num_leaves": {"low": 4, "high": 16},
-        "linear.l2": L2["l2"],
-        "held_share": {"choices": [0.2]},
-    },
 }
 LOSSES = {"regression": "mae", "binary": "log_loss", "multiclass": "log_loss"}
 
@@ -72,7 +66,7 @@ def test_a_refit_with_another_kind_searches_or_keeps_the_champions(trees: Room, 
 
 @pytest.mark.parametrize(
     ("kind", "task"),
-    [("logistic", "binary"), ("logistic", "multiclass"), ("forest", "binary"), ("forest", "multiclass")],
+    [("logistic", "binary"), ("logistic", "multiclass")],
 )
 def test_a_run_of_classes_is_whole_with_any_kind(kind: str, task: str, tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, stream(480, task=task), task=task, **settings(kind, task)).run()
@@ -114,18 +108,6 @@ def test_a_linear_prediction_is_taken_apart_exactly(trees: Room, tmp_path: Path)
     assert found.base + sum(each.contribution for each in found.added) == pytest.approx(found.output, rel=1e-12)
 
 
-def test_a_forest_explains_both_classes_by_chances_that_sum_to_one(tmp_path: Path) -> None:
-    run_directory = make_run_directory(
-        tmp_path, stream(480, task="binary"), task="binary", **settings("forest", "binary")
-    ).run()
-    predictor, row = load_predictor(run_directory.bundle), run_directory.view.iloc[[-1]]
-    no, yes = (explain_row(predictor, row, asked=name) for name in predictor.view.classes)
-
-    assert no.score == pytest.approx(no.output)
-    assert no.score + yes.score == pytest.approx(1.0)
-    assert no.base + sum(each.contribution for each in no.added) == pytest.approx(no.score)
-
-
 def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path: Path) -> None:
     run_directory = make_run_directory(
         tmp_path, stream(480), mode="refit", champion=trees.bundle, **settings("linear", "regression")
@@ -134,16 +116,6 @@ def test_a_refit_of_another_kind_is_refused_with_the_cure(trees: Room, tmp_path:
 
     with pytest.raises(BadInputError, match=r"for gbm, .*train\.model is linear; .*--mode search"):
         run_directory.tune()
-
-
-def test_a_stack_competes_and_is_taken_apart_exactly(trees: Room, tmp_path: Path) -> None:
-    alone = settings("stack", "regression", recipes=["found"])
-    run_directory = make_run_directory(tmp_path, stream(480), champion=trees.bundle, **alone).run()
-    predictor, row = load_predictor(run_directory.bundle), run_directory.view.iloc[[-1]]
-    found = explain_row(predictor, row, asked=None)
-
-    assert predictor.recipe.model == "stack"
-    assert found.base + sum(each.contribution for each in found.added) == pytest.approx(found.output, rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["gbm", "linear"])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.training.classes import (
@@ -31,7 +31,6 @@ Y = (DRAW.random(ROWS) < CHANCE).astype(int)
 SPACES: dict[str, dict[str, Any]] = {
     "logistic": {"l2": 1e-6},
     "gbm": {"num_leaves": 4, "learning_rate": 0.1, "min_child_samples": 20},
-    "forest": {"num_leaves": 15, "min_child_samples": 20},
 }
 
 
@@ -98,13 +97,9 @@ class TestEveryBalancedKind:
 
         assert outputs(model.scores(X), model.link) == pytest.approx(model.predict(X), abs=1e-12)
 
-    def test_has_exact_contributions_or_says_that_it_has_none(self, kind: str, balance: Balance) -> None:
+    def test_has_exact_contributions(self, kind: str, balance: Balance) -> None:
         model = fit(kind, balance)
-        if kind == "forest":
-            with pytest.raises(RefusedError, match="no exact contributions"):
-                model.contributions(X)
-        else:
-            check_sums(model.contributions(X), model.scores(X))
+        check_sums(model.contributions(X), model.scores(X))
 
 
 def test_without_the_correction_chances_would_be_far_too_high() -> None:

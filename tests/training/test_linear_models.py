@@ -10,7 +10,6 @@ from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
 from retrim.training.estimators import MODELS
 from retrim.training.linear import FILE, LEVELS, Linear
-from retrim.training.trees import ForestEstimator
 
 DRAW = np.random.default_rng(1)
 X = DRAW.normal(size=(400, 3)) * [1.0, 5.0, 0.2] + [0.0, 3.0, -2.0]
@@ -167,33 +166,3 @@ def test_a_space_without_the_penalty_is_refused() -> None:
 def test_a_task_of_classes_is_pointed_to_another_kind() -> None:
     with pytest.raises(BadInputError, match=r"linear .*'log_loss' .*\bbinary target;.*\bregression\b"):
         MODELS["linear"].check_aim("binary", "log_loss")
-
-
-# --- forests
-
-
-def test_a_chance_of_a_forest_in_a_leaf_of_one_kind_is_its_share_with_one_usual_row() -> None:
-    # 150 rows of the first kind, all positive, of 400; LightGBM's own forest steps past it.
-    matrix = np.column_stack([np.arange(400) < 150, np.zeros((400, 2))]).astype(float)
-    made = ForestEstimator().fit(
-        view(task="binary", classes=("n", "y")),
-        matrix,
-        (np.arange(400) < 150).astype(int),
-        loss="log_loss",
-        hyperparameters={"num_leaves": 2, "bagging_fraction": 0.999, "feature_fraction_bynode": 1.0},
-        rounds=30,
-        weights=None,
-        stop=None,
-        patience=1,
-        seed=7,
-        threads=1,
-    )
-    mean = 150 / 400
-
-    assert made.model.predict(matrix[:1]) == pytest.approx([(150 + mean) / 151], abs=1e-3)
-
-
-@pytest.mark.parametrize("name", ["boosting", "learning_rate", "eta", "bagging_freq"])
-def test_what_a_forest_has_not_is_not_searched(name: str) -> None:
-    with pytest.raises(BadInputError, match=f"'{name}' cannot be searched"):
-        MODELS["forest"].check_space([name])

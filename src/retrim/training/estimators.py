@@ -196,7 +196,7 @@ class Estimators(PluginRegistry[Estimator]):
 
 def _register_shipped() -> None:
     """Imports the modules that enter themselves; each of them imports this one."""
-    from retrim.training import linear, stack, trees  # noqa: F401
+    from retrim.training import linear, trees  # noqa: F401
 
 
 MODELS = Estimators("model")

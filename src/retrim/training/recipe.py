@@ -36,9 +36,7 @@ Result = TypeVar("Result")
 class TrainParams(SettingsSection):
     """How challengers are trained."""
 
-    model: str = Field(
-        default="gbm", description="estimator: gbm, forest, linear, logistic, stack, or a custom model as own:PATH"
-    )
+    model: str = Field(default="gbm", description="estimator: gbm, linear, logistic, or a custom model as own:PATH")
     windows: tuple[Literal["all", "sliding"], ...] = Field(
         default=("all", "sliding"),
         min_length=1,

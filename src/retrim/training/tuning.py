@@ -79,16 +79,10 @@ SPACES: Mapping[str, dict[str, Dimension]] = {
         "lambda_l1": _log(0.001, 10.0),
         "lambda_l2": _log(0.001, 10.0),
     },
-    "forest": {
-        "num_leaves": _log(15, 255),
-        "min_child_samples": _log(2, 50),
-        "bagging_fraction": Dimension(low=0.4, high=0.9),
-        "feature_fraction_bynode": Dimension(low=0.3, high=1.0),
-    },
     "linear": {"l2": _log(0.00001, 10.0)},
     "logistic": {"l2": _log(0.00001, 10.0)},
 }
-"""What is searched for a kind of model where tune.space does not say; a stack and a model of one's own have to."""
+"""What is searched for a kind of model where tune.space does not say; a model of one's own has to."""
 
 
 class TuneParams(SettingsSection):
