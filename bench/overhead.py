@@ -128,7 +128,7 @@ for name, span in tune["space"].items():
     whole = isinstance(span["low"], int)
     kind = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
     space[name] = kind(span["low"], span["high"], log=span.get("log", False))
-study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=7, **tune["options"]))
+study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=7, multivariate=True, n_startup_trials=8))
 for hyperparameters in params["tried"]:
     study.enqueue_trial(hyperparameters)
 best = None

@@ -65,7 +65,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fairness": fairness_settings(),
     "prepare": {"steps": []},
     "tune": {
-        "sampler": {"tpe": {"n_startup_trials": 2}},
         "trials": 5,
         "batch": 2,
         "folds": 2,

@@ -11,7 +11,7 @@ SPLIT = SplitParams(judge_rows=48, sliding_rows=200)
 BACKTEST = BacktestParams(origins=2, origin_rows=48, interval=0.8)
 TUNE = TuneParams.model_validate(
     {
-        "sampler": {"tpe": {}}, "trials": 1, "batch": 1, "folds": 2, "fold_rows": 48,
+        "trials": 1, "batch": 1, "folds": 2, "fold_rows": 48,
         "stop_share": 0.1, "max_rounds": 5, "patience": 2, "seed": 1, "space": {"num_leaves": {"low": 2, "high": 4}},
     }
 )  # fmt: skip

@@ -8,24 +8,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
-from inspect import isabstract
-from math import inf, prod
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.errors import RetrimError
 from retrim.stats.codec import from_record, written
-from retrim.stats.plugins import PluginRegistry, Seed, SettingsForm, SettingsSection
+from retrim.stats.plugins import Seed, SettingsForm, SettingsSection
 from retrim.training.estimators import Hyperparameters
 
 if TYPE_CHECKING:
     import optuna
 
-SAMPLERS: PluginRegistry[Callable[..., Any]] = PluginRegistry("sampler")
+STARTUP = 8  # trials that are drawn at random before TPE proposes any
 
 
 class Dimension(SettingsForm):
@@ -88,20 +86,13 @@ SPACES: Mapping[str, dict[str, Dimension]] = {
 class TuneParams(SettingsSection):
     """The search for hyperparameters."""
 
-    sampler: str | dict[str, dict[str, JsonValue]] = Field(
-        default="tpe",
-        description=(
-            "sampler of the search: tpe, random, grid, or the name of a class in optuna.samplers; to pass "
-            "arguments, write {name: arguments}"
-        ),
-    )
     trials: int = Field(default=20, ge=1, description="number of trials in a search")
     batch: int = Field(
         exclude=True,
         default=4,
         ge=1,
         description=(
-            "number of trials that the sampler proposes before it sees their results; this number is "
+            "number of trials that are proposed before their results are known; this number is "
             "fixed, so that a search is the same with any number of workers"
         ),
     )
@@ -129,27 +120,6 @@ class TuneParams(SettingsSection):
         default=SPACES["gbm"],
         description="search space of the hyperparameters; empty for a custom model without hyperparameters",
     )
-
-    @field_validator("sampler")
-    @classmethod
-    def _one(cls, sampler: str | dict[str, dict[str, JsonValue]]) -> str | dict[str, dict[str, JsonValue]]:
-        if not isinstance(sampler, str) and len(sampler) != 1:
-            raise ValueError(
-                f"{len(sampler)} samplers are set, but exactly 1 is needed; write, for example, {{tpe: {{}}}}"
-            )
-        return sampler
-
-    @property
-    def sampler_name(self) -> str:
-        """The name of the sampler."""
-        return self.sampler if isinstance(self.sampler, str) else next(iter(self.sampler))
-
-    @property
-    def options(self) -> dict[str, JsonValue]:
-        """Its arguments."""
-        if isinstance(self.sampler, str):
-            return {"multivariate": True, "n_startup_trials": 8} if self.sampler == "tpe" else {}
-        return self.sampler[self.sampler_name]
 
 
 @dataclass(frozen=True)
@@ -210,17 +180,10 @@ def search(
         trials: How many in all, 1 or more.
 
     Returns:
-        All trials, in order of their number. A grid ends when it is used up.
-
-    Raises:
-        BadInputError: No such sampler, it cannot search this space, or would not resume to the same trials.
+        All trials, in order of their number.
     """
     if not params.space:  # there is one model
         trials = 1
-    if params.sampler_name not in SAMPLERS:
-        require_resumable(params, trials=trials)
-    if params.sampler_name == "grid":
-        trials = min(trials, prod(len(choices) for choices in _grid(params).values()))
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
     with ThreadPoolExecutor(workers) as pool:
         while len(history) < trials:
@@ -263,7 +226,11 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=make_sampler(params, batch=len(history) // params.batch))
+    seed = int(np.random.SeedSequence([params.seed, len(history) // params.batch]).generate_state(1)[0])
+    with catch_warnings():
+        simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of multivariate
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP)
+    study = optuna.create_study(sampler=sampler)
     space = _distributions(params)
     for trial in history:
         study.add_trial(
@@ -274,101 +241,3 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
 
 def _distributions(params: TuneParams) -> dict[str, "optuna.distributions.BaseDistribution"]:
     return {name: dimension.distribution() for name, dimension in params.space.items()}
-
-
-def require_resumable(params: TuneParams, *, trials: int) -> None:
-    """Refuses a sampler with which a killed search would not resume to the same trials.
-
-    It is tried on a toy loss: a study that lived through all trials has to ask the same as one built anew from the
-    trials told before each batch. A sampler that draws without its seed fails, and so does one that keeps more in the
-    study than its trials (QMC its place in the sequence, NSGA-II its generations).
-
-    Raises:
-        BadInputError: It fails, or cannot search this space at all.
-    """
-    space, lived = _distributions(params), _study(params, [])
-    history: list[Trial] = []
-    try:
-        while len(history) < trials:
-            count = min(params.batch, trials - len(history))
-            lived.sampler = make_sampler(params, batch=len(history) // params.batch)
-            asked = [lived.ask(space) for _ in range(count)]
-            if [dict(trial.params) for trial in asked] != _ask(params, history, count):
-                raise BadInputError(
-                    f"tune.sampler: {params.sampler_name!r} does not propose the same trials when a search "
-                    f"resumes; use a sampler that does: {', '.join(entry.name for entry in SAMPLERS)}"
-                )
-            for trial in asked:
-                toy = int.from_bytes(sha256(repr(trial.params).encode()).digest()[:4]) / 2**32
-                lived.tell(trial, toy)
-                history.append(Trial(len(history), dict(trial.params), (toy,), (1,)))
-    except (ImportError, ValueError, RuntimeError) as error:
-        raise BadInputError(
-            f"tune.sampler: {params.sampler_name!r} cannot search tune.space ({error}); choose a different sampler, "
-            "or change the space"
-        ) from error
-
-
-def make_sampler(params: TuneParams, *, batch: int) -> "optuna.samplers.BaseSampler":
-    """The sampler of one batch, seeded from (seed, batch).
-
-    Raises:
-        UnknownNameError: No such sampler.
-        BadInputError: It does not take these options, or takes no seed.
-    """
-    import optuna
-
-    seed = int(np.random.SeedSequence([params.seed, batch]).generate_state(1)[0])
-    if params.sampler_name in SAMPLERS:
-        build = SAMPLERS[params.sampler_name]
-    else:
-        known = vars(optuna.samplers).items()
-        classes = {name: kind for name, kind in known if name.endswith("Sampler") and not isabstract(kind)}
-        if params.sampler_name not in classes:
-            raise UnknownNameError("sampler", params.sampler_name, [*(entry.name for entry in SAMPLERS), *classes])
-        build = _by_class(classes[params.sampler_name])
-    try:
-        with catch_warnings():
-            simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # whoever names a sampler has chosen it
-            sampler = build(params, seed)
-    except (TypeError, ValueError) as error:
-        raise BadInputError(
-            f"tune.sampler: the sampler {params.sampler_name!r} refuses its arguments ({error}); correct the arguments"
-        ) from error
-    assert isinstance(sampler, optuna.samplers.BaseSampler)
-    return sampler
-
-
-def _by_class(sampler: Callable[..., Any]) -> Callable[[TuneParams, int], Any]:
-    return lambda params, seed: sampler(seed=seed, **params.options)
-
-
-@SAMPLERS.register("tpe")
-def _tpe(params: TuneParams, seed: int) -> Any:
-    from optuna.samplers import TPESampler
-
-    return _by_class(TPESampler)(params, seed)
-
-
-@SAMPLERS.register("random")
-def _random(params: TuneParams, seed: int) -> Any:
-    from optuna.samplers import RandomSampler
-
-    return RandomSampler(seed=seed, **params.options)
-
-
-@SAMPLERS.register("grid")
-def _grid_sampler(params: TuneParams, seed: int) -> Any:
-    from optuna.samplers import GridSampler
-
-    # Trial n takes place n of a grid shuffled once, so here the seed is the same in each batch.
-    return GridSampler(_grid(params), seed=params.seed, **params.options)
-
-
-def _grid(params: TuneParams) -> dict[str, list[Any]]:
-    ranges = [name for name, span in params.space.items() if span.choices is None]
-    if ranges:
-        raise BadInputError(
-            f"tune.space: a grid needs choices for every hyperparameter; set choices for {', '.join(ranges)}"
-        )
-    return {name: list(span.choices or ()) for name, span in params.space.items()}
