@@ -175,7 +175,7 @@ def main(scratch: Path) -> None:
 
     retrim("init", "--data", "../deliveries.csv", "--target", "minutes", "--yes")
     retrim("retrain", "--as-of", "2025-03-05")
-    retrim("settings", "set", "schedule.ingest=10s")
+    retrim("settings", "schedule.ingest=10s")
     see_schedule_land(workspace, scratch / "week.csv", environment)
     retrim("predict")
     retrim("predict", "../week.csv", "../predicted.csv")

@@ -57,7 +57,7 @@ def plain(text: str) -> str:
 SETTINGS_HEAD = f"""# Settings
 
 Each setting is a key in `params.yaml`. That file describes the table and lists the values that differ from these
-defaults. `retrim settings` prints the value of each setting and where it was set; `retrim settings set KEY=VALUE`
+defaults. `retrim settings` prints the value of each setting and where it was set; `retrim settings KEY=VALUE`
 changes one.
 
 If a default is in words, it follows other settings. A setting without a default is required. In a key, `NAME` stands
@@ -332,7 +332,6 @@ RECORDS = (
     ),
     Printed("retrim batch release", "retrim.landing.ingest:Landed"),
     Printed("retrim batch list --quarantined", "retrim.landing.quarantine:QuarantinedBatch", LIST),
-    Printed("retrim batch drop", "retrim.landing.quarantine:QuarantinedBatch"),
     Printed(
         "retrim batch list",
         "retrim.reading.landed:BatchFile",
@@ -364,7 +363,6 @@ RECORDS = (
         },
     ),
     Printed("retrim versions", "retrim.cli.answers:VersionAnswer", LIST),
-    Printed("retrim versions live", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions rollback", "retrim.release.versions:LiveVersion"),
     Printed("retrim versions approve", "retrim.decision.stored_rows:ApprovalAnswer"),
     Printed("retrim versions canary", "retrim.decision.canary:Canary"),
@@ -374,14 +372,13 @@ RECORDS = (
         "retrim.card.diff:VersionDiff",
     ),
     Printed("retrim versions explain", "retrim.reports.explain:ExplainedRow"),
-    Printed("retrim versions fairness", "retrim.reports.fairness:VersionFairness"),
     Printed("retrim versions export", "retrim.retraining.exchange:ExportedVersion"),
     Printed("retrim versions import", "retrim.retraining.exchange:ImportedVersion"),
     Printed("retrim versions log", "retrim.release.versions:LoggedMove", LIST),
-    Printed("retrim versions verify-log", "retrim.release.versions:VerifiedLog"),
+    Printed("retrim versions log --verify", "retrim.release.versions:VerifiedLog"),
     Printed(
-        "retrim versions key",
-        "retrim.cli.versions:key",
+        "retrim versions export --key",
+        "retrim.cli.versions:export",
         more={
             "public": "The public key.",
             "fingerprint": "SHA-256 of the key.",
@@ -398,15 +395,6 @@ RECORDS = (
     ),
     Printed("retrim policy acknowledge", "retrim.checking.holds:AcknowledgedHold"),
     Printed("retrim policy cost", "retrim.decision.accumulated_gain:RetrainingCost"),
-    Printed(
-        "retrim policy alarms",
-        "retrim.reports.distributions:VerifiedAlarms",
-        more={
-            "version": "The version whose history was used.",
-            "wanted": "The rate that `drift.alarms` asks for.",
-            "together": "The same figures for each joint test.",
-        },
-    ),
     Printed("retrim policy backtest", "retrim.reports.policy:BacktestResult"),
     Printed(
         "policy",
@@ -426,10 +414,9 @@ RECORDS = (
         LIST,
         {"set_in": "`default`, or the file and line that sets it."},
     ),
-    Printed("retrim settings show", "retrim.lineage.settings_file:EffectiveSetting"),
     Printed(
-        "retrim settings set",
-        "retrim.cli.policy:set_setting",
+        "retrim settings KEY=VALUE",
+        "retrim.cli.policy:settings",
         more={"changes": "By key: the old and the new value."},
     ),
     Printed(
@@ -454,12 +441,11 @@ RECORDS = (
     ),
     Printed("retrim new", "retrim.onboarding.new:NewWorkspace"),
     Printed("retrim upgrade", "retrim.onboarding.new:Upgrade"),
-    Printed("retrim versions environment", "retrim.retraining.reproduce:BuiltEnvironment"),
+    Printed("retrim versions reproduce --environment", "retrim.retraining.reproduce:BuiltEnvironment"),
     Printed("retrim alerts", "retrim.cli.answers:ToldAlert", "Under `alerts`, a list of these."),
     Printed("retrim token list", "retrim.lineage.tokens:Token", "Under `tokens`, a list of these."),
-    Printed("retrim alerts test", "retrim.alerting.telling:Sending", "Under `sent`, a list of these."),
-    Printed("retrim alerts send", "retrim.alerting.telling:Sending", "Under `sent`, a list of these."),
-    Printed("retrim alerts acknowledge", "retrim.decision.check_record:AcknowledgedKind"),
+    Printed("retrim alerts --test, --send", "retrim.alerting.telling:Sending", "Under `sent`, a list of these."),
+    Printed("retrim policy acknowledge KIND", "retrim.decision.check_record:AcknowledgedKind"),
     Printed("retrim status --check", "retrim.reports.health:Health"),
     Printed("retrim doctor", "retrim.operations.doctor:Diagnosis", "Under `workspaces`, a list of these."),
     Printed("retrim up --show", "retrim.operations.supervise:PartSeen", "Under `parts`, a list of these."),
@@ -706,7 +692,9 @@ def record_of(source: Any) -> tuple[list[Key], list[type]]:
     shown = [
         line.args[0]
         for line in ast.walk(tree)
-        if isinstance(line, ast.Call) and ast.unparse(line.func) == "render.show_json"
+        if isinstance(line, ast.Call)
+        and re.fullmatch(r"render\.show(_json|_list)?", ast.unparse(line.func))
+        and ast.unparse(line.func) in ("render.show_json", "render.show", "render.show_list")
     ]
     for value in returned + shown:
         for each in entries(value, tree, owner):

@@ -70,14 +70,14 @@ class TestAKey:
 
     @pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:AAAA", "rsa:" + "A" * 43 + "=", "ed25519:" + "?" * 44])
     def test_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(BadInputError, match=rf"^{re.escape(repr(text))} .*`retrim versions key`"):
+        with pytest.raises(BadInputError, match=rf"^{re.escape(repr(text))} .*`retrim versions export --key`"):
             PublicKey.read(text)
 
     def test_that_cannot_be_read_from_a_file_is_refused_by_the_files_name(self, tmp_path: Path) -> None:
         (tmp_path / "binary.pub").write_bytes(b"\xff\xfe")
 
         for name in ("binary.pub", "missing.pub"):
-            with pytest.raises(BadInputError, match=rf"{name} .*`retrim versions key`"):
+            with pytest.raises(BadInputError, match=rf"{name} .*`retrim versions export --key`"):
                 read_public_key(tmp_path / name)
 
 

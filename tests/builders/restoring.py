@@ -131,9 +131,9 @@ def main(folder: Path) -> int:
         drill = lose_and_restore(world, str(folder / "backups"), folder / "restored")
         restored = drill.restored
         checked = restored.ask("check", "--now", restored.day(PREDICTED), code=(0, 1))
-        live = restored.ask("versions", "live")["version"]
+        live = restored.ask("status")["champion"]["version"]
         proof = restored.ask("versions", "reproduce", str(live), "--prove")
-        sample, log = recomputed(restored.workspace), restored.ask("versions", "verify-log")
+        sample, log = recomputed(restored.workspace), restored.ask("versions", "log", "--verify")
         rows = {
             "backup": "{files} files, {bytes} bytes, {seconds} s".format(**drill.backup),
             "recovery time": f"{drill.seconds:.1f} s, of which the restore {drill.restore['seconds']} s",

@@ -6,10 +6,10 @@ import pytest
 
 from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.score import score
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import RefusedError
 from retrim.landing.as_of_view import read_as_of
+from retrim.release.card import make_card
 from retrim.release.versions import load_stored_version
-from retrim.reports.fairness import fairness_of
 from retrim.retraining.judge_import import judge_import
 from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
@@ -61,22 +61,13 @@ def test_a_version_that_only_predicts_writes_no_decision(tmp_path_factory: pytes
     assert desk.workspace.predictions.since(None, most=10**9)["decision"].isna().all()
 
 
-def test_the_record_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
-    record = fairness_of(deciding.workspace, 1).fairness
-    assert record is not None
+def test_the_card_of_a_version_has_groups_before_and_after(deciding: Desk) -> None:
+    card = make_card(deciding.workspace, 1, pictures={}).markdown
 
-    assert [model.of for model in record.models] == ["challenger", "challenger before mitigation"]
-    assert [group.group for group in record.models[0].columns[0].groups] == ["a", "b", "c"]
-
-
-def test_the_live_version_is_shown_by_default(deciding: Desk) -> None:
-    assert fairness_of(deciding.workspace, None).version == 1
-
-
-def test_there_is_nothing_to_show_before_the_first_version(tmp_path: Any) -> None:
-    desk = make_desk(tmp_path / "workspace", task="binary")
-    with pytest.raises(BadInputError, match=r"version yet; .*retrim retrain"):
-        fairness_of(desk.workspace, None)
+    assert [name for name in ("challenger, by ", "challenger before mitigation, by ") if name in card] == [
+        "challenger, by ",
+        "challenger before mitigation, by ",
+    ]
 
 
 def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -265,7 +265,7 @@ WRONG = {
     "predictions": "error: unknown command 'predictions'; use `retrim predict --show`",
     "explain 7": "error: unknown command 'explain'; use `retrim versions explain`",
     "list": "error: unknown command 'list'; use `retrim batch list` or `retrim token list`",
-    "batch lst": "error: unknown command 'lst'; known: audit, drop, list, redate, release, show, withdraw. "
+    "batch lst": "error: unknown command 'lst'; known: audit, list, redate, release, show, withdraw. "
     "Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",

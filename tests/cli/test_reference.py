@@ -17,13 +17,11 @@ from retrim.cli.answers import find_versions
 from retrim.decision.accumulated_gain import MoneyParams, RetrainingCost
 from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.stored_rows import DecisionRow, Origin, VersionRow
-from retrim.drift.verify import VerifiedRates
 from retrim.landing.clock_repair import Repair
 from retrim.landing.ingest import Landed, WithdrawalResult, listed_batches, show_batch
 from retrim.landing.ingest import quarantine_list as set_aside
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import LiveVersion, VerifiedLog, release_log
-from retrim.reports.distributions import VerifiedAlarms
 from retrim.retraining.exchange import ExportedVersion, ImportedVersion
 from retrim.retraining.gc import Pruned
 from retrim.retraining.reproduce import RebuildResult
@@ -38,7 +36,6 @@ from tests.builders.world import World, make_world
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SCRIPT = Path(__file__).parents[2] / ".ci" / "reference.py"
 NOW = pd.Timestamp("2024-02-01", tz="UTC")
-VERIFIED = VerifiedRates(0.1, 0.1, (0.0, 0.2), 1, 1, "promised", 9.0, {}, 0.9, False)
 
 
 def section(record: str) -> str:
@@ -147,8 +144,7 @@ def test_names_the_keys_of_a_batch_set_aside(workspace: Workspace) -> None:
         ("predict", ScoringResult(None, 0, 0, None)),
         ("policy acknowledge", AcknowledgedHold("", NOW, "", "", (), "")),
         ("policy cost", RetrainingCost(MoneyParams(cost=1, per_unit=1, currency="EUR"), "mae", 1, 1.0, None, None)),
-        ("policy alarms", VerifiedAlarms(1, "", VERIFIED, [])),
-        ("versions verify-log", VerifiedLog(0, 0, None)),
+        ("versions log --verify", VerifiedLog(0, 0, None)),
         ("versions rollback", LiveVersion(1, "", "", "", "", "", None)),
         ("versions run-directory", RunDirectory(Path(), "", (), None)),
         ("ingest", Landed("landed", "rows", "", 0, Path(), (), None)),

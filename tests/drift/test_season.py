@@ -6,9 +6,9 @@ import pytest
 
 from retrim.drift.calibration import calibrate
 from retrim.drift.profile import Profile, ProfileParams, make_profile
-from retrim.drift.verify import verify
 from retrim.drift.watched import mean_waves, watch, waves_of
 from retrim.table.data import ColumnType
+from tests.builders.alarm_rates import verify
 
 PARAMS = ProfileParams()
 KINDS: dict[str, ColumnType] = {"warm": "number", "calm": "number", "sky": "category"}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from retrim.drift.verify import verify
 from retrim.errors import RefusedError
+from tests.builders.alarm_rates import verify
 from tests.builders.drift_worlds import world
 
 ROWS = 400

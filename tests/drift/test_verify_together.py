@@ -6,7 +6,7 @@ import pytest
 
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import Profile, ProfileParams, make_profile
-from retrim.drift.verify import VerifiedTest, interval_of, verify_together
+from tests.builders.alarm_rates import VerifiedTest, interval_of, verify_together
 
 KEPT = ProfileParams(
     cells=40, levels=9, buckets=8, block="1D", most_blocks=200, block_rows=20, sample_rows=4000, seed=7

@@ -24,10 +24,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, An
     again = world.retrim("versions", "reject", "1", "--reason", "no", "--now", world.day(26), code=1).stderr
     return {
         "made": made, "status": status, "screen": screen, "early": early, "said": said, "again": again,
-        "live": world.ask("versions", "live"),
+        "live": world.ask("status")["champion"],
         "versions": world.ask("versions"),
         "aliases": world.workspace.registry.aliases(),
-        "check": world.ask("check", "--now", world.day(26)), "then": world.ask("versions", "live"),
+        "check": world.ask("check", "--now", world.day(26)), "then": world.ask("status")["champion"],
     }  # fmt: skip
 
 

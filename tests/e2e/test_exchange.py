@@ -143,7 +143,7 @@ class TestAnImport:
         assert imported["environment"] == []
 
     def test_is_one_row_of_a_log_that_holds(self, production: World, imported: Any) -> None:
-        assert production.ask("versions", "verify-log")["rows"] == 2
+        assert production.ask("versions", "log", "--verify")["rows"] == 2
 
     def test_asked_again_gives_the_same_and_adds_nothing(
         self, production: World, file: Path, key: str, imported: Any

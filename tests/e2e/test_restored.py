@@ -42,7 +42,7 @@ def test_nothing_that_is_named_is_missing(drill: Drill) -> None:
 
 
 def test_the_release_log_verifies(drill: Drill) -> None:
-    assert drill.restored.ask("versions", "verify-log")["rows"] == len(drill.before["releases"])
+    assert drill.restored.ask("versions", "log", "--verify")["rows"] == len(drill.before["releases"])
 
 
 def test_a_thousand_predictions_made_again_are_the_stored_ones(drill: Drill) -> None:
@@ -52,7 +52,7 @@ def test_a_thousand_predictions_made_again_are_the_stored_ones(drill: Drill) -> 
 
 
 def test_the_champion_is_rebuilt_byte_for_byte(drill: Drill) -> None:
-    live = drill.restored.ask("versions", "live")["version"]
+    live = drill.restored.ask("status")["champion"]["version"]
 
     assert drill.restored.ask("versions", "reproduce", str(live))["identical"]
 
@@ -63,7 +63,7 @@ def test_the_next_check_runs_once_what_was_lost_has_come_again(drill: Drill) -> 
 
     checked = restored.ask("check", "--now", restored.day(LOST), code=(0, 1))
 
-    assert checked["check"]["champion"] == restored.ask("versions", "live")["version"]
+    assert checked["check"]["champion"] == restored.ask("status")["champion"]["version"]
 
 
 def test_nothing_of_the_wiped_folder_is_named_in_what_was_restored(drill: Drill) -> None:

@@ -175,7 +175,7 @@ def test_at_a_tag_only_the_code_of_the_version_runs(first: World, third: World, 
 
 def test_the_environment_of_a_version_has_its_wheel(first: World, third: World) -> None:
     lend_environment(third, lock=git.file_at(third.root, "retrim/generated/v1", "requirements.lock").decode())
-    built = third.ask("versions", "environment", "1")
+    built = third.ask("versions", "reproduce", "1", "--environment")
 
     assert built["code"] == running_wheel().name
     assert (Path(built["folder"]) / "bin" / "python").exists()

@@ -228,7 +228,7 @@ def begin_life(folder: Path, world: World) -> Life:
     with inside(folder / "life"):
         late = ("--horizon", f"{7 * world.late_weeks}D") if world.late_weeks else ()
         run_command("init", "--data", "../history.csv", "--target", "minutes", "--yes", *late)
-        run_command("settings", "set", f"tune.trials={TRIALS}")
+        run_command("settings", f"tune.trials={TRIALS}")
         workspace = open_workspace(Path.cwd())
     shelf = LifeShelf({})
     workspace.__dict__["registry"] = shelf

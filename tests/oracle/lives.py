@@ -31,7 +31,8 @@ def begin(player: Player, history: Path, *options: str) -> None:
     """A workspace for a table, with small searches; what `init` decided is kept as its settings."""
     player.do("new", str(player.workspace), folder=player.folder)
     player.do("init", "--data", str(history), *options, "--yes")
-    player.do("settings", "set", *SMALL, keep=False)
+    if player.do("settings", *SMALL, keep=False) is None:  # the old side wants the word between
+        player.do("settings", "set", *SMALL, keep=False)
     git(player, "commit", "-qam", "small searches")
     player.do("settings")
 

@@ -5,12 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.cli import render
-from retrim.cli.version_screens import show_fairness
 from retrim.errors import BadInputError
-from retrim.gate.fairness import FairnessRecord
-from retrim.reports.fairness import VersionFairness
-from retrim.stats.codec import from_parquet, from_record
+from retrim.stats.codec import from_parquet
 from retrim.training.bundle import load_predictor
 from tests.builders.unfair import VALUES, UnfairRoom, make_unfair_run_directory, unfair_stream
 
@@ -152,21 +148,3 @@ def test_nothing_is_said_of_groups_where_none_are_declared(tmp_path: Path) -> No
     run_directory.run()
 
     assert "verdict/fairness.json" not in run_directory.bundle
-
-
-def test_the_screen_shows_each_group_before_and_after(
-    by_thresholds: UnfairRoom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(render.OUT, "width", 120)
-    shown = VersionFairness(
-        1,
-        from_record(FairnessRecord, by_thresholds.record("verdict/fairness.json")),
-        (),
-        ("a note",),
-    )
-    with render.OUT.capture() as captured:
-        show_fairness(shown)
-    lines = captured.get().splitlines()
-
-    assert any(line.startswith(VALUES[1]) and " before " in line for line in lines)
-    assert any(line.startswith(VALUES[1]) and " challenger " in line for line in lines)

@@ -59,7 +59,7 @@ def world(
 def test_a_version_is_made_and_its_bundle_lies_in_the_bucket(world: World, bucket_server: S3) -> None:
     (version,) = world.ask("versions")
 
-    assert version["version"] == world.ask("versions", "live")["version"] == 1
+    assert version["version"] == world.ask("status")["champion"]["version"] == 1
     assert list((bucket_server.folder / "models" / "bundles").rglob("verdict.json"))
 
 
@@ -141,10 +141,10 @@ def test_all_of_it_is_restored_into_empty_databases(
 
     world.retrim("restore", place, str(back))
     restored = replace(world, root=back)
-    restored.retrim("versions", "verify-log")
+    restored.retrim("versions", "log", "--verify")
     restored.retrim("predict")
 
-    assert restored.ask("versions", "live")["version"] == 1
+    assert restored.ask("status")["champion"]["version"] == 1
     assert restored.ask("predict", "--show")
     named = database_server.run("select source from model_versions", database="back_mlflow")
     assert str(back) in named or named.startswith("models:/")

@@ -49,7 +49,9 @@ class PublicKey:
             raw = base64.b64decode(encoded, validate=True)
             if scheme == SCHEME and len(raw) == RAW_BYTES:
                 return cls(raw)
-        raise BadInputError(f"{text.strip()[:80]!r} is not a public key; use a key that `retrim versions key` prints")
+        raise BadInputError(
+            f"{text.strip()[:80]!r} is not a public key; use one that `retrim versions export --key` prints"
+        )
 
     def __str__(self) -> str:
         return f"{SCHEME}:{base64.b64encode(self.raw).decode()}"
@@ -72,7 +74,7 @@ class PublicKey:
 
 
 def read_public_key(file: Path) -> PublicKey:
-    """A public key from a file that holds it, as `retrim versions key` prints it.
+    """A public key from a file that holds it, as `retrim versions export --key` prints it.
 
     Raises:
         BadInputError: The file cannot be read, or holds none.
@@ -81,7 +83,7 @@ def read_public_key(file: Path) -> PublicKey:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(
-            f"{file} cannot be read as a public key; choose a file with the output of `retrim versions key`"
+            f"{file} cannot be read as a public key; choose a file with the output of `retrim versions export --key`"
         ) from error
     return PublicKey.read(text)
 
@@ -190,7 +192,7 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
     if named not in known:
         return (
             f"was signed with {named}, which is not a trusted key here; if this is a clone of the signer's workspace, "
-            "run `retrim versions key` there and save the key here as var/keys/signer.pub"
+            "run `retrim versions export --key` there and save the key here as var/keys/signer.pub"
         )
     return None
 

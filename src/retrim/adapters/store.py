@@ -403,7 +403,7 @@ class Store(StoredTimes, CountedRows, Outbox):
         if there is not None or replaced != min(head.sequence - 1, 1):
             raise RefusedError(
                 f"the release log of {head.model} was altered: it has {head.sequence - 1} rows, and its "
-                "signed head does not match them; run `retrim versions verify-log` to see where"
+                "signed head does not match them; run `retrim versions log --verify` to see where"
             )
         connection.execute(sa.insert(RELEASE_HEADS).values(**columns_of(head)))
 

@@ -352,7 +352,7 @@ class StatusAnswer:
 
     Args:
         model: Name of the model.
-        champion: The [live version](#retrim-versions-live); None before the first version.
+        champion: The [live version](#retrim-versions-rollback); None before the first version.
         lacks: Columns that the live version needs and that the table no longer has; it predicts with missing values
             there.
         accumulated_gain: Accumulated gain, in mean loss times checks; None before the first version.

@@ -280,9 +280,9 @@ def _fail(message: str, code: int) -> NoReturn:
 
 PANELS = {
     "Begin": "demo new init profile upgrade",
-    "Every day": "ingest check retrain predict serve schedule status why ui",
-    "Operate": "backup doctor pause restore resume up",
-    "Groups": "alerts batch policy settings token versions",
+    "Every day": "ingest check retrain predict serve schedule status why ui settings",
+    "Operate": "alerts backup doctor pause restore resume up",
+    "Groups": "batch policy token versions",
 }
 """Where each command stands in the help."""
 

@@ -198,15 +198,22 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
-    """Withdraw a landed batch, so that its rows no longer count.
+    """Withdraw a landed batch, or remove one from quarantine.
 
-    Views of the table as of an earlier time still include the batch, and versions made with it can still be rebuilt. If
+    Its rows no longer count. Views of the table as of an earlier time still include the batch, and versions made with it can still be rebuilt. If
     you withdraw a correction, the earlier values apply again. A withdrawn file cannot land again.
+
+    Of a batch in quarantine, the report stays.
     """
     from retrim.cli import render
-    from retrim.landing.ingest import withdraw
+    from retrim.landing.ingest import drop_quarantined, quarantined_batch, withdraw
 
-    done = withdraw(workspace_here(), batch, by=by, reason=reason, now=None if now is None else past_time(now))
+    workspace = workspace_here()
+    if quarantined_batch(workspace, batch) is not None:
+        entry = drop_quarantined(batch, workspace=workspace.paths, now=as_time(None), by=by, reason=reason)
+        render.show(entry, f"dropped: batch {entry.batch}", as_json=as_json)
+        return
+    done = withdraw(workspace, batch, by=by, reason=reason, now=None if now is None else past_time(now))
     if as_json:
         render.show_json(done)
         return
@@ -311,24 +318,6 @@ def batch_release(
         render.show_json(landed.as_record())
     else:
         render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
-
-
-@batch_app.command("drop", epilog=example("retrim batch drop 3f2a91c0 --reason 'sent twice'"))
-def batch_drop(
-    batch: Quarantined,
-    reason: QuarantineReason,
-    by: By,
-    as_json: AsJson = False,
-) -> None:
-    """Remove a quarantined batch, but keep its report."""
-    from retrim.cli import render
-    from retrim.landing.ingest import drop_quarantined as op
-
-    entry = op(batch, workspace=workspace_here().paths, now=as_time(None), by=by, reason=reason)
-    if as_json:
-        render.show_json(entry)
-    else:
-        render.OUT.print(f"dropped: batch {entry.batch}", highlight=False)
 
 
 @batch_app.command(epilog=example("retrim batch audit"))

@@ -1,9 +1,4 @@
-"""Explanations by command: why a prediction, what is new in a version, a version's card.
-
-Fairness by command: error rates by group, before and after mitigation.
-
-Drift by command: verify the rate of false alarms.
-"""
+"""Explanations by command: why a prediction, what is new in a version, a version's card."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +6,6 @@ from typing import Annotated
 import typer
 
 from retrim.cli.base import AsJson, Version, as_time, example, version_number, workspace_here
-from retrim.cli.policy import policy_app
 from retrim.cli.versions import versions_app
 
 
@@ -107,9 +101,9 @@ def card(
 ) -> None:
     """Write the current model card of a version.
 
-    The card states the purpose, data, verdict, metrics by slice, calibration, feature importance, releases, drift since
-    the training, lineage and known limits, with the source of each figure. If the name of FILE ends in .html, the card
-    is an HTML page.
+    The card states the purpose, data, verdict, metrics by slice, calibration, feature importance, fairness by group,
+    releases, drift since the training, lineage and known limits, with the source of each figure. If the name of FILE
+    ends in .html, the card is an HTML page.
     """
     from retrim.cli import render
     from retrim.release.card import make_card, write_card
@@ -121,79 +115,3 @@ def card(
         return
     pages = make_card(workspace, version, pictures=None)
     print(pages.html if as_html else pages.markdown, end="")  # noqa: T201  the answer itself
-
-
-@versions_app.command(epilog=example("retrim versions fairness 3"))
-def fairness(
-    version: Annotated[
-        int | None,
-        typer.Argument(metavar="[N]", parser=version_number, help="Number of the version. Default: the live version."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show error rates by group.
-
-    The error rates come from the version's verdict. They are shown for the challenger, for the challenger before
-    mitigation and for the champion. The groups and limits are set in the `fairness` section of params.yaml.
-    """
-    from retrim.cli import render
-    from retrim.cli.version_screens import show_fairness
-    from retrim.reports.fairness import fairness_of
-    from retrim.stats.codec import to_record
-
-    found = fairness_of(workspace_here(), version)
-    if as_json:
-        render.show_json(to_record(found))
-    else:
-        show_fairness(found)
-
-
-@policy_app.command("alarms", epilog=example("retrim policy alarms"))
-def verify(
-    splits: Annotated[
-        int,
-        typer.Option("--splits", metavar="N", min=2, help="Number of times that a part of the history is held out."),
-    ] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Measure how often a check without drift raises an alarm.
-
-    The command holds out parts of the champion's history, calibrates the drift tests on the rest, and runs these tests
-    on windows of the held-out part. It prints the target rate (drift.alarms), the measured rate and the interval of the
-    measured rate.
-    """
-    from retrim.cli import render
-    from retrim.reports.distributions import verify_alarms
-
-    done = verify_alarms(workspace_here(), splits=splits, checks=100)
-    if as_json:
-        render.show_json(done.as_record())
-        return
-    found = done.found
-    low, high = found.interval
-    render.OUT.print(
-        f"target: {done.wanted}, which is {found.asked:.2%} of checks of {found.rows} rows\n"
-        f"measured: {found.achieved:.2%}, 95% interval {low:.2%} to {high:.2%}, in {found.checks} checks on the "
-        f"history of version {done.version}\n"
-        f"{found.promise}: that history can show rates down to 1 in {found.reach:.0f}",
-        highlight=False,
-    )
-    if not found.season:
-        render.OUT.print(
-            f"no season was removed, because the history covers only {found.years:.1f} years. With fewer than 4 years "
-            "(3 for a check), rows from a different season raise alarms",
-            highlight=False,
-        )
-    if low > found.asked:
-        render.OUT.print(
-            "more alarms than the target: parts of that history differ from the rest (a season, a trend or a break). "
-            "Similar rows will raise alarms as often",
-            highlight=False,
-        )
-    for test in done.together:
-        low, high = test.interval
-        render.OUT.print(
-            f"all features together, {test.test}: target {test.asked:.2%}, measured {test.achieved:.2%}, 95% interval "
-            f"{low:.2%} to {high:.2%}, on {test.windows} windows of that history; {test.promise}",
-            highlight=False,
-        )

@@ -251,16 +251,14 @@ def schedule() -> None:
         run_schedule(schedule_of(workspace), server)
 
 
-for part in (start, data, predict, serve, status, operate):
-    app.add_typer(part.app)
+for part in (start.app, data.app, predict.app, serve.app, status.app, operate.app, alerts.app, policy.settings_app):
+    app.add_typer(part)
 for name, group in {
-    "alerts": alerts.alerts_app,
     "batch": data.batch_app,
     "policy": policy.policy_app,
-    "settings": policy.settings_app,
     "token": serve.token_app,
     "versions": versions.versions_app,
 }.items():
-    app.add_typer(group, name=name, no_args_is_help=name not in ("alerts", "versions", "settings"))
+    app.add_typer(group, name=name, no_args_is_help=name != "versions")
 
 arrange(app)

@@ -1,16 +1,16 @@
 """Commands about policies and settings: what they would have done on history, what a retraining costs, what is set."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from retrim.cli.base import AsJson, as_time, example, workspace_here
+from retrim.cli.base import AsJson, By, Now, as_time, example, past_time, workspace_here
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from retrim.files import WorkspacePaths
     from retrim.reports.policy import BacktestRequest, BacktestResult
 
 policy_app = typer.Typer(help="Compare retraining policies, and acknowledge holds.")
@@ -253,92 +253,125 @@ def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: boo
     raise typer.Exit(0 if review.passes or (only_worse and review.outcome == "unclear") else 1)
 
 
-class SettingsGroup(TyperGroup):
-    """`retrim settings KEY` is `retrim settings show KEY`."""
+@policy_app.command(epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'"))
+def acknowledge(
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why no retraining is needed. The reason is stored with the record.")
+    ],
+    by: By,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND]",
+            help=(
+                "Kind of warning: loss_above_expected, worse_than_naive, segment_worse, suspicious_batch or "
+                "holds_withdrawn_batch. Default: the decision on hold."
+            ),
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="With KIND: until when (UTC). Default: for seven days."),
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge a decision on hold, or mute a kind of warning.
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        known = not args or args[0] in self.commands or args[0].startswith("-")
-        return super().resolve_command(ctx, args if known else ["show", *args])
+    A hold ends without a retraining. The acknowledgement lasts until the alarm clears. If the alarm returns later, it counts as new. The count
+    of refused runs starts again at zero. `retrim why` shows who acknowledged the decision, when and why. The exit code
+    is 1 if nothing is on hold.
+
+    Warnings of a KIND are neither sent nor counted for a while. `retrim status` goes on to show them. For
+    suspicious_batch, the batches that have landed by now are answered for good, and later ones warn again after that
+    time.
+    """
+    import pandas as pd
+
+    from retrim.checking.holds import acknowledge as answer_hold
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.release.acknowledged import acknowledge_kind
+
+    if kind is None:
+        if until is not None:
+            raise BadInputError("--until needs a kind of warning; name one before it, such as suspicious_batch")
+        done = answer_hold(workspace_here(), reason=reason, by=by, now=past_time(now))
+        what = f"{' and '.join(done.rules)} is acknowledged until it clears" if done.rules else "checks continue"
+        render.show(done, f"acknowledged by {done.by}: {what}\nshow it: retrim why {done.id}", as_json=as_json)
+        return
+    moment = as_time(now)
+    ends = moment + pd.Timedelta("7D") if until is None else as_time(until)
+    muted = acknowledge_kind(workspace_here(), kind, until=ends, by=by, reason=reason, now=moment)
+    render.show(muted, f"acknowledged until {muted.until:%Y-%m-%d %H:%M}: {muted.kind}", as_json=as_json)
 
 
-settings_app = typer.Typer(
-    help="Show each setting and where it was set, or change settings.", cls=SettingsGroup, invoke_without_command=True
-)
+settings_app = typer.Typer()
 
 
-def _show_settings(key: str | None, *, as_json: bool) -> None:
+@settings_app.command(epilog=example("retrim settings gate.min_gain=0.02"))
+def settings(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY | KEY=VALUE ...]",
+            help=(
+                "A section such as gate, or a setting such as gate.min_gain, to show; or settings to change, as dotted "
+                "keys with values in YAML. Default: show every setting."
+            ),
+        ),
+    ] = None,
+    pin: Annotated[
+        bool,
+        typer.Option("--pin", help="In a run directory: apply the edited params.yaml to its stages."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show settings and where each was set, or change them.
+
+    KEY=VALUE is checked and written into params.yaml, whose comments stay. --pin writes the effective settings of a run
+    directory to data/settings.json; then `dvc repro` runs the stages whose settings changed.
+    """
+    from retrim.cli import render
+    from retrim.errors import BadInputError
+    from retrim.files import WorkspacePaths
+    from retrim.lineage.settings_file import pin_settings, set_settings
+
+    paths, words = WorkspacePaths.find(Path.cwd()), what or []
+    if pin:
+        if words:
+            raise BadInputError("--pin takes no key; change the setting first, then run `retrim settings --pin`")
+        render.say(f"written: {pin_settings(paths).relative_to(paths.root)}")
+    elif any("=" in word for word in words):
+        changed = set_settings(paths, assignments(words))
+        lines = [f"{key}: {old} -> {new}" for key, (old, new) in changed.items()]
+        text = "\n".join(lines) or "params.yaml already has these values"
+        render.show({"changes": changed}, text, as_json=as_json)
+    elif len(words) > 1:
+        raise BadInputError(f"cannot show {len(words)} keys at once; pass one key, or KEY=VALUE to change settings")
+    else:
+        _show_settings(paths, words[0] if words else None, as_json=as_json)
+
+
+def _show_settings(paths: "WorkspacePaths", key: str | None, *, as_json: bool) -> None:
     import json
 
     from retrim.cli import render
-    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import effective_settings, settings_within
 
-    found = effective_settings(WorkspacePaths.find(Path.cwd()), key)
+    listed = effective_settings(paths, key)
     if as_json:
-        render.show_json(found)
+        render.show_json(listed)
         return
+
+    def cell(value: "JsonValue") -> str:
+        return json.dumps(value, ensure_ascii=False)
+
     rows = [
-        (each.key, *(json.dumps(value, ensure_ascii=False) for value in (each.value, each.default)), each.set_in)
-        for each in found
+        (one.key, cell(one.value), "" if one.value == one.default else cell(one.default), one.set_in) for one in listed
     ]
     render.show_table(("key", "value", "default", "set in"), rows)
-    if len(found) == 1:
-        render.OUT.print(found[0].description, highlight=False, markup=False)
-        if within := settings_within(found[0].key):
+    if len(listed) == 1:
+        render.say(listed[0].description)
+        if within := settings_within(listed[0].key):
             render.show_table(("key", "default", "allowed", "what it is"), within)
-
-
-@settings_app.callback(epilog=example("retrim settings gate"))
-def settings(context: typer.Context, as_json: AsJson = False) -> None:
-    """List every setting: value, default, and where it was set."""
-    if context.invoked_subcommand is None:
-        _show_settings(None, as_json=as_json)
-
-
-@settings_app.command(epilog=example("retrim settings show gate.min_gain"))
-def show(
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="A section, such as gate, or a setting, such as gate.min_gain.")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Show a section or a setting. The word show may be omitted."""
-    _show_settings(key, as_json=as_json)
-
-
-@settings_app.command(name="set", epilog=example("retrim settings set gate.min_gain=0.02"))
-def set_setting(
-    values: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE...", help="Settings as dotted keys, with values in YAML.")
-    ],
-    as_json: AsJson = False,
-) -> None:
-    """Check values and write them into params.yaml. Comments stay."""
-    from retrim.cli import render
-    from retrim.files import WorkspacePaths
-    from retrim.lineage.settings_file import set_settings
-
-    changed = set_settings(WorkspacePaths.find(Path.cwd()), assignments(values))
-    if as_json:
-        render.show_json({"changes": changed})
-        return
-    for key, (old, new) in changed.items():
-        render.OUT.print(f"{key}: {old} -> {new}", highlight=False, markup=False)
-    if not changed:
-        render.OUT.print("params.yaml already has these values", highlight=False)
-
-
-@settings_app.command(epilog=example("retrim settings pin"))
-def pin() -> None:
-    """Apply the edited params.yaml to the stages of a run directory.
-
-    Run this command in a run directory. It writes the effective settings to data/settings.json. Then `dvc repro` runs
-    the stages whose settings changed.
-    """
-    from retrim.cli import render
-    from retrim.files import WorkspacePaths
-    from retrim.lineage.settings_file import pin_settings
-
-    folder = WorkspacePaths.find(Path.cwd())
-    made = pin_settings(folder)
-    render.OUT.print(f"written: {made.relative_to(folder.root)}", highlight=False, markup=False)

@@ -50,6 +50,34 @@ def show_json(answer: Any) -> None:
     print(json.dumps(answer, indent=1, ensure_ascii=False, sort_keys=True, default=to_record))  # noqa: T201  the answer itself
 
 
+def say(text: str) -> None:
+    """A sentence, or lines of them."""
+    OUT.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(answer: Any, text: str, *, as_json: bool) -> None:
+    """A record as JSON, or what it says."""
+    if as_json:
+        show_json(answer)
+    else:
+        say(text)
+
+
+def show_list(answer: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str, as_json: bool) -> None:
+    """Records as JSON, or as a table whose last column is cut to the width; `none` where there are none."""
+    if as_json:
+        show_json(answer)
+    elif rows:
+        show_table(columns, rows, brief_last=True)
+    else:
+        say(none)
+
+
+def figure(value: float) -> str:
+    """A loss, a gain or another measured number, to four digits."""
+    return f"{value:.4g}"
+
+
 def show_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None, brief_last: bool = False
 ) -> None:

@@ -4,8 +4,6 @@ What a tried setting shows: both losses, the gain, the slices that lose and gain
 
 An explained prediction on the screen: what each feature adds, with a bar, down to the sum.
 
-Fairness on one screen: a table a column and model, differences before and after mitigation.
-
 A profiled table on a screen: what it is, and what was found.
 """
 
@@ -17,14 +15,11 @@ from rich.markup import escape
 from retrim.card.diff import CameAndWent, DiffData, FeatureChanges, NamedPrediction, StepChange, VersionDiff
 from retrim.cli import render
 from retrim.drift.slices import SliceLoss
-from retrim.gate.fairness import FairnessRecord, MeasuredFigure, MeasuredModel
 from retrim.gate.losses import share_in_words
-from retrim.gate.verdict import mark_of
 from retrim.profile.findings import findings
 from retrim.profile.whole import TableProfile
 from retrim.reports.changed_settings import RefitComparison
 from retrim.reports.explain import ExplainedRow
-from retrim.reports.fairness import VersionFairness
 from retrim.training.predicted import Contribution, Explanation
 
 MOST = 15  # lines of a section
@@ -320,81 +315,6 @@ def _classes_in_words(outputs: Mapping[str, float]) -> str | None:
         return None
     more = f", {len(ranked) - 5} more" if len(ranked) > 5 else ""
     return ", ".join(f"{name} {share:.2%}" for name, share in ranked[:5]) + more
-
-
-SHORT = {
-    "selection_rate": "selected",
-    "false_positive_rate": "false positive",
-    "false_negative_rate": "false negative",
-    "error_rate": "error",
-    "mean_error": "mean error",
-    "mean_absolute_error": "mean absolute error",
-}
-BRIEF = {"challenger before mitigation": "before"}
-
-
-def show_fairness(record: VersionFairness) -> None:
-    """What is known of a version's fairness, for a person."""
-    if record.fairness is None:
-        said = "no groups were declared when it was judged; declare them under fairness.groups in params.yaml"
-        render.OUT.print(f"version {record.version}: {said}", highlight=False)
-    else:
-        _show_models(record.version, record.fairness)
-    lines = [(mark_of(check), check.text) for check in record.checks]
-    lines += [("note", text) for text in record.notes]
-    if lines:
-        render.OUT.print()
-        render.show_facts(lines)
-
-
-def _show_models(version: int, found: FairnessRecord) -> None:
-    models = found.models
-    measures = list(models[0].overall)
-    whole = [
-        [_name(model), f"{model.loss:.4g}", *(_number(model.overall[name]) for name in measures)] for model in models
-    ]
-    title = f"Version {version} on {found.rows} holdout rows"
-    render.show_table(("model", "loss", *(SHORT[name] for name in measures)), whole, title=title)
-    for place, column in enumerate(models[0].columns):
-        rows: list[list[Any]] = []
-        for model in models:
-            for group in model.columns[place].groups:
-                figures = [_figure(group.measures[name]) for name in measures]
-                rows.append([group.group, _name(model), group.rows, *figures])
-        rows.sort(key=lambda row: str(row[0]))
-        names = ("group", "model", "rows", *(SHORT[name] for name in measures))
-        render.show_table(names, rows, title=f"By {column.column}")
-        _show_differences(models, place, measures)
-
-
-def _show_differences(models: Sequence[MeasuredModel], place: int, measures: Sequence[str]) -> None:
-    rows = []
-    for name in measures:
-        for model in models:
-            found = model.columns[place].differences[name]
-            if found is not None:
-                low, high = found.interval
-                apart = f"{found.figure:.3g} ({low:.3g} to {high:.3g})"
-                rows.append([SHORT[name], _name(model), found.high, found.low, apart, _number(found.ratio)])
-    if rows:
-        render.show_table(("measure", "model", "high", "low", "difference", "ratio"), rows, title="Largest differences")
-
-
-def _name(model: MeasuredModel) -> str:
-    return BRIEF.get(model.of, model.of)
-
-
-def _figure(measured: MeasuredFigure) -> str:
-    if measured.figure is None:
-        return "-"
-    if measured.interval is None:
-        return f"{measured.figure:.3g} ({measured.rows} rows)"
-    low, high = measured.interval
-    return f"{measured.figure:.3g} ± {(high - low) / 2:.2g}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 WEIGHTS = {"stop": "serious", "warn": "look", "tell": "note"}

@@ -4,8 +4,6 @@ What was live when, and the log of every move of the champion.
 
 A person's answer by command: whether a version that waits goes live.
 
-A person's answer by command: what is held needs no retraining.
-
 Versions between two workspaces: out in one signed file, in through the checks and the gate of the other.
 
 Pruning by command.
@@ -28,7 +26,6 @@ from retrim.cli.base import (
     version_number,
     workspace_here,
 )
-from retrim.cli.policy import policy_app
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
@@ -110,6 +107,13 @@ def reproduce(
     skip_proved: Annotated[
         bool, typer.Option("--skip-proved", help="With --chain: skip versions that were already proved.")
     ] = False,
+    environment: Annotated[
+        bool,
+        typer.Option(
+            "--environment",
+            help="Only build the Python environment: the packages of the recorded lock, and the version's code.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a version, and report whether it is identical.
@@ -132,6 +136,11 @@ def reproduce(
         raise BadInputError(
             "--chain needs --prove, and --skip-proved needs --chain; run `retrim versions reproduce N --prove --chain`"
         )
+    if environment:
+        if prove:
+            raise BadInputError("--environment builds and proves nothing; leave out --prove")
+        _build_environment(version, as_json=as_json)
+        return
     workspace, now = workspace_here(), as_time(None)
     shown: list[RebuildResult]
     if not prove:
@@ -153,13 +162,7 @@ def reproduce(
     raise typer.Exit(0 if all(each.identical for each in shown) else 1)
 
 
-@versions_app.command(epilog=example("retrim versions environment 1"))
-def environment(version: Version, as_json: AsJson = False) -> None:
-    """Build the Python environment of a version.
-
-    The environment contains the packages of the version's requirements.lock, each checked against its hash, and the
-    wheel of the version's code. It is built once and then reused.
-    """
+def _build_environment(version: int, *, as_json: bool) -> None:
     from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
     from retrim.stats.codec import to_record
@@ -257,120 +260,74 @@ def run_directory(
     print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim versions run-directory --as-of ...)"
 
 
-@versions_app.command(epilog=example("retrim versions live --as-of 2012-03-01"))
-def live(
-    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="Clock time (UTC). Default: now.")] = None,
+@versions_app.command("log", epilog=example("retrim versions log --at 2012-03-01"))
+def log_show(
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="Show which version was live at this clock time (UTC).")
+    ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="TIME", help="The as-of date, for releases made with --now or --as-of."),
+        typer.Option("--as-of", metavar="TIME", help="The same by as-of date, for releases of a replay."),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Check that no row was altered: each is signed together with the row before it."),
+    ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", metavar="HEX", help="With --verify: a digest saved earlier, which must be in the log."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which version is live, or was live at a given time.
+    """List every release, or show what was live at a time.
 
-    The answer comes from the release log. A release made with --now or --as-of, as in a replay, has two times: a clock
-    time, which you select with --at, and an as-of date, which you select with --as-of. The exit code is 1 if no version
-    was live.
+    A release made with --now or --as-of, as in a replay, has two times: a clock time, which you select with --at, and
+    an as-of date, which you select with --as-of. The exit code is 1 if no version was live then.
+
+    A copy of each row is stored in git as the tag retrim/MODEL/log/N. If --verify finds an altered row, it names the
+    first one and the exit code is 1. Push the tags, or save the last digest elsewhere and pass it with --head later.
     """
     import pandas as pd
 
     from retrim.cli import render
     from retrim.errors import BadInputError
-    from retrim.release.versions import find_live_version as live_as_of
-    from retrim.release.versions import live_at
-    from retrim.stats.codec import to_record
+    from retrim.release.versions import find_live_version, judged_loss, live_at, release_log, verify_log
 
-    if at is not None and as_of is not None:
-        raise BadInputError("pass --at (clock time) or --as-of (as-of date), not both")
+    if (at is not None) + (as_of is not None) + verify > 1 or (head is not None and not verify):
+        raise BadInputError("pass one of --at (clock time), --as-of (as-of date), --verify; --head only with --verify")
     workspace = workspace_here()
-    if as_of is None:
-        found = live_at(workspace, as_time(at))
-    else:
-        found = live_as_of(workspace, before=as_time(as_of) + pd.Timedelta("1s"))
-    if as_json:
-        render.show_json(None if found is None else to_record(found))
-    elif found is None:
-        render.OUT.print("no version was live", highlight=False)
-    else:
-        since = render.moment(found.since)
-        render.OUT.print(
-            f"version {found.version}, since {since}, by {found.by}: {found.reason}", highlight=False, markup=False
+    if verify:
+        log = verify_log(workspace, kept=head)
+        in_git = "copies of all" if log.in_git == log.rows else f"copies of {log.in_git}"
+        last = f", with {in_git} in git; the last digest is {log.head}" if log.head else ""
+        render.show(log, f"{log.rows} rows, none altered{last}", as_json=as_json)
+    elif at is not None or as_of is not None:
+        then = (
+            find_live_version(workspace, before=as_time(as_of) + pd.Timedelta("1s"))
+            if at is None
+            else live_at(workspace, as_time(at))
         )
-    raise typer.Exit(0 if found is not None else 1)
-
-
-@versions_app.command("log", epilog=example("retrim versions log"))
-def log_show(as_json: AsJson = False) -> None:
-    """List every release: version, action, person and reason."""
-    from retrim.cli import render
-    from retrim.release.versions import release_log
-
-    records = release_log(workspace_here())
-    if as_json:
-        render.show_json(records)
-        return
-    if not records:
-        render.OUT.print("no version has been released yet; train version 1: retrim retrain", highlight=False)
-        return
-    rows = [
-        (
-            record.sequence,
-            render.moment(record.at),
-            render.moment(record.as_of),
-            record.version,
-            record.action,
-            record.by,
-            record.digest[:12],
-            record.reason,
-        )
-        for record in records
-    ]
-    heads = ("row", "at", "as of", "version", "action", "by", "digest", "reason")
-    render.show_table(heads, rows, brief_last=True)
-
-
-@versions_app.command("verify-log", epilog=example("retrim versions verify-log"))
-def log_verify(
-    head: Annotated[
-        str | None,
-        typer.Option("--head", metavar="HEX", help="A digest that you saved earlier and that the log must contain."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check that no row of the release log was altered.
-
-    The signature of each row covers the row before it. A copy of each row is stored in git as the tag
-    retrim/MODEL/log/N. If a row was altered, the first such row is named and the exit code is 1. Push the tags, or save
-    the last digest elsewhere and pass it with --head later.
-    """
-    from retrim.cli import render
-    from retrim.release.versions import verify_log
-    from retrim.stats.codec import to_record
-
-    found = verify_log(workspace_here(), kept=head)
-    if as_json:
-        render.show_json(to_record(found))
-        return
-    in_git = "copies of all" if found.in_git == found.rows else f"copies of {found.in_git}"
-    last = f", with {in_git} in git; the last digest is {found.head}" if found.head else ""
-    render.OUT.print(f"{found.rows} rows, none altered{last}", highlight=False, soft_wrap=True)
-
-
-@versions_app.command("key", epilog=example("retrim versions key"))
-def key(as_json: AsJson = False) -> None:
-    """Print the public key of this workspace and its fingerprint.
-
-    The release log and exports are signed with the private half of this key, var/keys/signing.key, which is created on
-    first use. To import an export elsewhere, save the first line of the output to a file there and pass it with --key.
-    """
-    from retrim.cli import render
-
-    public = workspace_here().keys.public
-    if as_json:
-        render.show_json({"public": str(public), "fingerprint": public.fingerprint})
+        since = "" if then is None else f"since {render.moment(then.since)}, by {then.by}: {then.reason}"
+        line = "no version was live" if then is None else f"version {then.version}, {since}"
+        render.show(then, line, as_json=as_json)
+        raise typer.Exit(0 if then is not None else 1)
     else:
-        print(public)  # noqa: T201  so that a shell can take it
-        render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}", highlight=False)
+        moves = release_log(workspace)
+        losses = {row.version: judged_loss(row) for row in workspace.store.versions(workspace.model)}
+        rows = [
+            (
+                render.moment(move.as_of),
+                move.version,
+                "" if (loss := losses.get(move.version)) is None else render.figure(loss),
+                move.action,
+                move.by,
+                move.reason,
+            )
+            for move in moves
+        ]
+        none = "no version has been released yet; train version 1: retrim retrain"
+        heads = ("as of", "version", "loss", "action", "by", "reason")
+        render.show_list(moves, heads, rows, none=none, as_json=as_json)
 
 
 if TYPE_CHECKING:
@@ -420,42 +377,19 @@ def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
         render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
 
 
-@policy_app.command(
-    "acknowledge", epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'")
-)
-def settle(
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why no retraining is needed. The reason is stored with the record.")
-    ],
-    by: By,
-    now: Now = None,
-    as_json: AsJson = False,
-) -> None:
-    """Acknowledge a decision on hold, without a retraining.
-
-    The acknowledgement lasts until the alarm clears. If the alarm returns later, it counts as new. The count of refused
-    runs starts again at zero. `retrim why` shows who acknowledged the decision, when and why. The exit code is 1 if
-    nothing is on hold.
-    """
-    from retrim.checking.holds import acknowledge as op
-    from retrim.cli import render
-
-    done = op(workspace_here(), reason=reason, by=by, now=past_time(now))
-    if as_json:
-        render.show_json(done)
-        return
-    what = f"{' and '.join(done.rules)} is acknowledged until it clears" if done.rules else "checks continue"
-    render.OUT.print(f"acknowledged by {done.by}: {what}", highlight=False, markup=False)
-    render.OUT.print(f"show it: retrim why {done.id}", highlight=False)
-
-
 @versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
 def export(
-    version: Version,
+    version: Annotated[
+        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="FILE", help="Where to write the file. Default: var/exports/<model>-v<N>.tar."),
     ] = None,
+    key: Annotated[
+        bool,
+        typer.Option("--key", help="Print the public key that others need to import what this workspace exports."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a version into one signed file.
@@ -463,12 +397,27 @@ def export(
     The file contains the registered model with its verdict and reference rows, its lineage and its requirements.lock.
     It is signed with the key of this workspace. The same version in the same state gives the same bytes. If you prove
     the version before you export it, the file says so.
+
+    The key that signs exports and the release log is var/keys/signing.key, which is created on first use. To import an
+    export elsewhere, save the output of --key to a file there and pass that file with --key.
     """
     from retrim.cli import render
+    from retrim.errors import BadInputError
     from retrim.retraining.exchange import export as op
     from retrim.stats.codec import to_record
 
-    made = op(workspace_here(), version, to=to)
+    workspace = workspace_here()
+    if key:
+        public = workspace.keys.public
+        if as_json:
+            render.show_json({"public": str(public), "fingerprint": public.fingerprint})
+        else:
+            print(public)  # noqa: T201  so that a shell can take it
+            render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}", highlight=False)
+        return
+    if version is None:
+        raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
+    made = op(workspace, version, to=to)
     if as_json:
         render.show_json(to_record(made))
         return
@@ -496,7 +445,7 @@ def import_(
 ) -> None:
     """Import a version that another workspace exported.
 
-    The file must be signed with the key in --key, which `retrim versions key` printed in the other workspace.
+    The file must be signed with the key in --key, which `retrim versions export --key` printed in the other workspace.
     Signature, hashes and reference rows are checked. Then the gate judges the version against the champion of this
     workspace, on rows that neither has seen. The version goes live only if it passes. If there are too few such rows,
     the import is deferred and nothing is stored. Import the file again when more rows have landed. The exit code is 1

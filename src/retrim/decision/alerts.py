@@ -116,7 +116,7 @@ class KindFacts:
 
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 SEE_VERSION = ("to see the version", ("versions card {about}",))
-MUTE_KIND = "alerts acknowledge {about} --until TIME --reason WHY"
+MUTE_KIND = "policy acknowledge {about} --until TIME --reason WHY"
 ANSWER_HOLD = ("retrain", "policy acknowledge --reason WHY")
 KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PROMOTED: KindFacts(INFO, *SEE_VERSION),

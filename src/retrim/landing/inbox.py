@@ -281,7 +281,7 @@ def _set_aside(workspace: Workspace, path: Path, *, now: pd.Timestamp | None) ->
     rule = f"is read without an end of the process, in {ATTEMPTS} attempts"
     cure = (
         "read it with more memory: retrim ingest FILE, or land it from quarantine: retrim batch release ID --reason "
-        "WHY; if nobody needs it, drop it: retrim batch drop ID --reason WHY"
+        "WHY; if nobody needs it, drop it: retrim batch withdraw ID --reason WHY"
     )
     value = f"{path.stat().st_size} bytes, and processes that were killed"
     fault = replace(whole_file(rule, value=value, cure=cure), releasable=True)

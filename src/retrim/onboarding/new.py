@@ -198,8 +198,8 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         if changed and _has_begun(workspace):
             raise RefusedError(
                 f"a run of this workspace is not finished, and only retrim {before}, which started it, can finish it; "
-                f"run `retrim check` of retrim {before} in the environment that `retrim versions environment N` builds "
-                "for the live version, then upgrade"
+                f"run `retrim check` of retrim {before} in the environment that `retrim versions reproduce N "
+                "--environment` builds for the live version, then upgrade"
             )
         if changed:
             lay_code(root, wheel)

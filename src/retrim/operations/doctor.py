@@ -368,7 +368,11 @@ def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
     assert workspace is not None
     if not workspace.env.tells:
-        yield WARNING, "no alert address is set", "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then run retrim alerts test"
+        yield (
+            WARNING,
+            "no alert address is set",
+            "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then run retrim alerts --test",
+        )
         return
     yield OK, f"alerts go to {len(addresses_of(workspace))} addresses", ""
 

@@ -160,8 +160,8 @@ def verify_log(workspace: Workspace, *, kept: str | None) -> VerifiedLog:
     """
     if kept is not None and not DIGEST.fullmatch(kept):
         raise BadInputError(
-            f"{kept!r} is not a digest of 64 hexadecimal digits; pass a whole digest, as `retrim versions verify-log` "
-            "prints it"
+            f"{kept!r} is not a digest of 64 hexadecimal digits; pass a whole digest, as `retrim versions log "
+            "--verify` prints it"
         )
     try:
         rows, copies = _checked(workspace)

@@ -1,23 +1,17 @@
-"""What the tests for drift saw: a column's distributions, and the rate of false alarms verified on the reference."""
+"""What the tests for drift saw of a column: its distribution in the reference and at a check."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
-
-from retrim.checking.drift import asked_of, features_seen
+from retrim.checking.drift import features_seen
 from retrim.checking.history import CHECK, as_check
 from retrim.checking.score import stored_scores
 from retrim.decision.check_record import StoredCheck
 from retrim.drift.findings import DriftFinding
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, WindowBar, compare_windows
-from retrim.drift.verify import VerifiedRates, VerifiedTest, verify, verify_together
-from retrim.errors import BadInputError, RefusedError
-from retrim.files import count_cores
+from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import load_champion, load_stored_version
-from retrim.stats.codec import to_record
+from retrim.release.versions import load_stored_version
 
 
 @dataclass(frozen=True)
@@ -80,55 +74,3 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
         current_rows=len(values),
         findings=tuple(each for each in record.drift.findings if each.column == column),
     )
-
-
-DRAWS = 1000  # for each split; a check draws as many as drift.alarms.draws says
-
-
-@dataclass(frozen=True)
-class VerifiedAlarms:
-    """What was verified, and of which version."""
-
-    version: int
-    wanted: str
-    found: VerifiedRates
-    together: list[VerifiedTest]
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        together = [to_record(test) for test in self.together]
-        return {"version": self.version, "wanted": self.wanted, **to_record(self.found), "together": together}
-
-
-def verify_alarms(workspace: Workspace, *, splits: int, checks: int) -> VerifiedAlarms:
-    """How often checks without drift would raise an alarm, on the champion's own reference; nothing is written.
-
-    Raises:
-        RefusedError: No version is live, its bundle has no profile, or that is too short.
-        BadInputError: No rate is asked for.
-    """
-    alarms = workspace.params.drift.alarms
-    if alarms is None:
-        raise BadInputError(
-            "drift.alarms is null, so no rate of false alarms is set; set it, for example to {at_most: 1}"
-        )
-    now_live = load_champion(workspace)
-    kept = None if now_live is None else now_live.reference
-    if now_live is None or kept is None:
-        what = "no version is live" if now_live is None else f"version {now_live.version} has no stored profile"
-        raise RefusedError(f"{what}, so there is no history to verify on; train a version with `retrim retrain`")
-    features = {name: column for name, column in kept.rows.columns.items() if name != TARGET}
-    usual, asked = workspace.params.gain.rows_per_check, asked_of(workspace, kept).together
-    found = verify(
-        replace(kept.rows, columns=features),
-        rows=usual,
-        rate=alarms.rate(pd.Timedelta(workspace.params.data.batch_every)),
-        draws=DRAWS,
-        splits=splits,
-        checks=checks,
-        seed=alarms.seed,
-    )
-    rate = 0.0 if asked is None else asked.rate * asked.share
-    joint = workspace.params.drift.joint
-    tests = verify_together(kept.rows, tuple(features), joint, rows=usual, rate=rate, cores=count_cores())
-    return VerifiedAlarms(now_live.version, f"{alarms.at_most:g} per {alarms.per}", found, tests)

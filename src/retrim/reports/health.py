@@ -127,7 +127,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
         yield warning("run_unfinished", f"{run.id} did not finish", "check")
     for unsent in unsent_alerts(workspace, now=now):
         counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
-        yield warning("alerts_unsent", f"{counted} could not be sent to {unsent.address}", "alerts test")
+        yield warning("alerts_unsent", f"{counted} could not be sent to {unsent.address}", "alerts --test")
 
 
 def _model_faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
@@ -167,7 +167,7 @@ def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[Hea
             SUSPICIOUS_BATCH,
             f"batch {file.batch} is suspicious: {text}",
             f"batch withdraw {file.batch} --reason WHY, and land a corrected file; or if it is right, "
-            f"retrim alerts acknowledge {SUSPICIOUS_BATCH} --reason WHY",
+            f"retrim policy acknowledge {SUSPICIOUS_BATCH} --reason WHY",
         )
 
 

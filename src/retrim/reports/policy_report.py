@@ -82,4 +82,4 @@ def facts(tried: BacktestResult) -> list[str]:
 
 def command_for(changes: Mapping[str, JsonValue]) -> str:
     """The command that writes the settings of a policy into params.yaml."""
-    return shlex.join(["retrim", "settings", "set", *(f"{key}={json.dumps(value)}" for key, value in changes.items())])
+    return shlex.join(["retrim", "settings", *(f"{key}={json.dumps(value)}" for key, value in changes.items())])

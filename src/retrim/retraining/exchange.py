@@ -198,7 +198,8 @@ def _signer(workspace: Workspace, file: Path, files: Mapping[str, bytes], key: P
         whose = "none of this workspace's keys" if key is None else f"not key {key.fingerprint[:16]} that --key names"
         raise RefusedError(
             f"{file.name} was signed by key {signer.fingerprint}, which is {whose}; ask the sender to confirm this "
-            "fingerprint, which `retrim versions key` prints there, and pass a file with the sender's key with --key"
+            "fingerprint, which `retrim versions export --key` prints there, and pass a file with the sender's key "
+            "with --key"
         )
     if not signer.signed(manifest, signature):
         raise RefusedError(

@@ -40,7 +40,7 @@ INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
 SETTINGS = "data/settings.json"
 PIN_AGAIN = (
     f"at a tag, restore both files with `git checkout -- params.yaml {SETTINGS}`; to try other settings, "
-    "run: `retrim settings pin`"
+    "run: `retrim settings --pin`"
 )
 
 
@@ -148,8 +148,8 @@ def check_pins(paths: Paths) -> None:
         raise BadInputError(
             f"the code in {package} differs from the code pinned in data/pins.json. At a tag, restore it with `git "
             "checkout -- src`, and run the stage through `dvc repro`; without src/, run `dvc repro` in the "
-            "environment of the version: `retrim versions environment N`. If you created this run directory by "
-            "hand, create a new one"
+            "environment of the version: `retrim versions reproduce N --environment`. If you created this run "
+            "directory by hand, create a new one"
         )
     if platform.python_version() != pins.python:
         raise BadInputError(
