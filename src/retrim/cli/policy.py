@@ -278,9 +278,9 @@ def acknowledge(
 ) -> None:
     """Acknowledge a decision on hold, or mute a kind of warning.
 
-    A hold ends without a retraining. The acknowledgement lasts until the alarm clears. If the alarm returns later, it counts as new. The count
-    of refused runs starts again at zero. `retrim why` shows who acknowledged the decision, when and why. The exit code
-    is 1 if nothing is on hold.
+    A hold ends without a retraining. The acknowledgement lasts until the alarm clears. If the alarm returns later, it
+    counts as new. The count of refused runs starts again at zero. `retrim why` shows who acknowledged the decision,
+    when and why. The exit code is 1 if nothing is on hold.
 
     Warnings of a KIND are neither sent nor counted for a while. `retrim status` goes on to show them. For
     suspicious_batch, the batches that have landed by now are answered for good, and later ones warn again after that
