@@ -298,7 +298,7 @@ def _data(name: str, columns: dict[str, Any], task: str) -> DataParams:
             "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "expectations/none.json",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

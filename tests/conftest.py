@@ -63,7 +63,7 @@ SHOP: dict[str, Any] = {
     "batch_grace": "1d",
     "times_ahead": "1h",
     "suite": "expectations/shop.json",
-    "rows": {"where": [], "resample": None},
+    "rows": {"where": []},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
 }
 SUITE: dict[str, Any] = {

@@ -394,22 +394,6 @@ class Params(SettingsSection):
         return self
 
     @model_validator(mode="after")
-    def _rows_put_together_keep_what_is_used(self) -> "Params":
-        grain = self.data.rows.resample
-        if grain is None:
-            return self
-        used = {group.column: "fairness.groups" for group in self.fairness.groups}
-        used |= dict.fromkeys(self.gate.slices.columns, "gate.slices.columns")
-        used |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
-        for name, key in used.items():
-            if name not in (*grain.by, *grain.how, self.data.time):
-                raise ValueError(
-                    f"data.rows.resample.how: the aggregation of {name!r}, which {key} uses, is not set; write, for "
-                    f"example, {{{name}: last}}, or remove {name!r} from {key}"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _fairness_fits_the_table(self) -> "Params":
         try:
             require_fit(self.fairness, self.data)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
@@ -98,17 +97,16 @@ def test_takes_whole_numbers_as_integers_and_missing(folder: Path, *, missing: b
     assert predicted_alone(folder, rows) == predicted_here(folder, rows)
 
 
-def publish_with_calendar(folder: Path, *, rows: dict[str, Any]) -> tuple[Path, Path, pd.DataFrame]:
+def publish_with_calendar(folder: Path) -> tuple[Path, Path, pd.DataFrame]:
     """The published model of a bundle whose `n` is the hour of `at` in Berlin, its bundle, and rows with their event.
 
     Args:
         folder: Empty.
-        rows: Settings of `data.rows`.
     """
     registry = ModelRegistry(f"sqlite:///{folder}/var/mlflow.db", str(folder / "var" / "mlflow"), "m")
     bundle = make_bundle(folder / "bundle", "regression", seed=0)
     settings = {
-        "data": {"columns": {"at": {"role": "time"}, "n": {"role": "feature"}}, "rows": rows},
+        "data": {"columns": {"at": {"role": "time"}, "n": {"role": "feature"}}},
         "reading": {"calendar": {"n": "hour", "not_a_feature": "month"}, "zone": "Europe/Berlin"},
     }
     (bundle / "settings.json").write_text(json.dumps(Exhibits(bundle).read("settings.json") | settings))
@@ -122,19 +120,13 @@ def publish_with_calendar(folder: Path, *, rows: dict[str, Any]) -> tuple[Path, 
 
 
 def test_makes_parts_of_the_calendar_of_the_events_time(tmp_path: Path) -> None:
-    model, bundle, rows = publish_with_calendar(tmp_path, rows={"resample": None})
+    model, bundle, rows = publish_with_calendar(tmp_path)
     given = rows[["x", "place"]].assign(at=rows["_event"].dt.tz_convert(None).astype("str"))
     hours = rows["_event"].dt.tz_convert("Europe/Berlin").dt.hour.to_numpy(dtype="float64")
     own = load_predictor(read_folder(bundle)).predict(rows[["x", "n", "place"]].assign(n=hours))
 
     assert Model.load(str(model)).metadata["columns"] == {"x": "number", "place": "category", "at": "time"}
     assert predicted_alone(model, given) == [float(each).hex() for each in own]
-
-
-def test_takes_the_calendar_of_rows_that_were_put_together_from_them(tmp_path: Path) -> None:
-    model, _, _ = publish_with_calendar(tmp_path, rows={"resample": {"every": "1D", "by": [], "how": {"n": "mean"}}})
-
-    assert set(Model.load(str(model)).metadata["columns"]) == {"x", "n", "place"}
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.reading.landed import batch_id
 from retrim.release.approval import ask_for_refit, let_wait
-from retrim.release.versions import GRAIN, grain_of, keep_copies
+from retrim.release.versions import keep_copies
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
@@ -177,7 +177,7 @@ class Desk:
             "model_sha256": file_digest(next(paths.models.glob("*/model.txt"))),
         }
         past = self.workspace.store.releases(self.workspace.model)
-        lineage = {"champion": past[-1].version if past else None, GRAIN: grain_of(self.workspace)}
+        lineage = {"champion": past[-1].version if past else None}
         lineage[NEEDS] = needs_of(read_folder(paths.candidate))
         if (paths.features / "history.json").is_file():
             lineage[HISTORY] = read_json(paths.features / "history.json")

@@ -203,7 +203,7 @@ def declared(columns: dict[str, np.ndarray], target: np.ndarray) -> DataParams:
         "batch_grace": "1D",
         "times_ahead": "1h",
         "suite": "expectations/made.json",
-        "rows": {"where": [], "resample": None},
+        "rows": {"where": []},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
     return DataParams.model_validate(document)

@@ -43,7 +43,7 @@ def section(
             "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "expectations/own.json",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": list(past)},
         }
     )

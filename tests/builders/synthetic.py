@@ -106,7 +106,7 @@ def data_section(task: Literal["regression", "binary"], *, labels: str, horizon:
         "batch_grace": "1d",
         "times_ahead": "1h",
         "suite": suite,
-        "rows": {"where": [], "resample": None},
+        "rows": {"where": []},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 

@@ -33,7 +33,7 @@ def data(task: str = "regression") -> DataParams:
             "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "expectations/shop.json",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

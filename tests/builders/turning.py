@@ -34,7 +34,7 @@ DATA = DataParams.model_validate(
         "batch_grace": "1d",
         "times_ahead": "1h",
         "suite": "expectations/stream.json",
-        "rows": {"where": [], "resample": None},
+        "rows": {"where": []},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )

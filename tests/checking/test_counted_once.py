@@ -169,7 +169,7 @@ def test_of_an_imported_version_the_event_says_what_it_was_made_with(make: Make)
 
 
 def test_rows_that_a_filter_leaves_out_are_exempt(make: Make) -> None:
-    desk = with_params(make(), data={"rows": {"where": [{"column": "level", "at_least": 0}], "resample": None}})
+    desk = with_params(make(), data={"rows": {"where": [{"column": "level", "at_least": 0}]}})
     rows = desk.rows(10, 14)
     desk.land(rows, 14)
     stay = int((rows["level"] >= 0).sum())
@@ -178,28 +178,6 @@ def test_rows_that_a_filter_leaves_out_are_exempt(make: Make) -> None:
 
     assert counted(checked)[:2] == [stay] * 2
     assert found.as_record()["tested"]["exempt"]["left_out"] >= 96 - stay
-    assert found.holds
-
-
-def test_rows_that_are_put_together_are_counted_together_and_late_ones_never(tmp_path: Path) -> None:
-    how = {"level": "mean", "group": "last", "outcome": "mean"}
-    columns = make_desk(tmp_path / "other").workspace.params.data.own_features
-    how |= {name: "mean" if kind in ("number", "integer") else "last" for name, kind in columns.items()}
-    rows = {"where": [], "resample": {"every": "2h", "by": [], "how": how}}
-    desk = make_desk(tmp_path / "workspace", data={"rows": rows, "key": []})
-    desk.land(desk.rows(0, 20), 20)
-    desk.make_version(20)
-    odd = desk.rows(20, 24).iloc[1::2]
-    desk.land(odd, 24)
-    desk.land(desk.rows(24, 24.25), 24.25)  # an hour that ends spans
-    first = desk.check(24.25)
-    desk.land(desk.rows(20, 24).iloc[::2], 25)
-    desk.land(desk.rows(24.25, 26.25), 26.25)
-    second = desk.check(26.25)
-    found = audit(desk.workspace, now=desk.day(26.25))
-
-    assert (counted(first), counted(second)) == ([51] * 3, [24] * 3)
-    assert found.as_record()["tested"]["exempt"]["late"] == 48
     assert found.holds
 
 

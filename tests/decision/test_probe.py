@@ -48,7 +48,7 @@ def data() -> DataParams:
             "batch_grace": "1d",
             "times_ahead": "1h",
             "suite": "expectations/stream.json",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

@@ -16,7 +16,7 @@ PAST: dict[str, Any] = {
     "known_ahead": [],
     "features": [{"of": "outcome", "lag": 1}, {"of": "level", "over": "2D", "stat": "mean"}],
 }
-KEPT: dict[str, Any] = {"where": [{"column": "level", "at_least": -1.0}], "resample": None}
+KEPT: dict[str, Any] = {"where": [{"column": "level", "at_least": -1.0}]}
 NAMES = ["outcome lag 1 by group", "level mean 2D by group"]
 
 

@@ -32,7 +32,7 @@ DATA = DataParams.model_validate(
         "batch_grace": "1D",
         "times_ahead": "1h",
         "suite": "none.json",
-        "rows": {"where": [], "resample": None},
+        "rows": {"where": []},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )

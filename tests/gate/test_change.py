@@ -128,7 +128,7 @@ class TestSettingsSetOtherwise:
         with pytest.raises(BadInputError, match=r"data\.model is 'x'"):
             changed(self.document, {"data.model.name": "y"})
 
-    @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task", "data.rows.resample"])
+    @pytest.mark.parametrize("key", ["reading", "reading.missing", "data.task"])
     def test_are_refused_where_landed_rows_cannot_show_them(self, key: str) -> None:
         with pytest.raises(BadInputError, match=rf"^{key} .*: (it determines|both|rows of)"):
             refuse_facts({key: None})

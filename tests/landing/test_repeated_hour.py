@@ -1,4 +1,4 @@
-"""The hour that comes twice in autumn: two rows of it are two rows, told apart by a column or by their order."""
+"""The hour that comes twice in autumn: two rows of it are two rows, told apart by their order."""
 
 from typing import Any
 
@@ -127,16 +127,6 @@ def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: WorkspacePat
     berlin.land(rows("01:05", "01:50", "02:10", "02:10", "02:40", "03:30"))
 
     assert berlin.times()[2:5] == ["2024-10-27T00:10", "2024-10-27T00:10", "2024-10-27T00:40"]
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3)])
-def test_a_declared_column_says_which_is_which(shop_workspace: WorkspacePaths, order: tuple[int, ...]) -> None:
-    said = {"zone": "Europe/Berlin", "skip": ["clock"], "repeated": {"at": {"column": "clock", "later": ["winter"]}}}
-    berlin = hand(shop_workspace, reading=ReadingParams.model_validate({**PLAIN.model_dump(), **said}))
-    frame = rows(*HOURS, clock=["summer", "summer", "winter", "winter"]).iloc[list(order)]
-    berlin.land(frame)
-
-    assert berlin.values() == dict(zip(UTC, range(4), strict=True))
 
 
 def test_a_time_that_names_its_offset_is_taken_as_it_stands(berlin: Hand) -> None:

@@ -24,7 +24,7 @@ from retrim.files import Paths, folder_digest, read_folder
 from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import Workspace, ask_for_run, open_workspace
 from retrim.release.approval import refit_waiting
-from retrim.release.versions import GRAIN, grain_of, load_champion
+from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, conclude_run, defer_run, make_run_directory
 from retrim.stages import backtest, compare, features, train, tune, validate
 from retrim.stages._common import _arguments, read_json
@@ -153,7 +153,7 @@ class Life:
         self.shelf.folders[version] = kept / "candidate"
         files = read_folder(kept / "candidate")
         paths.candidate.symlink_to(kept / "candidate")
-        lineage = read_json(paths.pins) | {GRAIN: grain_of(self.workspace), "needs": needs_of(files)}
+        lineage = read_json(paths.pins) | {"needs": needs_of(files)}
         verdict = read_json(kept / "candidate" / "verdict" / "verdict.json")
         self.workspace.store.add_version(
             VersionRow(

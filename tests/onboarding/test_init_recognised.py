@@ -28,8 +28,8 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     drafted = looked_at(csv(table()))
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
-        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "signs": {}, "units": {}, "missing": (),
-        "trim": False, "dates": {}, "zone": "UTC", "repeated": {}, "skip": (), "arrival": None,
+        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (),
+        "trim": False, "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
         "order": None,
     }  # fmt: skip
 
@@ -109,45 +109,8 @@ class TestNumbers:
         assert set(drafted.frame["country"]) == {"NA", "DE", "ZA"}
 
 
-class TestOneColumnOfOtherSigns:
-    @pytest.mark.parametrize(
-        ("write", "signs"),
-        [
-            (lambda value: f"{value:.2f}".replace(".", ","), (",", "")),
-            (lambda value: f"{value:,.2f}".translate(str.maketrans(",.", ".,")), (",", ".")),
-        ],
-    )
-    def test_is_a_number_with_signs_of_its_own(self, write: Any, signs: tuple[str, str]) -> None:
-        euros = pd.Series(np.random.default_rng(7).integers(90_000, 2_000_000, ROWS) / 100)
-        content = csv(table(euros=euros.map(write)))
-        drafted = looked_at(content)
-
-        assert (drafted.reading.decimal, drafted.reading.signs) == (".", {"euros": signs})
-        assert "euros: " in said(drafted, "other signs")
-        assert landed(content, drafted)["euros"].to_list() == euros.to_list()
-        assert landed(content, drafted)["km"].to_list() == table()["km"].to_list()
-
-    def test_may_be_the_one_with_a_point_among_commas(self) -> None:
-        frame = table(score=np.random.default_rng(7).normal(size=ROWS).round(3))
-        frame["km"], frame["minutes"] = (
-            frame[name].map(lambda value: f"{value:.2f}".replace(".", ",")) for name in ("km", "minutes")
-        )
-        content = csv(frame, sep=";")
-        drafted = looked_at(content)
-
-        assert (drafted.reading.decimal, drafted.reading.signs) == (",", {"score": (".", "")})
-        assert landed(content, drafted)["score"].to_list() == frame["score"].to_list()
-
-    def test_may_be_the_target(self) -> None:
-        frame = table(extra=np.random.default_rng(7).normal(size=ROWS).round(3))
-        frame["minutes"] = frame["minutes"].map(lambda value: f"{value:.2f}".replace(".", ","))
-        content = csv(frame)
-        drafted = looked_at(content)
-
-        assert drafted.reading.signs == {"minutes": (",", "")}
-        assert landed(content, drafted)["minutes"].to_list() == table()["minutes"].to_list()
-
-    def test_that_mixes_both_signs_is_no_number_and_that_is_said(self) -> None:
+class TestOneColumnOfBothSigns:
+    def test_is_no_number_and_that_is_said(self) -> None:
         km = (
             table()["km"]
             .map(lambda value: f"{value:.2f}")
@@ -157,48 +120,6 @@ class TestOneColumnOfOtherSigns:
 
         assert drafted.data.columns["km"].type == "category"
         assert "km: " in said(drafted, "mixed")
-
-
-class TestUnits:
-    @pytest.mark.parametrize(
-        ("write", "unit"),
-        [
-            (lambda value: f"${value:,.2f}".replace("$-", "-$"), "$"),
-            (lambda value: f"{value:.2f} €", "€"),
-            (lambda value: f"EUR {value:.2f}", "EUR"),
-            (lambda value: f"{value:.2f}%", "%"),
-        ],
-    )
-    def test_beside_numbers_are_declared_and_cut_off(self, write: Any, unit: str) -> None:
-        paid = pd.Series(np.random.default_rng(7).integers(-90_000, 2_000_000, ROWS) / 100)
-        content = csv(table(paid=paid.map(write)))
-        drafted = looked_at(content)
-
-        assert drafted.reading.units == {"paid": unit}
-        assert repr(unit) in said(drafted, "unit")
-        assert landed(content, drafted)["paid"].to_list() == paid.to_list()
-
-    def test_may_stand_beside_the_target(self) -> None:
-        frame = table()
-        content = csv(frame.assign(minutes=frame["minutes"].map(lambda value: f"${value:.2f}")))
-        drafted = looked_at(content)
-
-        assert drafted.data.task == "regression"
-        assert landed(content, drafted)["minutes"].to_list() == frame["minutes"].round(2).to_list()
-
-    def test_of_two_kinds_are_not_cut_off(self) -> None:
-        price = pd.Series(np.random.default_rng(7).integers(1, 9, ROWS)).map(lambda value: f"{'$€'[value % 2]}{value}")
-
-        assert looked_at(csv(table(price=price))).reading.units == {}
-
-    def test_of_another_kind_in_a_later_file_are_a_fault(self) -> None:
-        priced = table(paid=[f"${n}.5" for n in range(ROWS)])
-        drafted = looked_at(csv(priced))
-        later = csv(priced.assign(paid=priced["paid"].str.replace("$", "€")))
-        read = read_content(later, drafted.data, labels=False, reading=drafted.reading)
-
-        assert [fault.column for fault in read.faults] == ["paid"]
-        assert "unit '$'" in read.faults[0].rule
 
 
 class TestText:

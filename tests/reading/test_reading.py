@@ -534,7 +534,7 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
             "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "x",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

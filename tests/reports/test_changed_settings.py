@@ -22,7 +22,6 @@ SMALL = {
     "tune": {"max_rounds": 15, "patience": 5},
     "backtest": {"origins": 2, "origin_rows": 60},
 }
-HOW = dict.fromkeys(["level", "slope", "noise", "outcome"], "mean")
 FORBID = {"data.columns.level.role": "forbidden"}
 
 
@@ -83,10 +82,6 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
         ({"reading.trim": True}, "reading.trim cannot be tried"),
-        (
-            {"data.rows": {"where": [], "resample": {"every": "3h", "by": ["group"], "how": HOW}}},
-            "data.rows.resample cannot be tried on rows that have landed: rows of a different granularity",
-        ),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         (
             {"data.columns.level.type": "integer"},

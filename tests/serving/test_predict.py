@@ -805,16 +805,6 @@ def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_p
     }
 
 
-def test_a_declared_column_says_which_of_the_two_hours_it_is(desk: Desk, tmp_path: Path) -> None:
-    reading = {"zone": "Europe/Berlin", "repeated": {"at": {"column": "clock", "later": ["winter"]}}, "skip": ["clock"]}
-    own = with_params(copy_of(desk, tmp_path / "workspace"), reading=reading)
-    rows = new_rows(own)[:2].assign(at="2024-10-27 02:30", clock=["summer", "winter"])
-    run(own, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
-    found = pd.to_datetime(pd.read_csv(tmp_path / "out.csv")["at"], utc=True)
-
-    assert found.tolist() == [pd.Timestamp("2024-10-27T00:30Z"), pd.Timestamp("2024-10-27T01:30Z")]
-
-
 @pytest.mark.parametrize("text", ['[{"level": 1}]', '\n[\n  {"level": 1},\n  {"level": 2}\n]\n'])
 def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "in.json").write_text(text)

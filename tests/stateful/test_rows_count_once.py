@@ -36,12 +36,10 @@ pytestmark = pytest.mark.slow
 
 HOUR = 1 / 24
 LEAST = 24  # rows that a check needs
-HOW = dict.fromkeys(("level", "slope", "noise", "outcome"), "mean") | {"group": "last"}
 TABLES: dict[str, dict[str, Any]] = {
     "plain": {},
     "later": {"labels": "later"},
-    "filtered": {"data": {"rows": {"where": [{"column": "noise", "at_least": -0.5}], "resample": None}}},
-    "together": {"data": {"rows": {"where": [], "resample": {"every": "2h", "by": [], "how": HOW}}}},
+    "filtered": {"data": {"rows": {"where": [{"column": "noise", "at_least": -0.5}]}}},
 }
 SELDOM = ("plain", "later")  # there a probe is asked where it is needed, else at every check
 QUICK = {"gate": {"min_rows": 24, "folds": 2, "baselines": ["mean"]}, "gain": {"cost": 1000.0}}

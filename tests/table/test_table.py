@@ -179,7 +179,7 @@ SHOP_LATER = {
     "batch_grace": "1d",
     "times_ahead": "1h",
     "suite": "none",
-    "rows": {"where": [], "resample": None},
+    "rows": {"where": []},
     "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
 }
 

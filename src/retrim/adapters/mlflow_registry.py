@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import JsonValue
 
 from retrim.adapters.mlflow_server import is_server
 from retrim.adapters.mlflow_tracking import (
@@ -232,14 +231,8 @@ class StatedColumn:
 
 
 @dataclass(frozen=True)
-class StatedRows:
-    resample: JsonValue = None
-
-
-@dataclass(frozen=True)
 class StatedData:
     columns: dict[str, StatedColumn] = field(default_factory=dict)
-    rows: StatedRows = StatedRows()
 
 
 @dataclass(frozen=True)
@@ -255,12 +248,9 @@ class StatedTable:
 
 
 def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
-    """The features of a bundle that landing makes of the event's time; None: none.
-
-    Of rows that are put together they are aggregated as other columns are: such rows have to bring them.
-    """
+    """The features of a bundle that landing makes of the event's time; None: none."""
     found = shown.typed_if_there(StatedTable, SETTINGS)
-    if found is None or found.reading is None or "_event" not in example or found.data.rows.resample is not None:
+    if found is None or found.reading is None or "_event" not in example:
         return None
     time = next(name for name, column in found.data.columns.items() if column.role == "time")
     parts = {name: part for name, part in found.reading.calendar.items() if name in shown.view.needs}

@@ -146,8 +146,7 @@ def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]
 
 
 def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCounts) -> tuple[str, ...]:
-    """Checks whose record and whose notes differ; where rows are put together only whether there are any of both."""
-    together = workspace.params.data.rows.resample is not None
+    """Checks whose record and whose notes differ."""
     noted: dict[tuple[str, str], int] = {}
     for each in counts.entries:
         noted[each.check, each.kind] = noted.get((each.check, each.kind), 0) + _bits(each)
@@ -160,8 +159,7 @@ def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCo
             "measured": 0 if measured is None else measured.window.rows,
             "deposited": 0 if reading is None else reading.rows,
         }
-        agree = all(bool(a) == bool(b) if together else a == b for a, b in pairs)
-        if not agree or any(said.get(kind, 0) != rows for kind, rows in kept.items()):
+        if any(a != b for a, b in pairs) or any(said.get(kind, 0) != rows for kind, rows in kept.items()):
             found.append(check.id)
     return tuple(found)
 

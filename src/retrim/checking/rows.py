@@ -12,9 +12,9 @@ from retrim.files import Paths
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.parquet import read_parquet
-from retrim.reading.landed import BatchFile, facts_of, landed_paths, open_landed, read_column
+from retrim.reading.landed import facts_of, landed_paths, read_column
 from retrim.release.versions import Stored
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import DataParams
 
 
 def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) -> RowCounts:
@@ -56,19 +56,8 @@ def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
         file = facts_of(path)
         used = np.zeros(0, dtype=bool)
         if file.kind == "rows":
-            hashed = hash_keys(_table_keys(file, data))
+            hashed = hash_keys(read_column([file.path], "_key"))
             places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
             used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
         found[file.batch] = pack(used)
     return found
-
-
-def _table_keys(file: BatchFile, data: DataParams) -> pd.Series:
-    """The key of the table's row that each row of a landed file is in."""
-    grain = data.rows.resample
-    if grain is None:
-        return read_column([file.path], "_key")
-    rows, _ = open_landed([file], data, {}, root=file.path.parent)
-    landed = rows.narrow(list(dict.fromkeys([*grain.by, data.time])))
-    keys = row_keys(landed.assign(**{data.time: landed[data.time].dt.floor(grain.every)}), data.row_key, "")
-    return keys.fillna("")

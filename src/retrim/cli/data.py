@@ -335,8 +335,8 @@ def audit(
 
     Each landed row is tested for drift by one check. The loss of each mature row is measured once and counts once
     towards the accumulated gain. A row is exempt if a live version was trained or evaluated on it, if it is a
-    correction, if data.rows excludes it, or if it landed after its resampled row was counted. If rows are missing or
-    were counted twice, the command lists them and the exit code is 1.
+    correction, or if data.rows excludes it. If rows are missing or were counted twice, the command lists them and the
+    exit code is 1.
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render

@@ -528,7 +528,6 @@ NAMES = {
 }
 REASONS = {
     "used": "used to train or judge a version",
-    "late": "landed after its resampled row was counted",
     "left_out": "left out by data.rows",
     "replaces": "replaces an earlier row",
     "withdrawn": "its batch was withdrawn",

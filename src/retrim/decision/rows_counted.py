@@ -21,7 +21,7 @@ champion's loss on them; deposited them; found that the champion had been made o
 COUNTS: tuple[Kind, ...] = ("tested", "target", "measured", "deposited")
 """What happens to a row once."""
 TO_COME, REPLACES, LEFT_OUT, WITHDRAWN = -1, -2, -3, -4
-"""Of a landed row that is in no row of the table: it has yet to arrive, or its span has yet to end; it replaces a row
+"""Of a landed row that is in no row of the table: it has yet to arrive; it replaces a row
 that landed before; `data.rows` leaves it out; its batch was withdrawn."""
 
 
@@ -80,7 +80,7 @@ class RowNumbering:
 
 @dataclass(frozen=True)
 class RowMembers:
-    """Which landed rows a row of the table is made of: one, or where rows are put together, those of its span.
+    """Which landed row each row of the table is.
 
     Args:
         numbering: Of the landed rows.
@@ -122,8 +122,7 @@ class RowMembers:
 class RowCounts:
     """What earlier checks have done with the rows of the table, and so what waits for this one.
 
-    A row that was counted is never counted again, whichever version is live and whatever was corrected since. Rows
-    that are put together are counted together; one that comes after its span was counted is not counted.
+    A row that was counted is never counted again, whichever version is live and whatever was corrected since.
 
     Args:
         members: Which landed rows make a row of the table.
@@ -238,10 +237,8 @@ def balance(kind: Kind, counts: RowCounts, *, mature: np.ndarray, due: np.ndarra
     members, times = counts.members, counts.times(kind)
     counted, row_of = times > 0, members.row_of
     used = members.landed_rows(counts.exempt) | (counts.times("exempt") > 0)
-    late = members.landed_rows(counts.done[kind])
     reasons = {
         "used": used,
-        "late": late,  # a row of a span that was counted before it came
         "left_out": row_of == LEFT_OUT,
         "replaces": row_of == REPLACES,
         "withdrawn": row_of == WITHDRAWN,

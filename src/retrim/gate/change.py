@@ -170,8 +170,6 @@ FACTS = {
     "data.task": "both sides have to predict the same outcome",
     "data.positive": "both sides have to predict the same outcome",
     "data.labels": "it says how labels arrive, which is the same on both sides",
-    "data.rows.resample": "rows of a different granularity are different rows with different labels; land the files "
-    "in a separate workspace (retrim new) and compare the two",
     "data.label_horizon": "it says when labels are known, which is the same on both sides",
 }
 """Keys that no backtest can try, and why."""

@@ -26,12 +26,10 @@ from retrim.reading.landed import (
     open_landed,
     read_labels,
     schemas_of,
-    with_names_of_then,
-    without_numbers,
 )
 from retrim.stats.codec import rows_at
-from retrim.table.data import ColumnType, DataParams, known_rows, label_times, row_keys, shaped, with_past
-from retrim.table.granularity import kept, left_out
+from retrim.table.data import ColumnType, DataParams, known_rows, label_times, shaped, with_past
+from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.schema import ColumnNames, name_faults, schema_faults
 
@@ -68,15 +66,15 @@ class AsOfTable:
 
     Args:
         times: In total order, as `assemble` gives them: keys, times, target, what `data.rows` asks, features from the
-            past and what they are made of. Where rows are put together into coarser ones, all columns.
-        landed: Where the others lie; None where there are none.
+            past and what they are made of.
+        landed: Where the others lie.
         numbers: Of the rows there, shape (n,).
-        members: Which landed rows a row of the whole table is made of.
+        members: Which landed row a row of the whole table is.
         places: Of the rows in the whole table, shape (n,).
     """
 
     times: pd.DataFrame
-    landed: LandedRows | None
+    landed: LandedRows
     numbers: np.ndarray
     members: RowMembers
     places: np.ndarray
@@ -85,8 +83,8 @@ class AsOfTable:
         return len(self.times)
 
     def landed_keys(self) -> pd.Series:
-        """The keys of all rows that landed, also of those that `data.rows` leaves out; of rows put together, theirs."""
-        return (self.times if self.landed is None else self.landed.narrow(["_key"]))["_key"]
+        """The keys of all rows that landed, also of those that `data.rows` leaves out."""
+        return self.landed.narrow(["_key"])["_key"]
 
     def only(self, which: np.ndarray | pd.Series) -> "AsOfTable":
         """The rows that are True in `which`, shape (n,)."""
@@ -115,8 +113,6 @@ class AsOfTable:
         Args:
             columns: Which of the others, at least; None: all.
         """
-        if self.landed is None:
-            return self.times.copy()
         return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
 
 
@@ -161,8 +157,7 @@ def known_table(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFrame:
 def read_times_as_of(workspace: Workspace, *, as_of: pd.Timestamp) -> pd.DataFrame:
     """Keys, times and target alone, which say how many rows there are and when they were mature."""
     data = workspace.params.data
-    if data.rows.resample is None:
-        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
+    data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
     return _known(workspace, data, (), {}, as_of=as_of, files=workspace.landing.batches(as_of)).times
 
 
@@ -185,24 +180,18 @@ def _known(
     came = known_rows(decisive, labels, data, as_of=as_of)
     first = _first_numbers(decisive, came)
     del decisive
-    together = data.rows.resample is not None
-    table = shaped(without_numbers(came) if together else came, data, as_of=as_of)
+    table = shaped(came, data)
     members = RowMembers(
         numbering_of({file.batch: file.rows for file in files if file.kind == "rows"}),
-        _row_of(came, table, first, data),
+        _row_of(came, table, first),
         len(table),
         tuple(file.batch for file in files),
     )
     del came
-    places = np.arange(len(table))
-    if together:
-        table = with_names_of_then(table, landed)
-    also = () if together else landed.columns
     for history in histories:
-        table = with_past(table, data, history, also=also, renamed=landed.renamed)
-    if together:
-        return AsOfTable(table, None, places, members, places)
-    return AsOfTable(table.drop(columns=ROW), landed, table[ROW].to_numpy(), members, places)
+        table = with_past(table, data, history, also=landed.columns, renamed=landed.renamed)
+    numbers, places = table[ROW].to_numpy(), np.arange(len(table))
+    return AsOfTable(table.drop(columns=ROW), landed, numbers, members, places)
 
 
 def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
@@ -216,18 +205,11 @@ def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
     return numbers
 
 
-def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray, data: DataParams) -> np.ndarray:
+def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray) -> np.ndarray:
     """The table's row of each landed row, as `Members` has it."""
     found = np.full(len(first), REPLACES, dtype="int32")
     found[first[came[ROW].to_numpy()]] = LEFT_OUT
-    if data.rows.resample is None:
-        found[first[table[ROW].to_numpy()]] = np.arange(len(table))
-        return found
-    parts = kept(came, data.rows)
-    names = parts[list(data.rows.resample.by)].assign(**{data.time: parts["_event"].dt.floor(data.rows.resample.every)})
-    keys = row_keys(names, data.row_key, "")
-    places = pd.Index(table["_key"]).get_indexer(pd.Index(keys))  # -1, to come, where it is in none
-    found[first[parts[ROW].to_numpy()]] = np.where(keys.isna(), LEFT_OUT, places)
+    found[first[table[ROW].to_numpy()]] = np.arange(len(table))
     return found
 
 
@@ -252,12 +234,9 @@ def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestam
     """When each label came, as its first file says: also before it was due.
 
     Returns:
-        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came. Of
-        rows that are put together from others, when they matured.
+        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
     """
     data = workspace.params.data
-    if data.rows.resample is not None:
-        return table["_matured"]
     return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target, as_of=as_of)
 
 

@@ -147,8 +147,8 @@ def _fault(concern: Concern, rows: int) -> Fault:
 
 
 WHICH = (
-    "show which of the two times is meant: write its UTC offset, such as 2024-10-27T02:00:00+01:00, send both rows "
-    "in order, or set a column that distinguishes them (reading.repeated)"
+    "show which of the two times is meant: write its UTC offset, such as 2024-10-27T02:00:00+01:00, or send "
+    "both rows in order"
 )
 
 

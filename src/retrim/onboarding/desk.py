@@ -30,7 +30,6 @@ from retrim.profile.columns_of_raw import (
     plan_columns,
     spelling_notes,
     spelling_of,
-    without_units,
 )
 from retrim.profile.dates import (
     DateSpelling,
@@ -108,8 +107,8 @@ class TablePlan:
 
 
 def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
-    looks, units = without_units(raw.looks())
-    spelling = replace(spelling_of(looks, wishes.target), units=units)
+    looks = raw.looks()
+    spelling = spelling_of(looks, wishes.target)
     plans, notes = plan_columns(looks, spelling)
     notes += spelling_notes(looks, plans, spelling)
     if raw.separator != ",":
@@ -228,16 +227,6 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
         separator=desk.raw.separator,
         decimal=desk.spelling.decimal,
         thousands=desk.spelling.thousands,
-        signs={
-            plan.name: desk.spelling.own[plan.name]
-            for plan in plans
-            if plan.name in desk.spelling.own and not plan.skip and plan.type in ("number", "integer")
-        },
-        units={
-            plan.name: desk.spelling.units[plan.name]
-            for plan in plans
-            if plan.name in desk.spelling.units and not plan.skip and plan.type in ("number", "integer")
-        },
         missing=desk.spelling.missing,
         trim=padded,
         dates={
@@ -246,7 +235,6 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
             if plan.type == "time" and not plan.skip and plan.dates and plan.dates.formats
         },
         zone=desk.zone,
-        repeated={},
         skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
         order=desk.wishes.order,
@@ -424,7 +412,7 @@ def choose_aim(desk: TablePlan) -> Aim:
     look = desk.looks[name]
     if look.stored == "other":
         raise BadInputError(f"the target {name!r} contains {OTHER}; choose a column of numbers or text")
-    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling.of(name))
+    kind, words, numbers = _cells(look, desk.plans[name].type, desk.spelling)
     made = aim_of(look, kind, words, numbers, wishes.task)
     if isinstance(made, str):
         raise RefusedError(made)
@@ -571,7 +559,7 @@ def _times_of(desk: TablePlan, name: str) -> pd.Series:
 
 def _as_order(desk: TablePlan, name: str) -> None:
     plan, look = desk.plans[name], desk.looks[name]
-    _, words, numbers = _cells(look, "integer", desk.spelling.of(name))
+    _, words, numbers = _cells(look, "integer", desk.spelling)
     if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
         shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
         raise BadInputError(

@@ -185,7 +185,7 @@ def data_of(
             "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "times_ahead": TIMES_AHEAD,
             "suite": f"expectations/{desk.wishes.model}.json",
-            "rows": {"where": [], "resample": None},
+            "rows": {"where": []},
             "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )

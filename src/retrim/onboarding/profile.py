@@ -150,11 +150,8 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
     Raises:
         BadInputError: No rows had landed by then, or they have other columns than params.yaml.
     """
-    # What landed is looked at, row by row: also what `data.rows` leaves out or puts together. The past of rows that are
-    # put together is one of those, not of these.
+    # What landed is looked at, row by row: also what `data.rows` leaves out.
     data = workspace.params.data.model_copy(update={"rows": AS_THEY_LAND})
-    if workspace.params.data.rows.resample is not None:
-        data = data.model_copy(update={"history": data.history.model_copy(update={"features": ()})})
     batches = workspace.landing.batches(as_of)
     files = [file for file in batches if file.kind == "rows"]
     if not sum(file.rows for file in files):

@@ -11,7 +11,7 @@ What a table spells otherwise than landing takes by default, in sentences.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
@@ -21,7 +21,7 @@ import pandas as pd
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
 from retrim.profile.table import TableNote, personal
 from retrim.table.data import ColumnType, Role
-from retrim.table.reading import SAID_MISSING, SAMPLED, RawColumn, share_of, units_beside
+from retrim.table.reading import SAID_MISSING, SAMPLED, RawColumn, share_of
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -30,11 +30,6 @@ WAYS: tuple[Signs, ...] = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 """Decimal sign and sign between thousands, the likelier first where a table fits several."""
-UNITS = re.compile(
-    r"[$£¥\u20a0-\u20cf%]"  # the block of currency symbols
-    r"|\b(?:EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CZK|JPY|CNY|INR|BRL|CAD|AUD|kr|zł|Kč)\b"
-)
-"""What stands beside amounts and shares, and names no row: `T1` may be a name."""
 SURE_MISSING = {"null", "nan", "#n/a", "\\n", "(null)", "<na>", "n/a", "?"}
 """Those that hardly name a category: `none` may be an answer, and `NA` a country."""
 MAYBE_CLASSES = {"none", "nil", "missing"}
@@ -55,20 +50,11 @@ class NumberSpelling:
         decimal: Sign of most columns.
         thousands: Sign between thousands, of most columns.
         missing: Words for a missing cell.
-        own: Both signs of columns that have others.
-        units: What stands beside the numbers of a column.
     """
 
     decimal: Decimal
     thousands: Thousands
     missing: tuple[str, ...]
-    own: Mapping[str, Signs] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, name: str) -> "NumberSpelling":
-        """How one column spells them."""
-        decimal, thousands = self.own.get(name, (self.decimal, self.thousands))
-        return replace(self, decimal=decimal, thousands=thousands, own={})
 
 
 def number_pattern(decimal: Decimal, thousands: Thousands) -> str:
@@ -95,34 +81,8 @@ def numeric_share(look: RawColumn, decimal: Decimal, thousands: Thousands) -> fl
     return float(words[[bool(pattern.fullmatch(word)) for word in words.index]].sum() / total) if total else 0.0
 
 
-def without_units(looks: Sequence[RawColumn]) -> tuple[list[RawColumn], dict[str, str]]:
-    """The columns, those of numbers with a unit beside them without it; and these units."""
-    units = {look.name: unit for look in looks if look.stored == "text" and (unit := unit_of(look))}
-    return [_without_unit(look, units[look.name]) if look.name in units else look for look in looks], units
-
-
-def unit_of(look: RawColumn) -> str | None:
-    """The one unit that stands beside nearly all numbers of a column of text."""
-    words = look.sampled
-    found = {unit for word in words.index for unit in UNITS.findall(word)}
-    if len(found) != 1:
-        return None
-    (unit,) = found
-    if share_of(words, words.index.to_series().str.contains(unit, regex=False)) < NUMERIC_SHARE:
-        return None
-    bare = _without_unit(look, unit)
-    return unit if any(numeric_share(bare, *way) >= NUMERIC_SHARE for way in WAYS) else None
-
-
-def _without_unit(look: RawColumn, unit: str) -> RawColumn:
-    cells = look.cells.str.strip()
-    for pattern, number in units_beside(unit):
-        cells = cells.str.replace(pattern, number, regex=True)
-    return replace(look, cells=cells)
-
-
 def spelling_of(looks: Sequence[RawColumn], target: str = "") -> NumberSpelling:
-    """The spelling under which most columns of text are numbers, and that of those that are numbers under another."""
+    """The spelling under which most columns of text are numbers."""
     texts = [look for look in looks if look.stored == "text" and look.filled]
     # Digits alone are numbers in every way, and say nothing.
     telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
@@ -130,26 +90,7 @@ def spelling_of(looks: Sequence[RawColumn], target: str = "") -> NumberSpelling:
     best = max(WAYS, key=lambda way: (sum(share >= NUMERIC_SHARE for share in shares[way]), -WAYS.index(way)))
     if best == (".", ",") and not _grouped_only(texts):
         best = (",", "")
-    own = {look.name: way for look in telling if (way := _own_way(look, best)) is not None}
-    found = NumberSpelling(*best, (), own)
-    return replace(found, missing=missing_words(texts, found, target))
-
-
-def _own_way(look: RawColumn, best: Signs) -> Signs | None:
-    """The signs of a column that is not a number under those of the table, and is one under others; else None."""
-    if numeric_share(look, *best) >= NUMERIC_SHARE:
-        return None
-    for decimal, thousands in WAYS:
-        # Without a decimal sign, groups of three digits may be anything; commas between them are usual.
-        shown = decimal if (decimal, thousands) != (".", ",") else ","
-        if numeric_share(look, decimal, thousands) >= NUMERIC_SHARE and _shows(look, shown):
-            grouped = (decimal, thousands) != (".", ",") or _grouped_only([look])
-            return (decimal, thousands) if grouped else (",", "")
-    return None
-
-
-def _shows(look: RawColumn, sign: str) -> bool:
-    return bool(look.words.index[:SAMPLED].str.contains(sign, regex=False).any())
+    return NumberSpelling(*best, missing_words(texts, best, target))
 
 
 def _grouped_only(texts: Iterable[RawColumn]) -> bool:
@@ -164,7 +105,7 @@ def _grouped_only(texts: Iterable[RawColumn]) -> bool:
     return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
 
 
-def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target: str = "") -> tuple[str, ...]:
+def missing_words(texts: Sequence[RawColumn], signs: Signs, target: str) -> tuple[str, ...]:
     """Words that mean a missing cell: in a column of numbers any that is none, in others the sure ones.
 
     They hold for all columns, so a class of the target is none of them: the column of numbers is a category then.
@@ -172,12 +113,12 @@ def missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target: 
     found: dict[str, None] = {}
     classes: set[str] = set()
     for look in texts:
-        words, own = look.words, spelling.of(look.name)
-        fits = words.index.to_series().str.fullmatch(number_pattern(own.decimal, own.thousands))
+        words = look.words
+        fits = words.index.to_series().str.fullmatch(number_pattern(*signs))
         numbers = fits.to_numpy(dtype=bool)
         others = words[~numbers]
         is_number = len(others) < len(words) and len(others) <= ODD_WORDS
-        if is_number and numeric_share(look, own.decimal, own.thousands) >= NUMERIC_SHARE:
+        if is_number and numeric_share(look, *signs) >= NUMERIC_SHARE:
             found |= dict.fromkeys(word for word in others.index if not any(sign.isdigit() for sign in word))
             continue
         found |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)
@@ -232,7 +173,7 @@ class ColumnPlan:
 def plan_columns(looks: Sequence[RawColumn], spelling: NumberSpelling) -> tuple[list[ColumnPlan], list[TableNote]]:
     """A plan a column, and what was noticed on the way."""
     notes: list[TableNote] = []
-    plans = [_plan(look, spelling.of(look.name), notes) for look in looks]
+    plans = [_plan(look, spelling, notes) for look in looks]
     return plans, notes
 
 
@@ -365,9 +306,8 @@ def _number(look: RawColumn, numbers: pd.Series, notes: list[TableNote], *, uniq
 def _text_role(look: RawColumn, words: "pd.Series[int]", notes: list[TableNote]) -> Role:
     if len(words) > LEVELS_MANY and len(words) > LEVELS_SHARE * look.filled:
         seen = f"{len(words)} distinct texts in {look.filled} cells"
-        notes.append(
-            TableNote("many levels", look.name, seen, "forbidden to the model: it identifies rows, or is free text")
-        )
+        done = "forbidden to the model: it identifies rows, or is free text; if it is a number, write it without a unit"
+        notes.append(TableNote("many levels", look.name, seen, done))
         return "forbidden"
     return "feature"
 
@@ -625,27 +565,16 @@ def spelling_notes(
     notes: list[TableNote] = []
     texts = [(look, plan) for look, plan in zip(looks, plans, strict=True) if look.stored == "text"]
     numeric = [look for look, plan in texts if plan.type in ("number", "integer")]
-    usual = [look for look in numeric if look.name not in spelling.own]
     for about, sign, key in (
         ("decimal comma", ",", spelling.decimal),
         ("thousands separator", spelling.thousands, spelling.thousands),
     ):
         if key == sign and sign:
-            shown = [look for look in usual if look.words.index.str.contains(sign, regex=False).any()]
+            shown = [look for look in numeric if look.words.index.str.contains(sign, regex=False).any()]
             for look in shown[:5]:
                 seen = next(word for word in look.words.index if sign in word)
                 declared = f"reading.{'decimal' if about.startswith('decimal') else 'thousands'}: {sign!r}"
                 notes.append(TableNote(about, look.name, f"numbers such as {seen!r}", f"declared, {declared}"))
-    for look in numeric:
-        if look.name in spelling.own:
-            decimal, thousands = spelling.own[look.name]
-            sign = decimal if look.words.index.str.contains(decimal, regex=False).any() else thousands
-            seen = f"numbers such as {next(word for word in look.words.index if sign in word)!r}, unlike other columns"
-            declared = f"declared, reading.signs: [{decimal!r}, {thousands!r}]"
-            notes.append(TableNote("other signs", look.name, seen, declared, "warn"))
-    for name, unit in spelling.units.items():
-        seen = f"numbers with {unit!r} next to them"
-        notes.append(TableNote("unit", name, seen, f"removed; declared, reading.units: {unit!r}"))
     for word in spelling.missing:
         holds = [look for look, _ in texts if word in look.words.index]
         unsure = word.lower() not in SURE_MISSING and any(

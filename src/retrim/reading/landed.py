@@ -392,7 +392,7 @@ class LandedRows:
             *(each.column for each in data.rows.where),
             *also,
         }
-        return self.narrow([name for name in self.columns if data.rows.resample is not None or name in needed])
+        return self.narrow([name for name in self.columns if name in needed])
 
     def beside(
         self, known: pd.DataFrame, columns: Collection[str] | None = None, *, coded: Collection[str] = ()
@@ -484,11 +484,6 @@ def open_landed(
     rows = rows_of(files, root)
     read = read_as(schemas_of(rows), data, needs)
     return LandedRows([file.path for file in rows], read, root=root), read_labels(files, data)
-
-
-def with_names_of_then(table: pd.DataFrame, landed: LandedRows) -> pd.DataFrame:
-    """Rows that were put together, with columns that were renamed also under the names that earlier versions know."""
-    return table.assign(**{old: table[new] for old, new in landed.renamed.items() if new in table})
 
 
 FOLDER = "withdrawn"

@@ -23,7 +23,7 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.reading.container import MOST_WHOLE, NoTableError, columns_of, too_large
 from retrim.table.data import LABEL_TIME, ColumnType, DataParams, later_hours
 from retrim.table.fault import Fault, of_rows, whole_file
-from retrim.table.reading import FINER, PLAIN, UNIX, ReadingParams, units_beside
+from retrim.table.reading import FINER, PLAIN, UNIX, ReadingParams
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
@@ -53,12 +53,10 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
         return f"is a time in the format {' or '.join(formats)}, or blank"
     if kind == "time" and reading.zone != "UTC":
         return f"is a time in ISO 8601 ({reading.zone} unless it names a zone) or blank"
-    decimal, thousands = reading.signs_of(name)
-    unit = reading.units.get(name)
-    if kind in ("number", "integer") and (decimal != "." or thousands or unit):
+    decimal, thousands = reading.decimal, reading.thousands
+    if kind in ("number", "integer") and (decimal != "." or thousands):
         grouped = f", thousands separator {thousands!r}" if thousands else ""
-        beside = f", unit {unit!r}" if unit else ""
-        return f"{RULES[kind]} (decimal separator {decimal!r}{grouped}{beside})"
+        return f"{RULES[kind]} (decimal separator {decimal!r}{grouped})"
     return RULES[kind]
 
 
@@ -116,19 +114,11 @@ def _from_text(
         faults = _never_shown(skipped & ~blank, column, name, reading.zone)
         good = good | skipped
     else:
-        bare = _without_unit(column, reading.units.get(name))
-        values = pd.Series(
-            _plain_numbers(bare, *reading.signs_of(name)).cast(pa.float64()).to_pandas(), name=name, dtype="float64"
-        )
+        plain = _plain_numbers(column, reading.decimal, reading.thousands)
+        values = pd.Series(plain.cast(pa.float64()).to_pandas(), name=name, dtype="float64")
         good = _numbers_fit(values, kind)
     bad = ~blank & ~good
     return values.mask(bad), (*_cells(bad, column, name, kind, reading), *faults)
-
-
-def _without_unit(column: pa.ChunkedArray, unit: str | None) -> pa.ChunkedArray:
-    for pattern, number in () if unit is None else units_beside(unit):
-        column = pc.replace_substring_regex(column, pattern, number)
-    return column
 
 
 def _plain_numbers(column: pa.ChunkedArray, decimal: str, thousands: str) -> pa.ChunkedArray:
@@ -410,8 +400,8 @@ def _settle_repeated(
 ) -> dict[str, pd.Series]:
     """Gives rows of the hour that comes twice the instant that they are of; what remains open is given back.
 
-    A declared column says it. Else the order of rows does, for the event time and times of the key; any other time is
-    the earlier one that is not before the event.
+    The order of rows says it, for the event time and times of the key; any other time is the earlier one that is not
+    before the event.
     """
     open_ones = {}
     names = [str(name) for name in frame if name in stored.column_names and frame[name].dtype.kind == "M"]
@@ -420,11 +410,7 @@ def _settle_repeated(
         twice = frame[name].notna() & (frame[name] != later)
         if not twice.any():
             continue
-        said = reading.repeated.get(name)
-        if said is not None and said.column in stored.column_names:
-            words, _ = typed(stored[said.column].cast(pa.string()), said.column, "category", reading)
-            is_later = words.isin(said.later).to_numpy()
-        elif name in (data.time, *data.key):
+        if name in (data.time, *data.key):
             names_series = data.key if name in data.key else data.history.entity
             series = [one for one in names_series if one != name and one in frame]
             none = np.zeros(len(frame), dtype="int64")

@@ -1,6 +1,4 @@
-"""How rows are put together: a version was made of rows of one grain, and says nothing of rows of another.
-
-The release log: every move of the champion, append-only, each signed over the one before.
+"""The release log: every move of the champion, append-only, each signed over the one before.
 
 The store has it. A copy of each signed row lies in git, as an annotated tag `retrim/MODEL/log/N` beside that of the
 version: cut off or brought back as it was once, the store's log has fewer rows than git, or others. The tag is written
@@ -21,10 +19,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pydantic import JsonValue
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
@@ -43,31 +39,6 @@ from retrim.stats.codec import from_parquet, from_record, to_json
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 from retrim.training.predicted import half_width
-
-GRAIN = "grain"
-"""In a version's lineage: how its rows were put together. Older ones do not say."""
-
-
-def grain_of(workspace: Workspace) -> dict[str, JsonValue] | None:
-    """How rows are put together, as it stands in a version's lineage; None: as they land."""
-    grain = workspace.params.data.rows.resample
-    return None if grain is None else grain.model_dump(mode="json")
-
-
-def require_grain(workspace: Workspace, lineage: Mapping[str, Any], of: str) -> None:
-    """Checks that a version was made of rows as params.yaml has them now.
-
-    Raises:
-        RefusedError: They were put together otherwise.
-    """
-    grain = grain_of(workspace)
-    if lineage.get(GRAIN, grain) != grain:
-        was, is_now = (json.dumps(each) for each in (lineage[GRAIN], grain))
-        raise RefusedError(
-            f"{of} was trained on rows of a different granularity: data.rows.resample was {was} and is {is_now}. "
-            "Change it back, or train a model of the new granularity in a separate workspace: retrim new DIR"
-        )
-
 
 PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
@@ -522,12 +493,9 @@ def load_champion(workspace: Workspace) -> Stored | None:
     """The live version; None before the first promotion.
 
     Raises:
-        RefusedError: Its stored bundle or the release log was altered; or it was made of rows of another grain.
+        RefusedError: Its stored bundle or the release log was altered.
     """
     now_live = trusted_live(workspace)
     if now_live is None:
         return None
-    row = workspace.store.version(workspace.model, now_live.version)
-    assert row is not None, now_live
-    require_grain(workspace, row.lineage, f"version {now_live.version} is live and")
     return load_stored_version(workspace, now_live.version)

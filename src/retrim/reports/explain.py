@@ -287,11 +287,11 @@ def _spelt(what: str, keys: pd.Series, data: DataParams) -> str | None:
 def _spellings(what: str, data: DataParams) -> Iterator[str]:
     """How the table may spell a key: as it was given, or with its times written out."""
     yield what
-    parts = re.split(r"(?<!\\)\|", what) if len(data.row_key) > 1 else [what]
-    if len(parts) != len(data.row_key):
+    parts = re.split(r"(?<!\\)\|", what) if len(data.key) > 1 else [what]
+    if len(parts) != len(data.key):
         return
     values: dict[str, pd.Series] = {}
-    for name, part in zip(data.row_key, parts, strict=True):
+    for name, part in zip(data.key, parts, strict=True):
         if data.columns[name].type == "time":
             times = pd.to_datetime(pd.Series([part]), format="ISO8601", utc=True, errors="coerce")
             if times.isna().any():
@@ -299,7 +299,7 @@ def _spellings(what: str, data: DataParams) -> Iterator[str]:
             values[name] = times
         else:
             values[name] = pd.Series([part.replace("\\|", "|").replace("\\\\", "\\")], dtype="str")
-    yield str(row_keys(pd.DataFrame(values), data.row_key, "").iloc[0])
+    yield str(row_keys(pd.DataFrame(values), data.key, "").iloc[0])
 
 
 JUDGED = "verdict/judged.parquet"

@@ -46,7 +46,6 @@ from retrim.release.versions import (
     find_live_version,
     last_proofs,
     origin_of,
-    require_grain,
     stored_bundle,
 )
 from retrim.release.versions import load_champion as live_version
@@ -166,7 +165,6 @@ def open_archive(workspace: Workspace, file: Path, *, key: PublicKey | None) -> 
             f"{file.name} is an export of model {manifest.model!r}, but this workspace has model {workspace.model!r}; "
             f"import it in a workspace of {manifest.model!r}"
         )
-    require_grain(workspace, manifest.lineage, file.name)
     bundle = {name.removeprefix(BUNDLE): content for name, content in files.items() if name.startswith(BUNDLE)}
     if digest_of_files(bundle) != manifest.bundle:
         raise RefusedError(

@@ -51,7 +51,7 @@ from retrim.release.card import keep_card
 from retrim.release.outcome import REFUSED_AT_RELEASE, show_outcome
 from retrim.release.pause import pause_of, refuse_while_paused
 from retrim.release.release import held_withdrawn, promote_version, release_checks, show_challenger
-from retrim.release.versions import GRAIN, MLFLOW_RUN, REPOSITORY, find_live_version, grain_of
+from retrim.release.versions import MLFLOW_RUN, REPOSITORY, find_live_version
 from retrim.retraining.recover import (
     clear_run_directories,
     clear_run_directory,
@@ -267,7 +267,6 @@ def publish(
         "requirements_lock": file_digest(run_directory.folder / "requirements.lock"),
         "row_order": from_record(SplitRecord, json.loads((paths.features / "split.json").read_bytes())).row_order,
         "seed": workspace.params.train.seed,
-        GRAIN: grain_of(workspace),
         REPOSITORY: git.first_commit(workspace.paths.root),
         MLFLOW_RUN: parent,
         **({"allowed_leaks": dict(workspace.params.leaks.allowed)} if workspace.params.leaks.allowed else {}),

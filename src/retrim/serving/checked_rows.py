@@ -117,8 +117,10 @@ def check_rows(
                 raise BadInputError(f"{file}: {fault}; {fault.cure}")
         there, is_text = present(cells, reading)
         if kind == "time" and reading.zone != "UTC":
-            columns[name], open_ones = _settled(columns[name], cells, name, loaded.table, reading)
-            reject(name, open_ones, cells, f"is a time that occurs only once in {reading.zone}, or has a UTC offset")
+            # When rows land, their order tells the two hours apart: a part of IN does not know all rows before it.
+            later, _ = typed(cells, name, "time", reading, later=True)
+            twice = (columns[name].notna() & (columns[name] != later)).to_numpy()
+            reject(name, twice, cells, f"is a time that occurs only once in {reading.zone}, or has a UTC offset")
         if faults:
             unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
             reject(name, unread, cells, rule_of(name, kind, reading))
@@ -189,22 +191,6 @@ def _required(there: Collection[str], needs: NeededColumns) -> dict[str, ColumnT
 def lacking_columns(there: Collection[str], needs: NeededColumns) -> list[str]:
     """Columns that a version needs and that are not among these."""
     return [name for name in _required(there, needs) if name not in there]
-
-
-def _settled(
-    times: pd.Series, cells: pa.ChunkedArray, name: str, table: pa.Table, reading: ReadingParams
-) -> tuple[pd.Series, np.ndarray]:
-    """Times of the hour that comes twice, as the column that is declared for it says; and where nothing says it.
-
-    When rows land, their order may say it too: a part of IN does not know all rows before it.
-    """
-    later, _ = typed(cells, name, "time", reading, later=True)
-    twice = (times.notna() & (times != later)).to_numpy()
-    said = reading.repeated.get(name)
-    if said is None or said.column not in table.column_names or not twice.any():
-        return times, twice
-    words, _ = typed(table.column(said.column).cast(pa.string()), said.column, "category", reading)
-    return times.mask(twice & words.isin(said.later).to_numpy(), later), np.zeros(len(times), dtype=bool)
 
 
 def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArray:

@@ -68,14 +68,14 @@ class LandedPast:
     def narrow(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Of rows, what features from the past are made of."""
         data = self.workspace.params.data
-        wanted = {data.time, *data.row_key, *past_takes(self.history)} - self._late
+        wanted = {data.time, *data.key, *past_takes(self.history)} - self._late
         return rows[[name for name in rows if name in wanted]]
 
     def features(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         """The features of rows that have not landed, by name, shape (n,); a landed row of the same key is replaced."""
         data = self.workspace.params.data
-        named = set(data.row_key) <= set(rows)
-        keys = row_keys(rows, data.row_key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
+        named = set(data.key) <= set(rows)
+        keys = row_keys(rows, data.key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
         fresh = rows.assign(_key=keys.to_numpy(), _event=rows[data.time], _due=None, _place=np.arange(len(rows)))
         before = self.landed[~self.landed["_key"].isin(fresh["_key"])] if named else self.landed
         fresh = fresh.reindex(columns=[*before.columns, "_place"])
@@ -305,7 +305,7 @@ def needed_columns(
         late = {name for name, column in data.columns.items() if column.role in ("target", "forbidden")}
         for name in (data.time, *sorted(past_takes(history) - late)):
             required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
-    carried = {name: types[name] for name in (*data.row_key, data.time) if name in types}
+    carried = {name: types[name] for name in (*data.key, data.time) if name in types}
     filled = frozenset({data.time} if calendar or to_make else ())
     suite = suite_of(workspace.paths.root / data.suite, required)
     made = () if to_make else tuple(from_past)

@@ -116,9 +116,7 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
             found += [WrongCell(number, name, None, "is in each row, with null if it is unknown") for name in lacking]
     if found:
         raise WrongRequestError(found)
-    repeated = {said.column for said in reading.repeated.values()}
-    kinds: dict[str, ColumnType | None] = dict.fromkeys(sorted(repeated))
-    kinds |= {**dict.fromkeys(needs.calendar, "integer"), **needs.carried, **needs.required}
+    kinds: dict[str, ColumnType] = {**dict.fromkeys(needs.calendar, "integer"), **needs.carried, **needs.required}
     there = {name for row in rows for name in row}
     table = {
         name: _column([row.get(name) for row in rows], name, kind, reading, found)
@@ -130,22 +128,19 @@ def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> L
     return LoadedRows(pa.table(table), np.arange(len(rows)))
 
 
-def _column(
-    values: list[Any], name: str, kind: ColumnType | None, reading: ReadingParams, found: list[WrongCell]
-) -> pa.Array:
+def _column(values: list[Any], name: str, kind: ColumnType, reading: ReadingParams, found: list[WrongCell]) -> pa.Array:
     """A column as it would stand in a file: numbers, or text."""
     is_number = kind in ("number", "integer")
     allowed = (int, float, str) if is_number else (int, str)
     for number, value in enumerate(values):
         if value is not None and (not isinstance(value, allowed) or (is_number and isinstance(value, bool))):
             text = _as_json(value).decode()[:LONGEST]
-            found.append(WrongCell(number, name, text, "is text" if kind is None else rule_of(name, kind, reading)))
+            found.append(WrongCell(number, name, text, rule_of(name, kind, reading)))
     if found:
         return pa.nulls(len(values))
     if is_number and not any(isinstance(value, str) for value in values):
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    sign = reading.signs_of(name)[0]
-    return pa.array([_text(value, sign) for value in values], pa.string())
+    return pa.array([_text(value, reading.decimal) for value in values], pa.string())
 
 
 def _text(value: Any, sign: str) -> str | None:

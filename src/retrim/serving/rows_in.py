@@ -135,11 +135,10 @@ class RowsIn:
             BadInputError: A file is damaged, or none that holds a table.
         """
         first = 0
-        wanted = {*columns, *(said.column for said in self.reading.repeated.values())}
         for file in self.files:
             elsewhere = cache(partial(_all_names, file, self.reading))
             with told(file.name), file.opened() as stream:
-                for count, load in _parts_of(stream, self.reading, wanted):
+                for count, load in _parts_of(stream, self.reading, columns):
                     yield RowsPart(file.name, first, count, partial(_loaded, file, first, load, elsewhere))
                     first += count
 

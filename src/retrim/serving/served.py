@@ -210,7 +210,7 @@ def serve_version(workspace: Workspace, found: Stored) -> ServedVersion:
     needs, _ = needed_columns(workspace, found, from_past, suite_to_ask)
     needs = replace(needs, required={**needs.required, **dict.fromkeys(needs.made, "number")}, made=())
     bounds = bounds_of(needs.suite, needs.required)
-    key = tuple(data.row_key)
+    key = data.key
     _try(found)
     return ServedVersion(
         found.version,

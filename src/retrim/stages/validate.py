@@ -17,8 +17,6 @@ from retrim.reading.landed import (
     landed_files,
     open_landed,
     schemas_of,
-    with_names_of_then,
-    without_numbers,
 )
 from retrim.stages._common import main, read_pins
 from retrim.stats.codec import to_json, to_record
@@ -57,7 +55,7 @@ def run(
 
     Batches that a person released are exempt from the suite: the reason stands with them. All rows are in memory with
     their keys, times, labels, and what filters and features from the past take; their other columns are read, asked
-    and written a piece at a time. Where rows are put together into coarser ones, that takes all of them.
+    and written a piece at a time.
     """
     pins = read_pins(paths)
     as_of = pins.as_of
@@ -72,12 +70,9 @@ def run(
         exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
     bound = came if not exempt.any() else came[~exempt].reset_index(drop=True)
     not_asked = _ask_suite(bound, landed, files, data, paths)
-    table = shaped(came if data.rows.resample is None else without_numbers(came), data, as_of=as_of)
-    if ROW not in table:
-        table = with_names_of_then(table, landed)
-    also = landed.columns if ROW in table else ()
+    table = shaped(came, data)
     for history in histories:
-        table = with_past(table, data, history, also=also, renamed=landed.renamed)
+        table = with_past(table, data, history, also=landed.columns, renamed=landed.renamed)
     ripe = mature(table)
     if not len(ripe):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
@@ -179,7 +174,7 @@ def _pieces(table: pd.DataFrame, landed: LandedRows) -> Iterator[pd.DataFrame]:
     """The table in pieces with all columns of its rows."""
     for start in range(0, len(table), PIECE):
         piece = table.iloc[start : start + PIECE].reset_index(drop=True)
-        yield landed.beside(piece) if ROW in piece else piece  # rows that were put together did not land
+        yield landed.beside(piece)
 
 
 def _of_champions(paths: Paths) -> tuple[list[HistoryParams], dict[str, ColumnType]]:

@@ -33,7 +33,7 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, Span
-from retrim.table.granularity import RowParams, kept, put_together, row_faults
+from retrim.table.granularity import RowParams, kept, row_faults
 from retrim.table.lags import HistoryParams, PastFeature, past_features
 
 
@@ -346,8 +346,7 @@ class DataParams(SettingsSection):
         found = history_faults(self.history, columns, key=self.key, task=self.task, horizon=self.label_horizon)
         if found:
             raise ValueError("; ".join(f"history.{fault}" for fault in found))
-        used = (*self.own_features, *(feature.of for feature in self.history.features), *self.history.entity)
-        found = row_faults(self.rows, columns, key=self.key, features=used)
+        found = row_faults(self.rows, columns)
         if found:
             raise ValueError("; ".join(f"rows.{fault}" for fault in found))
         return self
@@ -368,11 +367,6 @@ class DataParams(SettingsSection):
                     f"key: {name!r} is a number, which can be written in many ways; declare it as integer or category"
                 )
         return self
-
-    @property
-    def row_key(self) -> tuple[str, ...]:
-        """The columns that name a row of the table: those that name a landed one, or its span and what it is about."""
-        return self.key if self.rows.resample is None else (*self.rows.resample.by, self.time)
 
     @property
     def latest_after(self) -> pd.Timedelta:
@@ -420,18 +414,12 @@ def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, 
         In total order (event time, key), with `_event`, `_due`, `_known`, `_matured`; the target is missing where
         its label is not known.
     """
-    return shaped(known_rows(rows, labels, data, as_of=as_of), data, as_of=as_of)
+    return shaped(known_rows(rows, labels, data, as_of=as_of), data)
 
 
-def shaped(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
+def shaped(table: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     """Known rows as `data.rows` has them, with the features from their past."""
-    landed, grain = table["_arrived"].max(), data.rows.resample
-    table = kept(table, data.rows)
-    if grain is not None:
-        table = put_together(table, grain, time=data.time, target=data.target, landed=landed)
-        table["_key"] = row_keys(table, data.row_key, "")
-        table = _in_order(_ripened(table, as_of))
-    return with_past(table, data, data.history)
+    return with_past(kept(table, data.rows), data, data.history)
 
 
 def known_rows(

@@ -122,26 +122,6 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             if types.get(name) != "time" and name != LABEL_TIME
         ),
         *(
-            f"reading.repeated: {name!r} is not a time column in data.columns; remove it, or declare it as a time"
-            for name in reading.repeated
-            if types.get(name) != "time"
-        ),
-        *(
-            f"reading.repeated: {each.column!r} is neither in data.columns nor in reading.skip; add it to one of them"
-            for each in reading.repeated.values()
-            if each.column not in types and each.column not in reading.skip
-        ),
-        *(
-            f"reading.signs: {name!r} is not a number or an integer in data.columns; remove it, or declare it as one"
-            for name in reading.signs
-            if types.get(name) not in ("number", "integer")
-        ),
-        *(
-            f"reading.units: {name!r} is not a number or an integer in data.columns; remove it, or declare it as one"
-            for name in reading.units
-            if types.get(name) not in ("number", "integer")
-        ),
-        *(
             f"reading.skip: {name!r} is also in data.columns; keep it in only one of the two"
             for name in reading.skip
             if name in types

@@ -1,6 +1,6 @@
-"""Which rows the table has: declared filters, and rows of a finer grain put together into coarser ones.
+"""Which rows the table has: declared filters.
 
-Both come before anything else is made of the table, and are the same wherever it is assembled. A row that a filter
+They come before anything else is made of the table, and are the same wherever it is assembled. A row that a filter
 leaves out is not there: it trains nothing, is judged by nothing, and gets no prediction.
 """
 
@@ -12,11 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan
-
-How = Literal["sum", "mean", "min", "max", "first", "last"]
-OF_NUMBERS = ("sum", "mean", "min", "max")
-
+from retrim.stats.plugins import SettingsForm, SettingsSection
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -84,24 +80,11 @@ class RowFilter(SettingsForm):
             return np.asarray((numbers >= low) & (numbers <= high))
 
 
-class ResampleParams(SettingsSection):
-    """How rows are aggregated to a coarser granularity."""
-
-    every: SomeSpan = Field(description="length of time that one row of the table covers")
-    by: tuple[str, ...] = Field(
-        description="grouping columns: rows are aggregated separately for each combination of their values"
-    )
-    how: dict[str, How] = Field(description="how each other column is aggregated")
-
-
 class RowParams(SettingsSection):
     """Which rows the table has."""
 
     where: tuple[RowFilter, ...] = Field(
         default=(), description="conditions that a row must meet; all other rows are left out"
-    )
-    resample: ResampleParams | None = Field(
-        default=None, description="how rows are aggregated to a coarser granularity; null: rows stay as they landed"
     )
 
 
@@ -128,53 +111,9 @@ def kept(table: pd.DataFrame, rows: RowParams) -> pd.DataFrame:
     return table[stays].reset_index(drop=True)
 
 
-def put_together(
-    table: pd.DataFrame, params: ResampleParams, *, time: str, target: str, landed: pd.Timestamp
-) -> pd.DataFrame:
-    """A row for each span and combination in which something happened, without its key.
-
-    None for a span that may get more.
-
-    A row's event is the beginning of its span. Its label is due when the last of its rows' labels is, and not before
-    the span is over, and never while nothing says when one of them is; it is known when all of them are.
-
-    Returns:
-        The columns of `table` but for `_key`; those that nothing is said of are missing.
-    """
-    span = pd.Timedelta(params.every)
-    begins = table["_event"].dt.floor(span)
-    by = [table[name] for name in params.by]
-    there = begins + span <= landed
-    for values in by:
-        there &= values.notna()
-    groups = table[there].groupby([begins[there].rename("_span"), *(values[there] for values in by)], sort=True)
-    found: dict[str, pd.Series] = {}
-    for name, how in params.how.items():
-        column = groups[name]
-        found[name] = column.sum(min_count=1) if how == "sum" else column.agg(how)
-    if target in found:
-        found[target] = found[target].where(groups[target].count() == groups[target].size())
-    whole = pd.DataFrame(found, index=groups.size().index)
-    for name in ("_due", "_known"):
-        whole[name] = groups[name].max().where(groups[name].count() == groups[name].size())
-    whole["_arrived"], whole["_batch"] = groups["_arrived"].max(), groups["_batch"].last()
-    whole["_correction"] = groups["_correction"].max()
-    whole = whole.reset_index().rename(columns={"_span": "_event"})
-    whole[time] = whole["_event"]
-    whole["_due"] = whole["_due"].clip(lower=whole["_event"] + span)
-    absent = {
-        str(name): table[name].iloc[:0].reindex(whole.index) for name in table if name not in whole and name != "_key"
-    }
-    made = whole.assign(**absent)[[name for name in table if name != "_key"]]
-    return made.astype({name: table[name].dtype for name in ("_event", "_due", "_known", "_arrived", time)})
-
-
-def row_faults(
-    rows: RowParams, columns: Mapping[str, tuple[str, str]], *, key: tuple[str, ...], features: tuple[str, ...]
-) -> list[str]:
+def row_faults(rows: RowParams, columns: Mapping[str, tuple[str, str]]) -> list[str]:
     """Everything about `rows` that the table cannot give, in sentences."""
-    found = [fault for each in rows.where for fault in _filter(each, columns)]
-    return found if rows.resample is None else [*found, *_resample(rows.resample, columns, key, features)]
+    return [fault for each in rows.where for fault in _filter(each, columns)]
 
 
 def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -197,36 +136,3 @@ def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator
                     f"where: {each.column!r} has the type {kind}, so it is never {value!r}; write, for example, "
                     "among: [1]"
                 )
-
-
-def _resample(
-    params: ResampleParams, columns: Mapping[str, tuple[str, str]], key: tuple[str, ...], features: tuple[str, ...]
-) -> Iterator[str]:
-    target = next(name for name, (_, role) in columns.items() if role == "target")
-    for name in params.by:
-        kind, role = columns.get(name, ("", ""))
-        if not role:
-            yield f"resample.by: {name!r} is not a column; name one of: {', '.join(columns)}"
-        elif role in ("target", "time", "due") or kind == "number":
-            yield f"resample.by: {name!r} is a {kind} with the role {role!r}; choose a category that is a feature"
-        elif role == "forbidden" and name not in key:
-            yield (
-                f"resample.by: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; choose a "
-                "feature or a column of data.key"
-            )
-    for name, how in params.how.items():
-        kind, role = columns.get(name, ("", ""))
-        if not role:
-            yield f"resample.how: {name!r} is not a column; name one of: {', '.join(columns)}"
-        elif role in ("time", "due") or name in params.by:
-            yield f"resample.how: {name!r} is the event time, the due time or listed in by; remove it"
-        elif how in OF_NUMBERS and kind not in ("number", "integer"):
-            yield f"resample.how: {name!r} is a {kind}, which has no {how}; use first or last"
-    needed = [name for name in dict.fromkeys([*features, target]) if name in columns]
-    silent = [name for name in needed if name not in params.by and name not in params.how]
-    if silent:
-        such = "mean" if columns[silent[0]][0] in ("number", "integer") else "last"
-        yield (
-            f"resample.how: the aggregation of {', '.join(map(repr, silent))} is not set; write, for example, "
-            f"{{{silent[0]}: {such}}}, or set the role of a feature to forbidden"
-        )

@@ -1,6 +1,5 @@
 """How files spell what their cells say: declared in params.yaml, obeyed when a file lands, never guessed."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
@@ -56,21 +55,6 @@ def _known_form(form: str) -> str:
     return form
 
 
-def _known_unit(text: str) -> str:
-    if not text.strip(" .,'") or any(sign.isdigit() or sign in "+-" for sign in text):
-        raise ValueError(f"{text!r} cannot be a unit beside a number; write one such as '$', '%' or 'EUR'")
-    return text.strip()
-
-
-class RepeatedHour(SettingsSection):
-    """Which column says that a row is of the later of two equal local times, when clocks go back."""
-
-    column: str = Field(description="column of the file; it may be one of reading.skip")
-    later: tuple[str, ...] = Field(
-        min_length=1, description="values of the column that mark the later of the two times"
-    )
-
-
 class ReadingParams(SettingsSection):
     """How the cells of a file are read."""
 
@@ -84,14 +68,6 @@ class ReadingParams(SettingsSection):
     thousands: Literal["", ",", ".", " ", "'"] = Field(
         default="", description="separator between groups of three digits; empty: none"
     )
-    signs: dict[str, tuple[Literal[".", ","], Literal["", ",", ".", " ", "'"]]] = Field(
-        default={},
-        description="decimal and thousands separators of the columns that do not use reading.decimal and "
-        "reading.thousands",
-    )
-    units: dict[str, Annotated[str, AfterValidator(_known_unit)]] = Field(
-        default={}, description="text to remove before or after the numbers of a column, such as $ or %"
-    )
     missing: tuple[str, ...] = Field(
         default=(), description="texts of a cell that mean a missing value, in addition to an empty cell"
     )
@@ -101,14 +77,8 @@ class ReadingParams(SettingsSection):
     )
     zone: Annotated[str, AfterValidator(known_zone)] = Field(
         default="UTC",
-        description="time zone of times that do not name a zone, and of the features in reading.calendar",
-    )
-    repeated: dict[str, RepeatedHour] = Field(
-        default={},
-        description=(
-            "for a time column: the column that distinguishes the two equal local times when clocks go "
-            "back; without such a column, the order of the rows decides"
-        ),
+        description="time zone of times that do not name a zone, and of the features in reading.calendar; of the two "
+        "equal local times when clocks go back, the order of the rows tells which is which",
     )
     skip: tuple[str, ...] = Field(default=(), description="columns that files may contain and that retrim drops")
     arrival: str | None = Field(
@@ -121,28 +91,15 @@ class ReadingParams(SettingsSection):
     calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns computed from the event time")
 
     @model_validator(mode="after")
-    def _signs_differ(self) -> "ReadingParams":
+    def _separators_differ(self) -> "ReadingParams":
         if self.thousands == self.decimal:
             raise ValueError(f"thousands and decimal are both {self.decimal!r}; set two different separators")
-        for name, (decimal, thousands) in self.signs.items():
-            if decimal == thousands:
-                raise ValueError(f"signs of {name!r} are both {decimal!r}; set two different separators")
         return self
-
-    def signs_of(self, name: str) -> tuple[str, str]:
-        """Decimal sign and sign between thousands of a column."""
-        return self.signs.get(name, (self.decimal, self.thousands))
 
     @property
     def made(self) -> tuple[str, ...]:
         """Columns of the table that no file has: they are made when a file lands."""
         return (*(() if self.arrival is None else (self.arrival,)), *self.calendar)
-
-
-def units_beside(unit: str) -> tuple[tuple[str, str], ...]:
-    """Patterns of a number with its unit before or after it, each with what it is replaced by: the number."""
-    said = re.escape(unit)
-    return (rf"^([+-]?)\s*{said}\s*([+-]?[0-9.,].*)$", r"\1\2"), (rf"^(.*[0-9.,])\s*{said}$", r"\1")
 
 
 PLAIN = ReadingParams()
