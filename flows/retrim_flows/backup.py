@@ -4,9 +4,9 @@ from prefect import flow
 
 from retrim.operations.backup import back_up_here
 from retrim.operations.backup_record import BackupMade
-from retrim_flows.lines import say
-from retrim_flows.moment import due_once, open_workspace
-from retrim_flows.recovery import SIGNED
+from retrim_flows.context import open_workspace, say
+from retrim_flows.reconcile import SIGNED
+from retrim_flows.schedule import due_once
 
 
 @flow(name="backup", **SIGNED)

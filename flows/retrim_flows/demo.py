@@ -13,8 +13,8 @@ from retrim.reading.shipped import DATASETS, ShippedFile
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
 from retrim.reports.demo import NO_LOSS, Loss, first_live, frozen_loss
+from retrim_flows.check import check
 from retrim_flows.ingest import ingest
-from retrim_flows.monitor import monitor
 from retrim_flows.retrain import retrain
 
 DEMO = "retrim demo"
@@ -73,7 +73,7 @@ def _first(workspace: Workspace, piece: ShippedFile) -> Beat:
 
 
 def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
-    done = monitor(piece.arrives.isoformat())
+    done = check(piece.arrives.isoformat())
     _approve(workspace, piece)
     assert done is not None, piece.arrives
     reading = done.check.record.probe.reading

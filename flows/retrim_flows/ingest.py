@@ -9,9 +9,9 @@ from prefect import flow
 from retrim.landing.inbox import large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed
 from retrim.lineage.workspace import Workspace, clock
-from retrim_flows.lines import say_landed
-from retrim_flows.moment import due_once, open_workspace
-from retrim_flows.recovery import SIGNED
+from retrim_flows.context import open_workspace, say_landed
+from retrim_flows.reconcile import SIGNED
+from retrim_flows.schedule import due_once
 from retrim_flows.score import score_at_once
 
 

@@ -11,10 +11,10 @@ from retrim.landing.inbox import tell_overdue
 from retrim.lineage.workspace import Workspace, clock, report_progress, tell_suspicious
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.tidy import tidy
-from retrim_flows.lines import say
-from retrim_flows.moment import due_once, open_workspace
-from retrim_flows.recovery import SIGNED, mark_dead_flow_runs
+from retrim_flows.context import open_workspace, say
+from retrim_flows.reconcile import SIGNED, mark_dead_flow_runs
 from retrim_flows.retrain import start
+from retrim_flows.schedule import due_once
 
 
 @flow(name="maintain", **SIGNED)

@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import State
 from retrim.errors import BusyError
 from retrim.retraining.reproduce import prove_scheduled
 from retrim.stats.codec import to_record
-from retrim_flows.lines import say
-from retrim_flows.moment import due_once, moment, open_workspace
-from retrim_flows.recovery import SIGNED
+from retrim_flows.context import moment, open_workspace, say
+from retrim_flows.reconcile import SIGNED
+from retrim_flows.schedule import due_once
 
 TRIES, PAUSE_SECONDS = 24, 300
 

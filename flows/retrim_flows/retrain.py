@@ -24,9 +24,8 @@ from retrim.retraining.retrain import marked, watching_trials
 from retrim.retraining.retrain import publish as op_publish
 from retrim.retraining.run_directory import RunDirectory, finished_run_directory, stages_of
 from retrim.training.mode import Mode, StageLimits
-from retrim_flows.lines import say
-from retrim_flows.moment import moment, open_workspace
-from retrim_flows.recovery import SIGNED, server_is_gone
+from retrim_flows.context import moment, open_workspace, say
+from retrim_flows.reconcile import SIGNED, server_is_gone
 from retrim_flows.score import score_at_once
 
 

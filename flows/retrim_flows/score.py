@@ -9,9 +9,9 @@ from retrim.checking.score import ScoringResult
 from retrim.errors import RetrimError
 from retrim.lineage.prediction_copy import copy_or_tell
 from retrim.lineage.workspace import Workspace
-from retrim_flows.lines import say
-from retrim_flows.moment import due_once, open_workspace
-from retrim_flows.recovery import SIGNED
+from retrim_flows.context import open_workspace, say
+from retrim_flows.reconcile import SIGNED
+from retrim_flows.schedule import due_once
 
 
 @flow(name="score", **SIGNED)

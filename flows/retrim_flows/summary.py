@@ -6,7 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from retrim.checking.check import CheckOutcome
 from retrim.lineage.workspace import Workspace
-from retrim_flows.lines import say
+from retrim_flows.context import say
 
 
 def leave_summary(workspace: Workspace, checked: CheckOutcome) -> None:

@@ -333,12 +333,12 @@ BROKEN = {
     "an unknown key": (lambda params: params["gate"].update(late=1), "gate.late"),
     "a missing section": (lambda params: params.pop("data"), "data"),
     "a timetable": (
-        lambda params: params["schedule"].update(monitor="soon"),
-        "schedule.monitor: 'soon' is neither a cron expression",
+        lambda params: params["schedule"].update(check="soon"),
+        "schedule.check: 'soon' is neither a cron expression",
     ),
     "a minute that no hour has": (
-        lambda params: params["schedule"].update(monitor="99 0 * * *"),
-        "schedule.monitor: '99 0 * * *' is not a valid cron expression, or never occurs (bad minute)",
+        lambda params: params["schedule"].update(check="99 0 * * *"),
+        "schedule.check: '99 0 * * *' is not a valid cron expression, or never occurs (bad minute)",
     ),
 }
 

@@ -80,10 +80,10 @@ def test_an_installed_one_is_packed_again_as_the_checkout_is(installed: Path) ->
 
 def test_an_installed_one_runs_its_own_code_and_flows(installed: Path, tmp_path: Path) -> None:
     python = str(installed / "bin" / "python")
-    where = "import retrim, retrim_flows.deploy as d; print(retrim.__file__); print(d._load('monitor').fn.__module__)"
+    where = "import retrim, retrim_flows.worker as d; print(retrim.__file__); print(d._load('check').fn.__module__)"
     package, module = run([python, "-c", where], tmp_path).split()
 
     assert Path(package).is_relative_to(installed)
-    assert module == "retrim_flows.monitor"
+    assert module == "retrim_flows.check"
     assert "retrain" in run([str(installed / "bin" / "retrim"), "--help"], tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -125,10 +125,10 @@ def test_severities_go_from_grave_to_light() -> None:
 
 
 def test_another_failure_of_a_flow_is_another_matter_and_another_figure_is_not() -> None:
-    full = without_figures("monitor: disk full, 123 bytes left")
+    full = without_figures("check: disk full, 123 bytes left")
 
-    assert without_figures("monitor: disk full, 9 bytes left") == full
-    assert without_figures("monitor: version 3 was altered") != full
+    assert without_figures("check: disk full, 9 bytes left") == full
+    assert without_figures("check: version 3 was altered") != full
 
 
 def test_a_try_that_a_clock_ahead_put_off_is_made_now() -> None:

@@ -144,16 +144,16 @@ def test_the_schedule_reads_cron() -> None:
 @pytest.mark.parametrize("written", ["2 days", "48h", "0 0 4 * *"])
 def test_a_timetable_that_is_taken_can_be_kept(written: str) -> None:
     since = pd.Timestamp("2024-01-02", tz="UTC")  # even days since 1970
-    (due,) = due_between(ScheduleParams(monitor=written).monitor, since, since + pd.Timedelta("2D"))
+    (due,) = due_between(ScheduleParams(check=written).check, since, since + pd.Timedelta("2D"))
 
     assert due - since == pd.Timedelta("2D")
-    assert TriggerParams(every=written).every == ScheduleParams(monitor=written).monitor
+    assert TriggerParams(every=written).every == ScheduleParams(check=written).check
 
 
 @pytest.mark.parametrize("kind", [ScheduleParams, TriggerParams])
 def test_a_timetable_that_never_comes_is_refused(kind: type[ScheduleParams | TriggerParams]) -> None:
     with pytest.raises(ValueError, match="never occurs"):
-        kind.model_validate({"monitor" if kind is ScheduleParams else "every": "0 0 31 2 *"})
+        kind.model_validate({"check" if kind is ScheduleParams else "every": "0 0 31 2 *"})
 
 
 def test_a_loss_above_its_band_names_the_reach_that_would_have_been_enough() -> None:

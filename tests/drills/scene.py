@@ -16,7 +16,7 @@ from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.decision.stored_rows import RunRow
 from retrim.release.versions import find_live_version, load_stored_version
-from retrim_flows.recovery import workspace_tag
+from retrim_flows.reconcile import workspace_tag
 from tests.builders.world import World, make_world
 
 KILLED = Path(__file__).with_name("killed.py")

@@ -30,14 +30,14 @@ def at_work(world: World) -> Iterator[None]:
         os.environ["PATH"] = path
 
 
-def monitor(world: World, day: float) -> dict[str, Any]:
-    """What the monitor flow gave for a day: `check`, and `run` if one was started."""
+def make_check(world: World, day: float) -> dict[str, Any]:
+    """What the check flow gave for a day: `check`, and `run` if one was started."""
     return monitor_at(world, world.day(day))
 
 
 def monitor_at(world: World, moment: str) -> dict[str, Any]:
     """The same for a moment."""
-    from retrim_flows.monitor import monitor as flow
+    from retrim_flows.check import check as flow
 
     with at_work(world):
         done = flow(moment)

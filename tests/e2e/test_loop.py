@@ -15,7 +15,7 @@ from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
 from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world
-from tests.e2e.flows_here import at_work, monitor, retrain
+from tests.e2e.flows_here import at_work, make_check, retrain
 
 pytestmark = pytest.mark.server
 
@@ -60,15 +60,15 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
     first = world.rows(None, world.day(24))
     hand_in(world, first.assign(outcome=first["outcome"].where(first["at"] < START + pd.Timedelta(22, "D"))), 24)
     seen: dict[str, Any] = {"world": world, "first": retrain(world, 24, "version 1")}
-    seen["quiet"] = monitor(world, 24.5)
+    seen["quiet"] = make_check(world, 24.5)
     hand_in(world, world.rows(world.day(24), world.day(28)).drop(columns="outcome"), 28)
-    seen["drifted"] = monitor(world, 28)
-    seen["waiting"] = [monitor(world, 29)]
+    seen["drifted"] = make_check(world, 28)
+    seen["waiting"] = [make_check(world, 29)]
     hand_in(world, world.rows(world.day(26), world.day(28))[["number", "outcome"]], 29.25, labels=True)
-    seen["waiting"].append(monitor(world, 29.5))
+    seen["waiting"].append(make_check(world, 29.5))
     seen["states before"] = states(world)
-    seen["awake"] = monitor(world, 29.75)
-    seen["again"] = monitor(world, 29.75)
+    seen["awake"] = make_check(world, 29.75)
+    seen["again"] = make_check(world, 29.75)
     return seen
 
 
@@ -176,7 +176,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str,
 
 def _beat(world: World, day: int) -> dict[str, Any]:
     world.land(world.day(day), since=world.day(day - 4))
-    return monitor(world, day)
+    return make_check(world, day)
 
 
 def test_without_drift_nothing_is_retrained(labelled: dict[str, Any]) -> None:

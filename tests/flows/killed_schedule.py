@@ -59,7 +59,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool
         span: The same timetable as a span.
         forget: Whether all of Prefect's records are gone when it starts again, as after a restore.
     """
-    times = {"ingest": every, "monitor": every, "score": "1h", "maintain": "1h", "prove": None}
+    times = {"ingest": every, "check": every, "score": "1h", "maintain": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}
     world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times})
     world.land(world.day(25))

@@ -11,8 +11,8 @@ from prefect.states import Cancelled, Crashed, State
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.retraining import retrain
 from retrim.retraining.recover import mark_stopped
-from retrim_flows.deploy import deploy, schedule_of
 from retrim_flows.retrain import start
+from retrim_flows.worker import deploy, schedule_of
 from tests.builders.world import START, make_world, prefect_settings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]

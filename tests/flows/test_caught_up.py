@@ -50,6 +50,6 @@ def test_a_drift_on_the_schedule_crosses_its_threshold_and_starts_a_run(story: S
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("what", ["checked: none", "checked: retrain", "missed: monitor", "landed: 240 rows, batch "])
+@pytest.mark.parametrize("what", ["checked: none", "checked: retrain", "missed: check", "landed: 240 rows, batch "])
 def test_the_schedule_tells_in_a_line_what_it_did(story: Story, what: str) -> None:
     assert f"  {what}" in story.output

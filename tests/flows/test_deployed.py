@@ -12,8 +12,8 @@ from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import start_offset
-from retrim_flows.deploy import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of
-from retrim_flows.moment import OFFSET_VARIABLE
+from retrim_flows.context import OFFSET_VARIABLE
+from retrim_flows.worker import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Make = Callable[[str], Workspace]
@@ -26,7 +26,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
     def made(model: str) -> Workspace:
         params = load_params(REPOSITORY / "params.yaml")
-        schedule = params.schedule.model_copy(update={"monitor": "1h"})
+        schedule = params.schedule.model_copy(update={"check": "1h"})
         data = params.data.model_copy(update={"model": model})
         root = tmp_path / model
         root.mkdir()
@@ -49,7 +49,7 @@ def lay_environment(workspace: Workspace) -> Path:
 def test_runs_take_place_in_the_folder_of_their_workspace(make: Make) -> None:
     north, south = make("north"), make("south")
     both = shared(north, south)
-    folders = [_deployment(both, each, "monitor").job_variables["working_dir"] for each in (north, south)]
+    folders = [_deployment(both, each, "check").job_variables["working_dir"] for each in (north, south)]
 
     assert folders == [str(north.paths.root), str(south.paths.root)]
 
@@ -59,14 +59,14 @@ def test_a_workspace_with_an_environment_runs_in_it(make: Make) -> None:
     python = lay_environment(south)
 
     assert (python_of(north), python_of(south)) == (Path(sys.executable), python)
-    assert _deployment(shared(north, south), south, "monitor").job_variables["command"].startswith(str(python))
+    assert _deployment(shared(north, south), south, "check").job_variables["command"].startswith(str(python))
 
 
 def test_packages_of_the_worker_are_not_laid_over_those_of_an_environment(make: Make) -> None:
     north, south = make("north"), make("south")
     lay_environment(south)
     paths = [
-        _deployment(shared(north, south), each, "monitor").job_variables["env"]["PYTHONPATH"] for each in (north, south)
+        _deployment(shared(north, south), each, "check").job_variables["env"]["PYTHONPATH"] for each in (north, south)
     ]
 
     assert [str(HOME) in path for path in paths] == [True, False]
@@ -74,15 +74,15 @@ def test_packages_of_the_worker_are_not_laid_over_those_of_an_environment(make: 
 
 def test_a_retraining_and_a_proof_keep_no_check_waiting(make: Make) -> None:
     north = make("north")
-    queues = {name: _deployment(shared(north), north, name).work_queue_name for name in ("monitor", "prove", "retrain")}
+    queues = {name: _deployment(shared(north), north, name).work_queue_name for name in ("check", "prove", "retrain")}
 
-    assert queues == {"monitor": None, "prove": LONG_QUEUE, "retrain": LONG_QUEUE}
+    assert queues == {"check": None, "prove": LONG_QUEUE, "retrain": LONG_QUEUE}
 
 
 def test_runs_of_a_shared_worker_begin_an_offset_after_they_are_due(make: Make) -> None:
     north = make("north")
     offset = start_offset("north", "1h")
-    by_span, by_cron = (_deployment(shared(north), north, name) for name in ("monitor", "score"))
+    by_span, by_cron = (_deployment(shared(north), north, name) for name in ("check", "score"))
     (span,), (cron,) = ([each.schedule for each in made.schedules or []] for made in (by_span, by_cron))
 
     assert isinstance(span, IntervalSchedule)
@@ -104,8 +104,8 @@ def test_the_schedule_of_one_workspace_begins_when_it_is_due(make: Make) -> None
 
 def test_what_changed_is_another_version(make: Make) -> None:
     north = make("north")
-    later = north.params.schedule.model_copy(update={"monitor": "2h"})
+    later = north.params.schedule.model_copy(update={"check": "2h"})
     changed = replace(north, params=north.params.model_copy(update={"schedule": later}))
-    versions = [_deployment(shared(each), each, "monitor").version for each in (north, north, changed)]
+    versions = [_deployment(shared(each), each, "check").version for each in (north, north, changed)]
 
     assert versions[0] == versions[1] != versions[2]

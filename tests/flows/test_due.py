@@ -19,9 +19,9 @@ from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
 from retrim.stats.timetable import due_between
-from retrim_flows.deploy import ANCHOR
-from retrim_flows.moment import due_each, due_once
-from retrim_flows.monitor import CheckDone, monitor
+from retrim_flows.check import CheckDone, check
+from retrim_flows.schedule import due_each, due_once
+from retrim_flows.worker import ANCHOR
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp.now("UTC").floor("h")
@@ -35,14 +35,14 @@ def hours(*numbers: float) -> list[pd.Timestamp]:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace whose flows are due every full hour, and whose schedule first ran five and a half hours ago."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    text += 'schedule: {monitor: "0 * * * *", score: "0 * * * *"}\n'
+    text += 'schedule: {check: "0 * * * *", score: "0 * * * *"}\n'
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     workspace = Workspace(WorkspacePaths(tmp_path), load_params(tmp_path / "params.yaml"), Env())
-    for flow in ("monitor", "score"):
+    for flow in ("check", "score"):
         begin_due_times(workspace, flow, now=hours(-5.5)[0])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("retrim_flows.moment.clock", lambda: hours(0.1)[0])  # tests before may last longer
+    monkeypatch.setattr("retrim_flows.schedule.clock", lambda: hours(0.1)[0])  # tests before may last longer
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "one that a worker carries out")
     return workspace
 
@@ -54,7 +54,7 @@ def start_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> None:
 
 def checks_made(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> list[pd.Timestamp]:
     start_at(monkeypatch, moment)
-    return list(due_each("monitor", None))
+    return list(due_each("check", None))
 
 
 def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Timestamp | None:
@@ -65,7 +65,7 @@ def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Times
 
 def test_a_check_is_made_for_each_missed_time_in_order(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks_made(monkeypatch, NOW) == hours(-5, -4, -3, -2, -1, 0)
-    assert missed_times(workspace, "monitor", until=NOW) == []
+    assert missed_times(workspace, "check", until=NOW) == []
 
 
 def test_the_next_check_is_about_its_own_time(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_i
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_at(monkeypatch, NOW)
-    list(itertools.islice(due_each("monitor", None), 3))
+    list(itertools.islice(due_each("check", None), 3))
 
     assert checks_made(monkeypatch, NOW) == hours(-3, -2, -1, 0)
 
@@ -89,10 +89,10 @@ def test_a_missed_check_that_cannot_be_made_is_said_and_does_not_hold_up_the_nex
     def refuse(at: str, *, missed: bool) -> CheckDone:
         raise BadInputError(f"no rows by {at[:19]}")
 
-    monkeypatch.setattr("retrim_flows.monitor.check_and_act", refuse)
+    monkeypatch.setattr("retrim_flows.check.check_and_act", refuse)
     start_at(monkeypatch, NOW)
     with pytest.raises(BadInputError, match=f"{NOW:%Y-%m-%dT%H}"):
-        monitor.fn()
+        check.fn()
 
     assert capsys.readouterr().out.count("left out: missed check as of") == 5
 
@@ -134,17 +134,17 @@ def test_the_first_of_a_flow_whose_begin_could_not_be_noted_is_run(
 
 
 def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace) -> None:
-    assert list(due_each("monitor", NOW.isoformat())) == [NOW]
-    assert len(missed_times(workspace, "monitor", until=NOW)) == 6
+    assert list(due_each("check", NOW.isoformat())) == [NOW]
+    assert len(missed_times(workspace, "check", until=NOW)) == 6
 
 
 def test_a_flow_that_is_switched_off_misses_nothing(workspace: Workspace) -> None:
-    schedule = workspace.params.schedule.model_copy(update={"monitor": None})
+    schedule = workspace.params.schedule.model_copy(update={"check": None})
     params = workspace.params.model_copy(update={"schedule": schedule})
     off = Workspace(workspace.paths, params, workspace.env)
 
-    assert missed_times(off, "monitor", until=NOW) == []
-    assert not is_due_time(off, "monitor", NOW)
+    assert missed_times(off, "check", until=NOW) == []
+    assert not is_due_time(off, "check", NOW)
 
 
 def test_nothing_was_missed_before_the_schedule_first_ran(workspace: Workspace) -> None:
@@ -158,7 +158,7 @@ def test_a_schedule_that_rested_for_years_makes_up_for_the_newest(
 ) -> None:
     monkeypatch.setattr(op, "MOST", 3)
 
-    assert missed_times(workspace, "monitor", until=NOW) == hours(-2, -1, 0)
+    assert missed_times(workspace, "check", until=NOW) == hours(-2, -1, 0)
 
 
 def test_what_is_done_stays_done_when_an_earlier_time_is_marked(workspace: Workspace) -> None:

@@ -16,15 +16,15 @@ from retrim.files import WorkspacePaths
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
-from retrim_flows import lines
+from retrim_flows import context
 from tests.builders.world import prefect_settings
 
 pytestmark = pytest.mark.server
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 
 
-@flow(name="monitor")
-def monitor() -> None:
+@flow(name="check")
+def check() -> None:
     """Never called: its runs are made by hand."""
 
 
@@ -37,13 +37,13 @@ def client(server: str) -> Iterator[SyncPrefectClient]:
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     made = Workspace(WorkspacePaths(tmp_path), load_params(PARAMS), Env())
-    monkeypatch.setattr(lines, "_workspace_of", lambda run: made)
+    monkeypatch.setattr(context, "_workspace_of", lambda run: made)
     return made
 
 
 def ended(client: SyncPrefectClient, state: State) -> FlowRun:
     """A flow run of the same deployment, ended so."""
-    deployment = client.create_deployment(client.create_flow(monitor), name="retrim-failed-again")
+    deployment = client.create_deployment(client.create_flow(check), name="retrim-failed-again")
     run = client.create_flow_run_from_deployment(deployment, state=Running())
     client.set_flow_run_state(run.id, state, force=True)
     return client.read_flow_run(run.id)
@@ -55,7 +55,7 @@ def failed(client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.
     at = pd.Timestamp.now("UTC") + pd.Timedelta(hours, "h")
     monkeypatch.setattr(workspaces, "clock", lambda: at)
     state = Failed(message="the disk is full")
-    lines.say_failed(monitor, ended(client, state), state)
+    context.say_failed(check, ended(client, state), state)
     return [row.queued for row in told(workspace)] != before
 
 

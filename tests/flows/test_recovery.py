@@ -16,8 +16,8 @@ from retrim.files import WorkspacePaths
 from retrim.lineage.locks import held_locks, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, load_params
-from retrim_flows import recovery
-from retrim_flows.recovery import mark_dead_flow_runs, workspace_tag
+from retrim_flows import reconcile
+from retrim_flows.reconcile import mark_dead_flow_runs, workspace_tag
 from tests.builders.world import prefect_settings
 
 pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server]
@@ -81,7 +81,7 @@ def test_a_flow_run_whose_process_lives_goes_on(client: SyncPrefectClient, works
 def test_a_workspace_whose_signs_cannot_be_read_keeps_no_other_from_being_seen_to(
     client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
+    monkeypatch.setattr(reconcile, "GRACE", pd.Timedelta(0))
     broken = Workspace(WorkspacePaths(workspace.paths.root / "broken"), workspace.params, workspace.env)
     (broken.paths.runs / "flow-a.lock").mkdir(parents=True)
     runs = [begun(client), begun(client, workspace_tag(workspace))]
@@ -96,7 +96,7 @@ def test_a_workspace_whose_signs_cannot_be_read_keeps_no_other_from_being_seen_t
 def test_flow_runs_of_another_workspace_are_left_alone(
     client: SyncPrefectClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
+    monkeypatch.setattr(reconcile, "GRACE", pd.Timedelta(0))
     other = Workspace(WorkspacePaths(workspace.paths.root / "other"), workspace.params, workspace.env)
     runs = [begun(client), begun(client, workspace_tag(other)), begun(client)]
     leave_sign(other, runs[-1])
@@ -111,7 +111,7 @@ def test_a_flow_run_that_died_before_its_sign_is_crashed_after_a_while(
 ) -> None:
     run = begun(client, workspace_tag(workspace))
     early = mark_dead_flow_runs(workspace)
-    monkeypatch.setattr(recovery, "GRACE", pd.Timedelta(0))
+    monkeypatch.setattr(reconcile, "GRACE", pd.Timedelta(0))
     late = mark_dead_flow_runs(workspace)
 
     assert (early, late, state_of(client, run.id)) == (0, 1, "Crashed")

@@ -65,7 +65,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    times = {"ingest": "1h", "monitor": EVERY, "score": "1h", "maintain": "1h"}
+    times = {"ingest": "1h", "check": EVERY, "score": "1h", "maintain": "1h"}
     changes = {"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}}
     world = lay_world(tmp_path_factory.mktemp("schedule") / "workspace", changes=changes)
     world.land(world.day(25))
@@ -99,7 +99,7 @@ def _tell(
     note = json.loads((workspace.paths.prefect / prefect_server.NOTE).read_text(encoding="utf-8"))
     api = PrefectApi(note["url"], note["login"])
     late = (pd.Timestamp.now("UTC") - pd.Timedelta("1h")).floor("s")
-    deployment = ask_when_free(api, f"deployments/name/monitor/{workspace.model}")
+    deployment = ask_when_free(api, f"deployments/name/check/{workspace.model}")
     asked = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": late.isoformat()}}}
     late_ids = [
         ask_when_free(api, f"deployments/{deployment['id']}/create_flow_run", {**asked, "idempotency_key": key})["id"]
@@ -221,7 +221,7 @@ def test_the_retraining_ends_in_the_worker_promoted_or_refused(story: Story) -> 
 
 def test_the_status_names_the_next_run(story: Story) -> None:
     assert story.next_run is not None
-    assert story.next_run["flow"] in ("ingest", "monitor", "score", "maintain", "prove")
+    assert story.next_run["flow"] in ("ingest", "check", "score", "maintain", "prove")
 
 
 def test_without_a_schedule_the_status_says_how_to_begin_one(story: Story) -> None:

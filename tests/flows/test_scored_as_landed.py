@@ -10,8 +10,8 @@ import pytest
 
 from retrim.errors import RefusedError, RetrimError
 from retrim.settings import Env
+from retrim_flows import context
 from retrim_flows import ingest as ingesting
-from retrim_flows import lines
 from retrim_flows import score as module
 from retrim_flows.score import score_at_once
 from tests.builders.desk import Desk
@@ -80,8 +80,8 @@ def test_a_table_that_is_away_is_told_and_what_is_stored_is_copied_later(
     workspace = replace(desk.workspace, env=Env(predictions_table=f"sqlite:///{folder / 'warehouse.db'}"))
     vars(workspace)["registry"] = desk.workspace.registry
     monkeypatch.setattr(module, "deployment", Scheduled)
-    monkeypatch.setattr(lines, "deployment", Scheduled)
-    monkeypatch.setattr(lines, "open_workspace", lambda: workspace)
+    monkeypatch.setattr(context, "deployment", Scheduled)
+    monkeypatch.setattr(context, "open_workspace", lambda: workspace)
     first = score_at_once(workspace, desk.day(12))
     away = capsys.readouterr().out
     folder.mkdir()

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from retrim_flows.deploy import HOME
+from retrim_flows.worker import HOME
 
 pytestmark = pytest.mark.slow
 
 # SIGTERM comes in the midst of a step of the worker, before the step can note that it is done.
 STOPPED = """
 import asyncio, os, signal, sys
-from retrim_flows import deploy
+from retrim_flows import worker as deploy
 
 class Worker:
     def __init__(self, work_pool_name):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from retrim_flows import watchman
-from retrim_flows.watchman import Watchman
+from retrim_flows import reconcile
+from retrim_flows.reconcile import Watchman
 from tests.builders.waiting import until
 
 
@@ -20,10 +20,10 @@ def test_a_workspace_that_fails_is_named_and_the_others_are_minded(
             raise OSError("its folder is gone")
         minded.append(workspace.model)
 
-    monkeypatch.setattr(watchman, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(watchman, "TAKE_UP_SECONDS", 0)
-    monkeypatch.setattr(watchman, "end_hung_runs", end_hung_runs)
-    monkeypatch.setattr(watchman, "take_up_again", lambda workspaces, at_start: taken_up.append(len(workspaces)))
+    monkeypatch.setattr(reconcile, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reconcile, "TAKE_UP_SECONDS", 0)
+    monkeypatch.setattr(reconcile, "end_hung_runs", end_hung_runs)
+    monkeypatch.setattr(reconcile, "take_up_again", lambda workspaces, at_start: taken_up.append(len(workspaces)))
     workspaces: list[Any] = [
         SimpleNamespace(model=name, env=SimpleNamespace(tells=False)) for name in ("broken", "whole")
     ]

@@ -111,11 +111,11 @@ def spoil_store(workspace: Workspace) -> None:
 
 
 def fall_behind(workspace: Workspace) -> None:
-    begin_due_times(workspace, "monitor", now=NOW - 3 * DAY)
+    begin_due_times(workspace, "check", now=NOW - 3 * DAY)
 
 
 def rest(workspace: Workspace) -> None:
-    for name in ("ingest", "monitor", "score", "maintain", "prove"):
+    for name in ("ingest", "check", "score", "maintain", "prove"):
         begin_due_times(workspace, name, now=NOW)
 
 
@@ -138,7 +138,7 @@ def stop_parts(workspace: Workspace) -> None:
         (spoil_hook, "git", "warning", "pre-commit", "chmod +x"),
         (open_password, "permissions", "critical", "var/ui/password", "chmod go="),
         (spoil_store, "store", "critical", "file is not a database", "correct what the message describes"),
-        (fall_behind, "schedule", "critical", "overdue: monitor; no worker is running", "retrim up"),
+        (fall_behind, "schedule", "critical", "overdue: check; no worker is running", "retrim up"),
         (rest, "schedule", "warning", "no worker is running", "retrim up"),
         (stop_parts, "parts", "warning", "no part of `retrim up` is running", "retrim up"),
     ],

@@ -44,7 +44,7 @@ def is_there(api: PrefectApi, run: str) -> bool:
 def test_old_flow_runs_go_and_young_ones_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS", "2")
     with prefect_server.own(tmp_path / "prefect", pages=False) as server:
-        flow = ask_when_free(server.api, "flows/", {"name": "monitor"})["id"]
+        flow = ask_when_free(server.api, "flows/", {"name": "check"})["id"]
         keep = pd.Timedelta(KEEP_RUNS_DAYS, "D")
         ends = (NOW - keep + pd.Timedelta(days, "D") for days in (-1, 1))
         old, young = (add_run(server.api, flow, tmp_path / "prefect" / "prefect.db", ended=end) for end in ends)

@@ -30,7 +30,7 @@ DAY = pd.Timedelta("1D")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("health") / "workspace", changes={"schedule": {"monitor": "1D"}})
+    desk = make_desk(tmp_path_factory.mktemp("health") / "workspace", changes={"schedule": {"check": "1D"}})
     desk.land(desk.rows(0, 20), at=20)
     desk.make_version(20)
     return desk
@@ -93,10 +93,10 @@ def test_a_workspace_without_a_version_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_schedule_that_is_dead_is_critical_until_a_check_is_made(desk: Desk) -> None:
-    begin_due_times(desk.workspace, "monitor", now=desk.day(20))
+    begin_due_times(desk.workspace, "check", now=desk.day(20))
     levels = [health(desk, day)[0] for day in (20.5, 21.02, 21.1)]
     line = health(desk, 21.1)[1]
-    mark_due_time(desk.workspace, "monitor", desk.day(21))
+    mark_due_time(desk.workspace, "check", desk.day(21))
 
     assert levels == [HealthLevel.OK, HealthLevel.OK, HealthLevel.CRITICAL]
     assert line.startswith("CRITICAL generated: the check of 2024-01-22 00:00 was not made: no schedule runs here: ")
@@ -105,7 +105,7 @@ def test_a_schedule_that_is_dead_is_critical_until_a_check_is_made(desk: Desk) -
 
 
 def test_checks_by_hand_stand_for_those_of_the_schedule(desk: Desk) -> None:
-    begin_due_times(desk.workspace, "monitor", now=desk.day(20))
+    begin_due_times(desk.workspace, "check", now=desk.day(20))
     desk.check(21)
 
     assert "was not made" not in health(desk, 21.1)[1]

@@ -193,7 +193,7 @@ def flows_at(home: Path, folder: Path, api: "PrefectApi") -> Iterator[None]:
     if beside.is_dir():
         sys.path.insert(0, str(beside))
     with uncollected():
-        from retrim_flows.lines import flushed
+        from retrim_flows.context import flushed
 
     with flushed():
         yield

@@ -112,10 +112,10 @@ def check(
     checked = check_at_once(workspace, by=login(), now=at)
     if checked is None:
         with flows_of(workspace):
-            from retrim_flows.monitor import monitor
+            from retrim_flows.check import check as check_flow
 
             with render.progress():
-                done = monitor(at.isoformat())
+                done = check_flow(at.isoformat())
             assert done is not None  # a moment that is given is checked
             checked, run, finished = done.check, done.run, done.resumed
     else:
@@ -246,7 +246,7 @@ def schedule() -> None:
     """
     workspace = workspace_here()
     with scheduler_of(workspace) as server:
-        from retrim_flows.deploy import run_schedule, schedule_of
+        from retrim_flows.worker import run_schedule, schedule_of
 
         run_schedule(schedule_of(workspace), server)
 

@@ -132,7 +132,7 @@ def _run_worker(installation: "Installation") -> None:
         workspaces = hold_schedules(open_each(installation, say=_say), stack, say=_say)
         _wait_for(api.answers, api.url)
         stack.enter_context(flows_at(home, Path(installation.folder), api))
-        from retrim_flows.deploy import WorkerSchedule, run_schedule, schedule_of
+        from retrim_flows.worker import WorkerSchedule, run_schedule, schedule_of
 
         alone = installation.is_alone
         schedule = (

@@ -115,7 +115,7 @@ class ScheduleParams(SettingsSection):
     """When each deployment runs: a cron expression in UTC, or a span counted from 1970."""
 
     ingest: Timetable = Field(default="0 * * * *", description="when files in the inbox are ingested")
-    monitor: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
+    check: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction are predicted")
     maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
     prove: Timetable | None = Field(

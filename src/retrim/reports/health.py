@@ -173,7 +173,7 @@ def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[Hea
 
 def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | None:
     """The newest check that the schedule should have made by now, and nobody has; None while a run goes on."""
-    missed = missed_times(workspace, "monitor", until=now - GRACE)
+    missed = missed_times(workspace, "check", until=now - GRACE)
     newest = _newest_check(workspace, now)
     made = newest is not None and newest.record.as_of >= missed[-1] if missed else True
     stopped = stopped_runs(workspace)

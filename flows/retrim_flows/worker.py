@@ -34,15 +34,14 @@ from retrim.errors import RetrimError
 from retrim.files import count_cores
 from retrim.lineage.workspace import Workspace
 from retrim.stats.timetable import CRON, start_offset
-from retrim_flows.lines import say_line
-from retrim_flows.missed import catch_up, take_up_again
-from retrim_flows.moment import OFFSET_VARIABLE
-from retrim_flows.watchman import Watchman
+from retrim_flows.context import OFFSET_VARIABLE, say_line
+from retrim_flows.reconcile import Watchman, take_up_again
+from retrim_flows.schedule import catch_up
 
 ENGINE = "prefect.engine"
 HOME = Path(__file__).parents[1]
 """Where `retrim_flows` is imported from: a checkout's folder `flows`, or where packages are installed."""
-FLOWS = ("ingest", "monitor", "score", "maintain", "prove", "backup", "retrain")
+FLOWS = ("ingest", "check", "score", "maintain", "prove", "backup", "retrain")
 LONG, LONG_QUEUE = ("retrain", "prove", "backup"), "long"
 """What takes minutes to hours has a queue of its own, so that checks do not wait for it."""
 # Spans are counted from here, so that a restart does not move what was planned.

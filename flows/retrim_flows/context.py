@@ -1,4 +1,4 @@
-"""What flows say: a line of `retrim schedule` for each thing that one did, and logs sent before a server stops."""
+"""The flow run that this is: the moment it is about, who asked for it, its workspace, and what it says."""
 
 import os
 from collections.abc import Iterator
@@ -17,13 +17,37 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.handlers import APILogHandler
-from prefect.runtime import deployment
+from prefect.runtime import deployment, flow_run
 
 from retrim.decision.alerts import AlertKind, without_figures
+from retrim.files import login
 from retrim.landing.ingest import Landed
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace, clock, record_alert
-from retrim_flows.moment import OFFSET_VARIABLE, open_workspace
+
+SCHEDULE = "schedule"
+
+OFFSET_VARIABLE = "RETRIM_START_OFFSET"
+"""Seconds after its due time at which Prefect begins a run, where many schedules share a worker."""
+
+
+def moment(now: str | None) -> pd.Timestamp:
+    """`now` in UTC, to the second; by default the due time of this flow run, which begins an offset after it."""
+    if now is None:
+        offset = pd.Timedelta(int(os.environ.get(OFFSET_VARIABLE) or 0), "s")
+        return pd.Timestamp(flow_run.scheduled_start_time).tz_convert("UTC").floor("s") - offset
+    given = pd.Timestamp(now)
+    return given.tz_localize("UTC") if given.tzinfo is None else given.tz_convert("UTC")
+
+
+def actor() -> str:
+    """Who has this flow run made: the schedule, or else the person whose command it is."""
+    return SCHEDULE if deployment.id is not None else login()
+
+
+def open_workspace() -> Workspace:
+    """The workspace of the working folder, which a deployment sets to its workspace."""
+    return workspaces.open_workspace(Path.cwd())
 
 
 def say(what: str, result: str) -> None:

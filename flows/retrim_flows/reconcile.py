@@ -1,20 +1,23 @@
-"""Prefect's side of a kill: flow runs whose process is dead are forced to Crashed, so that none stays Running.
-
-A flow run takes a sign of life when it begins and gives it back when Prefect knows how
-it ended. One that is left behind belongs to a process that was killed, or that could
-not reach the server any more. Flow runs of other workspaces have their signs elsewhere.
-"""
+"""After a kill: flow runs whose process is dead are forced to Crashed, and what they were planned for runs again."""
 
 import logging
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
@@ -27,22 +30,27 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Crashed
+from prefect.states import Crashed, Scheduled
 
-from retrim.adapters.prefect_server import answers
+from retrim.adapters.prefect_server import Server, answers
+from retrim.alerting.telling import tell_people
+from retrim.decision.rules import ScheduleParams
 from retrim.errors import RetrimError
 from retrim.lineage.locks import clear_lock, drop_lock, left_behind, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
-from retrim_flows.lines import say_failed
-from retrim_flows.moment import open_workspace
+from retrim.retraining.recover import end_hung_runs
+from retrim_flows.context import open_workspace, say_failed
 
 LOGGER = logging.getLogger("retrim.schedule")
+FAILED = "watching the schedule%s failed; retrim tries again: %s"
+LOOK_SECONDS, TAKE_UP_SECONDS, TELL_SECONDS = 0.5, 30.0, 5.0
+ATTEMPTS = 3  # times a scheduled run is begun in all
+AGE = pd.Timedelta("1D")  # for how long one that could not be begun is tried
+TAKEN_BY_THE_DEAD = pd.Timedelta("2min")  # a worker that lives needs seconds from taking a run to starting it
+GRACE = pd.Timedelta("10min")  # milliseconds lie between its first state and its sign: without one it never took it
 PREFIX = "flow-"
 OPEN = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-# Between its first state and its sign lie milliseconds. One that has none after so long never took it.
-GRACE = pd.Timedelta("10min")
-# Held until Prefect knows the end, which is after the flow's function has returned: so not on its stack.
-HELD: dict[str, TextIO] = {}
+HELD: dict[str, TextIO] = {}  # until Prefect knows the end, which is after the flow's function has returned
 
 
 def begin(flow: object, run: FlowRun, state: State) -> None:
@@ -159,3 +167,98 @@ def _open_runs(client: SyncPrefectClient, which: FlowRunFilter) -> list[FlowRun]
 
 def _name(run: FlowRun) -> str:
     return f"{PREFIX}{run.id}"
+
+
+def take_up_again(workspaces: Sequence[Workspace], *, at_start: bool) -> int:
+    """Schedules again what was cut short; gives how many."""
+    mark_dead_flow_runs(*workspaces)
+    again = 0
+    with get_client(sync_client=True) as client:
+        for run in _cut_short(client, [workspace.model for workspace in workspaces]):
+            assert run.state is not None
+            taken = run.state.type == StateType.PENDING
+            if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
+                continue
+            if run.run_count < ATTEMPTS:
+                client.set_flow_run_state(run.id, Scheduled(scheduled_time=run.expected_start_time), force=True)
+                again += 1
+    return again
+
+
+def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:
+    """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
+    states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.FAILED])
+    since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.flows()))),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
+        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=models)),
+        offset=len(found),
+    ):
+        found += page
+    return [run for run in found if run.state is not None and _from_outside(run.state)]
+
+
+def _from_outside(state: State) -> bool:
+    """Whether a run was cut short: it failed, but only because its server was away just then; or did not get so far."""
+    return state.type != StateType.FAILED or "ConnectError" in (state.message or "")
+
+
+class Watchman:
+    """A thread beside the worker.
+
+    Args:
+        workspaces: Those that the worker serves.
+        server: The server, if it is ours to start again.
+    """
+
+    def __init__(self, workspaces: Sequence[Workspace], server: Server | None) -> None:
+        self.workspaces, self.server = workspaces, server
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._mind, name="watchman", daemon=True),
+            threading.Thread(target=self._tell, name="messenger", daemon=True),
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _tell(self) -> None:
+        told = [workspace for workspace in self.workspaces if workspace.env.tells]
+        while told and not self._over.wait(TELL_SECONDS):
+            for workspace in told:
+                if self._over.is_set():
+                    return
+                try:
+                    tell_people(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+                except Exception as error:  # noqa: BLE001  whatever it is: it is tried again
+                    LOGGER.warning("alerts could not be sent; retrim tries again: %s", error)
+
+    def _mind(self) -> None:
+        looked = time.monotonic()
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                revived = self.server is not None and self.server.revive()
+                if revived:
+                    print("the Prefect server had stopped; it was restarted", flush=True)
+                if revived or time.monotonic() - looked > TAKE_UP_SECONDS:
+                    looked = time.monotonic()
+                    for workspace in self.workspaces:
+                        self._end_hung_runs(workspace)
+                    take_up_again(self.workspaces, at_start=False)
+            except Exception as error:  # noqa: BLE001  whatever it is: minding goes on
+                LOGGER.warning(FAILED, "", error)
+
+    def _end_hung_runs(self, workspace: Workspace) -> None:
+        try:
+            end_hung_runs(workspace, now=pd.Timestamp.now("UTC").floor("s"))
+        except Exception as error:  # noqa: BLE001  the others are minded all the same
+            LOGGER.warning(FAILED, f" of {workspace.model}", error)

@@ -1,11 +1,11 @@
-"""Scheduled runs that were planned and cut short: they are scheduled again, so that none is lost.
+"""What is due, as our store knows, whatever Prefect has planned.
 
-What fell due while no worker ran is made up for when the next one starts. What a worker
-had taken, and a kill kept from its end, is put back here, with its own scheduled start:
-a flow takes that as its `now`, so that a second time changes nothing that was done.
+Prefect plans only some runs ahead and starts late ones in any order. So a run asks our store which due times passed
+and were not done. A check is made for each, in order, as of its moment; every other flow is run once for all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -21,35 +21,48 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.runtime import deployment
 from prefect.states import Scheduled
 
-from retrim.checking.due import begin_due_times, is_due_time, missed_times
+from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, missed_times
 from retrim.decision.rules import ScheduleParams
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, clock
 from retrim.stats.timetable import start_offset
-from retrim_flows.lines import say_line
-from retrim_flows.recovery import mark_dead_flow_runs
-
-# Times a scheduled run is begun in all; and for how long one that could not be begun is tried.
-ATTEMPTS, AGE = 3, pd.Timedelta("1D")
-# A worker that lives needs seconds from taking a run to starting it.
-TAKEN_BY_THE_DEAD = pd.Timedelta("2min")
+from retrim_flows.context import moment, open_workspace, say_line
 
 
-def take_up_again(workspaces: Sequence[Workspace], *, at_start: bool) -> int:
-    """Schedules again what was cut short; gives how many."""
-    mark_dead_flow_runs(*workspaces)
-    again = 0
-    with get_client(sync_client=True) as client:
-        for run in _cut_short(client, [workspace.model for workspace in workspaces]):
-            assert run.state is not None
-            taken = run.state.type == StateType.PENDING
-            if taken and not at_start and pd.Timestamp.now("UTC") - run.state.timestamp < TAKEN_BY_THE_DEAD:
-                continue
-            if run.run_count < ATTEMPTS:
-                client.set_flow_run_state(run.id, Scheduled(scheduled_time=run.expected_start_time), force=True)
-                again += 1
-    return again
+def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
+    """Every moment that is due, oldest first, the last of them this run's own; each is done when the next is asked."""
+    at = moment(now)
+    if not _is_scheduled(now):
+        yield at
+        return
+    workspace = open_workspace()
+    for due in [*(due for due in missed_times(workspace, name, until=at) if due < at), at]:
+        yield due
+        mark_due_time(workspace, name, due)
+
+
+@contextmanager
+def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
+    """The newest moment that is due, for all before it too; None where it is done already. It is done at the end."""
+    at: pd.Timestamp | None = moment(now)
+    assert at is not None
+    if not _is_scheduled(now):
+        yield at
+        return
+    workspace = open_workspace()
+    begun = workspace.store.done_until(workspace.model, name) is not None  # else this is the first of all
+    if begun and is_due_time(workspace, name, at):  # else a person has started it
+        due = missed_times(workspace, name, until=max(at, clock()))
+        at = due[-1] if due else None
+    yield at
+    if at is not None:
+        mark_due_time(workspace, name, at)
+
+
+def _is_scheduled(now: str | None) -> bool:
+    return now is None and deployment.id is not None
 
 
 def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
@@ -100,23 +113,3 @@ def _planned(
         found += page
     due = [(run, run.expected_start_time) for run in found]
     return [run for run, at in due if at is not None and is_due_time(workspace, name, pd.Timestamp(at) - offset)]
-
-
-def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:
-    """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
-    states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.FAILED])
-    since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
-    found: list[FlowRun] = []
-    while page := client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.flows()))),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=models)),
-        offset=len(found),
-    ):
-        found += page
-    return [run for run in found if run.state is not None and _from_outside(run.state)]
-
-
-def _from_outside(state: State) -> bool:
-    """Whether a run was cut short: it failed, but only because its server was away just then; or did not get so far."""
-    return state.type != StateType.FAILED or "ConnectError" in (state.message or "")

@@ -8,17 +8,18 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from retrim.alerting.telling import ping_watcher
-from retrim.checking.check import CheckOutcome, check
+from retrim.checking import check as op
+from retrim.checking.check import CheckOutcome
 from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.release.pause import pause_of
-from retrim_flows.lines import say
+from retrim_flows.context import SCHEDULE, actor, moment, open_workspace, say
 from retrim_flows.maintain import put_right
-from retrim_flows.moment import SCHEDULE, actor, due_each, moment, open_workspace
-from retrim_flows.recovery import SIGNED
+from retrim_flows.reconcile import SIGNED
 from retrim_flows.retrain import start
+from retrim_flows.schedule import due_each
 from retrim_flows.summary import leave_summary
 
 
@@ -52,14 +53,14 @@ MOVES = ("restore", "rollback")
 """What a check decides that takes no run."""
 
 
-@flow(name="monitor", **SIGNED)
-def monitor(now: str | None = None) -> CheckDone | None:
+@flow(name="check", **SIGNED)
+def check(now: str | None = None) -> CheckDone | None:
     """Makes one check, and starts the retraining that the check decides on.
 
     On the schedule, a check for each missed time runs first.
     """
     own, done = moment(now), None
-    for due in due_each("monitor", now):
+    for due in due_each("check", now):
         try:
             done = check_and_act(due.isoformat(), missed=due < own)
         except BadInputError as error:
@@ -115,7 +116,7 @@ def move(checked: CheckOutcome, at: str) -> RunOutcome | None:
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
 def look(now: str, by: str) -> CheckOutcome:
     """Makes the check of a moment once, and records it whether or not it acts."""
-    return check(open_workspace(), by=by, now=moment(now))
+    return op.check(open_workspace(), by=by, now=moment(now))
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
