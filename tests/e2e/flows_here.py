@@ -32,10 +32,10 @@ def at_work(world: World) -> Iterator[None]:
 
 def make_check(world: World, day: float) -> dict[str, Any]:
     """What the check flow gave for a day: `check`, and `run` if one was started."""
-    return monitor_at(world, world.day(day))
+    return check_at(world, world.day(day))
 
 
-def monitor_at(world: World, moment: str) -> dict[str, Any]:
+def check_at(world: World, moment: str) -> dict[str, Any]:
     """The same for a moment."""
     from retrim_flows.check import check as flow
 

@@ -10,7 +10,7 @@ from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import land_batch
 from retrim.reading.shipped import DATASETS
 from tests.builders.world import REPOSITORY, World, make_world
-from tests.e2e.flows_here import monitor_at, retrain_at
+from tests.e2e.flows_here import check_at, retrain_at
 
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
 
@@ -49,7 +49,7 @@ def test_bank_runs_from_landing_to_a_judged_second_version(server: str, tmp_path
     made = retrain_at(world, first, "version 1")
     checks = []
     for piece in pieces:
-        checks.append(monitor_at(world, _land(world, tmp_path, piece)))
+        checks.append(check_at(world, _land(world, tmp_path, piece)))
         if checks[-1]["run"]:
             break
     workspace, run = world.workspace, checks[-1]["run"]
