@@ -95,8 +95,9 @@ def serve(folder: Path, port: int) -> None:
     with uncollected(for_good=True):
         lightgbm_alone()
         from retrim.lineage.workspace import Workspace
-        from retrim.serving.models import Looks, all_at_work, open_model
-        from retrim.serving.server import run_server
+        from retrim.serving.models import open_model
+        from retrim.serving.newcomers import all_at_work
+        from retrim.serving.routes import run_server
         from retrim.settings import Env, Params
 
     params = Params.model_validate_json((folder / "params.json").read_bytes())
@@ -112,8 +113,8 @@ def serve(folder: Path, port: int) -> None:
 
     with uncollected(for_good=True):
         model = open_model(opened, None, is_local=True, is_durable=False, now=lambda: pd.Timestamp.now("UTC"))
-    with all_at_work([model], Looks()) as by_name, suppress(KeyboardInterrupt):
-        run_server(by_name, listener)
+    with all_at_work([model]) as app, suppress(KeyboardInterrupt):
+        run_server(app, listener)
 
 
 @contextmanager

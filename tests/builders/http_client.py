@@ -14,8 +14,9 @@ from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.models import land_labels
 from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import Line
+from retrim.serving.routes import make_app
 from retrim.serving.served import ServedVersion, serve_version
-from retrim.serving.server import Front, Serving
+from retrim.serving.server import Serving
 from tests.builders.desk import Desk
 from tests.builders.served import SECONDS
 from tests.builders.served import serving as serving_app
@@ -78,5 +79,5 @@ def running(serving: Serving) -> Iterator[Client]:
 @contextmanager
 def running_all(models: Mapping[str, Serving]) -> Iterator[Client]:
     """The same of several models, by name."""
-    with serving_app(Front(models)) as port:
+    with serving_app(make_app(models)) as port:
         yield Client(port, next(iter(models.values())))

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
-from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,8 +29,8 @@ from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.workspace import Workspace
 from retrim.release.canary import start_canary
 from retrim.release.release import rollback
-from retrim.serving import models, request_log, served
-from retrim.serving.models import Follower, Looks, while_as_it_is
+from retrim.serving import request_log, served
+from retrim.serving.models import Follower, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
@@ -114,36 +113,42 @@ def test_a_look_asks_the_store_only_after_it_was_written(desk: Desk, monkeypatch
     assert looks == [(True, 2), (False, 2), (False, 2), (True, 1)]
 
 
-def test_a_follower_looks_only_where_something_was_written_and_one_that_hangs_holds_no_other(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked, hung, goes_on, look = [], threading.Event(), threading.Event(), Follower.look
-
-    def looks(each: Follower) -> None:
-        if each is hanging:
-            hung.set()
-            assert goes_on.wait(SECONDS)
-        else:
-            looked.append("looked")
-        look(each)
-
-    monkeypatch.setattr(Follower, "look", looks)
-    all_looks = Looks()
+def test_a_follower_looks_only_where_something_was_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    look = Follower.look
+    monkeypatch.setattr(Follower, "look", lambda follower: looked.append(0) or look(follower))
     with running(serving_of(desk)) as client:
-        hanging, other = follower_of(desk, client.serving), follower_of(desk, client.serving)
+        follower = follower_of(desk, client.serving)
         write_long_ago(desk)
-        with all_looks.of(hanging), all_looks.of(other):
-            for happens in (None, None, None, move_back, write_long_ago, None, begin_canary):
-                if happens is not None:
-                    happens(desk)
-                all_looks.once()
-                other.end_look()
-                looked.append(client.serving.served.version)
-            assert hung.wait(SECONDS)
-            goes_on.set()
-        all_looks.once()
+        seen = []
+        for happens in (None, None, move_back, write_long_ago, None, begin_canary):
+            if happens is not None:
+                happens(desk)
+            before = len(looked)
+            follower.look_once()
+            seen.append((len(looked) > before, client.serving.served.version))
 
-    assert looked == ["looked", 2, 2, 2, "looked", 1, "looked", 1, 1, "looked", 1]
+    assert seen == [(True, 2), (False, 2), (True, 1), (True, 1), (False, 1), (True, 1)]
+
+
+def test_a_store_that_cannot_be_asked_is_told_of_once_and_asked_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(store: Store, model: str) -> None:
+        raise RetrimError("the store is away")
+
+    served = serving_of(desk)
+    follower = follower_of(desk, served)
+    move_back(desk)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "release_head", away)
+        for _ in range(3):
+            follower.look_once()
+    before = served.served.version
+    follower.look_once()
+
+    assert (before, served.served.version) == (2, 1)
+    assert caplog.text.count("the store is away") == 1
 
 
 def test_a_release_after_the_live_version_was_loaded_is_seen_by_the_first_look(desk: Desk) -> None:
@@ -152,18 +157,6 @@ def test_a_release_after_the_live_version_was_loaded_is_seen_by_the_first_look(d
     follower_of(desk, served).look()
 
     assert served.served.version == 1
-
-
-def test_a_store_that_cannot_be_asked_ends_no_looks(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    looks, served = Looks(), serving_of(desk)
-    broken, whole = follower_of(desk, served), follower_of(desk, served)
-    broken._serving = None  # type: ignore[assignment]  # as what must never be
-    move_back(desk)
-    with looks.of(broken), looks.of(whole):
-        looks.once()
-
-    assert served.served.version == 1
-    assert "the live version could not be looked up" in caplog.text
 
 
 def test_a_workspace_that_could_not_be_opened_is_opened_by_the_next_look(desk: Desk) -> None:
@@ -184,40 +177,6 @@ def test_a_workspace_that_could_not_be_opened_is_opened_by_the_next_look(desk: D
         versions.append(served.served.version)
 
     assert versions == [2, 1]
-
-
-def test_a_look_that_failed_is_repeated_after_a_while_and_told_once(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def away(store: Store, model: str) -> None:
-        raise RetrimError("the store is away")
-
-    seconds, due, serving = [0], SimpleQueue[Follower](), serving_of(desk)
-    follower = Follower(
-        desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(15) + pd.Timedelta(seconds[0], "s")
-    )
-    monkeypatch.setattr(Store, "release_head", away)
-    looked = []
-    for second in range(25):
-        seconds[0] = second
-        follower.begin_look(due)
-        if not due.empty():
-            looked.append(second)
-            due.get().look_once()
-
-    assert looked == [0, 10, 20]
-    assert caplog.text.count("the store is away") == 1
-
-
-def test_a_look_that_hangs_does_not_hold_up_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    goes_on = threading.Event()
-    monkeypatch.setattr(models, "END_SECONDS", 0.01)
-    monkeypatch.setattr(Follower, "look", lambda _: goes_on.wait())
-    looks, served = Looks(), serving_of(desk)
-    with looks.of(follower_of(desk, served)):
-        looks.once()
-    assert not goes_on.is_set()
-    goes_on.set()
 
 
 def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
@@ -534,23 +493,25 @@ from types import SimpleNamespace
 from retrim.adapters.mlflow_server import bind
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.lineage.tokens import Doorkeeper
-from retrim.serving import connections, request_log, server
+from retrim.serving import request_log, routes
 from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import RequestLog
-from retrim.serving.server import Serving, run_server
+from retrim.serving.routes import make_app, run_server
+from retrim.serving.server import Serving
 from tests.builders.answering import Answering
-request_log.STORE_SECONDS, server.MOST_CONNECTIONS, connections.HEAD_SECONDS = 2, 8, float(sys.argv[3])
+request_log.STORE_SECONDS, routes.MOST_CONNECTIONS = 2, 9
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
-run_server({"m": Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics())}, bind(int(sys.argv[1])))
+serving = Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics(), load=print)
+run_server(make_app({"m": serving}), bind(int(sys.argv[1])))
 """
 
 
-def begun(folder: Path, head_seconds: float = SECONDS) -> tuple["subprocess.Popen[bytes]", Client]:
+def begun(folder: Path) -> tuple["subprocess.Popen[bytes]", Client]:
     """A server in a process of its own, once it is up."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(folder), str(head_seconds)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(port), str(folder)], cwd=ROOT)
     client, until = Client(port, None), time.monotonic() + 120  # type: ignore[arg-type]
     while time.monotonic() < until:
         try:
@@ -569,8 +530,7 @@ def test_more_connections_than_it_has_room_for_are_turned_away(tmp_path: Path) -
         with ExitStack() as held:
             for _ in range(8):
                 held.enter_context(socket.create_connection((HOST, client.port), timeout=SECONDS))
-            turned_away, said = client.json("/ready")
-            health = client.ask("GET", "/health")[0]
+            turned_away = client.ask("GET", "/ready")[0]
         until = time.monotonic() + SECONDS
         while (after := client.ask("GET", "/ready")[0]) != HTTPStatus.OK and time.monotonic() < until:
             time.sleep(0.01)
@@ -578,38 +538,7 @@ def test_more_connections_than_it_has_room_for_are_turned_away(tmp_path: Path) -
         process.kill()
         process.wait(timeout=30)
 
-    assert (turned_away, health, after) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, HTTPStatus.OK)
-    assert "connections" in said["detail"][0]["allowed"]
-
-
-@pytest.mark.server
-def test_a_connection_that_keeps_its_headers_back_is_closed(tmp_path: Path) -> None:
-    process, client = begun(tmp_path, head_seconds=0.5)
-    half = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
-    slow = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
-    try:
-        with ExitStack() as held:
-            connections = [
-                held.enter_context(socket.create_connection((HOST, client.port), timeout=SECONDS)) for _ in range(4)
-            ]
-            slowly, silent, begins, again = connections
-            slowly.sendall(slow)  # a body may take longer
-            begins.sendall(half)
-            again.sendall(half + b"\r\n")
-            answered = b""
-            while not answered.endswith(b"}") and (part := again.recv(1 << 12)):
-                answered += part
-            again.sendall(half)
-            closed = [each.recv(1 << 12) for each in (silent, begins, again)]
-            slowly.sendall(b"{}")
-            answered_slowly = slowly.recv(1 << 12)
-    finally:
-        process.kill()
-        process.wait(timeout=30)
-
-    assert answered.startswith(b"HTTP/1.1 200 ")
-    assert closed == [b"", b"", b""]
-    assert answered_slowly.startswith(b"HTTP/1.1 200 ")
+    assert (turned_away, after) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK)
 
 
 @pytest.mark.server

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrim.adapters.mlflow_server import HOST, bind
-from retrim.serving import request_rows, routes, server
+from retrim.serving import request_rows, routes
 from retrim.serving.one_row import UnusualRowError, bounds_of
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import WrongRequestError, rows_of_json
@@ -213,8 +213,7 @@ def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch
 
 
 def test_a_request_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (routes, server):  # a body that has begun, and one that has not
-        monkeypatch.setattr(module, "SECONDS", 0.2)
+    monkeypatch.setattr(routes, "SECONDS", 0.2)
     head = "POST /predict HTTP/1.1\r\nhost: 127.0.0.1:1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
     for begun in ("", "{"):
         with socket.create_connection((HOST, client.port), timeout=SECONDS) as waiting:
@@ -285,15 +284,6 @@ def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -
     )
     suite = desks["binary"].workspace.paths.root / "expectations" / "none.json"
     subprocess.run([sys.executable, "-c", code, str(suite)], check=True)
-
-
-def test_a_cold_start_loads_nothing_that_a_plain_row_does_without() -> None:
-    code = (
-        "import sys; import retrim.serving.models, retrim.serving.server;"
-        "assert not {'fastapi', 'mlflow', 'retrim.checking.history', 'retrim.landing'} & set(sys.modules), "
-        "set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_bounds_break_where_great_expectations_says_so(served: dict[str, ServedVersion]) -> None:

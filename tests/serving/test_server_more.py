@@ -11,12 +11,10 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.landing.ingest import Landed
-from retrim.serving import server
 from retrim.serving.predict import predict
 from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import Client, running, serving_of
 from tests.builders.served import SECONDS
-from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -97,30 +95,6 @@ def test_predictions_do_not_wait_for_labels_that_land(desk: Desk) -> None:
 
     assert status == [HTTPStatus.OK, HTTPStatus.OK]
     assert figured == HTTPStatus.OK
-
-
-def test_labels_that_land_too_late_for_an_answer_are_said_to_land_still(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on, landed = threading.Event(), []
-    serving = serving_of(desk)
-
-    def land(body: bytes) -> Landed:
-        go_on.wait(SECONDS)
-        landed.append(body)
-        raise BadInputError("a test")
-
-    serving.land = land
-    with running(serving) as client:
-        monkeypatch.setattr(server, "SECONDS", 0.2)
-        status, said = client.json("/labels", [{"number": 1, "outcome": 1}])
-        before = list(landed)
-        go_on.set()
-        until(lambda: landed)
-
-    assert status == HTTPStatus.SERVICE_UNAVAILABLE
-    assert "may still land" in said["detail"][0]["allowed"]
-    assert before == []
 
 
 def test_figures_count_requests_and_say_what_is_live(desk: Desk) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.lineage.tokens import add_token
-from retrim.serving import server
-from retrim.serving.models import Looks, all_at_work, open_model
+from retrim.serving.models import open_model
+from retrim.serving.newcomers import all_at_work
 from retrim.serving.request_log import RequestLog
 from tests.builders.desk import Desk, copy_of, make_desk
-from tests.builders.http_client import running, running_all, serving_of
+from tests.builders.http_client import Client, running, running_all, serving_of
+from tests.builders.served import serving as serving_app
 
 pytestmark = pytest.mark.slow
 
@@ -100,28 +101,9 @@ def test_a_version_that_is_not_there_is_not_found_and_one_that_fails_is_said(des
         absent = client.json("/predict?version=9", ROW)[0]
         serving.load = fail
         failing = client.json("/predict?version=1", ROW)[0]
-        serving.load = None
-        alone = client.json("/predict?version=1", ROW)[0]
         live = client.json("/predict", ROW)[0]
 
-    assert (absent, failing, alone, live) == (404, 503, 404, 200)
-
-
-def test_few_versions_are_held_and_the_one_not_asked_for_longest_goes(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "MOST_VERSIONS", 2)
-    serving, loaded = serving_of(desk), []
-
-    def load(number: int) -> Any:
-        loaded.append(number)
-        return f"version {number}"
-
-    serving.load = load
-    for number in (11, 12, 11, 13, 11, 12):
-        assert serving.pick(str(number)) == f"version {number}"
-
-    assert loaded == [11, 12, 13, 12]
+    assert (absent, failing, live) == (404, 503, 200)
 
 
 def test_answers_of_a_named_version_are_no_predictions_of_the_model(desk: Desk) -> None:
@@ -145,7 +127,9 @@ def model_of(desk: Desk, *, is_local: bool = True) -> Any:
 
 
 def test_a_model_at_work_answers_at_its_name(desk: Desk) -> None:
-    with all_at_work([model_of(desk)], Looks()) as by_name, running_all(by_name) as client:
+    model = model_of(desk)
+    with all_at_work([model]) as app, serving_app(app) as port:
+        client = Client(port, model.serving)
         assert client.json(f"/models/{desk.workspace.model}/predict", ROW)[0] == HTTPStatus.OK
 
 

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from retrim.adapters.mlflow_server import HOST
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
-from retrim.serving import server
+from retrim.serving import routes
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, serving_of
 from tests.builders.receivers import free_port
@@ -152,7 +152,7 @@ def test_the_body_of_who_may_not_ask_is_not_waited_for(desk: Desk) -> None:
     serving = serving_of(desk)
     serving.is_local = False
     head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n"
-    with running(serving) as client, socket.create_connection((HOST, client.port), timeout=server.SECONDS / 2) as asks:
+    with running(serving) as client, socket.create_connection((HOST, client.port), timeout=routes.SECONDS / 2) as asks:
         asks.sendall(head)
 
         assert asks.recv(1 << 12).startswith(b"HTTP/1.1 401 ")
@@ -191,7 +191,7 @@ def test_others_can_connect_once_there_is_a_token(desk: Desk, sit: Sit, monkeypa
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server, "run_server", stopped)
+    monkeypatch.setattr(routes, "run_server", stopped)
     session = sit(desk)
     session.says("serve --host 0.0.0.0 --port 0", code=2)
     token = session.says("token add all --scope predict --scope read", code=0)
@@ -231,11 +231,11 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
     port = free_port()
     code = (
         "import sys; from pathlib import Path; from types import SimpleNamespace as S;"
-        "from retrim.adapters.mlflow_server import bind; from retrim.serving.server import run_server;"
+        "from retrim.adapters.mlflow_server import bind; from retrim.serving.routes import make_app, run_server;"
         "from retrim.serving.server import Serving; from retrim.serving.metrics import Metrics;"
         "from retrim.lineage.tokens import Doorkeeper;"
-        "one = Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics());"
-        "run_server({'m': one}, bind(int(sys.argv[1])),"
+        "one = Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics(), load=print);"
+        "run_server(make_app({'m': one}), bind(int(sys.argv[1])),"
         "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
     )
     files = [str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")]
@@ -259,6 +259,9 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
 
     assert answer == HTTPStatus.OK
     with pytest.raises(BadInputError, match=r"TLS .*--cert and its private key with --key"):
-        server.run_server(
-            {"m": serving_of(desk)}, server.socket.socket(), cert=tmp_path / "key.pem", key=tmp_path / "no.pem"
+        routes.run_server(
+            routes.make_app({"m": serving_of(desk)}),
+            socket.socket(),
+            cert=tmp_path / "key.pem",
+            key=tmp_path / "no.pem",
         )

@@ -1,7 +1,5 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +11,6 @@ from retrim.cli.base import AsJson, as_time, example, several_workspaces, versio
 
 if TYPE_CHECKING:
     from retrim.serving.models import ServedModel
-    from retrim.serving.server import Front
 
 app = typer.Typer()
 PORT = 8000
@@ -108,9 +105,9 @@ def serve(
         lightgbm_alone()
         from retrim.files import WorkspacePaths
         from retrim.lineage.workspace import open_workspace, refuse_same_names
-        from retrim.serving.models import Looks, all_at_work, open_model
-        from retrim.serving.newcomers import Joining, ReleaseHeads, openable, wait_until_live
-        from retrim.serving.server import run_server
+        from retrim.serving.models import open_model
+        from retrim.serving.newcomers import Newcomers, all_at_work
+        from retrim.serving.routes import run_server
 
     def open_one(root: Path) -> "ServedModel":
         return open_model(
@@ -125,14 +122,11 @@ def serve(
         )
 
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
-    looks = Looks()
-    beside: Callable[[Front], AbstractContextManager[None]] | None = None
-    if wait:
+    newcomers = Newcomers(places, open_one) if wait else None
+    if newcomers is not None:
         listener.close()  # or who comes meanwhile would wait too
-        heads = wait_until_live(places)
+        models = newcomers.wait()
         listener = bind(port, host)
-        opened = openable([root for root, head in heads.items() if head is not None], open_one)
-        beside, models = Joining(ReleaseHeads(places), opened, open_one, looks).beside, list(opened.values())
     else:
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
@@ -144,9 +138,9 @@ def serve(
         print(f"{who} is served at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
         print("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS", flush=True)  # noqa: T201
-    with all_at_work(models, looks) as by_name:
+    with all_at_work(models, newcomers) as app:
         try:
-            run_server(by_name, listener, cert=cert, key=key, beside=beside)
+            run_server(app, listener, cert=cert, key=key)
         except KeyboardInterrupt:
             print("stopped", flush=True)  # noqa: T201
 

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from retrim.lineage.workspace import Workspace
 
-PATHS = ("/predict", "/explain", "/labels", "/jobs", "/metrics", "/openapi.json", "/health", "/ready")
 OTHER = "other"
+"""Path of a request that no route takes."""
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 30.0)
 """Upper bounds of the classes of latency."""
 KEPT_SECONDS = 30
@@ -109,18 +109,11 @@ class Metrics:
         )
         if loop is not None:
             self._registry.register(loop)
-        self._quick = self._requests.labels("/predict", "200"), self._seconds.labels("/predict")
 
     def note(self, path: str, status: int, seconds: float) -> None:
         """Counts a request."""
-        known = path if path in PATHS else OTHER
-        self._requests.labels(known, str(status)).inc()
-        self._seconds.labels(known).observe(seconds)
-
-    def note_quick(self, seconds: float) -> None:
-        """Counts a prediction of a plain row."""
-        self._quick[0].inc()
-        self._quick[1].observe(seconds)
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
 
     def note_shadow(self, taken: bool) -> None:  # noqa: FBT001  the one thing that it counts
         """Counts a request that shadows were given, or that was dropped as too many waited."""

@@ -5,13 +5,11 @@ brings land as a file of labels does.
 """
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -38,14 +36,8 @@ if TYPE_CHECKING:  # what lands is needed once labels come
     from retrim.landing.ingest import Landed
 
 LOGGER = logging.getLogger("retrim.serve")
-THREADS = 8
-"""In which the followers of all models look: a store that hangs holds one of them."""
 LOOK_SECONDS = 1
 """Between two looks at what is live: where the store was written since, one row of it is read."""
-FAILED_SECONDS = 10
-"""After which a look that failed is repeated."""
-END_SECONDS = 5
-"""Which a server that is stopped waits for a look."""
 RETRY_SECONDS = 60
 """After which a version that could not be loaded is tried again, and the store is asked all the same."""
 QUALITY_SECONDS = 60
@@ -77,37 +69,21 @@ class Follower:
         self._again: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
         self._canary: tuple[int, ...] | None = None
-        self._failed: tuple[str, pd.Timestamp] | None = None
-        self._idle = threading.Event()
-        self._idle.set()
-
-    def begin_look(self, due: "SimpleQueue[Follower]") -> None:
-        """Asks for a look, unless nothing was written since the last one, that goes on, or it has just failed."""
-        if self._idle.is_set() and not self._is_quiet() and not self._has_just_failed():
-            self._idle.clear()
-            due.put(self)
-
-    def end_look(self) -> None:
-        """Waits for the look that was asked for, but not for long: a store may hang."""
-        self._idle.wait(END_SECONDS)
+        self._failed: str | None = None
 
     def look_once(self) -> None:
-        """Looks; where that fails, the server goes on with what it has."""
+        """Looks if anything was written; where that fails, the server goes on with what it has."""
         try:
+            if self._is_quiet():
+                return
             self.look()
             if self._written is not None:  # nothing is asked until the next write
                 self._workspace.store.close()
             self._failed = None
         except Exception as error:
-            told, self._asked = self._failed, None
-            self._failed = str(error), self._now()
-            if told is None or told[0] != str(error):
+            if str(error) != self._failed:
                 LOGGER.warning("%s: %s", NOT_LOOKED_UP, error, exc_info=not isinstance(error, RetrimError))
-        finally:
-            self._idle.set()
-
-    def _has_just_failed(self) -> bool:
-        return self._failed is not None and self._now() < self._failed[1] + pd.Timedelta(FAILED_SECONDS, "s")
+            self._failed, self._asked = str(error), None
 
     def _is_quiet(self) -> bool:
         """Whether the last look found all that there is, by the state of files alone."""
@@ -207,46 +183,6 @@ class Follower:
             LOGGER.info("version %s now answers requests", number)
 
 
-class Looks:
-    """Has followers look once in `LOOK_SECONDS`, in few threads: a hundred that wake take 2% of a core."""
-
-    def __init__(self) -> None:
-        self._lock, self._due = threading.Lock(), SimpleQueue[Follower]()
-        self._followers: list[Follower] = []
-        self._threads: list[threading.Thread] = []
-
-    @contextmanager
-    def of(self, follower: Follower | None) -> Iterator[None]:
-        """Has it look until the block ends; None: nothing is followed."""
-        if follower is None:
-            yield
-            return
-        with self._lock:
-            self._followers.append(follower)
-            while len(self._threads) < THREADS:  # the end of the process does not wait for them
-                self._threads.append(threading.Thread(target=self._work, name="champion", daemon=True))
-                self._threads[-1].start()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._followers.remove(follower)
-            follower.end_look()
-
-    def once(self) -> None:
-        with self._lock:
-            followers = list(self._followers)
-        for each in followers:
-            try:
-                each.begin_look(self._due)
-            except Exception:  # the others look all the same
-                LOGGER.exception(NOT_LOOKED_UP)
-
-    def _work(self) -> None:
-        while True:
-            self._due.get().look_once()
-
-
 JOB_FILES = "var/jobs"
 """In the workspace: where jobs read and write unless other places are named."""
 
@@ -272,14 +208,19 @@ class ServedModel:
     shadows: Shadows | None = None
 
     @contextmanager
-    def at_work(self, looks: Looks) -> Iterator[None]:
+    def at_work(self) -> Iterator[None]:
         """Answers are stored and the live version is followed until the block ends."""
+        follower = self.follower
         helpers = [each for each in (self.jobs, self.shadows) if each is not None]
         self.log.start()
         for each in helpers:
             each.start()
         try:
-            with looks.of(self.follower):
+            with (
+                nullcontext()
+                if follower is None
+                else repeated(follower.look_once, every_seconds=LOOK_SECONDS, name="champion")
+            ):
                 yield
         finally:
             for each in helpers:
@@ -334,16 +275,6 @@ def open_model(
     serving.shadow = None if beside is None else beside.offer
     workspace.store.close()  # a connection to SQLite holds 0.2 MB, and a server may have a hundred models
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
-
-
-@contextmanager
-def all_at_work(models: Sequence[ServedModel], looks: Looks) -> Iterator[Mapping[str, Serving]]:
-    """What answers, by the name of the model, while all of them are at work."""
-    with ExitStack() as stack:
-        stack.enter_context(repeated(looks.once, every_seconds=LOOK_SECONDS, name="champions"))
-        for each in models:
-            stack.enter_context(each.at_work(looks))
-        yield {each.name: each.serving for each in models}
 
 
 def while_as_it_is(open_here: Callable[[], Workspace], settings: Path) -> Callable[[], Workspace]:

@@ -1,25 +1,44 @@
-"""The routes of a server, and their description at /openapi.json: all requests but plain rows come here."""
+"""The HTTP server: an application for each model, mounted below /models/NAME, the first one at / too."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request, Response
+import uvicorn
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import JsonValue
 from starlette.requests import ClientDisconnect
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
 
 from retrim import __version__
+from retrim.errors import BadInputError
 from retrim.lineage.tokens import Scope
+from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError
 from retrim.serving.served import ServedVersion
-from retrim.serving.server import DEGRADED, JSON, SECONDS, RefusedRequestError, Serving, Turns, by_prefix
+from retrim.serving.server import DEGRADED, RefusedRequestError, Serving
 from retrim.table.data import ColumnType
 
+JSON = "application/json"
+SECONDS = 30
+"""That a request may take to arrive."""
+MOST_CONNECTIONS = 256
+"""Beyond, uvicorn answers 503: each may hold a body of `MOST_BYTES`."""
+GRACE_SECONDS = 5
+"""For requests that are under way when the server is stopped."""
 LEFT = 499
 """Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
 
@@ -45,35 +64,75 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def make_app(models: Mapping[str, Serving]) -> FastAPI:
-    """The routes of each model below /models/NAME, and those of the first model without it too."""
-    app = FastAPI(title="retrim", docs_url=None, redoc_url=None, openapi_url=None)
+class Counted:
+    """Counts the requests of an application: path of the route, status, seconds.
 
-    @app.exception_handler(RefusedRequestError)
-    async def refuse(_: Request, error: RefusedRequestError) -> Response:
-        answer = _json({"detail": [{"allowed": error.said}]}, error.status)
-        if error.status is HTTPStatus.UNAUTHORIZED:
-            answer.headers["www-authenticate"] = "Bearer"
-        return answer
+    Args:
+        app: What answers.
+        metrics: Where they are counted.
+    """
 
-    @app.exception_handler(ClientDisconnect)
-    async def note_who_left(_request: Request, _error: ClientDisconnect) -> Response:
-        return Response(status_code=LEFT)
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
-    @app.exception_handler(WrongRequestError)
-    async def say_what_is_wrong(_: Request, error: WrongRequestError) -> Response:
-        return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        began, status = perf_counter(), int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    for prefix, serving in by_prefix(models).items():
-        app.include_router(_routes(serving, prefix), prefix=prefix)
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = scope.get("route")  # the mount, where none of the application takes it
+            path = route.path if isinstance(route, APIRoute) else OTHER
+            self._metrics.note(path, status, perf_counter() - began)
+
+
+def make_app(models: Mapping[str, Serving]) -> Router:
+    """The application of each model below /models/NAME; that of the first model answers at / too."""
+    first = next(iter(models.values()))
+    app = Router([Mount("", app_of_model(first))])
+    for name, serving in models.items():
+        add_model(app, name, serving)
     return app
 
 
-def _routes(serving: Serving, prefix: str) -> APIRouter:
-    """The routes of a model, and their description at /openapi.json."""
-    routes = APIRouter()
+def add_model(app: Router, name: str, serving: Serving) -> None:
+    """Has a model answer below /models/NAME, from the next request on."""
+    app.routes.insert(0, Mount(f"/models/{name}", app_of_model(serving)))  # the routes at / take what is left
 
-    @routes.post("/predict", summary="Predict one row or many")
+
+async def _refuse(_: Request, error: Any) -> Response:
+    answer = _json({"detail": [{"allowed": error.said}]}, error.status)
+    if error.status is HTTPStatus.UNAUTHORIZED:
+        answer.headers["www-authenticate"] = "Bearer"
+    return answer
+
+
+async def _note_who_left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=LEFT)
+
+
+async def _say_what_is_wrong(_: Request, error: Any) -> Response:
+    return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+REFUSALS: dict[int | type[Exception], Callable[[Request, Any], Any]] = {
+    RefusedRequestError: _refuse,
+    ClientDisconnect: _note_who_left,
+    WrongRequestError: _say_what_is_wrong,
+}
+
+
+def app_of_model(serving: Serving) -> FastAPI:
+    """The routes of a model, and their description at /openapi.json."""
+    app = FastAPI(openapi_url=None, exception_handlers=REFUSALS)
+    app.add_middleware(Counted, metrics=serving.metrics)
+
+    @app.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
         """A row or an array of rows, as JSON. ?version=N selects a version."""
         serving.check(request.headers.raw, "predict")
@@ -82,62 +141,69 @@ def _routes(serving: Serving, prefix: str) -> APIRouter:
             reason = f"the content type {kind[:100]!r} is not supported; send {JSON}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
         body, version = await read_body(request), request.query_params.get("version")
-        answer = await serving.answers.take(lambda: serving.answer(body, version=version))
+        answer = serving.answer_quickly(body) if version is None else None
+        if answer is None:
+            answer = await _in_turn(serving.answers, lambda: serving.answer(body, version=version))
         return Response(answer, media_type=JSON)
 
-    async def json_in_turn(turns: Turns, request: Request, scope: Scope, work: Callable[[bytes], bytes]) -> Response:
+    async def json_in_turn(
+        thread: Executor, request: Request, scope: Scope, work: Callable[[bytes], bytes]
+    ) -> Response:
         serving.check(request.headers.raw, scope)
         body = await read_body(request)
-        return Response(await turns.take(lambda: work(body)), media_type=JSON)
+        return Response(await _in_turn(thread, lambda: work(body)), media_type=JSON)
 
-    @routes.post("/explain", summary="Explain what each feature contributes to the raw score of each row")
+    @app.post("/explain", summary="Explain what each feature contributes to the raw score of each row")
     async def explain(request: Request) -> Response:
         """Rows as JSON, as for /predict; ?version=N selects a version."""
         version = request.query_params.get("version")
         explain = partial(serving.explain, version=version)
         return await json_in_turn(serving.answers, request, "predict", explain)
 
-    @routes.post("/labels", summary="Land labels of rows")
+    @app.post("/labels", summary="Land labels of rows")
     async def labels(request: Request) -> Response:
         """An array of objects with the table's key, the label and, if the table has one, the label time."""
         return await json_in_turn(serving.labels, request, "label", serving.take_labels)
 
-    @routes.post("/jobs", summary="Predict the rows of a file or an address")
+    @app.post("/jobs", summary="Predict the rows of a file or an address")
     async def ask_for_job(request: Request) -> Response:
         """An object with `in`, `out` and, for a version that is not live, `version`; /jobs/ID shows the progress."""
-        serving.check(request.headers.raw, "operate")
-        body = await read_body(request)
-        job = await serving.job_requests.take(lambda: serving.take_job(body))
-        return Response(job, HTTPStatus.ACCEPTED, media_type=JSON)
+        answer = await json_in_turn(serving.job_requests, request, "operate", serving.take_job)
+        answer.status_code = HTTPStatus.ACCEPTED
+        return answer
 
-    @routes.get("/jobs/{job}", summary="Show the progress of a job")
+    @app.get("/jobs/{job}", summary="Show the progress of a job")
     async def show_job(request: Request, job: str) -> Response:
         serving.check(request.headers.raw, "operate")
-        return Response(await serving.job_requests.take(lambda: serving.show_job(job)), media_type=JSON)
+        return Response(await _in_turn(serving.job_requests, lambda: serving.show_job(job)), media_type=JSON)
 
-    @routes.get("/metrics", summary="Metrics for Prometheus")
+    @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
-        return Response(await serving.answers.take(serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
+        return Response(await _in_turn(serving.answers, serving.metrics.as_text), media_type=CONTENT_TYPE_LATEST)
 
-    @routes.get("/health", summary="Whether the process is running")
+    @app.get("/health", summary="Whether the process is running")
     async def health() -> Response:
         return _json({"up": True})
 
-    @routes.get("/ready", summary="Whether the server can predict, and with which version")
+    @app.get("/ready", summary="Whether the server can predict, and with which version")
     async def ready() -> Response:
         record = {"ready": True, "version": serving.served.version}
         return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
 
-    @routes.get("/openapi.json", include_in_schema=False)
+    @app.get("/openapi.json", include_in_schema=False)
     async def describe(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
-        at: list[dict[str, str | Any]] = [{"url": prefix or "/"}]
-        schema = get_openapi(title="retrim", version=__version__, routes=routes.routes, servers=at)
+        at: list[dict[str, str | Any]] = [{"url": request.scope["root_path"] or "/"}]
+        schema = get_openapi(title="retrim", version=__version__, routes=app.routes, servers=at)
         schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
         return _json(schema)
 
-    return routes
+    return app
+
+
+async def _in_turn(thread: Executor, work: Callable[[], bytes]) -> bytes:
+    return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
 def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -175,3 +241,33 @@ def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:
             "422": wrong_cells,
         },
     }
+
+
+def run_server(app: Router, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+    """Serves in this process until SIGINT or SIGTERM.
+
+    Raises:
+        BadInputError: The files are none of a certificate and its key.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise BadInputError(
+            f"TLS cannot use the certificate {cert} with the key {key}: {error}; pass a certificate with --cert and "
+            "its private key with --key, both in PEM format"
+        ) from error
+    uvicorn.Server(config).run(sockets=[listener])

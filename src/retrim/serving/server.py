@@ -1,25 +1,15 @@
-"""The HTTP server: predictions of the live version of one model or several for whoever asks.
+"""What a server answers about one model: who may ask, predictions, explanations, labels, jobs."""
 
-A plain row of JSON is answered before FastAPI sees the request, by the short way of the version: what FastAPI does for
-a request costs more than the prediction. Everything else takes the routes.
-"""
-
-import asyncio
 import logging
 import re
-import socket
-import ssl
-import threading
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from http import HTTPStatus
-from pathlib import Path
 from secrets import token_hex
-from time import perf_counter, thread_time, time_ns
-from typing import TYPE_CHECKING, Any
+from time import thread_time, time_ns
+from typing import TYPE_CHECKING
 
 import orjson
 from pydantic import JsonValue
@@ -30,7 +20,7 @@ from retrim.lineage.tokens import Doorkeeper, Scope
 from retrim.serving.canary import CanaryAnswers
 from retrim.serving.checked_rows import LONGEST
 from retrim.serving.jobs import Jobs
-from retrim.serving.metrics import OTHER, Metrics
+from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
     Asked,
@@ -42,24 +32,11 @@ from retrim.serving.request_rows import (
 from retrim.serving.served import RowAnswer, ServedVersion, said_of
 from retrim.stats.codec import to_record
 
-if TYPE_CHECKING:  # what lands is needed once labels come, and the routes once a request takes one
-    from fastapi import FastAPI
-
+if TYPE_CHECKING:  # what lands is needed once labels come
     from retrim.landing.ingest import Landed
 
-SECONDS = 30
-"""That a request may take: to arrive, and to be answered."""
-MOST_CONNECTIONS = 256
-"""With as many the answer is 503 at once, but for /health: each may hold a body of `MOST_BYTES`."""
-GRACE_SECONDS = 5
-"""For requests that are under way when the server is stopped."""
-WAITING = 64
-"""Requests of a kind that may wait for their turn; they are answered one at a time."""
-JSON = "application/json"
 MOST_VERSIONS = 4
 """Versions other than the live one that are held ready; the one that was not asked for longest goes."""
-ROUTES_SECONDS = 1.0
-"""After which the routes are made, if no request has asked for one."""
 VERSION_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
@@ -68,9 +45,6 @@ PORT = re.compile(r":\d+$", re.ASCII)
 X_FORWARDED, FORWARDED = b"x-forwarded-", (b"forwarded", b"x-real-ip", b"via")
 """Headers that a proxy adds."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class RefusedRequestError(Exception):
@@ -133,37 +107,6 @@ class RequestAnswer:
         return orjson.dumps({**record, "predictions": records})
 
 
-class Turns:
-    """Does what takes longer, one at a time and beside the requests of one row.
-
-    Args:
-        name: Of the thread.
-        late: What is said of a request that took too long, and what to do.
-    """
-
-    def __init__(self, name: str, late: str) -> None:
-        self._thread, self._late, self._waiting = ThreadPoolExecutor(1, name), late, 0
-
-    async def take(self, work: Callable[[], bytes]) -> bytes:
-        """Does a piece of work; one that has begun goes on to its end, also when it is too late for an answer.
-
-        Raises:
-            RefusedRequestError: Too many wait, or it took too long.
-        """
-        if self._waiting >= WAITING:
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting; try again later")
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except TimeoutError:
-            raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"the request was not answered within {SECONDS} s; {self._late}"
-            ) from None
-        finally:
-            self._waiting -= 1
-
-
 class Serving:
     """What a server answers with about one model, and how.
 
@@ -173,7 +116,7 @@ class Serving:
         keep: Keeps what was answered, before it is sent.
         land: Lands labels: lines of JSON.
         metrics: Counts requests.
-        load: Loads another version for who names it; None: no other is answered.
+        load: Loads another version for who names it.
         shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
     """
@@ -186,23 +129,21 @@ class Serving:
         land: "Callable[[bytes], Landed]",
         metrics: Metrics,
         *,
-        load: Callable[[int], ServedVersion] | None = None,
+        load: Callable[[int], ServedVersion],
         shadow: Callable[[Asked], None] | None = None,
         is_local: bool = True,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
-        self.land, self.metrics, self.load, self.shadow = land, metrics, load, shadow
+        self.land, self.metrics, self.shadow = land, metrics, shadow
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.canary: CanaryAnswers | None = None
         self.jobs: Jobs | None = None
-        self._others: OrderedDict[int, ServedVersion] = OrderedDict()
-        self.answers = Turns("answers", "send fewer rows, or try again later")
-        self.labels = Turns(
-            "labels",
-            "its labels may still land; send them again later, because labels that have landed do not land twice",
+        self.load = lru_cache(MOST_VERSIONS)(load)
+        # A thread each: a custom model may bear only one, and labels that land keep no prediction waiting.
+        self.answers, self.labels, self.job_requests = (
+            ThreadPoolExecutor(1, name) for name in ("answers", "labels", "job requests")
         )
-        self.job_requests = Turns("job requests", "try again later")
 
     def swap(self, fresh: ServedVersion, *, rolled_back: Collection[int] = ()) -> None:
         """Lets another version answer from the next request on.
@@ -217,8 +158,6 @@ class Serving:
     def pick(self, named: str | None) -> ServedVersion | None:
         """The version that a request names, loaded when it is first asked for; None: it names none.
 
-        Called in turn, by one thread.
-
         Raises:
             WrongRequestError: It is not a number.
             RefusedRequestError: There is no such version, or it cannot be loaded.
@@ -230,19 +169,10 @@ class Serving:
         number = int(named)
         if number == self.served.version:
             return self.served
-        if number not in self._others:
-            self._others[number] = self._loaded(number)
-        self._others.move_to_end(number)
-        while len(self._others) > MOST_VERSIONS:
-            self._others.popitem(last=False)
-        return self._others[number]
+        return self._loaded(number)
 
     def _loaded(self, number: int) -> ServedVersion:
         try:
-            if self.load is None:
-                raise BadInputError(
-                    f"only version {self.served.version} is served here; request that version, or leave out the version"
-                )
             return self.load(number)
         except RefusedError as error:
             raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
@@ -438,167 +368,3 @@ class Serving:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the prediction cannot be stored; see the server's log for the reason"
             ) from error
-
-
-def by_prefix(models: Mapping[str, Serving]) -> dict[str, Serving]:
-    """What answers below each path: of the first model the paths without a name too."""
-    return {"": next(iter(models.values())), **{f"/models/{name}": serving for name, serving in models.items()}}
-
-
-def _make_app(models: Mapping[str, Serving]) -> "FastAPI":
-    from retrim.serving.routes import make_app
-
-    return make_app(models)
-
-
-class Front:
-    """Answers plain rows itself and hands everything else to the routes.
-
-    Args:
-        models: What answers, by the name of the model.
-    """
-
-    def __init__(self, models: Mapping[str, Serving]) -> None:
-        self._models, self._by_prefix = models, by_prefix(models)
-        self._making = threading.Lock()
-        self._routes: FastAPI | None = None
-
-    @property
-    def names(self) -> Collection[str]:
-        """Of the models."""
-        return self._models.keys()
-
-    @property
-    def routes(self) -> "FastAPI":
-        """Everything else: loading FastAPI and making it takes a quarter of a cold start, and plain rows do without."""
-        with self._making:
-            if self._routes is None:
-                self._routes = _make_app(self._models)
-            return self._routes
-
-    def add(self, name: str, serving: Serving) -> None:
-        """Has another model answer too, from the next request on."""
-        models = {**self._models, name: serving}
-        routes = _make_app(models)
-        with self._making:
-            self._models, self._by_prefix, self._routes = models, by_prefix(models), routes
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        began, (prefix, _, path) = perf_counter(), scope["path"].rpartition("/")
-        serving = self._by_prefix.get(prefix)
-        is_plain = path == "predict" and scope["method"] == "POST" and not scope["query_string"]
-        if is_plain and serving is not None and self._may_ask(serving, scope["headers"]):
-            first, answer = await self._begin(receive), None
-            if first["type"] == "http.request" and not first.get("more_body"):
-                answer = self._answer(serving, first["body"])
-            if answer is not None:
-                headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(answer)).encode())]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": answer})
-                serving.metrics.note_quick(perf_counter() - began)
-                return
-            receive = _after(first, receive)
-        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        try:
-            await self.routes(scope, receive, noting)
-        finally:
-            serving, path = (self._by_prefix[""], OTHER) if serving is None else (serving, f"/{path}")
-            serving.metrics.note(path, status, perf_counter() - began)
-
-    @staticmethod
-    async def _begin(receive: Receive) -> Message:
-        """The first message; of a body that does not begin in time an empty part, and the route waits for the rest."""
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await receive()
-        except TimeoutError:
-            return {"type": "http.request", "body": b"", "more_body": True}
-
-    @staticmethod
-    def _may_ask(serving: Serving, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Whether the short way may be for a request; its body is waited for only then."""
-        for name, value in headers:
-            if name == b"content-type" and value != JSON.encode():
-                return False
-        try:
-            serving.check(headers, "predict")
-        except RefusedRequestError:
-            return False  # which the route says
-        return True
-
-    @staticmethod
-    def _answer(serving: Serving, body: bytes) -> bytes | None:
-        try:
-            return serving.answer_quickly(body)
-        except RefusedRequestError:
-            return None  # which the route says
-
-
-def _after(first: Message, receive: Receive) -> Receive:
-    """What is received, with the first message again."""
-    waiting = [first]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again
-
-
-def run_server(
-    models: Mapping[str, Serving],
-    listener: socket.socket,
-    *,
-    cert: Path | None = None,
-    key: Path | None = None,
-    beside: Callable[[Front], AbstractContextManager[None]] | None = None,
-) -> None:
-    """Serves in this process until SIGINT or SIGTERM.
-
-    Args:
-        beside: What goes on while it serves, given what answers; None: nothing.
-
-    Raises:
-        BadInputError: The files are none of a certificate and its key.
-    """
-    import uvicorn
-
-    from retrim.serving.connections import BoundedApp, PromptProtocol
-
-    front = Front(models)
-    bounded = BoundedApp(front, MOST_CONNECTIONS)
-    prepare = threading.Timer(ROUTES_SECONDS, lambda: front.routes)
-    prepare.daemon = True
-    config = uvicorn.Config(
-        bounded,
-        http=PromptProtocol,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_certfile=cert,
-        ssl_keyfile=key,
-    )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise BadInputError(
-            f"TLS cannot use the certificate {cert} with the key {key}: {error}; pass a certificate with --cert and "
-            "its private key with --key, both in PEM format"
-        ) from error
-    server = uvicorn.Server(config)
-    bounded.connections = server.server_state.connections
-    prepare.start()
-    with nullcontext() if beside is None else beside(front):
-        server.run(sockets=[listener])
