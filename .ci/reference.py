@@ -104,7 +104,6 @@ KEPT = {
     "tune": "how long a search may take, and what it searches",
     "train": "the model, its rows, and what competes",
     "backtest": "how long a backtest may take",
-    "compute": "the available machines",
     "gate": "what a gain is worth, and the limits of an application",
     "fairness": "groups and limits of an application",
     "decide": "what each kind of error costs",

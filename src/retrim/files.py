@@ -233,9 +233,6 @@ class Paths:
 
 
 CORES_VARIABLE = "RETRIM_CORES"
-DASK_VARIABLE = "RETRIM_DASK"
-OWN_WORKERS = "workers:"
-"""In `RETRIM_DASK` of a stage, before a number: a cluster of this machine with as many workers."""
 
 
 def count_cores() -> int:

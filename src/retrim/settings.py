@@ -42,7 +42,6 @@ from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import baselines_of
 from retrim.training.classes import DecideParams, ErrorCosts
-from retrim.training.compute import ComputeParams
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
@@ -278,7 +277,6 @@ class Params(SettingsSection):
     tune: TuneParams = TuneParams()
     train: TrainParams = TrainParams()
     backtest: BacktestParams = BacktestParams()
-    compute: ComputeParams = ComputeParams()
     gate: GateParams = GateParams()
     fairness: FairnessParams = FairnessParams()
     decide: DecideParams = DecideParams()
@@ -483,7 +481,6 @@ class Env(BaseSettings):
     mlflow_url: str | None = None
     mlflow_artifacts: str | None = None
     prefect_url: str | None = None
-    dask: str | None = None
     predictions: str | None = None
     predictions_table: str | None = None
     landing: str | None = None

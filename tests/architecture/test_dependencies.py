@@ -12,8 +12,6 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"retrim", "retrim_flows"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-BEHIND_AN_EXTRA = {"src/retrim/adapters/dask_cluster.py": "dask"}
-"""Files that import a package of an extra, each inside functions that say what to install where it is missing."""
 
 
 def packages(lines: list[str]) -> set[str]:
@@ -34,28 +32,12 @@ def imported() -> dict[tuple[str, str], int]:
     return {each: line for each, line in found.items() if each[0] not in OWN | sys.stdlib_module_names}
 
 
-def extra_of(file: str) -> set[str]:
-    extra = BEHIND_AN_EXTRA.get(file)
-    return set() if extra is None else packages(PROJECT["optional-dependencies"][extra])
-
-
 def test_every_import_is_declared() -> None:
     homes = packages_distributions()
     undeclared = {
         name: f"{file}:{line}"
         for (name, file), line in imported().items()
-        if not {canonicalize_name(home) for home in homes.get(name, [name])} & (DECLARED | extra_of(file))
+        if not {canonicalize_name(home) for home in homes.get(name, [name])} & DECLARED
     }
 
     assert undeclared == {}
-
-
-def test_a_package_of_an_extra_is_imported_when_it_is_needed() -> None:
-    early = {
-        ast.unparse(node)
-        for file in BEHIND_AN_EXTRA
-        for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Import | ast.ImportFrom) and any(name in ast.unparse(node) for name in extra_of(file))
-    }
-
-    assert early == set()

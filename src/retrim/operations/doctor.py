@@ -49,7 +49,7 @@ LATE = pd.Timedelta("1h")
 STALE = pd.Timedelta("1h")
 OLD_BACKUP = pd.Timedelta("7D")
 PYTHONS = ((3, 11), (3, 13))
-OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET", "RETRIM_DASK")
+OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET")
 """Read from the environment, and no address of a store."""
 
 

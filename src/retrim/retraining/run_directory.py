@@ -28,10 +28,7 @@ from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
 from retrim.files import (
     CORES_VARIABLE,
-    DASK_VARIABLE,
-    OWN_WORKERS,
     Paths,
-    count_cores,
     folder_digest,
     parse_yaml,
     platform_tag,
@@ -228,18 +225,10 @@ def stated_at(root: Path, commit: str) -> dict[str, JsonValue]:
 
 
 def stage_environment(workspace: Workspace) -> dict[str, str]:
-    """Variables for stages: where the trial log lies, how many cores they may use, and the cluster that fits run on."""
+    """Variables for stages: where the trial log lies, and how many cores they may use."""
     cores = os.environ.get(CORES_VARIABLE)
-    given = {"RETRIM_TRIALS": str(workspace.paths.trials), DASK_VARIABLE: _cluster(workspace)}
+    given = {"RETRIM_TRIALS": str(workspace.paths.trials)}
     return given | ({CORES_VARIABLE: cores} if cores else {})
-
-
-def _cluster(workspace: Workspace) -> str:
-    """What a stage is told of the cluster; empty: there is none."""
-    compute = workspace.params.compute
-    if compute.engine == "local":
-        return ""
-    return workspace.env.dask or f"{OWN_WORKERS}{compute.workers or count_cores()}"
 
 
 def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:

@@ -167,31 +167,6 @@ def check_pins(paths: Paths) -> None:
     _check_own_code(paths, pins.own)
 
 
-def trust_own_code(paths: Paths, model: str) -> None:
-    """Lets the code run that a run directory's champions and its model are made of, which its stage has checked."""
-    for name in _own_code(paths, model):
-        trust((paths.root / name).read_bytes())
-
-
-def files_of_fits(paths: Paths, model: str) -> list[str]:
-    """What the fits of a run directory read, by name relative to it: for workers that cannot see it."""
-    read = [paths.pins, paths.view, paths.table, *sorted(each for each in paths.features.rglob("*") if each.is_file())]
-    read += [each for each in (paths.tuning / "hyperparameters.json",) if each.is_file()]
-    return [*(each.relative_to(paths.root).as_posix() for each in read), *_own_code(paths, model)]
-
-
-def _own_code(paths: Paths, model: str) -> list[str]:
-    code = [each for folder in (paths.champion, paths.previous) for each in sorted(folder.rglob(CODE_FILE))]
-    own = [parts_of(model)[0]] if is_own(model) else []
-    return [*(each.relative_to(paths.root).as_posix() for each in code), *own]
-
-
-def as_task(task: Any) -> JsonValue:
-    """A task as JSON, fixed values of its sections among them: `from_record` reads it back."""
-    spelled: JsonValue = json.loads(json.dumps(vars(task), default=vars))
-    return spelled
-
-
 def _check_own_code(paths: Paths, pinned: PinnedFile | None) -> None:
     """Lets the code run that the champions here are made of, and refuses another file of one's own than the pinned.
 

@@ -1,20 +1,12 @@
 """The recipe refitted at earlier origins, on training rows alone."""
 
-import json
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from io import BytesIO
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-from pydantic import JsonValue
 
-from retrim.adapters.dask_cluster import opened_cluster
 from retrim.errors import RefusedError
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
-    as_task,
-    files_of_fits,
     grouped,
     main,
     read_feature_view,
@@ -24,7 +16,6 @@ from retrim.stages._common import (
     read_view,
     read_window_lengths,
     read_winner,
-    trust_own_code,
 )
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import JudgeParams
@@ -54,16 +45,10 @@ def run(
         _write_judged(paths)
         return
     lightgbm_alone()
-    task = OriginTask(backtest, train, judge, split, fairness__groups, fairness__mitigate, 0, "")
+    task = BacktestTask(backtest, train, judge, split, fairness__groups, fairness__mitigate)
     backtesting = _made(paths, task)
     recipes, view, rows, cut = backtesting.recipes, backtesting.view, backtesting.rows, backtesting.folds
-    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
-        if cluster is None:
-            origins = backtesting.origins(rolling.in_parallel(backtesting.score, backtesting.jobs, cores=cores))
-        else:
-            asked = [replace(task, origin=job.origin, challenger=job.challenger.name) for job in backtesting.jobs]
-            answers = cluster.run("retrim.stages.backtest:score_origin", [as_task(each) for each in asked])
-            origins = backtesting.origins([_unpacked(each) for each in answers])
+    origins = backtesting.origins(rolling.in_parallel(backtesting.score, backtesting.jobs, cores=cores))
     interval = rolling.stated_interval(origins, level=backtest.interval)
     record = {
         "loss": judge.loss,
@@ -100,8 +85,8 @@ def run(
 
 
 @dataclass(frozen=True)
-class OriginTask:
-    """A challenger at an origin, with all settings that its loss depends on."""
+class BacktestTask:
+    """All settings that the losses of challengers depend on."""
 
     backtest: rolling.BacktestParams
     train: TrainParams
@@ -109,11 +94,9 @@ class OriginTask:
     split: SplitParams
     groups: tuple[GroupParams, ...]
     mitigate: Mitigation | None
-    origin: int
-    challenger: str
 
 
-def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
+def _made(paths: Paths, task: BacktestTask) -> rolling.Backtesting:
     rows = grouped(part_of(read_view(paths), "train"), paths, task.groups, task.mitigate)
     view = read_feature_view(paths)
     tuned = read_tuned(paths)
@@ -127,31 +110,6 @@ def _made(paths: Paths, task: OriginTask) -> rolling.Backtesting:
     backtesting = rolling.Backtesting(recipes, view, rows, cut, windows, lengths)
     backtesting.views  # noqa: B018  learned once, before threads ask for them
     return backtesting
-
-
-def score_origin(folder: Path, item: JsonValue) -> bytes:
-    """A challenger at an origin, as a worker of a cluster scores it; the rows are kept for the next one."""
-    assert isinstance(item, dict)
-    task = from_record(OriginTask, item)
-    made = _rows_on_worker(folder, json.dumps({**item, "origin": 0, "challenger": ""}, sort_keys=True))
-    (job,) = (each for each in made.jobs if (each.origin, each.challenger.name) == (task.origin, task.challenger))
-    score, buffer = made.score(job, 1), BytesIO()
-    np.savez(buffer, np.array(score.loss), score.away, score.predicted)
-    return buffer.getvalue()
-
-
-@lru_cache(maxsize=1)
-def _rows_on_worker(folder: Path, task: str) -> rolling.Backtesting:
-    lightgbm_alone()
-    given = from_record(OriginTask, json.loads(task))
-    trust_own_code(Paths(folder), given.train.model)
-    return _made(Paths(folder), given)
-
-
-def _unpacked(answer: bytes) -> rolling.OriginScore:
-    with np.load(BytesIO(answer)) as stored:  # arrays alone: objects are refused
-        loss, away, predicted = (stored[name] for name in stored.files)
-    return rolling.OriginScore(float(loss), away, predicted)
 
 
 def _write_judged(paths: Paths) -> None:

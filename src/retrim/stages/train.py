@@ -1,15 +1,10 @@
 """Every challenger, fitted on the training rows of its window, and the profile of what it was made from."""
 
-import json
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
 
-from retrim.adapters.dask_cluster import opened_cluster, pack_files, unpack_files
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.drift.profile import ProfileParams
@@ -18,17 +13,14 @@ from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
-    as_task,
-    files_of_fits,
     grouped,
     main,
     read_feature_view,
     read_tuned,
     read_view,
     read_window_lengths,
-    trust_own_code,
 )
-from retrim.stats.codec import from_record, rows_at, to_json, to_parquet, to_record
+from retrim.stats.codec import rows_at, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
 from retrim.table.reading import CalendarPart
@@ -64,18 +56,12 @@ def run(
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
     usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
-    task = ChallengerTask(
-        train, judge, split, usual, fairness__groups, fairness__mitigate, tuple(reading__calendar), reading__zone, ""
+    task = TrainTask(
+        train, judge, split, usual, fairness__groups, fairness__mitigate, tuple(reading__calendar), reading__zone
     )
     made = _made(paths, task)
     names = [each.name for each in made.competing]
-    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
-        if cluster is None:
-            folders = _all_here(made, task, cores)
-        else:
-            asked = [as_task(replace(task, usual=replace(usual, cores=1), challenger=name)) for name in names]
-            answers = cluster.run("retrim.stages.train:fit_challenger", asked)
-            folders = [unpack_files(each) for each in answers]
+    folders = _all_files(made, task, cores)
     write_folder(
         paths.models,
         {f"{name}/{file}": content for name, own in zip(names, folders, strict=True) for file, content in own.items()},
@@ -83,8 +69,8 @@ def run(
 
 
 @dataclass(frozen=True)
-class ChallengerTask:
-    """A challenger by its name, with all settings that its files depend on."""
+class TrainTask:
+    """All settings that the files of challengers depend on."""
 
     train: TrainParams
     judge: JudgeParams
@@ -94,7 +80,6 @@ class ChallengerTask:
     mitigate: Mitigation | None
     calendar: tuple[str, ...]
     zone: str
-    challenger: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +109,7 @@ class _Rows:
         return fit_recipe(each.recipe, self.view, self.rows, take=take, threads=threads)
 
 
-def _made(paths: Paths, task: ChallengerTask) -> _Rows:
+def _made(paths: Paths, task: TrainTask) -> _Rows:
     table, train, split = read_view(paths), task.train, task.split
     rows, judged = part_of(table, "train"), part_of(table, "judge")
     rows = grouped(rows, paths, task.groups, task.mitigate)
@@ -140,7 +125,7 @@ def _made(paths: Paths, task: ChallengerTask) -> _Rows:
     return _Rows(table, rows, judged, view, competing, cut, reweight)
 
 
-def _all_here(made: _Rows, task: ChallengerTask, cores: int) -> list[dict[str, bytes]]:
+def _all_files(made: _Rows, task: TrainTask, cores: int) -> list[dict[str, bytes]]:
     models = in_parallel(made.fit, made.competing, cores=cores)
     twins: list[Model] = []
     if made.reweight:
@@ -151,30 +136,12 @@ def _all_here(made: _Rows, task: ChallengerTask, cores: int) -> list[dict[str, b
     ]
 
 
-def fit_challenger(folder: Path, item: JsonValue) -> bytes:
-    """A challenger's files, as a worker of a cluster makes them; their rows are kept for the next one."""
-    assert isinstance(item, dict)
-    task = from_record(ChallengerTask, item)
-    made = _rows_on_worker(folder, json.dumps({**item, "challenger": ""}, sort_keys=True))
-    (each,) = (one for one in made.competing if one.name == task.challenger)
-    twin = made.fit(_unweighted(each), 1) if made.reweight else None
-    return pack_files(_files(made, task, each, made.fit(each, 1), twin))
-
-
-@lru_cache(maxsize=1)
-def _rows_on_worker(folder: Path, task: str) -> _Rows:
-    lightgbm_alone()
-    given = from_record(ChallengerTask, json.loads(task))
-    trust_own_code(Paths(folder), given.train.model)
-    return _made(Paths(folder), given)
-
-
 def _unweighted(each: Challenger) -> Challenger:
     """What it would be without weights, so that the verdict can show what these did."""
     return replace(each, recipe=replace(each.recipe, reweight=False))
 
 
-def _files(made: _Rows, task: ChallengerTask, each: Challenger, model: Model, twin: Model | None) -> dict[str, bytes]:
+def _files(made: _Rows, task: TrainTask, each: Challenger, model: Model, twin: Model | None) -> dict[str, bytes]:
     """All files of a challenger's folder."""
     view, judged, fitted = made.view, made.judged, rows_at(made.rows, made.cut[each.window])
     record = FitRecord(

@@ -5,29 +5,23 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
 
-from retrim.adapters.dask_cluster import Cluster, opened_cluster
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import WHOLE_CELLS, FeatureView, Matrix
 from retrim.files import Paths, lightgbm_alone, write_folder
 from retrim.stages._common import (
-    as_task,
-    files_of_fits,
     grouped,
     main,
     read_feature_view,
     read_fit,
     read_pins,
     read_view,
-    trust_own_code,
 )
-from retrim.stats.codec import from_record, rows_at, to_json, to_record
+from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced
@@ -66,7 +60,7 @@ def run(
         return
     lightgbm_alone()
     MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
-    task = FoldTask(tune, train, judge, fairness__groups, fairness__mitigate, {}, 0)
+    task = TrialTask(tune, train, judge, fairness__groups, fairness__mitigate, {})
     laid = _folds(paths, task)
     at_once = 1 if laid.large else cores
     log = trials / f"{_fingerprint(paths, tune, judge, train, laid.groups)}.jsonl"
@@ -79,17 +73,16 @@ def run(
         )
         sys.stdout.flush()
 
-    with opened_cluster(paths.root, files_of_fits(paths, train.model)) as cluster:
-        found = search(
-            lambda hyperparameters: _evaluate(
-                replace(task, hyperparameters=hyperparameters), laid, cluster, threads=cores // at_once
-            ),
-            tune,
-            trials=tune.trials,
-            done=read_trials(log.read_bytes()) if log.exists() else [],
-            workers=at_once if cluster is None else tune.batch,  # then threads that wait
-            told=told,
-        )
+    found = search(
+        lambda hyperparameters: _evaluate(
+            replace(task, hyperparameters=hyperparameters), laid, threads=cores // at_once
+        ),
+        tune,
+        trials=tune.trials,
+        done=read_trials(log.read_bytes()) if log.exists() else [],
+        workers=at_once,
+        told=told,
+    )
     chosen = best(found)
     record = {
         "hyperparameters": chosen.hyperparameters,
@@ -136,8 +129,8 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
 
 
 @dataclass(frozen=True)
-class FoldTask:
-    """A trial on a fold, with all settings that its loss depends on."""
+class TrialTask:
+    """A trial, with all settings that its loss depends on."""
 
     tune: TuneParams
     train: TrainParams
@@ -145,13 +138,6 @@ class FoldTask:
     groups: tuple[GroupParams, ...]
     mitigate: Mitigation | None
     hyperparameters: Hyperparameters
-    fold: int
-
-
-@dataclass(frozen=True)
-class FoldScore:
-    loss: float
-    rounds: int
 
 
 @dataclass(frozen=True)
@@ -177,7 +163,7 @@ class _Folds:
     """Whether memory holds one fit of them at a time; then it has all cores."""
 
 
-def _folds(paths: Paths, task: FoldTask) -> _Folds:
+def _folds(paths: Paths, task: TrialTask) -> _Folds:
     rows = part_of(read_view(paths), "train")
     view = read_feature_view(paths)
     cuts = _cuts(rows, task.tune)
@@ -222,35 +208,14 @@ def _laid(
     return lay
 
 
-def _evaluate(task: FoldTask, laid: _Folds, cluster: Cluster | None, *, threads: int) -> Score:
-    """Loss and rounds a fold, all of them here one after another, or each wherever a worker is free."""
-    tasks = [replace(task, fold=fold) for fold in range(len(laid.cuts))]
-    if cluster is None:
-        scores = [_score(each, laid, threads=threads) for each in tasks]
-    else:
-        answers = cluster.run("retrim.stages.tune:score_fold", [as_task(each) for each in tasks])
-        scores = [FoldScore(**json.loads(answer)) for answer in answers]
-    return Score(tuple(score.loss for score in scores), tuple(score.rounds for score in scores))
+def _evaluate(task: TrialTask, laid: _Folds, *, threads: int) -> Score:
+    """Loss and rounds of each fold, one fold after another."""
+    scores = [_score(task, laid.lay(fold), threads=threads) for fold in range(len(laid.cuts))]
+    return Score(tuple(loss for loss, _ in scores), tuple(rounds for _, rounds in scores))
 
 
-def score_fold(folder: Path, item: JsonValue) -> bytes:
-    """A trial on a fold, as a worker of a cluster makes it; the fold's rows are kept for the next trial."""
-    assert isinstance(item, dict)
-    task = from_record(FoldTask, item)
-    same = json.dumps({**item, "hyperparameters": {}, "fold": 0}, sort_keys=True)
-    return json.dumps(vars(_score(task, _folds_on_worker(folder, same), threads=1))).encode()
-
-
-@lru_cache(maxsize=1)
-def _folds_on_worker(folder: Path, task: str) -> _Folds:
-    lightgbm_alone()
-    given = from_record(FoldTask, json.loads(task))
-    trust_own_code(Paths(folder), given.train.model)
-    return _folds(Paths(folder), given)
-
-
-def _score(task: FoldTask, laid: _Folds, *, threads: int) -> FoldScore:
-    fold, train = laid.lay(task.fold), task.train
+def _score(task: TrialTask, fold: _Laid, *, threads: int) -> tuple[float, int]:
+    train = task.train
     fitted = fit_balanced(
         train.model,
         train.balance,
@@ -267,7 +232,7 @@ def _score(task: FoldTask, laid: _Folds, *, threads: int) -> FoldScore:
     )
     matrix, actual = fold.scored
     losses = row_losses(task.judge.loss, actual, fitted.model.predict(matrix))
-    return FoldScore(float(np.mean(losses)), fitted.rounds)
+    return float(np.mean(losses)), fitted.rounds
 
 
 def _fingerprint(
