@@ -64,6 +64,10 @@ check: $(ready) ## Lint, formatting, types and import contracts.
 	@$(python) -m mypy --no-error-summary --config-file .ci/bench.ini
 	@$(bin)/lint-imports --no-logo
 
+.PHONY: docs
+docs: $(ready) ## Build the site of the documents and the reference into site/, with search; its links are checked.
+	@.ci/docs
+
 .PHONY: audit
 audit: $(ready) ## Look for secrets in the code and for known vulnerabilities of the locked packages (half a minute).
 	@.ci/audit
@@ -134,7 +138,7 @@ bench: $(ready) ## Measure the overhead beyond the bare script (long).
 	@$(python) bench/overhead.py
 
 .PHONY: lock
-lock: ## Compile requirements.in into requirements.lock, for Python 3.11 to 3.13, with hashes.
+lock: ## Compile requirements.lock and .ci/docs.lock, for Python 3.11 to 3.13, with hashes.
 	@.ci/lock
 
 .PHONY: clean

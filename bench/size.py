@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VAGUE = frozenset({"found", "said", "told", "made", "each", "place", "kept", "asked", "own", "ripe", "came"})
 LONG_FUNCTION, LONG_FILE = 60, 500  # lines
-WRITTEN = "Written by `.ci/reference.py`"  # how a page begins that no person writes
+WRITTEN = "Written by `.ci/reference.py`"  # in a page of an earlier commit that no person wrote
 
 COMMANDS = """
 import typer
