@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from retrim.batches.concern import BatchParams
-from retrim.card.card import CardParams
+from retrim.card.facts import CardParams
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.alerts import AlertParams
 from retrim.decision.policy_backtest import PolicyParams

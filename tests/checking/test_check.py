@@ -16,8 +16,9 @@ from retrim.checking.previous_champions import restore_champions
 from retrim.checking.price import retraining_cost_of
 from retrim.checking.score import score
 from retrim.checking.sizing import recipe_digest, shown_before
+from retrim.cli import render
 from retrim.cli.answers import find_decision
-from retrim.cli.screens import show_check, show_decision
+from retrim.cli.screens import check_report, decision_report
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import ask_for_run
@@ -93,7 +94,7 @@ def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> Non
 def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(changes=DEAR)
     for day in (10, 11):
-        show_check(desk.check(day).made, None, [])
+        render.show_report(check_report(desk.check(day).made, None, []))
     first, _, second = capsys.readouterr().out.partition("evidence: ")
 
     assert ["retrim ingest FILE" in each for each in (first, second)] == [False, True]
@@ -613,7 +614,7 @@ def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys:
         desk.workspace,
         with_params(desk, gain={"cost": 0.01}, triggers={"rules": ["drift"]}).workspace,
     ):
-        show_decision(find_decision(workspace, None))
+        render.show_report(decision_report(find_decision(workspace, None)))
         told.append(capsys.readouterr().out)
 
     assert told[0] == told[1]
@@ -623,7 +624,7 @@ def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys
     desk = make(drift=CONCEPT)
     desk.land(desk.rows(10, 20), 20)
     slices = desk.check(20).record["performance"]["slices"]
-    show_decision(find_decision(desk.workspace, None))
+    render.show_report(decision_report(find_decision(desk.workspace, None)))
 
     assert slices[0]["clear"]
     assert slices[0]["loss"] > 1.5 * slices[0]["before"]
@@ -634,7 +635,7 @@ def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixtur
     desk = make(changes=JUDGED_ON_MORE)
     desk.land(desk.rows(10, 20), 20)
     record = desk.check(20).record
-    show_decision(find_decision(desk.workspace, None))
+    render.show_report(decision_report(find_decision(desk.workspace, None)))
 
     assert record["performance"]["slices"] != []
     assert WORSE_SLICES not in capsys.readouterr().out

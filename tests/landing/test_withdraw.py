@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.cli.answers import find_versions
-from retrim.cli.screens import version_screen
+from retrim.cli.screens import version_report
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table, read_as_of, withdrawn_batches
 from retrim.landing.ingest import listed_batches, show_batch, withdraw
@@ -106,7 +106,7 @@ def test_versions_made_with_it_are_named(tmp_path: Path) -> None:
     name = batches(desk)[0]
 
     assert [record.withdrawn for record in find_versions(desk.workspace)] == [[name], []]
-    assert ("withdrawn batches", name) in version_screen(desk.workspace, 1).facts
+    assert ("withdrawn batches", name) in version_report(desk.workspace, 1)[0].pairs
     assert show_batch(desk.workspace, name).versions == [1]
     assert [len(withdrawn_batches(desk.workspace, version)) for version in (1, 2)] == [1, 0]
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from retrim.adapters import git
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.card.diff import StepChange
-from retrim.cli.version_screens import show_diff
+from retrim.cli import render
+from retrim.cli.version_screens import diff_report
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, write_file
 from retrim.release.versions import load_stored_version
@@ -180,7 +181,7 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
 def test_what_steps_learned_stands_on_the_screen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     learned = {"moments.km": ([1.5], [2.5])}
     steps = (StepChange("zscore of km", "other", learned), StepChange("log of fee", "came", None))
-    show_diff(replace(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)), steps=steps))
+    render.show_report(diff_report(replace(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)), steps=steps)))
     shown = capsys.readouterr().out
 
     assert "moments.km: [1.5] to [2.5]" in shown

@@ -185,7 +185,7 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     correct it.
     """
     from retrim.cli import render
-    from retrim.cli.screens import batch_screen
+    from retrim.cli.screens import batch_report
     from retrim.landing.ingest import quarantined_batch, show_batch
 
     workspace = workspace_here()
@@ -193,7 +193,7 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
         entry = quarantined_batch(workspace, batch)
         render.show_json(show_batch(workspace, batch) if entry is None else entry)
     else:
-        render.show_screen(batch_screen(workspace, batch))
+        render.show_report(batch_report(workspace, batch))
 
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
@@ -340,12 +340,9 @@ def audit(
     """
     from retrim.checking.audit import audit as op
     from retrim.cli import render
-    from retrim.cli.screens import show_audit
+    from retrim.cli.screens import audit_report
 
     done = op(workspace_here(), now=as_time(now))
-    if as_json:
-        render.show_json(done.as_record())
-    else:
-        show_audit(done)
+    render.show(done.as_record(), audit_report(done), as_json=as_json)
     if not done.holds:
         raise typer.Exit(1)

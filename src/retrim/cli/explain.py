@@ -44,14 +44,11 @@ def explain(
     prediction is explained by the version that made it, from the features as they were known at that time.
     """
     from retrim.cli import render
-    from retrim.cli.version_screens import show_explanation
+    from retrim.cli.version_screens import explanation_report
     from retrim.reports.explain import explain as op
 
     explained = op(workspace_here(), what, version=version, asked=asked, now=as_time(None))
-    if as_json:
-        render.show_json(explained.as_record())
-    else:
-        show_explanation(explained, top=top)
+    render.show(explained.as_record(), explanation_report(explained, top=top), as_json=as_json)
 
 
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
@@ -78,15 +75,11 @@ def diff(
     cannot be compared.
     """
     from retrim.cli import render
-    from retrim.cli.version_screens import show_diff
+    from retrim.cli.version_screens import diff_report
     from retrim.reports.explain import diff as op
-    from retrim.stats.codec import to_record
 
     found = op(workspace_here(), older, newer, top=top, now=as_time(None))
-    if as_json:
-        render.show_json(to_record(found))
-    else:
-        show_diff(found)
+    render.show(found, diff_report(found), as_json=as_json)
 
 
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))

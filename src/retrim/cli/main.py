@@ -69,7 +69,7 @@ def demo(as_json: AsJson = False) -> None:
     runs in a clone, var/demo/. Your branch, tags and data are not changed.
     """
     from retrim.cli import render
-    from retrim.cli.screens import show_demo
+    from retrim.cli.demo import show_demo
     from retrim.reports.demo import make_workspace
 
     workspace = make_workspace(workspace_here())
@@ -100,7 +100,7 @@ def check(
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
-    from retrim.cli.screens import show_check
+    from retrim.cli.screens import check_report
     from retrim.files import login
     from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
@@ -121,30 +121,24 @@ def check(
     else:
         run, finished = None, []
     resumed = resumed_runs(workspace, finished)
-    if as_json:
-        render.show_json(
-            {
-                "check": checked.as_record(),
-                "run": None if run is None else to_record(run),
-                "resumed": [to_record(each) for each in resumed],
-            }
-        )
-    else:
-        show_check(checked, run, resumed)
+    answer = {
+        "check": checked.as_record(),
+        "run": None if run is None else to_record(run),
+        "resumed": [to_record(each) for each in resumed],
+    }
+    render.show(answer, check_report(checked, run, resumed), as_json=as_json)
 
 
 def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> None:
     from retrim.checking.dry_check import dry_check
     from retrim.cli import render
-    from retrim.cli.screens import show_dry_check
+    from retrim.cli.screens import dry_check_report
     from retrim.files import login
 
     with render.progress():
         checked = dry_check(workspace, by=login(), now=at)
-    if as_json:
-        render.show_json({"check": checked.as_record(), "run": None, "resumed": []})
-    else:
-        show_dry_check(checked)
+    answer: dict[str, object] = {"check": checked.as_record(), "run": None, "resumed": []}
+    render.show(answer, dry_check_report(checked), as_json=as_json)
 
 
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
@@ -171,7 +165,7 @@ def retrain(
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
-    from retrim.cli.screens import show_refit, show_resumed
+    from retrim.cli.screens import refit_report, resumed_report
     from retrim.errors import UnknownNameError
     from retrim.lineage.workspace import ask_for_run, decision_of
     from retrim.retraining.retrain import outcome_of, retrain_at_once
@@ -201,16 +195,12 @@ def retrain(
     else:
         outcome, finished = deferred, []
     resumed = resumed_runs(workspace, finished)
-    if as_json:
-        render.show_json(to_record(outcome) | {"resumed": [to_record(each) for each in resumed]})
-    else:
-        show_resumed(resumed)
-        render.OUT.print(f"{outcome.state}: {outcome.reason}", highlight=False, markup=False)
-        show_refit(outcome)
-        if outcome.version is not None:
-            sequel = outcome.refit
-            last = outcome if sequel is None or sequel.state != "promoted" else sequel
-            render.OUT.print(f"version {last.version}; see `retrim versions` or `retrim ui`", highlight=False)
+    answer = to_record(outcome) | {"resumed": [to_record(each) for each in resumed]}
+    sequel = outcome.refit
+    last = outcome if sequel is None or sequel.state != "promoted" else sequel
+    where = () if outcome.version is None else (f"version {last.version}; see `retrim versions` or `retrim ui`",)
+    report = (*resumed_report(resumed), f"{outcome.state}: {outcome.reason}", *refit_report(outcome), *where)
+    render.show(answer, report, as_json=as_json)
     raise typer.Exit(0 if outcome.state == "promoted" else 1)
 
 
@@ -228,13 +218,10 @@ def why(
     """
     from retrim.cli import render
     from retrim.cli.answers import find_decision
-    from retrim.cli.screens import show_decision
+    from retrim.cli.screens import decision_report
 
     decision = find_decision(workspace_here(), which)
-    if as_json:
-        render.show_json(decision)
-    else:
-        show_decision(decision)
+    render.show(decision, decision_report(decision), as_json=as_json)
 
 
 @app.command(epilog=example("retrim schedule"))

@@ -1,27 +1,28 @@
 """The state of a model as one self-contained page: what `retrim status` says, and how it came to be so, in pictures."""
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
+from retrim.card.pages import rendered
+from retrim.card.report import Facts, Report, Table, moment
 from retrim.checking.history import CHECK, as_check
-from retrim.cli import render
 from retrim.cli.answers import StatusAnswer, find_decision, find_status
-from retrim.cli.render import Screen, ShownTable, limit_in_words, quarantined_in_words, waits_in_words
 from retrim.cli.screens import (
     HELD,
-    batch_screen,
-    decision_screen,
-    live_in_words,
-    newest_verdict_in_words,
-    next_in_words,
+    batch_report,
+    decision_report,
+    in_quarantine,
+    limit_of,
+    live_now,
+    newest_verdict,
+    next_run,
     status_facts,
-    version_screen,
+    version_report,
+    waiting_versions,
 )
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import CALM, CheckVerdict
@@ -162,7 +163,7 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = No
     dates, drift = drift_table(checks[-MOST_DAYS:])
     return StatusPage(
         model=workspace.model,
-        at=render.moment(now) or "",
+        at=moment(now) or "",
         answers=answers(status, find_health(workspace, now=now)),
         facts=tuple((name, str(value)) for name, value in status_facts(status) if value is not None),
         pictures=_pictures(workspace, checks),
@@ -208,21 +209,21 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
     decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
-    asked = (waits_in_words(status.waiting), HELD if status.held else None, quarantined_in_words(status.quarantined))
+    asked = (waiting_versions(status.waiting), HELD if status.held else None, in_quarantine(status.quarantined))
     verdict = status.verdict
     waits = tuple(
         line for line in (*asked, None if verdict is None or status.held else _to_do(verdict)) if line is not None
     )
     paused = () if status.paused is None else (f"Nothing starts by itself: {status.paused.text}",)
-    following = (*paused, next_in_words(status.next_run))
+    following = (*paused, next_run(status.next_run))
     return (
         Answer(
             "How does it do?",
-            ("No check has been made yet.",) if verdict is None else (newest_verdict_in_words(status) or "",),
+            ("No check has been made yet.",) if verdict is None else (newest_verdict(status) or "",),
             calm=verdict is None or verdict.code in CALM,
         ),
         Answer("Is it healthy?", health.said, calm=health.level is HealthLevel.OK),
-        Answer("What is live, and why?", (live_in_words(live), *why), calm=live is not None),
+        Answer("What is live, and why?", (live_now(live), *why), calm=live is not None),
         Answer("Why was it retrained, or not, at the last check?", (decided,)),
         Answer("What happens next?", following, calm=status.next_run is not None and status.paused is None),
         Answer("What waits for you?", waits or ("Nothing.",), calm=not waits),
@@ -324,7 +325,7 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
         cells.append(at)
     names = sorted((name for name, share in worst.items() if share >= LEVELS[0]), key=lambda name: (-worst[name], name))
     calm = DriftCell(0, over=False, text="not near its threshold")
-    dates = tuple(render.moment(check.as_of) or "" for check in checks)
+    dates = tuple(moment(check.as_of) or "" for check in checks)
     return dates, tuple((name, tuple(at.get(name, calm) for at in cells)) for name in names)
 
 
@@ -335,13 +336,11 @@ def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | N
         loss = "" if record.performance.loss is None else f"{record.performance.loss:.4g}"
         gain = f"{record.gain.now.balance:.4g} of {record.gain.retraining_cost:.4g}"
         live = "" if record.champion is None else str(record.champion)
-        rows.append((check.id, render.moment(check.as_of) or "", live, loss, gain, check.outcome, check.reason))
+        rows.append((check.id, moment(check.as_of) or "", live, loss, gain, check.outcome, check.reason))
     heads = ("check", "as of", "live", "loss", "accumulated gain", "outcome", "reason")
     if len(checks) > MOST_LISTED:
         before = checks[-MOST_LISTED - 1].as_of
-    note = (
-        "" if before is None else f"{len(rows)} checks up to {render.moment(checks[-1].as_of)}; there are older ones."
-    )
+    note = "" if before is None else f"{len(rows)} checks up to {moment(checks[-1].as_of)}; there are older ones."
     older = () if before is None else (("Older checks", f"?until={quote(before)}"),)
     newest = () if until is None else (("Newest checks", ""),)
     return ListedTable("checks", "Checks", heads, tuple(rows), note, DECISIONS, (*older, *newest))
@@ -351,11 +350,11 @@ def _versions(workspace: Workspace) -> ListedTable:
     released: dict[int, list[str]] = {}
     releases = workspace.store.releases(workspace.model)
     for row in releases:
-        released.setdefault(row.version, []).append(f"{row.action} on {render.moment(row.as_of)}, by {row.actor}")
+        released.setdefault(row.version, []).append(f"{row.action} on {moment(row.as_of)}, by {row.actor}")
     rows = tuple(
         (
             f"version-{row.version}",
-            render.moment(row.as_of) or "",
+            moment(row.as_of) or "",
             "" if (loss := judged_loss(row)) is None else f"{loss:.4g}",
             version_outcome(workspace, row, releases),
             row.run,
@@ -369,11 +368,10 @@ def _versions(workspace: Workspace) -> ListedTable:
 
 def _batches(workspace: Workspace) -> ListedTable:
     landed = [
-        (file.batch, render.moment(file.arrived) or "", "landed", f"{file.rows} rows")
-        for file in workspace.landing.batches()
+        (file.batch, moment(file.arrived) or "", "landed", f"{file.rows} rows") for file in workspace.landing.batches()
     ]
     held = [
-        (entry.batch, render.moment(entry.arrived) or "", entry.state, "; ".join(str(fault) for fault in entry.faults))
+        (entry.batch, moment(entry.arrived) or "", entry.state, "; ".join(str(fault) for fault in entry.faults))
         for entry in Quarantine(workspace.paths.quarantine).entries()
     ]
     rows = sorted([*landed, *held], key=lambda row: row[1], reverse=True)
@@ -387,7 +385,7 @@ def _newest(count: int) -> str:
 
 def _alerts(workspace: Workspace) -> ListedTable:
     rows = tuple(
-        (row.id, render.moment(row.at) or "", row.kind, row.text)
+        (row.id, moment(row.at) or "", row.kind, row.text)
         for row in reversed(workspace.store.alerts(workspace.model)[-MOST_LISTED:])
     )
     return ListedTable("alerts", "Alerts", ("alert", "at", "kind", "text"), rows)
@@ -417,14 +415,14 @@ class DetailPage:
     Args:
         model: Name of the model.
         title: What it is.
-        screen: What the command line says of it.
+        report: What the command line says of it.
         bars: Two windows of a column; none where it is about something else.
         links: Facts that have an address of their own: name and path.
     """
 
     model: str
     title: str
-    screen: Screen
+    report: Report
     bars: tuple[WindowBar, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
 
@@ -441,7 +439,7 @@ def decision_page(workspace: Workspace, decision: str) -> DetailPage:
         BadInputError: There is none.
     """
     found = find_decision(workspace, decision)
-    return DetailPage(workspace.model, f"decision {found.id}", decision_screen(found))
+    return DetailPage(workspace.model, f"decision {found.id}", decision_report(found))
 
 
 def version_page(workspace: Workspace, version: int) -> DetailPage:
@@ -450,9 +448,10 @@ def version_page(workspace: Workspace, version: int) -> DetailPage:
     Raises:
         BadInputError: There is none.
     """
-    screen = version_screen(workspace, version)
-    links = {name: f"{DECISIONS}{value}" for name, value in screen.facts if name == "decision" and value}
-    return DetailPage(workspace.model, f"version {version}", screen, links=links)
+    report = version_report(workspace, version)
+    facts = next(part for part in report if isinstance(part, Facts))
+    links = {name: f"{DECISIONS}{value}" for name, value in facts.known if name == "decision"}
+    return DetailPage(workspace.model, f"version {version}", report, links=links)
 
 
 def batch_page(workspace: Workspace, batch: str) -> DetailPage:
@@ -461,7 +460,7 @@ def batch_page(workspace: Workspace, batch: str) -> DetailPage:
     Raises:
         BadInputError: There is none.
     """
-    return DetailPage(workspace.model, f"batch {batch}", batch_screen(workspace, batch))
+    return DetailPage(workspace.model, f"batch {batch}", batch_report(workspace, batch))
 
 
 def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
@@ -474,21 +473,21 @@ def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
     facts = (
         ("column", column),
         ("check", check),
-        ("as of", render.moment(found.check.as_of)),
+        ("as of", moment(found.check.as_of)),
         ("reference", f"{found.reference_rows} rows behind version {found.check.record.champion}"),
         ("this check", f"{found.current_rows} rows"),
     )
     said = tuple(
-        (each.test, f"{each.effect:.3g}", limit_in_words(each), "over" if each.over else "") for each in found.findings
+        (each.test, f"{each.effect:.3g}", limit_of(each), "over" if each.over else "") for each in found.findings
     )
-    tables = (ShownTable("Tests", ("test", "effect", "limit", ""), said),) if said else ()
-    title, links = f"{column} at the check of {render.moment(found.check.as_of)}", {"check": f"{DECISIONS}{check}"}
-    return DetailPage(workspace.model, title, Screen(facts, tables), found.bars, links)
+    tables = (Table("Tests", ("test", "effect", "limit", ""), said),) if said else ()
+    title, links = f"{column} at the check of {moment(found.check.as_of)}", {"check": f"{DECISIONS}{check}"}
+    return DetailPage(workspace.model, title, (Facts(facts), *tables), found.bars, links)
 
 
 def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
     """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them."""
-    return _rendered("status.html.j2", page=page, served=served)
+    return rendered("status.html.j2", page=page, served=served)
 
 
 @dataclass(frozen=True)
@@ -513,24 +512,14 @@ def places_html(found: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[P
             level=health.level,
             said=health.said,
             where=place.store if place.workspace is None else place.workspace.name,
-            live=f"version {place.live} since {render.moment(place.since)}" if place.live else "nothing yet",
-            last_check=render.moment(place.last_check) or "none yet",
+            live=f"version {place.live} since {moment(place.since)}" if place.live else "nothing yet",
+            last_check=moment(place.last_check) or "none yet",
         )
         for place, health in found
     )
-    return _rendered("places.html.j2", places=places, at=render.moment(at))
+    return rendered("places.html.j2", places=places, at=moment(at))
 
 
 def detail_html(page: DetailPage, *, prefix: str) -> str:
     """The page of one thing; `prefix` is the path of the page that leads to it."""
-    return _rendered("detail.html.j2", page=page, prefix=prefix)
-
-
-def _rendered(template: str, **given: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("retrim"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["png"] = lambda picture: b64encode(picture).decode()
-    return environment.get_template(template).render(**given)
+    return rendered("detail.html.j2", page=page, prefix=prefix)

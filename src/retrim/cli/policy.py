@@ -209,20 +209,16 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
 def _compare_settings(changes: "dict[str, JsonValue]", request: "BacktestRequest", *, as_json: bool) -> None:
     """Refits what changes a fit; else plays the policies under the changed settings."""
     from retrim.cli import render
-    from retrim.cli.version_screens import show_refits
+    from retrim.cli.version_screens import refits_report
     from retrim.reports.changed_settings import compare_refits, try_settings
     from retrim.reports.policy import compare_played
-    from retrim.stats.codec import to_record
 
     workspace, now = workspace_here(), as_time(None)
     tried = try_settings(workspace, changes)
     if tried.refits:
         with render.progress():
             refits = compare_refits(workspace, tried, now=now)
-        if as_json:
-            render.show_json(to_record(refits))
-        else:
-            show_refits(refits)
+        render.show(refits, refits_report(refits), as_json=as_json)
         return
     with render.progress():
         current, changed = compare_played(workspace, tried.params, request, now=now)

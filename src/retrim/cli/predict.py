@@ -145,7 +145,7 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     """Predicts what has landed; gives the exit code."""
     from retrim.checking.score import score
     from retrim.cli import render
-    from retrim.cli.render import lacks_in_words
+    from retrim.cli.screens import lacking
     from retrim.lineage.prediction_copy import copy_or_tell
 
     workspace = workspace_here()
@@ -163,7 +163,7 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         selected = f", {scored.selected} rows selected by its thresholds"
         decided = "" if scored.selected is None else selected
         if scored.lacks:
-            render.ERR.print(f"version {scored.version} lacks {lacks_in_words(list(scored.lacks))}", highlight=False)
+            render.ERR.print(f"version {scored.version} lacks {lacking(scored.lacks)}", highlight=False)
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
         render.OUT.print(said, highlight=False)

@@ -409,7 +409,7 @@ def profile(
     and forbidden columns are not shown.
     """
     from retrim.cli import render
-    from retrim.cli.version_screens import show_look
+    from retrim.cli.version_screens import profile_report
     from retrim.onboarding.profile import profile as op
     from retrim.onboarding.profile import write_rows
 
@@ -435,7 +435,7 @@ def profile(
     if as_json:
         render.show_json({**look.as_record(), "findings": show_findings(look)})
         return
-    show_look(look)
+    render.show_report(profile_report(look))
     if to is not None:
         without = f", without {', '.join(dropped)}" if dropped else ""
         render.OUT.print(render.harmless(f"\nwritten: {to}{without}"), highlight=False, markup=False, soft_wrap=True)

@@ -49,15 +49,12 @@ def status(
         _check(now, as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
-        from retrim.cli.screens import show_places
+        from retrim.cli.screens import models_report
         from retrim.reports.health import find_models as look
         from retrim.stats.codec import to_record
 
         places = look(folders or [], here=Path.cwd(), now=as_time(now))
-        if as_json:
-            render.show_json({"models": [to_record(place) for place in places]})
-        else:
-            show_places(places)
+        render.show({"models": [to_record(place) for place in places]}, models_report(places), as_json=as_json)
         return
     if folders:
         raise BadInputError(
@@ -65,7 +62,7 @@ def status(
             "the folder"
         )
     from retrim.cli.answers import find_status
-    from retrim.cli.screens import show_status
+    from retrim.cli.screens import status_report
 
     if page is not None:
         from retrim.cli.page import find_page, page_html
@@ -75,10 +72,7 @@ def status(
         render.OUT.print(f"written: {page}", highlight=False, markup=False)
         return
     found = find_status(workspace_here(), now=as_time(now))
-    if as_json:
-        render.show_json(found)
-    else:
-        show_status(found)
+    render.show(found, status_report(found), as_json=as_json)
 
 
 def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:

@@ -1,24 +1,20 @@
-"""A card as Markdown and as one HTML page, by Jinja2 templates that ship with the package.
-
-The card of a version: gathered from bundle, store and registry, written out, and kept when the version is made.
-"""
+"""The card of a version: gathered from bundle, store and registry, written out, and kept when it is made."""
 
 import base64
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
-from retrim.card.card import Card, Facts, card_of
+from retrim.card.card import card_of
+from retrim.card.facts import VersionFacts
+from retrim.card.pages import rendered
 from retrim.decision.check_record import StoredCheck
 from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RetrimError
@@ -27,58 +23,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.outcome import show_outcome, version_outcome
 from retrim.release.versions import stored_bundle
 from retrim.stats.codec import from_parquet
-
-NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
-
-
-def markdown(card: Card) -> str:
-    """The card as Markdown: text alone, its pictures by name."""
-    return _rendered("card.md.j2", card=card)
-
-
-def html(card: Card, pictures: Mapping[str, bytes]) -> str:
-    """The card as one HTML page with its pictures in it: no script, and nothing is fetched from anywhere."""
-    coded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
-    return _rendered("card.html.j2", card=card, pictures=coded)
-
-
-def _rendered(name: str, **given: Any) -> str:
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    text = (files("retrim") / "templates" / name).read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({name: text}),
-        autoescape=".html" in name,  # noqa: S701  Markdown escapes its own signs, by the filters below
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"line": _line, "cell": _cell, "code": _code, "anchor": _anchor}
-    environment.tests["number"] = lambda text: NUMBER.fullmatch(str(text)) is not None
-    made = environment.get_template(name).render(**given)
-    return re.sub(r"\n{3,}", "\n\n", made)
-
-
-def _line(text: str) -> str:
-    r"""Text on one line, in which Markdown finds no mark-up: a name from a table may hold anything."""
-    plain = " ".join(str(text).split())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", plain)
-
-
-def _cell(text: str) -> str:
-    """The same in a cell of a table, which may not be empty in every reader."""
-    return _line(text) or " "
-
-
-def _code(text: str) -> str:
-    """Text between backticks in a cell, where Markdown reads all but these two signs as they stand."""
-    return " ".join(str(text).split()).replace("`", "'").replace("|", "\\|")
-
-
-def _anchor(name: str) -> str:
-    return "source-" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
-
 
 CARD = "card"
 MARKDOWN, HTML = "card/model_card.md", "card/model_card.html"
@@ -112,20 +56,21 @@ def make_card(workspace: Workspace, version: int, *, pictures: Mapping[str, byte
     folder = stored_bundle(workspace, version)
     drawn = Exhibits(folder).pictures() if pictures is None else pictures
     card = card_of(_facts(workspace, version, folder, frozenset(drawn)))
-    return CardPages(markdown(card), html(card, drawn))
+    coded = {name: base64.b64encode(content).decode() for name, content in drawn.items()}
+    return CardPages(rendered("card.md.j2", card=card), rendered("card.html.j2", card=card, pictures=coded))
 
 
-def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset[str]) -> Facts:
+def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset[str]) -> VersionFacts:
     files, shown = read_folder(folder), Exhibits(folder)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
     releases = workspace.store.releases(workspace.model)
     checks = map(StoredCheck.of, workspace.store.decisions(workspace.model, source="check"))
-    return Facts(
+    return VersionFacts(
         model=workspace.model,
         version=row,
         run=workspace.registry.run_of(version),
-        said=workspace.params.card,
+        stated=workspace.params.card,
         verdict=shown.verdict,
         view=shown.view,
         fit=shown.fit,
