@@ -43,7 +43,7 @@ def back_up_during(world: World, place: str, *command: str, since: int) -> int:
     running, day = world.start(*command), since
     while running.poll() is None:
         now = pd.Timestamp.now("UTC").floor("s")
-        make_backup(world.workspace, place, keep=1000, word=None, now=now)
+        make_backup(world.workspace, place, word=None, now=now)
         world.land(world.day(day + 1), since=world.day(day))
         day += 1
         while pd.Timestamp.now("UTC").floor("s") == now:  # a backup has its second

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 
 from retrim.adapters import git
+from retrim.cli.operate import backup as command
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
 from retrim.lineage.workspace import Workspace
 from retrim.operations import backup as module
-from retrim.operations.backup import back_up_here, make_backup
+from retrim.operations.backup import back_up_here, make_backup, verify_backups
 from retrim.operations.backup_parts import NOT_KEPT, content_state
 from retrim.operations.backup_record import BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
@@ -62,8 +64,8 @@ def place(tmp_path: Path) -> str:
     return str(tmp_path / "backups")
 
 
-def back_up(desk: Desk, place: str, *, keep: int = 5, word: str | None = WORD) -> BackupMade:
-    return make_backup(desk.workspace, place, keep=keep, word=word, now=desk.day(11))
+def back_up(desk: Desk, place: str, *, word: str | None = WORD) -> BackupMade:
+    return make_backup(desk.workspace, place, word=word, now=desk.day(11))
 
 
 def restored(desk: Desk, place: str, folder: Path, *, word: str | None = WORD) -> Workspace:
@@ -374,7 +376,7 @@ def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_pat
 
 def test_without_a_place_it_is_said_where_to_name_one(desk: Desk) -> None:
     with pytest.raises(BadInputError, match="set RETRIM_BACKUP"):
-        back_up_here(desk.workspace, None, keep=None)
+        back_up_here(desk.workspace, None)
 
 
 def test_a_file_of_a_passphrase_that_is_empty_is_refused(desk: Desk, tmp_path: Path) -> None:
@@ -427,7 +429,7 @@ def test_a_file_at_an_address_that_tells_no_moment_is_read_again(desk: Desk, pla
     there = replace(desk.workspace, env=Env(predictions=where))
     for day, content in ((11, b"first"), (12, b"other")):
         rewrite(f"{where}/{desk.workspace.model}/file", content)
-        make_backup(there, place, keep=5, word=None, now=desk.day(day))
+        make_backup(there, place, word=None, now=desk.day(day))
 
     back = restored(desk, place, tmp_path / "back").paths.var
 
@@ -470,7 +472,7 @@ def kill_backup(desk: Desk, place: str, method: str, count: int) -> None:
     call = (
         "from retrim.lineage.workspace import open_workspace\n"
         "import pandas as pd\n"
-        "module.make_backup(open_workspace(Path(sys.argv[3])), place, keep=5, word=None, "
+        "module.make_backup(open_workspace(Path(sys.argv[3])), place, word=None, "
         "now=pd.Timestamp('2024-01-11', tz='UTC'))"
     )
     script = KILLED.format(module="backup", method=method, call=call)
@@ -487,18 +489,6 @@ def test_a_killed_backup_is_none_and_the_next_is_whole(
     back_up(desk, place)
 
     assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
-    assert not list(Path(place).rglob(".staged/*"))
-
-
-def test_a_backup_that_is_killed_once_it_is_made_stays_and_the_next_tidies(desk: Desk, place: str) -> None:
-    kill_backup(desk, place, "prune", 1)
-    (first,) = BackupStore(place).names()
-
-    made = back_up(desk, place, keep=1)
-
-    assert made.removed == (first,)
-    named = {file.digest for file in made.backup.every_file()}
-    assert {path.name for path in (Path(place) / "objects").rglob("*") if path.is_file()} == named
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -521,7 +511,7 @@ def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: st
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, Env(mlflow_artifacts=where))
 
     with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains ") as refused:
-        make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
+        make_backup(workspace, place, word=None, now=desk.day(10))
     with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains "):
         _ = workspace.registry
 
@@ -533,9 +523,50 @@ def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(des
     env = Env(mlflow_url="http://me:planted@127.0.0.1:9")
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
 
-    made = make_backup(workspace, place, keep=1, word=None, now=desk.day(10))
+    made = make_backup(workspace, place, word=None, now=desk.day(10))
 
     said = next(each for each in made.left_out if "MLflow" in each.what)
     assert said.what.endswith(" http://127.0.0.1:9")
     assert "RETRIM_MLFLOW_URL" in said.why
     assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
+
+
+def test_what_a_killed_backup_was_writing_goes_after_a_day(desk: Desk, place: str) -> None:
+    kill_backup(desk, place, "_lay", 3)
+    (room,) = (Path(place) / ".staged").iterdir()
+    back_up(desk, place)
+    assert room.exists()
+
+    os.utime(room, (0, 0))
+    back_up(desk, place)
+
+    assert not room.exists()
+
+
+def test_verify_names_a_damaged_and_a_missing_file_of_each_backup(
+    desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = back_up(desk, place, word=None)
+    assert [each.damaged for each in verify_backups(desk.workspace, place)] == [()]
+    hurt, lost = landed(made), made.backup.databases[0]
+    file = next(Path(place).rglob(hurt.digest))
+    file.write_bytes(bytes(reversed(file.read_bytes())))
+    next(Path(place).rglob(lost.digest)).unlink()
+
+    (verified,) = verify_backups(desk.workspace, place)
+
+    named = {damaged.partition(" ")[0] for damaged in verified.damaged}
+    assert named == {file.place for file in made.backup.every_file() if file.digest in (hurt.digest, lost.digest)}
+    monkeypatch.chdir(desk.workspace.paths.root)
+    with pytest.raises(RetrimError, match="1 of 1 backups are damaged"):
+        command(place, verify=True)
+
+
+def test_two_backups_at_once_to_one_place_are_both_whole(desk: Desk, place: str, tmp_path: Path) -> None:
+    """As of a copy of the workspace: nothing that one brings is removed by the other."""
+    other = copy_of(desk, tmp_path / "other")
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda each: back_up(each, place, word=None), (desk, other)))
+
+    assert len({made.name for made in done}) == 2
+    assert [each.damaged for each in verify_backups(desk.workspace, place)] == [(), ()]

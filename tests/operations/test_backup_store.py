@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.database import dump_postgresql
-from retrim.errors import BadInputError, BusyError, RetrimError
+from retrim.errors import BadInputError, RetrimError
 from retrim.operations.backup_record import Backup, BackupFile, GitState
 from retrim.operations.backup_store import BackupStore
 
@@ -117,54 +117,6 @@ def test_a_record_that_was_altered_is_refused(store: BackupStore) -> None:
 
     with pytest.raises(RetrimError, match="is damaged"):
         store.read(name)
-
-
-def test_the_newest_backups_stay_with_what_they_name_and_nothing_else(store: BackupStore) -> None:
-    names = [backup(store, day, b"of all", f"of day {day}".encode()) for day in range(4)]
-    stray = kept(store, b"of a backup that was killed").digest
-
-    gone, removed = store.prune(2)
-
-    assert (gone, store.names()) == (names[:2], names[2:])
-    assert removed == 3
-    assert stray not in objects(store)
-    assert objects(store) == {file.digest for name in names[2:] for file in store.read(name).every_file()}
-
-
-def test_a_backup_stays_though_others_are_dated_after_it(store: BackupStore) -> None:
-    late = [backup(store, 1000 + day, b"of a clock that was ahead") for day in range(2)]
-    made = backup(store, 0, b"of now")
-
-    assert store.prune(2, made) == ([], 0)
-    assert store.names() == [made, *late]
-
-
-def test_one_backup_at_a_time_writes_to_a_folder(store: BackupStore) -> None:
-    assert store.folder is not None
-    with store.alone(), pytest.raises(BusyError), BackupStore(str(store.folder)).alone():
-        pass
-
-
-def test_a_backup_of_which_another_removed_something_is_none(store: BackupStore) -> None:
-    assert store.folder is not None
-    kept(store, b"file of both")
-    BackupStore(str(store.folder)).prune(1)  # it names nothing yet
-
-    with pytest.raises(RetrimError, match="file 0"):
-        backup(store, 0, b"file of both")
-    assert store.names() == []
-
-
-def test_where_a_record_cannot_be_read_nothing_is_removed(store: BackupStore) -> None:
-    names = [backup(store, day, f"of day {day}".encode()) for day in range(3)]
-    before = objects(store)
-    assert store.folder is not None
-    (store.folder / "backups" / names[1]).write_bytes(b"{}")
-
-    with pytest.raises(RetrimError, match="is damaged"):
-        store.prune(2)
-
-    assert (objects(store), store.names()) == (before, names)
 
 
 def test_a_time_chooses_the_newest_backup_until_then(store: BackupStore) -> None:

@@ -132,7 +132,7 @@ def test_nothing_is_pruned_while_a_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_taken_file_goes_after_its_time_counted_from_when_it_was_taken(tmp_path: Path) -> None:
-    desk = plain_desk(tmp_path, keep_leftovers="90D")
+    desk = plain_desk(tmp_path)
     file = desk.workspace.paths.inbox / "taken" / "trips.csv"
     file.parent.mkdir(parents=True)
     file.write_text("at,level")
@@ -144,16 +144,6 @@ def test_a_taken_file_goes_after_its_time_counted_from_when_it_was_taken(tmp_pat
         left.append(file.exists())
 
     assert left == [True, False]
-
-
-def test_taken_files_stay_where_nothing_says_how_long(tmp_path: Path) -> None:
-    desk = plain_desk(tmp_path, keep_leftovers=None)
-    file = desk.workspace.paths.inbox / "taken" / "trips.csv"
-    file.parent.mkdir(parents=True)
-    file.write_text("at,level")
-    tidy(desk.workspace, now=pd.Timestamp(file.stat().st_ctime, unit="s", tz="UTC") + 9000 * DAY)
-
-    assert file.exists()
 
 
 def refuse_run(desk: Desk, number: int, *, made: pd.Timestamp, state: str) -> tuple[str, str]:
@@ -178,7 +168,7 @@ def refuse_run(desk: Desk, number: int, *, made: pd.Timestamp, state: str) -> tu
 
 @pytest.mark.slow
 def test_trials_of_versions_that_were_refused_long_ago_go(tmp_path: Path) -> None:
-    desk = plain_desk(tmp_path, keep_leftovers="90D")
+    desk = plain_desk(tmp_path)
     root = desk.workspace.paths.root
     git.git(root, "init", "--quiet")
     git.git(root, *git.IDENTITY, "commit", "--quiet", "--allow-empty", "-m", "first")

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from retrim.adapters import git
 from retrim.adapters.database import MARK, empty_postgresql, load_postgresql, require_empty
-from retrim.errors import BusyError, RefusedError, RetrimError
+from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
@@ -33,7 +33,6 @@ from tests.builders.stores import S3, PostgreSQL, on_path
 
 pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]
 NOT_EMPTY = "is not empty"
-BEGUN = "another backup has started"
 
 
 @pytest.fixture
@@ -62,14 +61,13 @@ def back(desk: Desk, folder: Path, env: Env) -> Workspace:
 
 def test_a_backup_in_a_bucket_is_restored_from_there(tmp_path: Path, in_bucket: S3) -> None:
     desk, place = make(tmp_path / "used"), "s3://backups/shop"
-    first = make_backup(desk.workspace, place, keep=1, word="a word", now=desk.day(10))
+    first = make_backup(desk.workspace, place, word="a word", now=desk.day(10))
     desk.land(desk.rows(10, 11), 11)
-    second = make_backup(desk.workspace, place, keep=1, word="a word", now=desk.day(11))
+    second = make_backup(desk.workspace, place, word="a word", now=desk.day(11))
 
     restore_backup(place, tmp_path / "back", until=None, word="a word", env=Env())
 
     assert 0 < second.new_files < first.new_files
-    assert second.removed == (first.name,)
     assert len(list((in_bucket.folder / "backups" / "shop" / "objects").iterdir())) > 10
     assert verify_log(back(desk, tmp_path / "back", Env()), kept=None).rows == 1
     assert len(back(desk, tmp_path / "back", Env()).landing.batches()) == 2
@@ -77,7 +75,7 @@ def test_a_backup_in_a_bucket_is_restored_from_there(tmp_path: Path, in_bucket: 
 
 def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_bucket: S3) -> None:
     desk, place = make(tmp_path / "used"), "s3://backups/lost"
-    made = make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
+    made = make_backup(desk.workspace, place, word=None, now=desk.day(10))
     lost = made.backup.databases[0]
     system, path = open_system(address_of(f"{place}/objects/{lost.digest[:2]}/{lost.digest}"))
     system.rm(path)
@@ -85,52 +83,6 @@ def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_
     with pytest.raises(RetrimError, match=rf"var/retrim\.db \(object {lost.digest[:16]}\)"):
         restore_backup(place, tmp_path / "back", until=None, word=None, env=Env())
     assert not (tmp_path / "back").exists()
-
-
-def test_of_two_backups_to_one_bucket_the_second_waits(tmp_path: Path, in_bucket: S3) -> None:
-    desk, place = make(tmp_path / "used"), "s3://backups/both"
-
-    with BackupStore(place).alone(), pytest.raises(BusyError, match="is writing to s3://backups/both"):
-        make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
-
-    assert make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10)).new_files > 0
-
-
-def test_a_backup_to_a_bucket_goes_on_where_one_was_killed(tmp_path: Path, in_bucket: S3) -> None:
-    desk, place = make(tmp_path / "used"), "s3://backups/killed"
-    script = (
-        "import sys, time; from retrim.operations.backup_store import BackupStore\n"
-        f"with BackupStore({place!r}).alone(): print(flush=True); time.sleep(600)"
-    )
-    holds = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    assert holds.stdout is not None
-    assert holds.stdout.readline()
-    with pytest.raises(BusyError, match=f"process {holds.pid} on"):
-        make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
-    holds.kill()
-    holds.communicate()
-
-    assert make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10)).new_files > 0
-    system, path = open_system(address_of(f"{place}/locks"))
-    system.invalidate_cache()
-    assert system.find(path) == []
-
-
-def test_a_backup_that_lost_its_lock_writes_and_removes_nothing(tmp_path: Path, in_bucket: S3) -> None:
-    desk, place = make(tmp_path / "used"), "s3://backups/slept"
-    made = make_backup(desk.workspace, place, keep=1, word=None, now=desk.day(10))
-    store = BackupStore(place)
-
-    with store.alone():
-        system, path = open_system(address_of(f"{place}/locks"))
-        system.invalidate_cache()
-        system.rm(path, recursive=True)
-        with pytest.raises(BusyError, match=BEGUN):
-            store.add(replace(made.backup, at=desk.day(11)))
-        with pytest.raises(BusyError, match=BEGUN):
-            store.prune(1)
-    assert store.names() == [made.name]
-    assert store.prune(1) == ([], 0)  # by hand, when no backup goes on
 
 
 def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: S3) -> None:
@@ -146,7 +98,7 @@ def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: 
         system.pipe_file(path, content)
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
 
-    make_backup(workspace, str(tmp_path / "backups"), keep=1, word=None, now=desk.day(10))
+    make_backup(workspace, str(tmp_path / "backups"), word=None, now=desk.day(10))
     restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=Env())
 
     var = tmp_path / "back" / "var"
@@ -170,7 +122,7 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
     leave_unpushed(in_postgresql, tmp_path / "gone")
-    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
     address = database_server.create("filled")
 
     monkeypatch.setenv("RETRIM_STORE_URL", address)
@@ -192,7 +144,7 @@ def test_no_database_is_filled_where_another_is_not_empty(
     in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
-    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
     store = made.backup.databases[0]
     both = (store, replace(store, place="var/mlflow.db.dump"))
     BackupStore(str(tmp_path / "backups")).add(replace(made.backup, at=in_postgresql.day(11), databases=both))
@@ -207,9 +159,7 @@ def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
     in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
-    whole_one = make_backup(
-        in_postgresql.workspace, str(tmp_path / "backups"), keep=2, word=None, now=in_postgresql.day(10)
-    )
+    whole_one = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
     place = BackupStore(str(tmp_path / "backups"))
     junk = place.put(BytesIO(b"PGDMP and nothing that follows"), "dump")
     store = whole_one.backup.databases[0]
@@ -248,7 +198,7 @@ def backups(in_postgresql: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Backups of it."""
     monkeypatch.setenv("PATH", on_path())
     place = tmp_path / "backups"
-    make_backup(in_postgresql.workspace, str(place), keep=1, word=None, now=in_postgresql.day(10))
+    make_backup(in_postgresql.workspace, str(place), word=None, now=in_postgresql.day(10))
     return place
 
 
@@ -297,7 +247,7 @@ def test_what_is_restored_is_not_emptied_by_another_restore_to_its_folder(
     workspace = back(in_postgresql, tmp_path / "moved", Env(store_url=address))
     with closing(workspace.store):
         assert verify_log(workspace, kept=None).rows == 1
-        make_backup(workspace, str(tmp_path / "next"), keep=1, word=None, now=in_postgresql.day(11))
+        make_backup(workspace, str(tmp_path / "next"), word=None, now=in_postgresql.day(11))
     again = Env(store_url=database_server.create("without_mark"))
     restore_backup(str(tmp_path / "next"), tmp_path / "again", until=None, word=None, env=again)
 
@@ -325,5 +275,5 @@ def test_without_its_tool_a_backup_of_postgresql_is_refused(
     monkeypatch.setenv("PATH", str(git_alone))
 
     with pytest.raises(RefusedError, match="pg_dump is not installed"):
-        make_backup(in_postgresql.workspace, str(tmp_path / "backups"), keep=1, word=None, now=in_postgresql.day(10))
+        make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
     assert BackupStore(str(tmp_path / "backups")).names() == []

@@ -169,15 +169,9 @@ def backup(
             ),
         ),
     ] = None,
-    keep: Annotated[
-        int | None,
-        typer.Option(
-            "--keep",
-            metavar="N",
-            min=1,
-            help="Number of newest backups to keep at DEST. Default: schedule.keep_backups.",
-        ),
-    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all backups at DEST and name damaged files; back up nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Back up this workspace, even while it is in use.
@@ -190,8 +184,11 @@ def backup(
     from retrim.operations.backup import back_up_here
     from retrim.stats.codec import to_record
 
+    if verify:
+        _verify_backups(where, as_json=as_json)
+        return
     with render.progress():
-        made = back_up_here(workspace_here(), where, keep=keep)
+        made = back_up_here(workspace_here(), where)
     if as_json:
         render.show_json(to_record(made))
         return
@@ -199,11 +196,32 @@ def backup(
     whole, fresh = render.size(made.bytes), render.size(made.new_bytes)
     print_plain(f"backup {made.name} at {made.where}", highlight=False, markup=False, soft_wrap=True)
     print_plain(f"{made.files:,} files, {whole}; newly copied: {made.new_files:,} files, {fresh}", highlight=False)
-    if made.removed:
-        print_plain(f"removed: {len(made.removed)} older backups, {made.removed_files:,} files", highlight=False)
     rows = [(each.what, each.why) for each in made.left_out]
     print_plain("not included:", highlight=False)
     render.show_table(("what", "why"), rows)
+
+
+def _verify_backups(where: str | None, *, as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.errors import BadInputError, RetrimError
+    from retrim.operations.backup import verify_backups
+    from retrim.stats.codec import to_record
+
+    with render.progress():
+        verified = verify_backups(workspace_here(), where)
+    if not verified:
+        raise BadInputError("DEST has no backup; pass the folder or address that backups were written to")
+    if as_json:
+        render.show_json({"backups": [to_record(backup) for backup in verified]})
+    else:
+        rows = [(render.moment(each.at), f"{each.files:,}", "\n".join(each.damaged) or "none") for each in verified]
+        render.show_table(("at", "files", "damaged"), rows)
+    damaged = [backup for backup in verified if backup.damaged]
+    if damaged:
+        raise RetrimError(
+            f"{len(damaged)} of {len(verified)} backups are damaged, the newest of them for example in "
+            f"{damaged[-1].damaged[0]}; make a new backup to an empty DEST, and check the disk"
+        )
 
 
 @app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))

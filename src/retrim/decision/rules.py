@@ -125,24 +125,11 @@ class ScheduleParams(SettingsSection):
     backup: Timetable | None = Field(
         default=None, description="when a backup is written to the model's folder in RETRIM_BACKUP; null: never"
     )
-    keep_backups: int = Field(
-        default=30,
-        ge=1,
-        description="number of newest backups that are kept; the default keeps daily backups for a month, "
-        "because faults are noticed late",
-    )
     keep_predictions: SomeSpan | None = Field(
         default="1100D",
         description=(
             "age above which stored predictions are deleted, in whole months of event time; null: never; the "
             "default keeps three years, because an audit may cover that long"
-        ),
-    )
-    keep_leftovers: SomeSpan | None = Field(
-        default="90D",
-        description=(
-            "age above which files in var/inbox/taken/ and the MLflow trials of refused versions are deleted; "
-            "null: never; the default is 90 days, because errors in a source are usually noticed within a quarter"
         ),
     )
 

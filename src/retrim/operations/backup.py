@@ -27,7 +27,7 @@ from retrim.files import make_private_folder
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.operations import backup_parts as parts
-from retrim.operations.backup_record import Backup, BackupFile, BackupMade, GitState, LeftOut
+from retrim.operations.backup_record import Backup, BackupFile, BackupMade, BackupVerified, GitState, LeftOut
 from retrim.operations.backup_store import BackupStore, clear_staged
 from retrim.reading.address import address_of, is_address, place_of
 
@@ -42,20 +42,20 @@ DUMPED = ".dump"
 """Behind the place of a database that `pg_dump` wrote."""
 
 
-def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None, now: pd.Timestamp) -> BackupMade:
-    """Adds a backup to a place, and removes all but the newest ones there.
+def make_backup(workspace: Workspace, where: str, *, word: str | None, now: pd.Timestamp) -> BackupMade:
+    """Adds a backup to a place.
 
     Args:
         word: The passphrase for keys and passwords; None: they are left apart.
 
     Raises:
-        BusyError: Another backup of this workspace, or to this place, is in progress.
+        BusyError: Another backup of this workspace is in progress.
         RefusedError: The place holds backups of another workspace, or a database cannot be copied from here.
         RetrimError: The place cannot be written.
     """
     began, store = time.monotonic(), BackupStore(where)
     _require_apart(workspace, where)
-    with held_locks(workspace, "backup"), store.alone(), using_cache(workspace):
+    with held_locks(workspace, "backup"), using_cache(workspace):
         clear_staged(store)
         maker = _Maker(workspace, store, _before(workspace, store))
         aside = workspace.paths.var / parts.ASIDE
@@ -66,7 +66,6 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         finally:
             rmtree(aside, ignore_errors=True)
         name = store.add(backup)
-        removed, removed_files = store.prune(keep, name)
     return BackupMade(
         name=name,
         where=store.shown,
@@ -74,27 +73,39 @@ def make_backup(workspace: Workspace, where: str, *, keep: int, word: str | None
         new_files=maker.new_files,
         new_bytes=maker.new_bytes,
         seconds=round(time.monotonic() - began, 2),
-        removed=tuple(removed),
-        removed_files=removed_files,
     )
 
 
-def back_up_here(workspace: Workspace, where: str | None, *, keep: int | None) -> BackupMade:
-    """A backup as of now, with what settings and environment say where nothing else is said.
+def back_up_here(workspace: Workspace, where: str | None) -> BackupMade:
+    """A backup as of now.
 
     Args:
         where: A folder or an address; None: that of the model below the one in `RETRIM_BACKUP`.
-        keep: How many backups stay; None: as the settings say.
 
     Raises:
         BadInputError: No place is named.
         As `make_backup`.
     """
+    return make_backup(workspace, _place(workspace, where), word=workspace.env.passphrase(), now=clock())
+
+
+def verify_backups(workspace: Workspace, where: str | None) -> list[BackupVerified]:
+    """Reads every file of every backup at a place; oldest first."""
+    store = BackupStore(_place(workspace, where))
+    verified = []
+    for name in store.names():
+        backup = store.read(name)
+        files = backup.every_file()
+        damaged = tuple(f"{file.place} (object {file.digest[:16]})" for file in files if not store.is_sound(file))
+        verified.append(BackupVerified(name=name, at=backup.at, files=len(files), damaged=damaged))
+    return verified
+
+
+def _place(workspace: Workspace, where: str | None) -> str:
     place = where or place_of_backups(workspace)
     if place is None:
         raise BadInputError("no destination for the backup is set; pass a folder or an address, or set RETRIM_BACKUP")
-    kept = keep or workspace.params.schedule.keep_backups
-    return make_backup(workspace, place, keep=kept, word=workspace.env.passphrase(), now=clock())
+    return place
 
 
 def place_of_backups(workspace: Workspace) -> str | None:

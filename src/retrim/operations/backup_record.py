@@ -62,14 +62,6 @@ class GitState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupMaker:
-    """The parts of a backup's record that every retrim can read: its format, and the version that wrote it."""
-
-    format: int = 0
-    retrim: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Backup:
     """A backup, which appears in its place only when it is complete.
 
@@ -139,8 +131,6 @@ class BackupMade:
         new_files: Files that had to be copied because no earlier backup holds their contents.
         new_bytes: Size of these files, in bytes.
         seconds: Duration, in seconds.
-        removed: Older backups that were removed.
-        removed_files: Files that were removed because no backup refers to them any more.
     """
 
     name: str
@@ -149,8 +139,6 @@ class BackupMade:
     new_files: int
     new_bytes: int
     seconds: float
-    removed: tuple[str, ...]
-    removed_files: int
 
     @written
     def at(self) -> Moment:
@@ -176,6 +164,23 @@ class BackupMade:
     def left_out(self) -> tuple[LeftOut, ...]:
         """What the backup does not contain, and why."""
         return self.backup.left_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupVerified:
+    """The result of reading a backup as a whole.
+
+    Args:
+        name: Name of the backup's record.
+        at: Time of the snapshot.
+        files: Files in the backup.
+        damaged: Those that are missing, or whose content is not what was backed up.
+    """
+
+    name: str
+    at: Moment
+    files: int
+    damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,18 @@
 
     <place>/objects/<two digits>/<SHA-256>         the content of files
     <place>/backups/<moment>-<16 digits>.json      a backup: its record, written last; the digits are those of its bytes
-    <place>/locks/<16 digits>.json                 at an address: who writes there now; a folder's lock is the system's
 
-A killed backup has no record, so it is none. What it brought lies there, and the next one finds it.
+Nothing is ever removed or written anew here, so that several may write at once. A killed backup has no record, so it
+is none. What it brought lies there, and the next one finds it.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +22,9 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from retrim.errors import BadInputError, BusyError, RetrimError
+from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder, open_private
-from retrim.lineage.address_lock import AddressLock
-from retrim.operations.backup_record import FORMAT, Backup, BackupMaker
+from retrim.operations.backup_record import FORMAT, Backup, BackupFile
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system, without_secrets
 from retrim.stats.codec import from_record, to_json, to_record
 
@@ -34,6 +32,8 @@ NAMED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
 OBJECT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 STAMP = "%Y%m%dT%H%M%SZ"
 PIECE = 1 << 20
+STAGED_SECONDS = 24 * 3600
+"""What is staged for so long is of a backup that was killed: one file is copied in less."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class BackupStore:
         self._root = path.rstrip("/")
         self._is_here = is_here(self._system)
         self._new: list[Path] = []
-        self._lock: AddressLock | None = None
+        self._sound: dict[str, bool] = {}
 
     @property
     def shown(self) -> str:
@@ -70,41 +70,9 @@ class BackupStore:
         """The folder, where it is one of this machine."""
         return Path(self._root) if self._is_here else None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps other backups out, as of a copy of the workspace: each would remove what the other brought.
-
-        Raises:
-            BusyError: One is in progress.
-        """
-        if not self._is_here:
-            with ExitStack() as held:
-                with self._told("written"):
-                    self._lock = held.enter_context(AddressLock(self._system, self._root, self.shown).held())
-                try:
-                    yield
-                finally:
-                    self._lock = None
-            return
-        with self._told("written"):
-            make_private_folder(Path(self._root))
-            lock = open_private(Path(self._root) / ".lock")
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(
-                    f"another backup is writing to {self.shown}; wait until that backup ends, or choose a "
-                    "different place"
-                ) from error
-            yield
-
     @cached_property
     def objects(self) -> dict[str, int]:
         """Bytes of each content that lies here, as listed once; kept up while contents are added."""
-        return self._objects_now()
-
-    def _objects_now(self) -> dict[str, int]:
         with self._told("read"):
             return {
                 name.rpartition("/")[2]: size
@@ -147,6 +115,13 @@ class BackupStore:
                 "SHA-256 in its name"
             )
 
+    def is_sound(self, file: BackupFile) -> bool:
+        """Whether a content is here and is what its name says; it is read once, however many backups name it."""
+        if file.digest not in self._sound:
+            whole = self.has(file.digest, file.size) and _digest_of(self._pieces_of(file.digest)) == file.digest
+            self._sound[file.digest] = whole
+        return self._sound[file.digest]
+
     def _pieces_of(self, digest: str) -> Iterator[bytes]:
         with self._told("read"), self._system.open(self._path_of(digest), "rb") as source:
             while piece := source.read(PIECE):
@@ -156,16 +131,8 @@ class BackupStore:
         """Writes the record of a backup, once all that it names has reached the disk; gives its name.
 
         Raises:
-            RetrimError: Something that it names is not here, or the place cannot be written.
+            RetrimError: The place cannot be written.
         """
-        self._require_lock()
-        there = self._objects_now()
-        lost = [file.place for file in backup.every_file() if there.get(file.digest) != file.size]
-        if lost:
-            raise RetrimError(
-                f"files of this backup, such as {lost[0]}, disappeared from {self.shown} during the backup, because "
-                "another backup also writes there; use a separate place for each workspace, and try again"
-            )
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
         with self._told("written"), self._staged() as staged:
@@ -194,7 +161,7 @@ class BackupStore:
         """A backup by its name.
 
         Raises:
-            RetrimError: Its record is damaged, or a newer retrim wrote it.
+            RetrimError: Its record is damaged, or another retrim wrote it.
         """
         place = f"{self.shown}/backups/{name}"
         with self._told("read"), self._system.open(f"{self._root}/backups/{name}", "rb") as file:
@@ -202,11 +169,8 @@ class BackupStore:
         if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
             raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove this file")
         record = json.loads(content)
-        made = from_record(BackupMaker, record)
-        if made.format > FORMAT:
-            raise RetrimError(
-                f"{place} was written by retrim {made.retrim}; install that version of retrim to restore it"
-            )
+        if record["format"] != FORMAT:
+            raise RetrimError(f"{place} was written by retrim {record['retrim']}; restore it with that version")
         return from_record(Backup, record)
 
     def chosen(self, until: pd.Timestamp | None) -> str:
@@ -228,44 +192,6 @@ class BackupStore:
             f"{self.shown} contains no backup; pass the folder or address that the backups were written to"
         )
 
-    def prune(self, keep: int, made: str | None = None) -> tuple[list[str], int]:
-        """Removes all but the newest backups, then the contents that none of those names.
-
-        Returns:
-            Names of the backups that went, and how many contents.
-
-        Raises:
-            RetrimError: The record of one that stays cannot be read: what it names is not known, and nothing goes.
-        """
-        self._require_lock()
-        names = self.names()
-        gone = [name for name in names if name not in names[-keep:] and name != made]
-        named = {file.digest for name in names if name not in gone for file in self.read(name).every_file()}
-        with self._told("written"):
-            for name in gone:
-                self._system.rm(f"{self._root}/backups/{name}")
-            unnamed = [digest for digest in self.objects if digest not in named]
-            for digest in unnamed:
-                self._system.rm(self._path_of(digest))
-                del self.objects[digest]
-        return gone, len(unnamed)
-
-    def _require_lock(self) -> None:
-        """Checks that a lock that was taken is still there: a machine that slept may have lost it.
-
-        Raises:
-            BusyError: It is gone.
-        """
-        if self._lock is None:
-            return
-        with self._told("read"):
-            there = self._lock.is_there()
-        if not there:
-            raise BusyError(
-                f"another backup has started at {self.shown}, because this backup showed no activity for 15 minutes; "
-                "nothing was changed. Wait until the other backup ends, then try again"
-            )
-
     def _listed(self, within: str) -> dict[str, int]:
         """Bytes of each file in a folder of the place; empty where there is none."""
         self._system.invalidate_cache()
@@ -286,17 +212,11 @@ class BackupStore:
     @contextmanager
     def _staged(self) -> Iterator[Path]:
         """A file that becomes one of here: beside it, where it is on this machine."""
-        if self._is_here:
-            folder = Path(self._root) / ".staged"
+        folder = Path(self._root) / ".staged" if self._is_here else None
+        if folder is not None:
             make_private_folder(folder)
-            file = folder / str(os.getpid())
-            try:
-                yield file
-            finally:
-                file.unlink(missing_ok=True)
-            return
-        with TemporaryDirectory(prefix="retrim-backup-") as made:
-            yield Path(made) / "staged"
+        with TemporaryDirectory(prefix="retrim-backup-", dir=folder) as room:
+            yield Path(room) / "staged"
 
     def _path_of(self, digest: str) -> str:
         return f"{self._root}/{self._within(digest)}"
@@ -333,7 +253,17 @@ def _copied(pieces: Iterable[bytes], target: BinaryIO) -> StoredObject:
 
 
 def clear_staged(store: BackupStore) -> None:
-    """Removes what a killed backup was writing; only for one who knows that no other is in progress."""
-    if store.folder is not None:
+    """Removes what killed backups were writing."""
+    if store.folder is None:
+        return
+    for room in (store.folder / ".staged").glob("*"):
         with suppress(OSError):
-            shutil.rmtree(store.folder / ".staged")
+            if room.stat().st_mtime < time.time() - STAGED_SECONDS:
+                shutil.rmtree(room)
+
+
+def _digest_of(pieces: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

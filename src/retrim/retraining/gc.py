@@ -37,6 +37,9 @@ from retrim.release.versions import origin_of
 from retrim.retraining.recover import RUN_DIRECTORY, clear_run_directory
 from retrim.stats.codec import Unwritten, key, written
 
+KEEP_LEFTOVERS = pd.Timedelta("90D")
+"""Age above which taken files and trials of refused versions go: a fault of a source is noticed within a quarter."""
+
 
 @dataclass(frozen=True)
 class GarbageItem:
@@ -386,16 +389,12 @@ def _remove_environment(folder: Path) -> None:
 
 def _taken_files(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
     """Files of the inbox that were taken long ago: what they held has landed, or lies in quarantine."""
-    keep = workspace.params.schedule.keep_leftovers
-    if keep is None:
-        return
-    since = (now - pd.Timedelta(keep)).timestamp()
+    since = (now - KEEP_LEFTOVERS).timestamp()
     for path in sorted((workspace.paths.inbox / TAKEN).glob("*")):
         state = path.lstat()
         if S_ISREG(state.st_mode) and state.st_ctime <= since:  # of the move; a producer's file may be older
-            yield GarbageItem(
-                "taken file", path.name, state.st_size, f"taken at least {keep} ago", partial(unlink, path)
-            )
+            why = f"taken at least {KEEP_LEFTOVERS.days} days ago"
+            yield GarbageItem("taken file", path.name, state.st_size, why, partial(unlink, path))
 
 
 def _mlflow(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
@@ -407,9 +406,6 @@ def _mlflow(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]
 
 def _refused_long_ago(workspace: Workspace, *, now: pd.Timestamp) -> set[str]:
     """Retrainings whose version was refused, and made so long ago that nobody looks at its trials any more."""
-    keep = workspace.params.schedule.keep_leftovers
-    if keep is None:
-        return set()
-    until = now - pd.Timedelta(keep)
+    until = now - KEEP_LEFTOVERS
     old = {row.run for row in workspace.store.versions(workspace.model) if pd.Timestamp(row.made) <= until}
     return {run.id for run in workspace.store.runs(workspace.model, state="refused") if run.id in old}
