@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.table import ProfiledTable, TableNote
-from retrim.profile.whole import Champion, TableProfile, profile_table
+from retrim.profile.whole import TableProfile, profile_table
 from retrim.table.data import DataParams
 
 ROWS = 2000
@@ -89,13 +89,12 @@ def looked(
     target: Any,
     *,
     rows: int = 20_000,
-    champion: Champion | None = None,
     given: tuple[TableNote, ...] = (),
     **options: Any,
 ) -> TableProfile:
     """A look at such a table."""
     made = table(columns, target, **options)
-    return profile_table(made, rows=rows, seed=7, threads=1, champion=champion, given=given)
+    return profile_table(made, rows=rows, seed=7, threads=1, given=given)
 
 
 def answers(rows: int, *, seed: int = 3) -> list[str]:

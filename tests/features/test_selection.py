@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from retrim.features.step import cramer, rank_correlations
-from retrim.profile.pairs import collinear
 from retrim.profile.whole import TIME, missingness
 from tests.builders.one import learn, past, words
 
@@ -52,27 +51,6 @@ def test_cramers_v_is_one_of_a_column_with_itself_and_near_nought_of_noise() -> 
 
     assert cramer(one, one)[0] == pytest.approx(1)
     assert cramer(one, other)[0] < 0.05
-
-
-def test_inflation_of_two_columns_is_that_of_their_correlation() -> None:
-    found = collinear({"a": SIGNAL, "b": SIGNAL + NOISE / 2})
-    r = np.corrcoef(SIGNAL, SIGNAL + NOISE / 2)[0, 1]
-
-    assert found is not None
-    assert found.inflation["a"] == pytest.approx(1 / (1 - r**2))
-
-
-def test_a_sum_of_others_is_infinitely_inflated() -> None:
-    found = collinear({"a": SIGNAL, "b": NOISE, "sum": SIGNAL + NOISE, "c": MORE_NOISE})
-
-    assert found is not None
-    assert [name for name, value in found.inflation.items() if np.isinf(value)] == ["a", "b", "sum"]
-    assert found.inflation["c"] == pytest.approx(1, abs=0.05)
-
-
-def test_nothing_is_said_of_columns_that_do_not_vary_or_of_hardly_any_row() -> None:
-    assert collinear({"a": SIGNAL, "b": np.ones(N)}) is None
-    assert collinear({"a": SIGNAL[:2], "b": NOISE[:2]}) is None
 
 
 def gone(where: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def test_two_parts_whose_sum_is_the_target_are_both_named() -> None:
     casual, registered = rng.poisson(20, ROWS), rng.poisson(100, ROWS)
 
     assert caught(casual=casual, registered=registered, cnt=casual + registered, target="cnt") == [
-        ("casual", "registered")
+        ("registered", "casual")
     ]
 
 
@@ -114,19 +114,6 @@ def test_a_forbidden_column_is_asked_nothing() -> None:
     assert drafted.data.columns["seconds"].role == "forbidden"
 
 
-def test_rows_on_both_sides_of_the_split_are_counted() -> None:
-    frame = table()
-    again = pd.concat([frame, frame.assign(at=hours(ROWS, start="2024-03-01"))])
-
-    assert "holdout rows" in said(looked_at(csv(again)), "duplicates")
-
-
-def test_entities_on_both_sides_of_the_split_are_counted() -> None:
-    shop = np.random.default_rng(7).choice(["north", "south", "east"], ROWS)
-
-    assert "holdout rows" in said(looked_at(csv(table(shop=shop)), entity="shop"), "entity")
-
-
 def test_the_target_of_the_next_row_is_named() -> None:
     noisy = table(km=np.random.default_rng(3).normal(size=ROWS).round(3))
     noisy["before_next"] = noisy["minutes"].shift(-1)
@@ -178,7 +165,6 @@ def test_rows_of_few_values_are_alike_by_chance_and_no_leak() -> None:
     drafted = looked_at(csv(table(km=few, minutes=few + np.random.default_rng(8).integers(0, 3, ROWS))))
 
     assert drafted.leaks == []
-    assert "identical by chance" in said(drafted, "duplicates")
 
 
 def test_an_entity_with_one_answer_is_a_leak() -> None:
@@ -187,12 +173,6 @@ def test_an_entity_with_one_answer_is_a_leak() -> None:
     (leak,) = looked_at(csv(table(patient=patient, ill=ill)), target="ill", entity="patient", forbid=("patient",)).leaks
 
     assert (leak.columns, leak.probe) == (("patient",), "entity")
-
-
-def test_a_time_after_the_event_is_said() -> None:
-    drafted = looked_at(csv(table(weather_at=hours() + pd.Timedelta("3h"))), event_time="at")
-
-    assert [word in said(drafted, "after the event") for word in ("weather_at: ", " 100% ")] == [True, True]
 
 
 def flow(rows: int = 1200) -> pd.DataFrame:

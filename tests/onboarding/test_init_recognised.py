@@ -30,7 +30,6 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
         "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (),
         "trim": False, "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
-        "order": None,
     }  # fmt: skip
 
 

@@ -79,14 +79,7 @@ def test_columns_are_read_a_few_at_a_time(desk: Desk, monkeypatch: pytest.Monkey
     assert max(map(len, read[1:])) == 2
 
 
-def test_the_champion_is_looked_at(look: TableProfile) -> None:
-    assert look.champion is not None
-    assert look.champion.version == 1
-    assert set(look.unseen) <= set(look.champion.levels)
-
-
-def test_a_forbidden_column_has_no_values(look: TableProfile) -> None:
-    assert look.shown["number"].numbers is None
+def test_a_forbidden_column_is_hidden(look: TableProfile) -> None:
     assert look.shown["number"].hidden == "forbidden to the model"
 
 
@@ -111,7 +104,7 @@ def test_rows_go_into_no_folder_that_is_not_there(look: TableProfile, tmp_path: 
 
 def raw(frame: pd.DataFrame, target: str = "minutes", **wishes: object) -> TableProfile:
     made, notes = raw_table(read_raw(csv(frame), "table"), InitRequest(target=target, model="own", **wishes))  # type: ignore[arg-type]
-    return ops.profile_table(made, rows=1000, seed=7, threads=1, champion=None, given=notes)
+    return ops.profile_table(made, rows=1000, seed=7, threads=1, given=notes)
 
 
 def test_a_raw_file_is_read_as_init_reads_it() -> None:

@@ -1,14 +1,11 @@
 """Leaks of every form are found in generated tables, with noise, missing cells and drift; honest tables pass."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from retrim.profile.first_model import LeaksFound, find_leaks
-from retrim.profile.leaks import leaks_of
 from retrim.table.data import DataParams
 from tests.builders.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
-from tests.builders.look_tables import section, times
 
 LEAKS = NUMBERS | CLASSES
 
@@ -52,16 +49,3 @@ def test_a_state_that_hardly_changes_is_told_by_nothing() -> None:
     found = [search(*frame_of(HONEST["sticky"], Made("missing", rows=400, seed=seed))) for seed in range(3)]
 
     assert [leak.text for one in found for leak in one.refused] == []
-
-
-@pytest.mark.parametrize("filled", [0, 5, 40])
-def test_a_column_that_hardly_any_row_has_hides_no_sum_of_others(filled: int) -> None:
-    draw, rows = np.random.default_rng(1), 600
-    parts = {f"part {number}": draw.gamma(2.0, 3.0, rows) for number in range(3)}
-    rare = np.where(np.arange(rows) < filled, draw.normal(size=rows), np.nan)
-    data = section(dict.fromkeys((*parts, "rare"), "number"), task="regression")
-    table = pd.DataFrame({**parts, "rare": rare, "y": sum(parts.values()), "_event": times(rows)})
-
-    (leak,) = leaks_of(table, data, label_time=None, entity=None, judge_rows=100, made=())
-
-    assert (leak.columns, leak.probe) == (tuple(parts), "sum")

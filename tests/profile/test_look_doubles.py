@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.profile.pairs import Duplicates, Hashes
+from retrim.profile.duplicates import Duplicates, Hashes
 from tests.builders.look_tables import answers, looked
 
 

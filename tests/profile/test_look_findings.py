@@ -8,7 +8,7 @@ import pytest
 
 from retrim.profile.findings import MOST_ALIKE, ORDER, findings
 from retrim.profile.table import TableNote
-from retrim.profile.whole import Champion, TableProfile, profile_table
+from retrim.profile.whole import TableProfile, profile_table
 from tests.builders.look_tables import answers, looked
 
 ROWS = 2000
@@ -19,17 +19,6 @@ SOUND = DRAW.normal(size=ROWS)
 def leak() -> TableProfile:
     target = answers(ROWS)
     return looked({"n": SOUND, "copy": np.where(np.array(target) == "yes", 1.0, 0.0)}, target)
-
-
-def new_levels() -> TableProfile:
-    values = DRAW.choice(["a", "b"], ROWS)
-    values[-100:] = "c"
-    return looked({"c": values, "n": SOUND}, answers(ROWS))
-
-
-def unknown_to_the_champion() -> TableProfile:
-    known = Champion(version=3, levels={"c": ("a",)})
-    return looked({"c": DRAW.choice(["a", "b"], ROWS), "n": SOUND}, answers(ROWS), champion=known)
 
 
 def gaps_that_grow() -> TableProfile:
@@ -46,29 +35,9 @@ PLANTED: dict[str, tuple[Callable[[], TableProfile], str, str]] = {
         "one",
     ),
     "no value": (lambda: looked({"n": SOUND, "none": [np.nan] * ROWS}, answers(ROWS)), "empty", "none"),
-    "infinity": (lambda: looked({"n": SOUND, "i": [*SOUND[1:], np.inf]}, answers(ROWS)), "infinite", "i"),
-    "a slip": (lambda: looked({"n": SOUND, "s": [*SOUND[1:], 5000.0]}, answers(ROWS)), "far values", "s"),
-    "categories never seen before": (new_levels, "unseen levels", "c"),
-    "categories that the champion does not know": (unknown_to_the_champion, "unseen levels", "c"),
-    "rare categories": (
-        lambda: looked({"n": SOUND, "c": [f"c{number % 150}" for number in range(ROWS)]}, answers(ROWS)),
-        "rare levels",
-        "c",
-    ),
-    "prose": (
-        lambda: looked({"n": SOUND, "c": ["word " * (50 + number % 9) for number in range(ROWS)]}, answers(ROWS)),
-        "prose",
-        "c",
-    ),
     "gaps that grow": (gaps_that_grow, "missing", "g"),
-    "twins": (
-        lambda: looked({"n": SOUND, "t": SOUND + DRAW.normal(scale=0.01, size=ROWS)}, answers(ROWS)),
-        "twin columns",
-        "n",
-    ),
     "labels to come": (lambda: looked({"n": SOUND}, [*answers(ROWS)[:-50], *[None] * 50]), "unlabelled", "y"),
     "a rare class": (lambda: looked({"n": SOUND}, ["yes"] * 40 + ["no"] * (ROWS - 40)), "rare class", "y"),
-    "nothing that tells": (lambda: looked({"n": SOUND}, answers(ROWS)), "no signal", "y"),
 }  # fmt: skip
 
 
@@ -92,7 +61,7 @@ def test_gaps_are_told_with_the_batches_that_they_lie_in(rows_of_batch: int, whe
     profiled = replace(look.table, batches=np.arange(ROWS) // rows_of_batch)
     (missing,) = [
         note
-        for note in findings(profile_table(profiled, rows=ROWS, seed=1, threads=1, champion=None, given=()))
+        for note in findings(profile_table(profiled, rows=ROWS, seed=1, threads=1, given=()))
         if note.about == "missing"
     ]
 

@@ -32,12 +32,6 @@ def init(
     event_time: Annotated[
         str | None, typer.Option("--event-time", metavar="COL", help="Column with the event time of each row.")
     ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(
-            "--order", metavar="COL", help="Integer column that orders the rows of a table without a time column."
-        ),
-    ] = None,
     label_time: Annotated[
         str | None,
         typer.Option("--label-time", metavar="COL", help="Column with the time when the label became known."),
@@ -137,7 +131,6 @@ def init(
         target=target,
         model=_checked_name(name or model_name(data if table is None else table.rpartition(".")[2])),
         event_time=event_time,
-        order=order,
         label_time=label_time,
         label_due=label_due,
         horizon=horizon,
@@ -405,8 +398,8 @@ def profile(
 ) -> None:
     """Profile the table: list findings, each with what to do.
 
-    Findings are about missing values, doubtful labels, related columns, leaks, drift and duplicates. Values of personal
-    and forbidden columns are not shown.
+    Findings are about missing values, doubtful labels, leaks, constant columns and duplicates. Values of personal and
+    forbidden columns are not shown.
     """
     from retrim.cli import render
     from retrim.cli.version_screens import profile_report

@@ -4,8 +4,6 @@ What is being worked on while a table is looked at: the raw columns, what each i
 
 Types every column by what is declared, exactly as landing will, and finds the rows that can land.
 
-By when an answer is due, where nobody said so: a column that tells it is looked for, and taken or proposed.
-
 Which column is the target, and which says when: asked where it is unsure.
 """
 
@@ -31,14 +29,7 @@ from retrim.profile.columns_of_raw import (
     spelling_notes,
     spelling_of,
 )
-from retrim.profile.dates import (
-    DateSpelling,
-    DueColumn,
-    due_of,
-    is_called_due,
-    likeliest,
-    surest,
-)
+from retrim.profile.dates import DateSpelling, is_called_due, likeliest
 from retrim.profile.leaks import DUPLICATES
 from retrim.profile.rhythm import daylight_saving
 from retrim.profile.table import TableNote
@@ -64,7 +55,6 @@ class InitRequest:
     target: str
     model: str
     event_time: str | None = None
-    order: str | None = None
     label_time: str | None = None
     label_due: str | None = None
     horizon: str | None = None
@@ -146,7 +136,7 @@ def open_desk(raw: RawTable, wishes: InitRequest, ask: Ask) -> TablePlan:
 
 def check_columns(desk: TablePlan) -> None:
     wishes = desk.wishes
-    named = [wishes.target, wishes.event_time, wishes.order, wishes.label_time, wishes.label_due, wishes.entity]
+    named = [wishes.target, wishes.event_time, wishes.label_time, wishes.label_due, wishes.entity]
     allowed = [name for name in wishes.allow_leak if name != DUPLICATES]
     for name in [*named, *wishes.forbid, *wishes.keep, *allowed]:
         if name is not None and name not in desk.plans:
@@ -182,11 +172,7 @@ def _check_times(wishes: InitRequest) -> None:
     """Each time is said once, and by a column of its own."""
     if wishes.label_due and wishes.horizon:
         raise BadInputError("--label-due and --horizon both say when labels are due; pass only one of them")
-    if wishes.event_time and wishes.order:
-        raise BadInputError(
-            "--event-time and --order both set the order of rows; leave out --order, which is for tables without a time"
-        )
-    times = [name for name in (wishes.event_time, wishes.order, wishes.label_time, wishes.label_due) if name]
+    times = [name for name in (wishes.event_time, wishes.label_time, wishes.label_due) if name]
     if len(set(times)) != len(times) or wishes.target in times:
         raise BadInputError(
             f"one column has two of the roles {', '.join([wishes.target, *times])}; choose a different column for "
@@ -237,7 +223,6 @@ def reading_of(desk: TablePlan, time: str) -> ReadingParams:
         zone=desk.zone,
         skip=tuple(plan.name for plan in plans if plan.skip or plan.name == desk.wishes.label_time),
         arrival=ARRIVAL if time == ARRIVAL else None,
-        order=desk.wishes.order,
         calendar={},
     )
 
@@ -308,14 +293,14 @@ def _other_type(desk: TablePlan, plan: ColumnPlan, fault: Fault, time: str) -> C
 def rows_to_land(desk: TablePlan, time: str, aim: Aim) -> tuple[np.ndarray, pd.Series]:
     """Places of the rows that can land, and their targets."""
     keep = np.ones(desk.raw.rows, dtype=bool)
-    for name in [one for one in (time, desk.wishes.label_due, desk.wishes.order) if one in desk.values]:
+    for name in [one for one in (time, desk.wishes.label_due) if one in desk.values]:
         blank = desk.values[name].isna().to_numpy()
         if blank.any():
             desk.notes.append(
                 TableNote(
                     "missing",
                     name,
-                    f"{int(blank.sum())} rows have no {'number' if name == desk.wishes.order else 'time'} in it",
+                    f"{int(blank.sum())} rows have no time in it",
                     "left out: landing does not accept them",
                     "warn",
                 )
@@ -354,48 +339,6 @@ def _misplaced(desk: TablePlan, time: str) -> np.ndarray:
             desk.notes.append(TableNote("misplaced", name, seen, "left out: landing does not accept them", "warn"))
             found = found | bad.to_numpy()
     return found
-
-
-MUST = "it has to be known at the event, because later files have to contain it"
-
-
-def look_for_due(desk: TablePlan, time: str) -> None:
-    """Takes the likeliest column as the due time where the answers say so, and proposes it where its name does."""
-    wishes = desk.wishes
-    if wishes.label_due or wishes.horizon:
-        return
-    found = surest(_candidates(desk, time))
-    if found is None:
-        return
-    name, due = found
-    asked = f"does {name!r} state, at the time of the event, when the label is due?"
-    if desk.ask(asked, "yes" if due.sure else "no", ("yes", "no")) == "yes":
-        desk.wishes = replace(wishes, label_due=name)
-        done = f"used as the due time of the label: {MUST}; to change this: --horizon SPAN"
-        desk.notes.append(TableNote("due time", name, due.seen, done, "warn"))
-    else:
-        done = f"may be the due time of the label; if so: --label-due {name!r} ({MUST})"
-        desk.notes.append(TableNote("due time", name, due.seen, done))
-
-
-def _candidates(desk: TablePlan, time: str) -> list[tuple[str, DueColumn]]:
-    wishes, reading = desk.wishes, reading_of(desk, time)
-    taken = {time, wishes.label_time, wishes.target, *wishes.forbid}
-    names = [plan.name for plan in desk.plans.values() if plan.type == "time" and not plan.skip]
-    names = [name for name in names if name not in taken]
-    if not names:
-        return []
-    values = {}
-    for name in (time, *names, *([wishes.label_time] if wishes.label_time in desk.plans else [])):
-        times, faults = typed(desk.cells(name), name, "time", reading)
-        if not faults:
-            values[name] = times
-    if time not in values:
-        return []
-    answers, _ = typed(desk.cells(wishes.target), wishes.target, desk.plans[wishes.target].type, reading)
-    answered, known = answers.notna().to_numpy(), values.get(wishes.label_time or "")
-    found = [(name, due_of(name, values[time], values[name], answered, known)) for name in names if name in values]
-    return [(name, due) for name, due in found if due is not None]
 
 
 EXACT = 2.0**53
@@ -500,9 +443,7 @@ def choose_time(desk: TablePlan) -> str:
     wishes, plans = desk.wishes, desk.plans
     taken = {wishes.label_time, wishes.label_due, wishes.target}
     name = wishes.event_time
-    if wishes.order is not None:
-        _as_order(desk, wishes.order)
-    elif name is None:
+    if name is None:
         times = [
             plan.name for plan in plans.values() if plan.type == "time" and plan.name not in taken and not plan.skip
         ]
@@ -519,15 +460,12 @@ def choose_time(desk: TablePlan) -> str:
                     name,
                     f"{len(times)} columns are times: {', '.join(times[:6])}",
                     f"taken: {name} ({why}); to change this: --event-time COL. The others are not features. If one of "
-                    "them says when the label was known: --label-time COL",
+                    "them says when the label was known: --label-time COL; when it is due: --label-due COL",
                     "warn",
                 )
             )
         elif name is not None:
             desk.notes.append(TableNote("event time", name, "the only column of times", "taken as the event time"))
-    if name is not None and wishes.order is None:
-        look_for_due(desk, name)
-        wishes = desk.wishes
     for role, column in (("event time", name), ("label time", wishes.label_time), ("due time", wishes.label_due)):
         if column is not None:
             _as_time(desk, column, role)
@@ -555,24 +493,6 @@ def choose_time(desk: TablePlan) -> str:
 
 def _times_of(desk: TablePlan, name: str) -> pd.Series:
     return typed(desk.cells(name), spelt_as(desk, name), "time", reading_of(desk, ARRIVAL))[0]
-
-
-def _as_order(desk: TablePlan, name: str) -> None:
-    plan, look = desk.plans[name], desk.looks[name]
-    _, words, numbers = _cells(look, "integer", desk.spelling)
-    if numbers is None or (numbers % 1 != 0).any() or np.abs(numbers).max(initial=0) >= EXACT:
-        shown = repr(str(words.index[0])[:40]) if len(words) else "nothing"
-        raise BadInputError(
-            f"--order: {name!r} contains {shown}, but an order column contains whole numbers below 2^53; choose a "
-            "different column"
-        )
-    desk.plans[name] = replace(plan, type="integer", role="forbidden", skip=False)
-    seen = (
-        f"{len(np.unique(numbers))} whole numbers from {numbers.min():.0f} to {numbers.max():.0f} set the order of rows"
-    )
-    desk.notes.append(
-        TableNote("order", name, seen, "declared, reading.order; rows with the same number arrived together")
-    )
 
 
 def _as_time(desk: TablePlan, name: str, role: str) -> None:

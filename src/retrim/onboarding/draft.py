@@ -28,7 +28,7 @@ from retrim.onboarding.desk import (
     rows_to_land,
     settle_types,
 )
-from retrim.profile.columns_of_raw import Aim, counting, imbalance_notes, one_after_another, series_of
+from retrim.profile.columns_of_raw import Aim, imbalance_notes, one_after_another, series_of
 from retrim.profile.dates import CLOCKS, DAYS
 from retrim.profile.first_model import (
     MOMENTS,
@@ -48,7 +48,7 @@ from retrim.profile.first_model import (
     try_horizons,
     worth_notes,
 )
-from retrim.profile.leaks import Leak, crossing, joined_notes, unanswered_tail
+from retrim.profile.leaks import Leak, unanswered_tail
 from retrim.profile.rhythm import (
     LEAST_ROWS,
     Choices,
@@ -104,15 +104,15 @@ def calendar_of(desk: TablePlan, rhythm: Rhythm) -> dict[str, str]:
 
 def choose_key(desk: TablePlan, kept: np.ndarray, time: str) -> list[str]:
     """Columns that name a row, if some do: an id, the time, or entity and time together."""
-    entity, order = desk.wishes.entity, desk.wishes.order or time
+    entity = desk.wishes.entity
     tried = [
         [name]
         for name, plan in desk.plans.items()
         if plan.unique and not plan.skip and plan.type in ("integer", "category") and plan.role == "forbidden"
     ]
-    tried += [[order]] if order in desk.values else []
-    tried += [[*desk.series, order]] if desk.series else []
-    tried += [[entity, order]] if entity and order in desk.values and not desk.plans[entity].skip else []
+    tried += [[time]] if time in desk.values else []
+    tried += [[*desk.series, time]] if desk.series else []
+    tried += [[entity, time]] if entity and time in desk.values and not desk.plans[entity].skip else []
     for names in tried:
         if (
             desk.wishes.target in names
@@ -200,10 +200,8 @@ FEW = 1000
 
 
 def arrival_times(desk: TablePlan, kept: np.ndarray) -> pd.Series:
-    """Times of the kept rows by which they are in order, shape (n,), the last in 1970."""
-    order = desk.wishes.order
-    frame = pd.DataFrame({order: desk.values[order]} if order else {}, index=range(desk.raw.rows)).iloc[kept]
-    return made_times(frame.reset_index(drop=True), order, last=pd.Timestamp(0, tz="UTC"))
+    """Times of the kept rows by which they are in the order of the file, shape (n,), the last in 1970."""
+    return made_times(len(kept), last=pd.Timestamp(0, tz="UTC"))
 
 
 def events_of(desk: TablePlan, kept: np.ndarray, time: str) -> tuple[pd.Series, Rhythm]:
@@ -263,7 +261,7 @@ def _find_series(desk: TablePlan, kept: np.ndarray, event: pd.Series) -> None:
         name: desk.values[name].iloc[kept]
         for name, plan in desk.plans.items()
         if plan.type in ("category", "integer") and plan.role != "target" and not plan.skip and not plan.unique
-        if name != desk.wishes.order and 1 < desk.looks[name].distinct <= FEW
+        if 1 < desk.looks[name].distinct <= FEW
     }
     told = desk.wishes.entity
     names = [told] if told in may else sorted(may, key=lambda name: (desk.plans[name].type, desk.looks[name].distinct))
@@ -288,8 +286,6 @@ def _lying_after(desk: TablePlan) -> tuple[str, int]:
 
 def _no_time_notes(desk: TablePlan) -> list[TableNote]:
     """What was looked for, which columns could be it, what is lost; and whether series lie one after another."""
-    if desk.wishes.order is not None:
-        return [TableNote("no event time", "", "rows have an order but no time", LOST, "warn")]
     series, many = _lying_after(desk)
     seen = (
         "no column says when a row's event happened. Looked for: columns of times, in ISO 8601 or one of "
@@ -299,11 +295,7 @@ def _no_time_notes(desk: TablePlan) -> list[TableNote]:
     seconds = [plan.name for plan in plans if plan.unix]
     if seconds:
         seen += f"; {seconds[0]!r} could be seconds since 1970; if so: --event-time {seconds[0]!r}"
-    counts = counting({name: values for name, values in _whole(desk) if values.notna().all()}, pieces=many)
-    ways = [f"--order {name!r} (its values only rise)" for name in counts[:3]] or ["--order COL (rising whole numbers)"]
-    done = (
-        f"set it with --event-time COL, or set a column that orders the rows: {' or '.join(ways)}. Until then, {LOST}"
-    )
+    done = f"set it with --event-time COL, or sort the file in order of time. Until then, {LOST}"
     notes = [TableNote("no event time", "", seen, done, "warn")]
     if series:
         seen = f"the rows of each of its {many} values form one block in the file"
@@ -314,20 +306,6 @@ def _no_time_notes(desk: TablePlan) -> list[TableNote]:
         desk.in_order = False
         notes.append(TableNote("series", series, seen, lost, "warn"))
     return notes
-
-
-def _whole(desk: TablePlan) -> list[tuple[str, pd.Series]]:
-    """Columns of whole numbers, also where they are called as names are."""
-    return [
-        (name, pd.to_numeric(desk.values[name], errors="coerce"))
-        for name, plan in desk.plans.items()
-        if plan.role != "target" and name in desk.values and desk.looks[name].distinct > 1
-        if plan.type == "integer" or (plan.type == "category" and _digits(desk.values[name]))
-    ]
-
-
-def _digits(values: pd.Series) -> bool:
-    return bool(values.dropna().str.fullmatch(r"[0-9]{1,15}").all())
 
 
 def known_times(
@@ -625,8 +603,6 @@ def written(span: pd.Timedelta) -> str:
 
 ANSWERED = "known before the event, as a person answered retrim init"
 """Why a column is allowed of which that was asked."""
-USUAL_TWINS = 0.2
-"""Share of training rows with a twin from which rows are alike by chance, and not because they come twice."""
 
 
 @dataclass(frozen=True)
@@ -730,8 +706,6 @@ def draft(
     search = partial(_find_leaks, desk, table, reading, known, judge_rows=rows, seed=seed, threads=threads)
     data, found, known_before, unsure = _ask_about_leaks(desk, labelled, data, search, made=tuple(reading.calendar))
     desk.notes += leaned_notes(found.leaned)
-    desk.notes += joined_notes(table, data)
-    desk.notes += _crossing_notes(table, data, desk.wishes.entity, rows, tuple(reading.calendar))
     worth = None
     if not found.refused and desk.in_order:
         fit = partial(
@@ -933,27 +907,6 @@ def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
         return rows[data.target].to_numpy(dtype="float64")
     wanted = data.positive if data.positive is not None else rows[data.target].mode().iloc[0]
     return (rows[data.target] == wanted).to_numpy(dtype="float64")
-
-
-def _crossing_notes(
-    table: pd.DataFrame, data: DataParams, entity: str | None, judge_rows: int, made: Collection[str]
-) -> list[TableNote]:
-    known = entity if entity in table else None
-    counted = crossing(table, data, entity=known, judge_rows=judge_rows, made=made)
-    notes = []
-    if counted.duplicates > 0.01 * judge_rows and len(data.features) - len(made) > 1:
-        seen = (
-            f"{counted.duplicates} of {judge_rows} holdout rows are in training too, identical except for time and key"
-        )
-        if counted.usual > USUAL_TWINS:
-            done = "training rows repeat as often: the features have few values, so rows are identical by chance"
-            notes.append(TableNote("duplicates", "", seen, done))
-        else:
-            notes.append(TableNote("duplicates", "", seen, "the measured loss is therefore too low", "warn"))
-    if counted.shared:
-        seen = f"{counted.shared} of {judge_rows} holdout rows are of entities that training has seen"
-        notes.append(TableNote("entity", str(entity), seen, "the figures apply to known entities, not to new ones"))
-    return notes
 
 
 def _suite(table: pd.DataFrame, data: DataParams, reading: ReadingParams, rhythm: Rhythm) -> list[ExpectationDraft]:

@@ -260,11 +260,6 @@ def inspect_table(
     settings = read_yaml(workspace.params)
     confidence = float(_stated_or_default(settings, "gate", "confidence"))
     large = large_table(where, piece_mb=float(_stated_or_default(settings, "batches", "piece_mb")))
-    if large is not None and wishes.order:
-        raise BadInputError(
-            f"{where} has {large.rows} rows and lands in chunks, in the order of the file; sort the file by "
-            f"{wishes.order!r}, and leave --order out"
-        )
     if large is not None and wishes.label_time:
         raise BadInputError(
             f"{where} has {large.rows} rows and lands in chunks, each row with its label, so --label-time cannot be "

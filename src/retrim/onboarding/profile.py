@@ -3,7 +3,6 @@
 A look at the landed table, or at a raw file: what `retrim profile` tells and the rows it writes.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError
-from retrim.features.view import FeatureView
 from retrim.files import count_cores, write_file
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.workspace import Workspace
@@ -30,14 +28,11 @@ from retrim.onboarding.desk import (
 from retrim.onboarding.draft import arrival_times, choose_key, data_of, events_of, labels_of
 from retrim.onboarding.init import open_table
 from retrim.profile.table import ProfiledTable, TableNote
-from retrim.profile.whole import Champion, TableProfile, profile_table
+from retrim.profile.whole import TableProfile, profile_table
 from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
 from retrim.reading.raw import RawTable
-from retrim.release.versions import find_live_version, load_champion
-from retrim.stats.codec import from_record
 from retrim.table.data import OURS, assemble, row_keys
 from retrim.table.granularity import AS_THEY_LAND
-from retrim.training.bundle import VIEW
 
 
 def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:
@@ -104,14 +99,13 @@ def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TablePro
 
     Raises:
         BadInputError: No rows had landed by then.
-        RefusedError: A landed file or the live bundle was altered.
+        RefusedError: A landed file was altered.
     """
     return profile_table(
         landed_table(workspace, as_of=as_of),
         rows=rows,
         seed=SEED,
         threads=count_cores(),
-        champion=_champion(workspace),
         given=(),
     )
 
@@ -126,7 +120,7 @@ def profile_file(
         RefusedError: Nothing can be made of it.
     """
     made, notes = raw_table(open_table(where, query=query, table=table), wishes)
-    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), champion=None, given=notes)
+    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), given=notes)
 
 
 def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:
@@ -204,17 +198,3 @@ class _LandedColumns:
             self._read = pd.DataFrame()  # the last ones go before the next come
             self._read = self._landed.narrow(wanted)
         return self._read[name].iloc[self._places].reset_index(drop=True)
-
-
-def _champion(workspace: Workspace) -> Champion | None:
-    """The live version's view; None before the first promotion, for which no registry is opened."""
-    if find_live_version(workspace) is None:
-        return None
-    stored = load_champion(workspace)
-    if stored is None:
-        return None
-    view = from_record(FeatureView, json.loads(stored.files[VIEW]))
-    return Champion(
-        version=stored.version,
-        levels={name: known for name in view.features if (known := view.known_levels(name)) is not None},
-    )

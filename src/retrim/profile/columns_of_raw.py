@@ -362,21 +362,6 @@ def one_after_another(columns: Mapping[str, pd.Series]) -> tuple[str, int]:
     return "", 1
 
 
-def counting(columns: Mapping[str, pd.Series], *, pieces: int) -> list[str]:
-    """Whole numbers that could say in which order rows came: they only go up in the file, or in each of its pieces.
-
-    Args:
-        columns: Columns of whole numbers in the order of the file, shape (n,) each.
-    """
-    found = []
-    for name, values in columns.items():
-        steps = np.diff(values.to_numpy())
-        back = int((steps < 0).sum())
-        if back in (0, pieces - 1) and values.nunique() >= LEAST_ROWS:
-            found.append(name)
-    return found
-
-
 Task = Literal["regression", "binary", "multiclass"]
 POSITIVE = (
     "yes",

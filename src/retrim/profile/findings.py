@@ -1,21 +1,14 @@
-"""What is odd about a column by itself: empty, constant, gaps, categories, far values.
-
-What a look found, a sentence each, worst first: column, figures, what to do.
-"""
+"""What a look found, a sentence each, worst first: column, figures, what to do."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from retrim.profile.columns import ColumnLook
-from retrim.profile.pairs import STRONG
 from retrim.profile.table import TableNote
-from retrim.profile.whole import MOST_BATCHES, TableProfile, first_part
+from retrim.profile.whole import MOST_BATCHES, TableProfile
 
 NEARLY = 0.995
-NEW_LEVELS = 0.01
-FAR_OUT = 10.0
-LONG = 200
 MUCH, MOVES = 0.5, 0.2
 """Share missing that is much; difference of that share between parts of the history that is a change."""
 
@@ -57,10 +50,10 @@ def gaps(look: TableProfile) -> Iterator[TableNote]:
         if column.role not in ("feature", "forbidden") or not 0 < share < 1:
             continue
         gap = look.gaps.get(column.name)
-        known = column.missing_by[~np.isnan(column.missing_by)]
+        known = column.missing_by
         said = [f"{share:.1%} missing"]
         if len(known) > 1 and known.max() - known.min() >= MOVES:
-            at = look.periods.labels[int(np.nanargmax(column.missing_by))]
+            at = look.periods.labels[int(known.argmax())]
             said.append(f"from {known.min():.0%} to {known.max():.0%} over time, most in {at}")
         batches = _batches_with_gaps(look, column.name)
         if batches:
@@ -95,59 +88,13 @@ def _batches_with_gaps(look: TableProfile, name: str) -> str:
     return f"most in {counted} {first} to {last} by arrival, up to {by.max():.0%}"
 
 
-def levels(look: TableProfile) -> Iterator[TableNote]:
-    for column in _features(look):
-        known = column.levels
-        share = look.unseen.get(column.name, known.unseen if known else 0.0)
-        if share >= NEW_LEVELS:
-            whom = (
-                f"by version {look.champion.version}"
-                if look.champion and column.name in look.unseen
-                else "in earlier rows"
-            )
-            said = f"{share:.1%} of the newest fifth of the rows have a category not seen {whom}"
-            yield TableNote("unseen levels", column.name, said, "treated as missing: retrain, or merge rare categories")
-        if known and column.rows and known.rare_rows >= NEW_LEVELS * column.rows:
-            said = f"{known.rare} of {column.distinct} categories have fewer than 20 rows, {known.rare_rows} in total"
-            yield TableNote("rare levels", column.name, said, "too few rows to learn from: merge these categories")
-        if known and known.longest > LONG:
-            said = f"{column.distinct} distinct texts of up to {known.longest} characters"
-            yield TableNote("prose", column.name, said, f"as a category it only identifies rows: {forbid(column.name)}")
-
-
-def far_values(look: TableProfile) -> Iterator[TableNote]:
-    for column in _features(look):
-        numbers = column.numbers
-        if numbers is None:
-            continue
-        if numbers.infinite:
-            said = f"{numbers.infinite} cells contain no finite number"
-            yield TableNote("infinite", column.name, said, "correct them in the source, or leave them blank", "warn")
-        low, one, nine, high = numbers.lowest, numbers.low, numbers.high, numbers.highest
-        width = nine - one
-        far = max(high - nine, one - low)
-        if width > 0 and np.isfinite(far) and far > FAR_OUT * width:
-            said = (
-                f"the most extreme value, {high if high - nine >= one - low else low:.6g}, lies outside the middle "
-                f"98% of the values ({one:.4g} to {nine:.4g}) by {far / width:.0f} times the width of that range"
-            )
-            yield TableNote(
-                "far values",
-                column.name,
-                said,
-                "valid but rare, or a mistake: a bound in the suite would quarantine such mistakes",
-            )
-
-
 ORDER = {"stop": 0, "warn": 1, "tell": 2}
 MOST_ALIKE = 5
 """Findings of one kind that are told one by one; further ones are told together."""
 DOUBLES = 0.001
-TELLING = 0.002
 RARE_CLASS = 0.05
 WELL_TOLD = 0.5
 """Share of the labels' uncertainty that features take away, from which a contradiction is likely a wrong label."""
-INFLATED = 10.0
 Finder = Callable[[TableProfile], Iterator[TableNote]]
 
 
@@ -194,59 +141,6 @@ def _personal(look: TableProfile) -> Iterator[TableNote]:
     for name, why in look.table.left_out.items():
         if name not in noted:
             yield TableNote("left out", name, why, "listed in reading.skip, so it is never stored")
-
-
-def _drift(look: TableProfile) -> Iterator[TableNote]:
-    labels, first = look.periods.labels, first_part(look.periods)
-    until = f"{labels[0]} to {labels[first - 1]}" if first > 1 else labels[0] if labels else ""
-    ranked = sorted(look.moved.items(), key=lambda item: -np.nan_to_num(item[1].effects).max(initial=0.0))
-    for name, moved in ranked:
-        parts = np.flatnonzero(moved.beyond)
-        if not len(parts):
-            continue
-        worst = int(np.nanargmax(np.where(moved.beyond, moved.effects, np.nan)))
-        target = name == look.table.data.target
-        said = (
-            f"{len(parts)} of {int(np.isfinite(moved.effects).sum())} parts differ from the first ({until}) by an "
-            f"effect of {moved.effects[parts].min():.2f} to {moved.effects[worst]:.2f}, most in {labels[worst]}"
-        )
-        done = (
-            "retrim policy backtest shows what retraining is worth; add a sliding window to train.windows"
-            if target
-            else "a season looks the same: compare with the year before, or set train.windows to [all, sliding]"
-        )
-        yield TableNote("target moves" if target else "drift", name, said, done, "warn" if target else "tell")
-
-
-def _related(look: TableProfile) -> Iterator[TableNote]:
-    target = look.table.data.target
-    for one, other, strength in look.related.strong():
-        if target in (one, other):
-            name = other if one == target else one
-            yield TableNote(
-                "near the target",
-                name,
-                f"is strongly associated with the target ({strength:.3f})",
-                f"make sure that it is known before the event; otherwise, {forbid(name)}",
-                "warn",
-            )
-        else:
-            said = f"carries nearly the same information as {cut_name(other)} (strength {strength:.3f}, bound {STRONG})"
-            yield TableNote("twin columns", one, said, f"one of them is enough: {forbid(one)}")
-
-
-def _sums(look: TableProfile) -> Iterator[TableNote]:
-    if look.collinear is None:
-        return
-    for name, factor in look.collinear.inflation.items():
-        if factor >= INFLATED:
-            how = "exactly" if not np.isfinite(factor) else f"except for 1 / {factor:.0f} of its variance"
-            said = f"is a weighted sum of other numbers, {how} (variance inflation)"
-            done = (
-                "trees are not affected, but the weights of a linear model are: add a step to prepare.steps that drops "
-                "columns, such as select_uncorrelated"
-            )
-            yield TableNote("collinear", name, said, done)
 
 
 def _doubles(look: TableProfile) -> Iterator[TableNote]:
@@ -305,12 +199,6 @@ def _labels(look: TableProfile) -> Iterator[TableNote]:
             yield TableNote(
                 "rare class", data.target, said, "set judge.loss to log_loss, and leave accuracy out of judge.metrics"
             )
-    if look.strength and max(look.strength.values()) < TELLING:
-        best = max(look.strength.values())
-        said = f"no feature alone explains more than {best:.2%} of the target's uncertainty"
-        yield TableNote(
-            "no signal", data.target, said, "features may explain it together; if not, a model is the wrong tool"
-        )
 
 
 def _first_rows(look: TableProfile) -> str:
@@ -330,10 +218,5 @@ FINDERS: tuple[Finder, ...] = (
     _doubles,
     empty_columns,
     gaps,
-    levels,
-    far_values,
-    _drift,
-    _related,
-    _sums,
 )
 """What is looked for, in the order in which findings of one weight are told."""

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.profile.table import TableNote
 from retrim.stats.codec import Unwritten
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
@@ -750,9 +749,6 @@ def _plain(value: object) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-EXACT = 1e-6
-"""Of the target's usual spread: a sum that meets it so closely on every row is the target."""
-MOST_COLUMNS = 200
 KNOWN_LATER = 0.9
 """Of the rows without a label, in which a column is blank that hardly ever is so elsewhere."""
 EARLY_SHARE = 0.2
@@ -760,8 +756,6 @@ FEW_LATE, FEW_SHARE = 10, 0.005
 """Newest rows, and their share of all, below which answers that are missing there say nothing of answers to come."""
 MOSTLY = 2.0
 """Times as many rows without an answer among the newest as older ones make expected: then most are still to come."""
-JOINED = 0.5
-"""Share of rows in which a time lies after the event, from which it is said."""
 
 
 def leaks_of(
@@ -798,7 +792,7 @@ def _found(
     table: pd.DataFrame, labelled: pd.DataFrame, data: DataParams, label_time: pd.Series | None, made: Collection[str]
 ) -> list[Leak]:
     goal, classes = _goal(labelled, data), data.task != "regression"
-    found = [*_sums(labelled, data, goal), *_later(table, data, label_time)]
+    found = _later(table, data, label_time)
     caught = {name for leak in found for name in leak.columns} | set(made)
     for name in own_features(table, data):
         if name not in caught:
@@ -821,61 +815,6 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
 def _numeric(rows: pd.DataFrame, data: DataParams) -> list[str]:
     kinds = data.own_features
     return [name for name in own_features(rows, data) if kinds[name] in ("number", "integer")]
-
-
-def _sums(rows: pd.DataFrame, data: DataParams, goal: np.ndarray) -> list[Leak]:
-    """Columns whose weighted sum is the target on every row: casual + registered = cnt."""
-    names = _numeric(rows, data)
-    if data.task != "regression" or not 1 <= len(names) <= MOST_COLUMNS:
-        return []
-    matrix = rows[names].to_numpy(dtype="float64", na_value=np.nan)
-    there, whole, asked = np.isfinite(matrix), np.isfinite(goal), list[int]()
-    for place in np.argsort(-there.sum(axis=0), kind="stable"):  # a column that few rows have hides no other
-        fewer = whole & there[:, place]
-        if fewer.sum() >= 2 * (len(asked) + 1) + 10:
-            whole, asked = fewer, [*asked, int(place)]
-    if not asked:
-        return []
-    matrix, names = matrix[:, sorted(asked)], [names[place] for place in sorted(asked)]
-    step = max(int(whole.sum()) // SAMPLED_ALONE, 1)
-    spread = _spread(goal[whole])
-    matrix, goal = matrix[whole][::step], goal[whole][::step]
-    scale = matrix.std(axis=0)
-    kept = [place for place in range(len(names)) if scale[place] > 0]
-    if spread == 0 or not kept:
-        return []
-    used = _exact(matrix[:, kept], goal, spread)
-    if used is None:
-        return []
-    columns = [kept[place] for place in used]
-    # Fewer that are exact too: each is left out once, and stays out if the others do without it.
-    for place in list(columns):
-        others = [other for other in columns if other != place]
-        if others and _exact(matrix[:, others], goal, spread) is not None:
-            columns = others
-    return [
-        Leak(
-            tuple(names[place] for place in columns),
-            "sum",
-            f"{'a weighted sum of them' if len(columns) > 1 else 'a multiple of it'} is the target in every row",
-        )
-    ]
-
-
-def _spread(goal: np.ndarray) -> float:
-    """How far a target usually is from its middle and from the row before: no row far out and no trend counts."""
-    middle, step = np.median(np.abs(goal - np.median(goal))), np.median(np.abs(np.diff(goal)))
-    return float(min([far for far in (goal.std(), middle, step) if far > 0], default=0.0))
-
-
-def _exact(matrix: np.ndarray, goal: np.ndarray, spread: float) -> list[int] | None:
-    """The columns that a least-squares fit uses, where it meets the goal on every row; else None."""
-    mean, scale = matrix.mean(axis=0), matrix.std(axis=0)
-    scaled = (matrix - mean) / scale
-    weights, *_ = np.linalg.lstsq(scaled, goal - goal.mean(), rcond=None)
-    if float(np.abs(scaled @ weights - (goal - goal.mean())).max()) > EXACT * spread:
-        return None
-    return [int(place) for place in np.flatnonzero(np.abs(weights) > 1e-4 * spread)]
 
 
 def _later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
@@ -926,51 +865,3 @@ def unanswered_tail(missing: np.ndarray) -> int:
     more = np.cumsum(np.where(missing[::-1], 1, -1))
     tail = int(more.argmax()) + 1 if more.max(initial=0) > 0 else 0
     return tail if tail >= max(FEW_LATE, FEW_SHARE * len(missing)) else 0
-
-
-def joined_notes(table: pd.DataFrame, data: DataParams) -> list[TableNote]:
-    """Times beside the event's own that lie after it: what was joined with them was not known then."""
-    notes = []
-    for name, column in data.columns.items():
-        if column.type == "time" and column.role == "forbidden" and name in table:
-            later = float((table[name] > table["_event"]).mean())
-            if later > JOINED:
-                done = "forbidden, like every time; leave out columns that were written at that time: --forbid COL"
-                notes.append(
-                    TableNote(
-                        "after the event", name, f"is later than the event in {later:.0%} of the rows", done, "warn"
-                    )
-                )
-    return notes
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """What stands on both sides of the split.
-
-    Args:
-        duplicates: Judging rows that are there in training too, event time and key aside.
-        usual: The share of training rows that are there twice.
-        shared: Judging rows whose entity has training rows; None where no entity was named.
-    """
-
-    duplicates: int
-    usual: float
-    shared: int | None
-
-
-def crossing(
-    table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, made: Collection[str]
-) -> Crossing:
-    """What stands on both sides of the split: whole rows that come twice, and rows of entities seen before.
-
-    Args:
-        table: Typed rows in order of time.
-        entity: The column that names what a row is about; None: none was named.
-    """
-    told = [name for name in (*own_features(table, data), data.target) if name not in made]
-    hashed = pd.util.hash_pandas_object(table[told], index=False)
-    old, new = hashed.iloc[:-judge_rows], hashed.iloc[-judge_rows:]
-    named = None if entity is None else table[entity]
-    shared = None if named is None else int(named.iloc[-judge_rows:].isin(named.iloc[:-judge_rows]).sum())
-    return Crossing(int(new.isin(old).sum()), float(old.duplicated(keep=False).mean()), shared)

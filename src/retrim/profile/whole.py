@@ -1,6 +1,6 @@
 """The profile of a whole table: each column by itself, then what takes several, on a sample of rows.
 
-Also labels that are likely wrong, drift over the table's own history, and missing cells that other columns predict.
+Also labels that are likely wrong, and missing cells that other columns predict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, pair
-from retrim.drift.tests import chi2, ks
+from retrim.drift.cells import as_floats
 from retrim.features.step import cells_of, cramer, known
 from retrim.features.view import FeatureView
 from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
+from retrim.profile.duplicates import Duplicates, Hashes
 from retrim.profile.leaks import Leak, leaks_of
-from retrim.profile.pairs import (
-    Collinear,
-    Duplicates,
-    Hashes,
-    Related,
-    collinear,
-    related,
-    share_explained,
-    target_cells,
-)
 from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType, DataParams
@@ -200,110 +190,6 @@ def _far(said: np.ndarray, actual: np.ndarray, places: np.ndarray) -> LabelNoise
     )
 
 
-FIRST = 0.2
-"""Share of the rows that make the first part, at least; whole parts of the history."""
-LEAST_PART = 30
-"""Rows of a part below which nothing is said of it."""
-CELLS, LEVELS, BUCKETS = 50, 100, 64
-LARGE = 0.15
-"""Effect from which a part has moved: as drift.tests has it for ks by default."""
-CHANCE = 1.63
-"""Over the root of nm / (n + m): what ks exceeds by chance in 1 of 100 windows (Smirnov 1948)."""
-
-
-@dataclass(frozen=True)
-class HistoryShift:
-    """How far each part of the history lies from the first.
-
-    Args:
-        effects: 0 to 1, shape (parts,): the largest distance of the distribution functions of a number, the share of
-            rows that would have to change category; NaN in the first part, and where a part has too few rows.
-        chance: What chance alone makes of it in 1 of 100 parts whose rows know nothing of one another, shape (parts,).
-    """
-
-    effects: np.ndarray
-    chance: np.ndarray
-
-    @property
-    def beyond(self) -> np.ndarray:
-        """Parts that moved by a large effect that is more than chance."""
-        with np.errstate(invalid="ignore"):
-            return np.asarray((self.effects >= LARGE) & (self.effects > self.chance))
-
-
-def first_part(periods: Periods) -> int:
-    """How many parts of the history make the first: a fifth of the rows; 0 where nothing would be left."""
-    rows = np.cumsum(periods.rows)
-    if not len(rows):
-        return 0
-    count = int(np.searchsorted(rows, FIRST * rows[-1])) + 1
-    return count if count < len(rows) and rows[count - 1] >= LEAST_PART else 0
-
-
-def moved(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift | None:
-    """How far a column of numbers or categories moved; None where the history has no two parts to compare.
-
-    Args:
-        values: The column in order of time, shape (n,).
-    """
-    first = first_part(periods)
-    if not first or kind == "time":
-        return None
-    rows, parts = periods.rows, len(periods.labels)
-    reference = values.iloc[: int(rows[:first].sum())]
-    cells: Cells
-    if kind == "category":
-        cells = CategoryCells.cut(reference, levels=LEVELS, buckets=BUCKETS)
-    else:
-        cells = NumericCells.cut(reference, cells=CELLS)
-    width = cells.size + 1
-    counts = np.bincount(periods.codes * width + cells.place(values), minlength=parts * width).reshape(parts, width)
-    old = counts[:first].sum(axis=0)
-    shown = np.flatnonzero((rows >= LEAST_PART) & (np.arange(parts) >= first))
-    effects, chance = np.full(parts, np.nan), np.full(parts, np.nan)
-    if len(shown) and old.sum():
-        several = Counts(cells, counts[shown])
-        test = chi2 if kind == "category" else ks
-        effects[shown] = test(Counts(cells, old), several).effect
-        chance[shown] = _by_chance(Counts(cells, old), several, category=kind == "category")
-    return HistoryShift(effects, chance)
-
-
-def moved_answers(values: pd.Series, kind: ColumnType, periods: Periods) -> HistoryShift | None:
-    """The same of a target: rows whose answer is still to come say nothing of how it moved."""
-    known = values.notna().to_numpy()
-    return moved(values[known], kind, replace(periods, codes=periods.codes[known]))
-
-
-def _by_chance(reference: Counts, current: Counts, *, category: bool) -> np.ndarray:
-    """What chance makes of the effect: of ks by its law; of categories half mean differences, and a little."""
-    old, new = pair(reference, current)
-    if not category:
-        old, new = old[..., :-1], new[..., :-1]
-    n, m = np.maximum(old.sum(axis=-1), 1), np.maximum(new.sum(axis=-1), 1)
-    weight = np.sqrt(1 / n + 1 / m)
-    if not category:
-        return np.asarray(CHANCE * weight)
-    share = (old + new) / (n + m)[..., None]
-    # Half the sum of |differences|, each about normal; beyond its mean by 2.33 standard deviations of a sum like it.
-    spread = np.sqrt(share * (1 - share)) * weight[..., None]
-    mean = 0.5 * np.sqrt(2 / np.pi) * spread.sum(axis=-1)
-    return np.asarray(mean + 2.33 * 0.5 * np.sqrt((1 - 2 / np.pi) * (spread**2).sum(axis=-1)))
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What the profile uses of the live version.
-
-    Args:
-        version: Number of the version.
-        levels: Categories seen in training, by category feature.
-    """
-
-    version: int
-    levels: Mapping[str, tuple[str, ...]]
-
-
 MISSING_CELLS = 10
 TIME = "(time)"
 LEAST_MISSING = 10
@@ -414,9 +300,7 @@ def count_labels(values: pd.Series, *, task: str) -> LabelCounts:
     return LabelCounts(sum(classes.values()), classes)
 
 
-MOST_BATCHES, MOST_RELATED = 60, 60
-LEAST_PAIRED = 30
-LARGEST = 1e100
+MOST_BATCHES = 60
 
 
 @dataclass(frozen=True)
@@ -429,21 +313,13 @@ class TableProfile:
         periods: Parts of the history.
         columns: Summary of every column, in the order of params.yaml.
         target: Labels of the target; None if its values may not be shown.
-        strength: Share of the target's uncertainty that each feature explains, most informative first; empty if too few
-            rows have a label.
-        related: Association between the target and the most informative features, at most 60; if none is known, the
-            first features of params.yaml.
-        moved: Distance of each feature and of the target from the first part of the history.
         gaps: For features and target with missing values: whether these look random.
-        collinear: How well the other numbers predict each number; None if fewer than two vary.
         batch_missing: Share of missing values in each batch by arrival, for each column with gaps; of more than
             `MOST_BATCHES` neighbours are taken together.
         doubles: Duplicate rows.
         noise: Rows whose label is likely wrong; None if this was not examined.
         suspects: Keys of the rows shown, or their numbers in time order if a key may not be shown.
         leaks: Columns that leak the target.
-        unseen: Share of the newest fifth of the rows whose category the champion does not know, by feature.
-        champion: The live version; None if there is none.
         given: Notes from reading the table.
     """
 
@@ -452,18 +328,12 @@ class TableProfile:
     periods: Periods
     columns: tuple[ColumnLook, ...]
     target: LabelCounts | None
-    strength: Mapping[str, float]
-    related: Related
-    moved: Mapping[str, HistoryShift]
     gaps: Mapping[str, Missingness]
-    collinear: Collinear | None
     batch_missing: Mapping[str, np.ndarray]
     doubles: Duplicates
     noise: LabelNoise | None
     suspects: tuple[str, ...]
     leaks: tuple[Leak, ...]
-    unseen: Mapping[str, float]
-    champion: Champion | None
     given: tuple[TableNote, ...]
 
     @property
@@ -485,14 +355,10 @@ class TableProfile:
             "periods": {"every": self.periods.every, "labels": list(self.periods.labels)},
             "columns": [column.as_record() for column in self.columns],
             "left_out": dict(table.left_out),
-            "explains": {name: round(share, 6) for name, share in self.strength.items()},
             "missing": {
                 name: {"kind": gap.kind, "told_by": gap.told_by, "strength": gap.strength, "p_value": gap.p_value}
                 for name, gap in self.gaps.items()
             },
-            "inflation": {}
-            if self.collinear is None
-            else {name: factor if np.isfinite(factor) else None for name, factor in self.collinear.inflation.items()},
             "duplicates": to_record(self.doubles),
             "label_noise": None
             if self.noise is None
@@ -503,8 +369,6 @@ class TableProfile:
                 "keys": list(self.suspects),
             },
             "leaks": [to_record(leak) for leak in self.leaks],
-            "unseen": dict(self.unseen),
-            "champion": None if self.champion is None else self.champion.version,
         }
 
 
@@ -514,29 +378,24 @@ def profile_table(
     rows: int,
     seed: int,
     threads: int,
-    champion: Champion | None,
     given: Sequence[TableNote],
 ) -> TableProfile:
     """Looks at a table.
 
-    Each column is fetched once and counted on all rows: what fills it, gaps, drift, duplicates. Features against the
-    target, correlations, leaks and labels are looked at on `rows` rows drawn at random.
+    Each column is fetched once and counted on all rows: what fills it, gaps, duplicates. Leaks, labels, and what tells
+    which cells are missing, are looked at on `rows` rows drawn at random.
 
     Args:
         rows: Of the sample, 1 or more.
-        champion: The live version's view; None: there is none.
     """
     data = table.data
     periods = cut_periods(table.event, timed=table.timed)
     places = np.sort(np.random.default_rng(seed).permutation(table.rows)[:rows])
-    seen = _look_at_columns(table, periods, places, champion)
+    seen = _look_at_columns(table, periods, places)
     frame = pd.DataFrame(seen.sample)
     shown = {name: not why for name, why in seen.reasons.items()}
-    strength = _strength(frame, table)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
-    features = list(strength) or list(table.features)
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in seen.sample}
-    telling = {name: types[name] for name in [data.target, *features[:MOST_RELATED]]}
     newest = max(len(frame) // 8, 1)
     leaks = leaks_of(frame, data, label_time=None, entity=None, judge_rows=newest, made=()) if table.rows else []
     return TableProfile(
@@ -545,18 +404,12 @@ def profile_table(
         periods=periods,
         columns=tuple(seen.columns),
         target=seen.target,
-        strength=strength,
-        related=related(frame, telling),
-        moved=seen.shifts,
-        gaps=gaps_of(frame, types, first=[data.target, *features]),
-        collinear=_collinear(frame, types, features),
+        gaps=gaps_of(frame, types, first=[data.target, *table.features]),
         batch_missing=seen.missing_by_batch,
         doubles=seen.hashes.doubles(seen.answers),
         noise=noise,
         suspects=() if noise is None else tuple(name_of(table, suspect.row, seen.reasons) for suspect in noise.shown),
         leaks=tuple(_without_values(leak, seen.reasons) for leak in leaks),
-        unseen=seen.unseen,
-        champion=champion,
         given=tuple(_telling(given, shown, table)),
     )
 
@@ -569,9 +422,7 @@ class _ColumnPass:
         hashes: Of the features of each row.
         columns: Every column at a glance.
         sample: Drawn rows of features and target.
-        shifts: How far each moved over the history.
         missing_by_batch: Share missing in each batch, of columns with gaps.
-        unseen: Share of new rows with a category that the champion does not know.
         reasons: Why no value of a column is shown; empty: all may be.
         answers: The target of every row.
         target: Labels of the target; None where its values may not be shown.
@@ -580,17 +431,13 @@ class _ColumnPass:
     hashes: Hashes
     columns: list[ColumnLook] = field(default_factory=list)
     sample: dict[str, pd.Series] = field(default_factory=dict)
-    shifts: dict[str, HistoryShift] = field(default_factory=dict)
     missing_by_batch: dict[str, np.ndarray] = field(default_factory=dict)
-    unseen: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     answers: pd.Series = field(default_factory=lambda: pd.Series([], dtype="float64"))
     target: LabelCounts | None = None
 
 
-def _look_at_columns(
-    table: ProfiledTable, periods: Periods, places: np.ndarray, champion: Champion | None
-) -> _ColumnPass:
+def _look_at_columns(table: ProfiledTable, periods: Periods, places: np.ndarray) -> _ColumnPass:
     batches = None if table.batches is None else together(table.batches, MOST_BATCHES)
     seen = _ColumnPass(Hashes(table.rows))
     for name, (kind, role) in table.kinds.items():
@@ -603,49 +450,17 @@ def _look_at_columns(
         if role not in ("feature", "target"):
             continue
         seen.sample[name] = values.iloc[places].reset_index(drop=True)
-        shift = (moved_answers if role == "target" else moved)(values, kind, periods)
-        if shift is not None:
-            seen.shifts[name] = shift
         if role == "target":
             seen.answers = values
             seen.target = None if why else count_labels(values, task=table.data.task)
-            continue
-        seen.hashes.add(name, values)
-        if champion is not None and name in champion.levels:
-            seen.unseen[name] = _unknown(values, champion.levels[name])
+        else:
+            seen.hashes.add(name, values)
     return seen
 
 
 def _by_batch(blank: np.ndarray, batches: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.bincount(batches, weights=blank) / np.bincount(batches))
-
-
-def _collinear(sample: pd.DataFrame, types: Mapping[str, ColumnType], features: Sequence[str]) -> Collinear | None:
-    """Of the numeric features that tell most, what is not finite left out."""
-    names = [name for name in features if types[name] != "category"][:MOST_RELATED]
-    numbers = {name: as_floats(sample[name]) for name in names}
-    large = {name: np.where(np.abs(values) < LARGEST, values, np.nan) for name, values in numbers.items()}
-    return collinear(large)
-
-
-def _unknown(values: pd.Series, levels: tuple[str, ...]) -> float:
-    """Share of the newest fifth of the rows whose category is not among the levels; missing ones are none."""
-    new = values.iloc[int(len(values) * 0.8) :].dropna()
-    return float((~new.astype("str").isin(levels)).mean()) if len(new) else 0.0
-
-
-def _strength(sample: pd.DataFrame, table: ProfiledTable) -> dict[str, float]:
-    """Share of the target's uncertainty that each feature explains, highest first."""
-    data = table.data
-    known = sample[data.target].notna().to_numpy()
-    if data.task == "regression":
-        known = np.isfinite(as_floats(sample[data.target]))
-    if known.sum() < LEAST_PAIRED:
-        return {}
-    target = target_cells(sample[data.target][known], task=data.task)
-    shares = {name: share_explained(sample[name][known], kind, target) for name, kind in table.features.items()}
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))  # stable: in the order of params.yaml
 
 
 def _without_values(leak: Leak, reasons: Mapping[str, str]) -> Leak:

@@ -390,7 +390,7 @@ def read_content(
         faults.extend(found)
     frame = pd.DataFrame(columns)
     if not faults:
-        faults.extend(_missing(frame, data, reading, labels=labels))
+        faults.extend(_missing(frame, data, labels=labels))
     either = {} if faults or reading.zone == "UTC" else _settle_repeated(frame, stored, data, reading)
     return FileContent(digest, frame, tuple(faults), either)
 
@@ -424,11 +424,10 @@ def _settle_repeated(
     return open_ones
 
 
-def _missing(frame: pd.DataFrame, data: DataParams, reading: ReadingParams, *, labels: bool) -> list[Fault]:
-    """Faults of blank cells that a row cannot do without: key, event time or order, due time, the target of a label."""
+def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fault]:
+    """Faults of blank cells that a row cannot do without: key, event time, due time, the target of a label."""
     needed = [*data.key] or ([KEY] if labels else [])
-    times = [name for name in (data.time, data.due, reading.order) if name in frame]
-    needed += [data.target] if labels else [name for name in times if name is not None]
+    needed += [data.target] if labels else [name for name in (data.time, data.due) if name and name in frame]
     faults = []
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]

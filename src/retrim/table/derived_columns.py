@@ -32,8 +32,7 @@ def with_made(
 
     Args:
         frame: Typed rows in the order of their file, shape (n, columns).
-        arrives: When the file lands; the last row is given this time, each one before it a millisecond less. Where
-            `reading.order` says which is before which, rows of one number have one time.
+        arrives: When the file lands; the last row is given this time, each one before it a millisecond less.
         newest: The newest event before those of the file, which stay after it; None: there is none.
 
     Returns:
@@ -43,7 +42,8 @@ def with_made(
         return frame
     added: dict[str, pd.Series] = {}
     if reading.arrival is not None:
-        added[reading.arrival] = made_times(frame, reading.order, last=arrives, newest=newest, beside=beside)
+        times = made_times(len(frame), last=arrives, newest=newest, beside=beside)
+        added[reading.arrival] = times.set_axis(frame.index)
     if data.time in frame or data.time in added:
         times = added[data.time] if data.time in added else frame[data.time]
         for name, part in reading.calendar.items():
@@ -52,31 +52,27 @@ def with_made(
 
 
 def made_times(
-    frame: pd.DataFrame,
-    order: str | None,
+    rows: int,
     *,
     last: pd.Timestamp,
     newest: pd.Timestamp | None = None,
     beside: tuple[int, int] = (0, 0),
 ) -> pd.Series:
-    """Times of rows of which only the order is known: `last`, and a millisecond less for each place before.
+    """Times of so many rows of which only the order is known: `last`, and a millisecond less for each place before.
 
     Where that would not be after `newest`, they are spread between it and `last`, or follow it a microsecond apart.
 
     Args:
-        order: The column that says which is before which, none missing; rows of one number share a time. None: the
-            order of the file.
         newest: The time that all are after; None: there is none.
     """
-    place = np.arange(len(frame)) if order is None else frame[order].rank(method="dense").to_numpy() - 1
+    place = np.arange(rows)
     before, after = beside
-    most = place.max(initial=0)
-    rows = before + int(most) + 1 + after
-    if newest is None or last - (rows - 1) * APART > newest:
-        times = last - (after + most - place) * APART
+    whole = before + max(rows, 1) + after
+    if newest is None or last - (whole - 1) * APART > newest:
+        times = last - (after + max(rows - 1, 0) - place) * APART
     else:  # counted from the newest, as the parts of a large file arrive one after the other
-        times = newest + (before + place + 1) * max((last - newest) // rows, CLOSEST).floor("us")
-    return pd.Series(times, index=frame.index).dt.as_unit("us")
+        times = newest + (before + place + 1) * max((last - newest) // whole, CLOSEST).floor("us")
+    return pd.Series(pd.DatetimeIndex(times)).dt.as_unit("us")
 
 
 @dataclass(frozen=True)
@@ -130,12 +126,6 @@ def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:
             f"reading.arrival: {name!r} is not the column with the role 'time'; set it to {data.time!r} or null"
             for name in (reading.arrival,)
             if name not in (None, data.time)
-        ),
-        *(
-            f"reading.order: {name!r} must be an integer column in data.columns, and reading.arrival must be set; "
-            "choose such a column, or set reading.order to null"
-            for name in (reading.order,)
-            if name is not None and (reading.arrival is None or types.get(name) != "integer" or name == data.target)
         ),
         *(
             f"reading.calendar: {name!r} must be an integer with the role 'feature' in data.columns; declare it as "

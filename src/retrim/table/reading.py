@@ -83,10 +83,8 @@ class ReadingParams(SettingsSection):
     skip: tuple[str, ...] = Field(default=(), description="columns that files may contain and that retrim drops")
     arrival: str | None = Field(
         default=None,
-        description="name of the time column that retrim adds, in order of arrival, if the files have no time column",
-    )
-    order: str | None = Field(
-        default=None, description="integer column by which rows are ordered; null: rows keep their order in the file"
+        description="name of the time column that retrim adds, in order of arrival and of the rows, if the files have "
+        "no time column",
     )
     calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns computed from the event time")
 
