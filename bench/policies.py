@@ -11,7 +11,7 @@ The accumulated gain is the shipped one: rules and settings of params.yaml, aske
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,11 @@ from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
 from retrim.decision.policy_compare import periodic, usual_fit
 from retrim.decision.policy_play import (
-    Asks,
     GateSimulation,
     PlayedPolicy,
-    ProbeSpacing,
+    PlayedRules,
     Setting,
-    at_checks,
     best_in_hindsight,
-    by_rules,
-    every,
     play_policy,
     read,
 )
@@ -88,10 +84,10 @@ def setting_of(
     gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
     judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
     if after:
-        return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0), blocks, moments, 0, judging)
+        return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0), blocks, moments, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)
     made, probed = replace(matrix, back=part), max(blocks, BLOCKS // part if part else 1)
-    return Setting(made, RUNS[windows], PolicyDelays(late, whole), probed, moments, 0, judging)
+    return Setting(made, RUNS[windows], PolicyDelays(late, whole), probed, moments, judging)
 
 
 def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) -> float:
@@ -99,9 +95,7 @@ def gain_of(matrix: LossMatrix, table: pd.DataFrame, windows: str, late: int) ->
 
     def gain(name: str) -> float:
         setting = setting_of(matrix, table, name, late, blocks=PARAMS.probe.blocks, gated=0.0)
-        never, always = (
-            play_policy(setting, asks, probes=False).loss for asks in (at_checks(()), every(1, matrix.windows))
-        )
+        never, always = (play_policy(setting, checks).loss for checks in ((), range(1, matrix.windows)))
         return never - always
 
     own = gain(windows)
@@ -121,30 +115,20 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
     return made
 
 
-def asked_at(
-    setting: Setting, retraining_cost: float, ahead: float = PARAMS.gain.ahead, triggers: TriggerParams = TRIGGERS
-) -> Asks:
-    """The accumulated gain by default, on any history."""
-    return by_rules(
-        setting, triggers, retraining_cost=retraining_cost, errors=PARAMS.gain.errors, ahead=ahead, drifted=None, seed=7
-    )
+def shipped(retraining_cost: float, ahead: float = PARAMS.gain.ahead) -> PlayedRules:
+    """The accumulated gain by default."""
+    is_spaced = PARAMS.probe.when == NEEDED
+    return PlayedRules(TRIGGERS, retraining_cost, PARAMS.gain.errors, ahead, seed=7, probes_if_needed=is_spaced)
 
 
-def spaced(retraining_cost: float, when: str = PARAMS.probe.when) -> ProbeSpacing | None:
-    """When the probe is asked, by default."""
-    return ProbeSpacing(retraining_cost, TRIGGERS.band, PARAMS.gain.errors, seed=7) if when == NEEDED else None
-
-
-POLICIES: dict[str, Callable[[Run], Asks]] = {
-    "account, by default": lambda run: asked_at(run.setting, run.retraining_cost),
-    "account, two checks ahead": lambda run: asked_at(run.setting, run.retraining_cost, 2.0),
-    "every 8 windows": lambda run: every(8, run.setting.matrix.windows),
-    "every 4 windows": lambda run: every(4, run.setting.matrix.windows),
-    "champion's loss > mean + 1 sd": lambda run: by_rules(
-        run.setting, BAND, retraining_cost=run.retraining_cost, errors=0.0, ahead=0.0, drifted=None, seed=7
-    ),
-    "never": lambda _: at_checks(()),
-    "always": lambda run: every(1, run.setting.matrix.windows),
+POLICIES: dict[str, Callable[[Run], PlayedRules | Collection[int]]] = {
+    "account, by default": lambda run: shipped(run.retraining_cost),
+    "account, two checks ahead": lambda run: shipped(run.retraining_cost, 2.0),
+    "every 8 windows": lambda run: range(8, run.setting.matrix.windows, 8),
+    "every 4 windows": lambda run: range(4, run.setting.matrix.windows, 4),
+    "champion's loss > mean + 1 sd": lambda run: PlayedRules(BAND, run.retraining_cost, errors=0.0, ahead=0.0, seed=7),
+    "never": lambda _: (),
+    "always": lambda run: range(1, run.setting.matrix.windows),
 }
 
 
@@ -194,9 +178,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     """The accumulated gain, run by run."""
     lines: list[dict[str, Any]] = []
     for run in runs:
-        played = play_policy(
-            run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-        )
+        played = play_policy(run.setting, shipped(run.retraining_cost))
         calendar = periodic(run.setting, played.retrainings, retraining_cost=run.retraining_cost)
         late = delays_to_run(run, played)
         cost = played.cost(run.retraining_cost)
@@ -234,13 +216,7 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     """Mean and worst ratio of each policy."""
     lines = []
     for name, policy in POLICIES.items():
-        probes = name.startswith("account")
-        costs = [
-            play_policy(run.setting, policy(run), probes=probes, spaced=spaced(run.retraining_cost)).cost(
-                run.retraining_cost
-            )
-            for run in runs
-        ]
+        costs = [play_policy(run.setting, policy(run)).cost(run.retraining_cost) for run in runs]
         ratios = np.array([cost / run.least for cost, run in zip(costs, runs, strict=True)])
         line: dict[str, Any] = {"policy": name}
         for late in LATE:
@@ -282,7 +258,7 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
         for late in LATE:
             setting = setting_of(still, stream.table, windows, late, **how)
             gain = gain_of(real, stream.table, windows, late)
-            never = play_policy(setting, at_checks(()), probes=False).loss
+            never = play_policy(setting, ()).loss
             retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01%": never * LOW}
             for label, retraining_cost in retraining_costs.items():
                 found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)

@@ -18,28 +18,25 @@ from policies import (
     PARAMS,
     SOON,
     Run,
-    asked_at,
     control_runs,
     delays_to_run,
     fits_beside,
     runs_of,
+    shipped,
     show,
-    spaced,
 )
 from streams import NAMES, STATIONARY, Stream, load, shuffled
 
 from retrim.decision.policy_backtest import LossMatrix
 from retrim.decision.policy_compare import PERIODS
-from retrim.decision.policy_play import PlayedPolicy, at_checks, every, play_policy
+from retrim.decision.policy_play import PlayedPolicy, play_policy
 
 AFTER = PARAMS.retrain.refit_after
 CALENDARS = (*PERIODS, 1)
 
 
 def accumulated_gain(run: Run) -> PlayedPolicy:
-    return play_policy(
-        run.setting, asked_at(run.setting, run.retraining_cost), probes=True, spaced=spaced(run.retraining_cost)
-    )
+    return play_policy(run.setting, shipped(run.retraining_cost))
 
 
 def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
@@ -60,7 +57,7 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
         rules = {
             f"every {period}": np.array(
                 [
-                    play_policy(run.setting, every(period, run.setting.matrix.windows), probes=False).cost(
+                    play_policy(run.setting, range(period, run.setting.matrix.windows, period)).cost(
                         run.retraining_cost
                     )
                     for run in free
@@ -68,7 +65,7 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
             )
             for period in CALENDARS
         }
-        rules["never"] = np.array([play_policy(run.setting, at_checks(()), probes=False).loss for run in free])
+        rules["never"] = np.array([play_policy(run.setting, ()).loss for run in free])
         means = {rule: float((costs / least).mean()) for rule, costs in rules.items()}
         calendar = min(means, key=lambda rule: means[rule])
         late = [checks for run, each in zip(gated, judged, strict=True) for checks in delays_to_run(run, each)]

@@ -187,14 +187,13 @@ def _truth(table: Table, answers: pd.Series, positive: str | None) -> np.ndarray
 
 def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     """The accumulated gain as it ships, and the best calendar, over the best schedule in hindsight."""
-    from retrim.decision.policy_compare import gain_name
-    from retrim.lineage.workspace import open_workspace
+    from retrim.decision.policy_compare import RULE
 
     record, seconds = retrim_json(place, "policy", "backtest", "--windows", str(WINDOWS), code=(0, 1))
     if "policies" not in record:
         raise FailedError(f"retrim policy backtest: {json.dumps(record)[:300]}")
     lines = {line["name"]: line for line in record["policies"]}
-    shipped = lines[gain_name(open_workspace(place).params.gain.cost)]
+    shipped = lines[RULE]
     calendar = min((line for line in lines.values() if line["name"].startswith(PERIODIC)), key=lambda one: one["cost"])
     return {
         "shipped": shipped["ratio_to_hindsight"],

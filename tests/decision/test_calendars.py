@@ -9,8 +9,8 @@ import pytest
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_compare import Policy, PolicySetup, policies
-from retrim.decision.policy_play import GateSimulation, Setting, play_policy
+from retrim.decision.policy_compare import Policy, WindowAlarms, policies
+from retrim.decision.policy_play import GateSimulation, PlayedRules, Setting, play_policy
 from retrim.decision.rules import Evidence, TriggerParams, decide
 from retrim.gate.verdict import GateParams
 from tests.builders.turning import BLOCKS, START, USUAL, WINDOWS, matrix
@@ -19,27 +19,20 @@ from tests.drift.test_counted import EVERY, SETTINGS, counted
 
 DAY = pd.Timedelta("1D")
 SHIPPED = TRIGGERS.model_copy(update={"cooldown_checks": 2, "loop_checks": 5})
-PERIODS = {"always": 1, "every-2": 2, "every-4": 4}
+PERIODS = {"always": 1, "every-2": 2}  # of 7 windows
 
 
 def calendar(name: str, triggers: TriggerParams = SHIPPED, *, window_span: pd.Timedelta = DAY) -> Policy:
     """A calendar over windows of a day, or of another span."""
-    wanted = PolicySetup(
-        triggers=triggers,
-        drift=SETTINGS,
-        retraining_cost=1.0,
-        retraining_costs=(),
-        unit=1.0,
-        errors=1.0,
-        ahead=0.0,
-        when="every",
-        every=EVERY,
-        counted=counted(shift_from=3),
+    tried = policies(
+        setting(),
+        PlayedRules(triggers, 1.0, errors=1.0, ahead=0.0, seed=7),
+        WindowAlarms(counted(shift_from=3), SETTINGS, EVERY, task="regression"),
+        window_span=window_span,
         sliding_rows=10,
-        task="regression",
-        seed=7,
+        least=10,
     )
-    return next(each for each in policies(wanted, windows=8, window_span=window_span) if each.name == name)
+    return next(policy for policy in tried if policy.name == name)
 
 
 def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
@@ -47,7 +40,7 @@ def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
     strays = np.random.default_rng(2).uniform(-strayed, strayed, WINDOWS + 1)
     moments = [START + (number + stray) * DAY for number, stray in enumerate(strays)]
     judging = None if gate is None else GateSimulation(gate, USUAL, 100)
-    return Setting(matrix(), (0,), PolicyDelays(0, int(gate is not None)), BLOCKS, moments, 0, judging)
+    return Setting(matrix(), (0,), PolicyDelays(0, int(gate is not None)), BLOCKS, moments, judging)
 
 
 def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:
@@ -82,7 +75,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
 
 @pytest.mark.parametrize("name", PERIODS)
 def test_a_calendar_retrains_every_so_many_windows(name: str) -> None:
-    played = play_policy(setting(), calendar(name).asks(setting()), probes=False)
+    played = play_policy(setting(), calendar(name).rules)
 
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
 
@@ -93,14 +86,14 @@ def test_what_is_set_retrains_live_at_the_checks_that_were_priced(name: str) -> 
 
     assert policy.changes is not None
     assert live_checks(dict(policy.changes), list(history.moments), "promoted") == list(
-        play_policy(history, policy.asks(history), probes=False).checks
+        play_policy(history, policy.rules).checks
     )
 
 
 @pytest.mark.parametrize("name", ["always", "every-2"])
 def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
     policy, history = calendar(name), setting(gate=OPEN.model_copy(update={"min_gain": 0.99}))
-    played = play_policy(history, policy.asks(history), probes=False)
+    played = play_policy(history, policy.rules)
 
     assert policy.changes is not None
     assert len(played.refused) == 2
@@ -110,7 +103,7 @@ def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
 @pytest.mark.parametrize("name", PERIODS)
 def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
     history = setting(strayed=0.2)
-    played = play_policy(history, calendar(name).asks(history), probes=False)
+    played = play_policy(history, calendar(name).rules)
 
     assert list(played.checks) == list(range(PERIODS[name], WINDOWS, PERIODS[name]))
 
@@ -137,6 +130,6 @@ def test_a_calendar_of_every_check_asks_for_no_budget() -> None:
 
 def test_the_budget_binds_a_calendar() -> None:
     triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), "budget": {"runs": 2, "checks": 30}})
-    played = play_policy(setting(), calendar("every-2", triggers).asks(setting()), probes=False)
+    played = play_policy(setting(), calendar("every-2", triggers).rules)
 
     assert played.checks == (2,)  # the first model was a run too

@@ -29,7 +29,7 @@ from tests.builders.turning import (
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
 def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
-    setting = Setting(matrix(), (kind,), PolicyDelays(0, 0), BLOCKS, [START] * (WINDOWS + 1), 0, None)
+    setting = Setting(matrix(), (kind,), PolicyDelays(0, 0), BLOCKS, [START] * (WINDOWS + 1), None)
     found = read(setting, LiveModel(model, kind, model), window)
     live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
 
@@ -50,16 +50,6 @@ def test_a_window_before_its_model_has_no_loss() -> None:
     before = np.arange(WINDOWS)[:, None] > np.arange(WINDOWS)
 
     assert np.array_equal(np.isnan(matrix().totals[0]), before)
-
-
-def test_a_part_is_a_history_of_its_own() -> None:
-    part = matrix().part(1, 4)
-
-    np.testing.assert_array_equal(part.totals, matrix().totals[:, 1:4, 1:4])
-    np.testing.assert_array_equal(part.rows, matrix().rows[1:4])
-    np.testing.assert_array_equal(
-        part.probe_sums(2, 0, labels=0, blocks=2), matrix().probe_sums(3, 0, labels=0, blocks=2)
-    )
 
 
 def test_late_labels_make_the_probe_as_old() -> None:

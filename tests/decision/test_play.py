@@ -9,22 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrim.decision import policy_play
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_play import (
     GateSimulation,
-    PolicyAnswer,
-    PolicyView,
-    ProbeSpacing,
+    PlayedRules,
     Setting,
-    at_checks,
     best_in_hindsight,
-    by_rules,
-    every,
     play_policy,
 )
-from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.decision.rules import Decision, Evidence, TriggerParams, decide
 from tests.builders.gates import make_gate
 from tests.builders.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
 
@@ -50,7 +46,7 @@ OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1
 def setting(
     kinds: Sequence[int] = (0,), delays: PolicyDelays = PolicyDelays(0, 0), judging: GateSimulation | None = None
 ) -> Setting:
-    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, 0, judging)
+    return Setting(matrix(), tuple(kinds), delays, BLOCKS, MOMENTS, judging)
 
 
 def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
@@ -93,37 +89,25 @@ def test_while_labels_stay_away_the_schedule_starts_runs(
 ) -> None:
     triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
     silent = replace(setting(), labels_until=until)
-    asks = by_rules(silent, triggers, retraining_cost=1000.0, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7)
 
-    assert play_policy(silent, asks, probes=True).checks == checks
+    assert play_policy(silent, PlayedRules(triggers, 1000.0, ERRORS, AHEAD, seed=7)).checks == checks
 
 
 @pytest.mark.parametrize("retraining_cost", [0.05, 0.5, 2.0, 1000.0])
 def test_the_account_decides_as_the_live_path_does(retraining_cost: float) -> None:
-    asks = by_rules(
-        setting(), TRIGGERS, retraining_cost=retraining_cost, errors=ERRORS, ahead=AHEAD, drifted=None, seed=7
-    )
-    played = play_policy(setting(), asks, probes=True)
+    played = play_policy(setting(), PlayedRules(TRIGGERS, retraining_cost, ERRORS, AHEAD, seed=7))
     retrained, balances = live_path(retraining_cost)
 
     assert list(played.checks) == retrained
     assert played.balances.tolist() == pytest.approx(balances, rel=1e-9)
 
 
-def test_each_window_enters_the_account_once_however_seldom_it_is_probed() -> None:
-    seen: list[PolicyView] = []
+def test_a_loss_within_a_wide_band_asks_fewer_probes() -> None:
+    wide = TRIGGERS.model_copy(update={"band": TRIGGERS.band.model_copy(update={"reach": 1000.0})})
+    often = PlayedRules(wide, 1.0, errors=1000.0, ahead=AHEAD, seed=7)
+    seldom = replace(often, probes_if_needed=True)
 
-    def ask(here: PolicyView) -> PolicyAnswer:
-        seen.append(here)
-        return PolicyAnswer(retrain=False)
-
-    seldom = ProbeSpacing(1.0, TRIGGERS.band.model_copy(update={"reach": 1000.0}), errors=1000.0, seed=7)
-    played = play_policy(setting(), ask, probes=True, spaced=seldom)
-    readings = [here.reading for here in seen if here.reading is not None]
-
-    assert [reading.rows for reading in readings][:1] == [USUAL]
-    assert sum(reading.rows for reading in readings) < USUAL * (WINDOWS - 1)  # some wait for the next probe
-    assert played.probed < play_policy(setting(), ask, probes=True).probed
+    assert 0 < play_policy(setting(), seldom).probed < play_policy(setting(), often).probed
 
 
 def test_the_account_does_retrain_where_the_slope_turns() -> None:
@@ -148,7 +132,7 @@ def test_nothing_is_cheaper_than_hindsight(
 ) -> None:
     delays = PolicyDelays(labels, int(gated))
     judging = GateSimulation(OPEN, USUAL, 100) if gated else None
-    played = play_policy(setting(kinds, delays, judging), at_checks(checks), probes=False)
+    played = play_policy(setting(kinds, delays, judging), checks)
     least = best_in_hindsight(setting(kinds, delays, judging).totals, delays, retraining_cost=retraining_cost).cost(
         retraining_cost
     )
@@ -157,13 +141,13 @@ def test_nothing_is_cheaper_than_hindsight(
 
 
 def test_a_model_is_live_at_once_and_as_old_as_its_labels() -> None:
-    played = play_policy(setting(delays=PolicyDelays(1, 0)), at_checks([3]), probes=False)
+    played = play_policy(setting(delays=PolicyDelays(1, 0)), [3])
 
     assert [live.model for live in played.served] == [0, 0, 0, 2, 2, 2, 2]
 
 
 def test_windows_count_from_where_the_first_model_knows_no_label_that_nobody_had() -> None:
-    played = play_policy(setting(delays=PolicyDelays(2, 0)), every(1, WINDOWS), probes=False)
+    played = play_policy(setting(delays=PolicyDelays(2, 0)), range(1, WINDOWS))
 
     assert played.checks[0] == 3
     assert played.losses[:2].tolist() == [0.0, 0.0]
@@ -171,19 +155,19 @@ def test_windows_count_from_where_the_first_model_knows_no_label_that_nobody_had
 
 
 def test_never_is_the_first_model_all_along() -> None:
-    played = play_policy(setting(), at_checks(()), probes=False)
+    played = play_policy(setting(), ())
 
     np.testing.assert_allclose(played.losses, matrix().totals[0, 0])
 
 
 def test_always_is_the_newest_model_everywhere() -> None:
-    played = play_policy(setting(), every(1, WINDOWS), probes=False)
+    played = play_policy(setting(), range(1, WINDOWS))
 
     np.testing.assert_allclose(played.losses, np.diag(matrix().totals[0]))
 
 
 def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_made() -> None:
-    served = play_policy(setting((0, 1)), at_checks([6]), probes=False).served[-1]
+    served = play_policy(setting((0, 1)), [6]).served[-1]
     losses = [live_reading(losses_of(0, "all", rows_of(5)), kind, 5).probe_loss for kind in KINDS]
 
     assert served.kind == int(np.argmin(losses))
@@ -191,40 +175,43 @@ def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_mad
 
 def test_a_drift_rule_that_is_held_by_the_loop_breaker_retrains_once() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("drift",), "cooldown_checks": 0, "loop_checks": 5})
-    asks = by_rules(
-        setting(), rules, retraining_cost=1.0, errors=0.0, ahead=0.0, drifted=lambda live, window: ("x",), seed=7
+    played = play_policy(
+        setting(), PlayedRules(rules, 1.0, errors=0.0, ahead=0.0, seed=7, drifted=lambda live, window: ("x",))
     )
 
-    assert play_policy(setting(), asks, probes=False).checks == (1,)
+    assert played.checks == (1,)
 
 
 def test_a_performance_rule_sees_the_turn() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("performance",), "cooldown_checks": 0})
-    asks = by_rules(setting(), rules, retraining_cost=1.0, errors=0.0, ahead=0.0, drifted=None, seed=7)
+    played = play_policy(setting(), PlayedRules(rules, 1.0, errors=0.0, ahead=0.0, seed=7))
 
-    assert 4 in play_policy(setting(), asks, probes=False).checks
+    assert 4 in played.checks
 
 
 @pytest.mark.parametrize(("labels", "measured"), [(0, 5), (2, 0)])
-def test_what_served_a_window_is_measured_when_its_labels_come(labels: int, measured: int) -> None:
-    seen: list[PolicyView] = []
+def test_what_served_a_window_is_measured_when_its_labels_come(
+    labels: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Evidence] = []
 
-    def ask(here: PolicyView) -> PolicyAnswer:
-        seen.append(here)
-        return PolicyAnswer(retrain=here.check == 5)
+    def remember(evidence: Evidence, params: TriggerParams) -> Decision:
+        seen.append(evidence)
+        return decide(evidence, params)
 
-    play_policy(setting(delays=PolicyDelays(labels, 0)), ask, probes=False)
-    (then,) = (here for here in seen if here.check == 6)
+    monkeypatch.setattr(policy_play, "decide", remember)
+    rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "every": f"{5 - labels}D"})
+    played = play_policy(setting(delays=PolicyDelays(labels, 0)), PlayedRules(rules, 1.0, 0.0, 0.0, seed=7))
+    (check,) = played.checks
+    (loss,) = (evidence.loss for evidence in seen if evidence.now == MOMENTS[check + 1])
 
-    # A model was made at check 5; the newest labelled window at check 6 is 5, or with late labels 3.
-    assert (then.live.model, then.measured.model) == (5 - labels, measured)
+    # The newest labelled window is that before the check, or with late labels one that the first model served.
+    assert (played.served[-1].model, loss) == (check - labels, matrix().mean_loss(measured, 0, check - labels))
 
 
 def test_a_second_fit_of_what_was_promoted_is_paid_for_and_of_what_was_refused_is_not() -> None:
     judging = GateSimulation(OPEN, USUAL, 100, again=0.25)
-    played = replace(
-        play_policy(setting(judging=judging), every(1, WINDOWS), probes=False), checks=(1, 3), refused=(3,)
-    )
+    played = replace(play_policy(setting(judging=judging), range(1, WINDOWS)), checks=(1, 3), refused=(3,))
 
     assert played.again == 0.25
     assert played.paid(8.0) == {1: 10.0, 3: 8.0}

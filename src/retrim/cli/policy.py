@@ -8,25 +8,13 @@ import typer
 from retrim.cli.base import AsJson, By, Now, as_time, example, past_time, workspace_here
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pydantic import JsonValue
 
     from retrim.files import WorkspacePaths
-    from retrim.reports.policy import BacktestRequest, BacktestResult
+    from retrim.reports.policy import BacktestResult
 
 policy_app = typer.Typer(help="Compare retraining policies, and acknowledge holds.")
-
-
-def cost_list(text: str) -> tuple[float, ...]:
-    """Numbers above 0, separated by commas."""
-    from retrim.errors import BadInputError
-
-    try:
-        retraining_costs = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise BadInputError(f"--costs: {text!r} is not a list of numbers; write a list such as 0.25,0.5,1") from error
-    if not all(retraining_cost > 0 for retraining_cost in retraining_costs):
-        raise BadInputError(f"--costs: {text!r} contains a retraining cost of 0 or less; pass costs above 0")
-    return retraining_costs
 
 
 @policy_app.command(epilog=example("retrim policy backtest --with gain.cost=0.3"))
@@ -39,23 +27,6 @@ def backtest(
     ] = None,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this time (UTC).")
-    ] = None,
-    retraining_costs: Annotated[
-        str | None,
-        typer.Option(
-            "--costs",
-            metavar="P,P",
-            help="Retraining costs to try, in the unit of gain.cost. Default: 0.25, 0.5, 2 and 4 times gain.cost.",
-        ),
-    ] = None,
-    label_delay: Annotated[
-        int | None,
-        typer.Option(
-            "--label-delay",
-            metavar="N",
-            min=0,
-            help="Number of windows that pass until labels are known. Default: measured on the history.",
-        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -100,31 +71,25 @@ def backtest(
     DVC remote. The exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
     from retrim.errors import BadInputError
-    from retrim.reports.policy import BacktestRequest
 
-    request = BacktestRequest(
-        windows=windows,
-        since=None if since is None else as_time(since),
-        retraining_costs=None if retraining_costs is None else cost_list(retraining_costs),
-        label_delay=label_delay,
-    )
+    start = None if since is None else as_time(since)
     if base is not None:
-        if settings or request != BacktestRequest():
-            raise BadInputError("--base cannot be combined with --with, --windows, --from, --costs or --label-delay")
+        if settings or windows is not None or since is not None:
+            raise BadInputError("--base cannot be combined with --with, --windows or --from")
         _compare_with_base(base, last=last, to=to, only_worse=only_worse, as_json=as_json)
     elif settings:
-        _compare_settings(assignments(settings), request, as_json=as_json)
+        _compare_settings(assignments(settings), windows, start, as_json=as_json)
     else:
-        _compare_policies(request, as_json=as_json)
+        _compare_policies(windows, start, as_json=as_json)
 
 
-def _compare_policies(request: "BacktestRequest", *, as_json: bool) -> None:
+def _compare_policies(windows: int | None, since: "pd.Timestamp | None", *, as_json: bool) -> None:
     from retrim.cli import render
     from retrim.reports.policy import backtest as op
     from retrim.reports.policy_report import command_for
 
     with render.progress():
-        result = op(workspace_here(), request, now=as_time(None))
+        result = op(workspace_here(), now=as_time(None), windows=windows, since=since)
     if as_json:
         render.show_json(result.as_record())
         return
@@ -206,12 +171,16 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     return found
 
 
-def _compare_settings(changes: "dict[str, JsonValue]", request: "BacktestRequest", *, as_json: bool) -> None:
+def _compare_settings(
+    changes: "dict[str, JsonValue]", windows: int | None, since: "pd.Timestamp | None", *, as_json: bool
+) -> None:
     """Refits what changes a fit; else plays the policies under the changed settings."""
+    from dataclasses import replace
+
     from retrim.cli import render
     from retrim.cli.version_screens import refits_report
     from retrim.reports.changed_settings import compare_refits, try_settings
-    from retrim.reports.policy import compare_played
+    from retrim.reports.policy import backtest as op
 
     workspace, now = workspace_here(), as_time(None)
     tried = try_settings(workspace, changes)
@@ -221,7 +190,10 @@ def _compare_settings(changes: "dict[str, JsonValue]", request: "BacktestRequest
         render.show(refits, refits_report(refits), as_json=as_json)
         return
     with render.progress():
-        current, changed = compare_played(workspace, tried.params, request, now=now)
+        current, changed = (
+            op(side, now=now, windows=windows, since=since)
+            for side in (workspace, replace(workspace, params=tried.params))
+        )
     if as_json:
         render.show_json({"current": current.as_record(), "changed": changed.as_record()})
         return

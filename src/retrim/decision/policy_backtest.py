@@ -1,20 +1,14 @@
-"""The section `policy` of params.yaml: how a policy is tried on the history.
+"""The loss matrix of a policy backtest: what a model made before each window would have lost on every later one.
 
-History cut for a policy backtest: a first part, then windows, each in blocks for the probe and in cells of rows.
-
-A *cell* is the finest part whose losses are kept: the blocks that a probe judges one by
-one, and the parts whose means give a reading its standard error, are both unions of cells.
-
-The fits behind a loss matrix: one a training window and block, scored on everything that came later.
-
-The loss matrix: what a model made before each window would have lost on every later one, and what a probe reads.
+The history is cut into a first part and windows, these into blocks for the probe and into cells. A *cell* is the finest
+part whose losses are kept: the blocks that a probe judges one by one, and the parts whose means give a reading its
+standard error, are both unions of cells.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -52,11 +46,6 @@ class PolicyParams(SettingsSection):
         description=(
             "share of the rows, oldest first, that the first model is trained on; a first model needs enough history"
         ),
-    )
-    retraining_costs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        exclude=True,
-        default=(0.25, 0.5, 2.0, 4.0),
-        description="multiples of gain.cost with which the rule gain is also tried; `--costs` overrides them",
     )
     seed: Seed = Field(default=7, description="seed of the draws of reference bands and of the fits")
 
@@ -288,21 +277,6 @@ class LossMatrix:
         begins = np.searchsorted(self.cut.window, np.arange(self.windows))
         by_window = np.add.reduceat(self.sums[:, self.origins], begins, axis=2)
         return np.asarray(by_window / self.rows_per_check)
-
-    def part(self, first: int, last: int) -> "LossMatrix":
-        """The windows `[first, last)` as a history of their own: its first model is the one made before `first`."""
-        kept = np.flatnonzero((self.cut.window >= first) & (self.cut.window < last))
-        blocks = slice(first * self.cut.blocks, last * self.cut.blocks)
-        inner = WindowCuts(
-            blocks=self.cut.blocks,
-            starts=self.cut.starts[blocks],
-            cells=self.cut.cells[kept[0] : kept[-1] + 2],
-            window=self.cut.window[kept] - first,
-            block=self.cut.block[kept],
-            part=self.cut.part[kept],
-        )
-        fitted = self.fitted_rows[:, blocks]
-        return LossMatrix(self.kinds, inner, self.sums[:, blocks, kept], fitted, self.rows_per_check, self.back)
 
     def probe_sums(self, window: int, kind: int, *, labels: int, blocks: int) -> np.ndarray:
         """What a probe of a window loses in each of its cells, each block judged by a fit on what was due before it.

@@ -1,41 +1,24 @@
-"""The drift of every window against the rows that a model was made from, from counts alone.
-
-Drift of a window as a check sees it: by calibrated alarms, or by thresholds where none are wanted.
-
-Schedules by the calendar alone, at the same number of retrainings: what any policy has to beat.
-
-Policies side by side: what each would have cost, against the best schedule in hindsight.
-
-Which policy to switch on: from the whole history, each stretch of it judged by what was chosen on the others.
-
-The policies a backtest tries, each with the settings that switch it on.
-
-Policies tried on history: one loss matrix, and any number of policies read off it without another fit.
-"""
+"""The policies a backtest tries, side by side: what each would have cost, and which one to switch on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
 from retrim.decision.policy_play import (
-    Asks,
     Drifted,
     LiveModel,
     PlayedPolicy,
-    ProbeSpacing,
+    PlayedRules,
     Schedule,
     Setting,
-    at_checks,
     best_in_hindsight,
-    by_rules,
     play_policy,
 )
-from retrim.decision.probe import NEEDED
 from retrim.decision.rules import TriggerParams
 from retrim.drift.alarms import LEAST_STRETCHES
 from retrim.drift.calibration import WindowCalibration, calibrate
@@ -47,6 +30,15 @@ from retrim.drift.tests import DRIFT_TESTS
 from retrim.drift.watched import mean_waves, watch
 from retrim.stats.bootstrap import ratio_interval
 from retrim.table.data import ColumnType
+
+RULE, NEVER = "gain", "never"  # the shipped rule, and no retraining at all
+STRETCHES = 5  # that a history is cut into, at least
+STRETCH_WINDOWS = 10  # of a stretch, where there are enough windows
+LEAST_WINDOWS = 20  # for an advice: with fewer, a stretch has fewer than four
+PERIODS = (2, 4, 8, 16)
+EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
+USUAL_PSI = 0.2  # the limit that PSI is used with elsewhere
+UNITS = {unit: pd.Timedelta(f"1{unit}") for unit in ("D", "h", "min", "s")}
 
 Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
 """Whether a column has drifted, from its counts in reference and current window."""
@@ -146,10 +138,6 @@ def count_windows(
     return Counted(columns, blocks, chunks, parts)
 
 
-Looked = Callable[[int, int, int | None], tuple[str, ...]]
-"""Columns that drifted, from a model's place, a window, and the rows of its sliding training window."""
-
-
 class WindowAlarms:
     """What the drift tests of params.yaml say of a window; calibrations are made once for each model and length.
 
@@ -164,42 +152,38 @@ class WindowAlarms:
     """
 
     def __init__(self, counted: Counted, params: DriftParams, every: pd.Timedelta, *, task: str) -> None:
-        self._counted, self._params = counted, params
+        self.counted, self._params = counted, params
         features = len(counted.columns)
         share = features / (features + len(params.joint.tests) + len(score_types(task)) + 1)  # 1: the target
         self._rate = None if params.alarms is None else params.alarms.rate(every) * share
-        self._known: dict[tuple[int, int, int], WindowCalibration] = {}
+        self._calibrations: dict[tuple[int, int, int], WindowCalibration] = {}
         self._seen = {
             name: {part_seen(test) for test in tests_of(name, column, params)}
             for name, column in counted.columns.items()
         }
 
-    @property
-    def rate(self) -> float | None:
-        """False alarms of all features together for each check; None where thresholds are asked."""
-        return self._rate
-
-    def __call__(self, model: int, window: int, sliding: int | None) -> tuple[str, ...]:
-        first, last = self._counted.behind(model=model, sliding_rows=sliding)
+    def __call__(self, model: int, window: int, sliding_rows: int | None) -> tuple[str, ...]:
+        """Columns that drifted since what a model was made from."""
+        counted = self.counted
+        first, last = counted.behind(model=model, sliding_rows=sliding_rows)
         if self._rate is None or last - first < LEAST_STRETCHES:
-            return self._counted.drifted(self._over, model=model, window=window, sliding_rows=sliding)
-        now = slice(*self._counted.of_window(window))
-        rows = int(self._counted.rows[now].sum())
-        counts = {name: column.counts[now].sum(axis=0) for name, column in self._counted.columns.items()}
-        alarms = self._calibrated(first, last, rows).judge(
-            counts, rate=self._rate, waves=mean_waves(self._counted.blocks.iloc[now])
-        )
+            return counted.drifted(self._over, model=model, window=window, sliding_rows=sliding_rows)
+        now = slice(*counted.of_window(window))
+        rows = int(counted.rows[now].sum())
+        counts = {name: column.counts[now].sum(axis=0) for name, column in counted.columns.items()}
+        waves = mean_waves(counted.blocks.iloc[now])
+        alarms = self._calibrated(first, last, rows).judge(counts, rate=self._rate, waves=waves)
         alarmed = {alarm.column for alarm in alarms if alarm.alarmed and alarm.of in self._seen[alarm.column]}
-        return tuple(name for name in self._counted.columns if name in alarmed)
+        return tuple(name for name in counted.columns if name in alarmed)
 
     def _calibrated(self, first: int, last: int, rows: int) -> WindowCalibration:
         key = (first, last, rows)
-        if key not in self._known:
+        if key not in self._calibrations:
             alarms = self._params.alarms
             assert alarms is not None
-            watched = watch(self._counted.profile(first, last))
-            self._known[key] = calibrate(watched, rows=rows, draws=alarms.draws, seed=alarms.seed)
-        return self._known[key]
+            watched = watch(self.counted.profile(first, last))
+            self._calibrations[key] = calibrate(watched, rows=rows, draws=alarms.draws, seed=alarms.seed)
+        return self._calibrations[key]
 
     def _over(self, name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
         tests = tests_of(name, column, self._params)
@@ -239,13 +223,9 @@ def phases(windows: int, count: int) -> list[tuple[int, ...]]:
 
 def periodic(setting: Setting, count: int, *, retraining_cost: float) -> Periodic:
     """What the periodic policy of `count` retrainings costs, at its median and at its best phase."""
-    if count == 0:
-        cost = play_policy(setting, at_checks(()), probes=False).cost(retraining_cost)
-        return Periodic(cost, cost)
-    counted = setting.matrix.windows - setting.begin
+    schedules = phases(setting.matrix.windows - setting.begin, count) if count else [()]
     costs = [
-        play_policy(setting, at_checks([setting.begin + check for check in checks]), probes=False).cost(retraining_cost)
-        for checks in phases(counted, count)
+        play_policy(setting, [setting.begin + check for check in checks]).cost(retraining_cost) for checks in schedules
     ]
     return Periodic(float(np.median(costs)), float(min(costs)))
 
@@ -257,20 +237,17 @@ class Policy:
     Args:
         name: Name of the policy.
         changes: Values of params.yaml by dotted key; None if the policy is only for comparison.
-        asks: Function that gives, for a history, the policy's answer at each check.
-        probes: Whether the policy needs the probe.
-        spaced: Conditions under which the probe runs; None if it runs at every check.
+        rules: The rules that decide; no checks at all for never.
     """
 
     name: str
     changes: Mapping[str, JsonValue] | None
-    asks: Callable[[Setting], Asks]
-    probes: bool
-    spaced: ProbeSpacing | None = None
+    rules: PlayedRules | tuple[()]
 
-    def play(self, setting: Setting) -> PlayedPolicy:
-        """What comes of it on a history."""
-        return play_policy(setting, self.asks(setting), probes=self.probes, spaced=self.spaced)
+    @property
+    def probes(self) -> bool:
+        """Whether it needs the probe."""
+        return isinstance(self.rules, PlayedRules) and self.rules.probes
 
     @property
     def is_calendar(self) -> bool:
@@ -338,7 +315,7 @@ def compare_policies(
     calendar: dict[int, Periodic] = {}
     outcomes = []
     for policy in policies:
-        played = policy.play(setting)
+        played = play_policy(setting, policy.rules)
         if played.retrainings not in calendar:
             calendar[played.retrainings] = periodic(setting, played.retrainings, retraining_cost=retraining_cost)
         outcomes.append(
@@ -360,12 +337,6 @@ def usual_fit(setting: Setting) -> float:
     """Rows that a model of each training window is made from, on average over the windows, summed."""
     matrix = setting.matrix
     return float(np.mean(matrix.fitted_rows[np.ix_(list(setting.kinds), matrix.origins.tolist())], axis=1).sum())
-
-
-NEVER = "never"
-STRETCHES = 5  # that a history is cut into, at least
-STRETCH_WINDOWS = 10  # of a stretch, where there are enough windows
-LEAST_WINDOWS = 20  # for an advice: with fewer, a stretch has fewer than four
 
 
 def stretch_edges(setting: Setting) -> np.ndarray:
@@ -391,8 +362,6 @@ class PolicyChoice:
         low: Lower end of the ratio's 95% interval.
         high: Upper end of this interval.
         dearer: Stretches on which never retraining cost more.
-        newest: Windows of the newest stretch.
-        is_quiet: Whether never retraining cost the least there, begun with a new model.
     """
 
     name: str
@@ -403,8 +372,6 @@ class PolicyChoice:
     low: float
     high: float
     dearer: int
-    newest: int
-    is_quiet: bool
 
     @property
     def recommended(self) -> str | None:
@@ -415,13 +382,9 @@ class PolicyChoice:
 
     @property
     def sentence(self) -> str:
-        """The advice, what the choices would have cost, and whether the present is quiet."""
+        """The advice, and what the choices would have cost."""
         costs = ", ".join(cost_in_words(outcome) for outcome in self.outcomes)
-        sentences = [self._advice, f"Cost, times the best schedule in hindsight, with its 95% interval: {costs}."]
-        if self.is_quiet and self.recommended not in (None, NEVER):
-            quiet = f"The newest {self.newest} windows are quiet: there, never retraining would have cost the least."
-            sentences.append(quiet)
-        return " ".join(sentences)
+        return f"{self._advice} Cost, times the best schedule in hindsight, with its 95% interval: {costs}."
 
     @property
     def _advice(self) -> str:
@@ -446,35 +409,17 @@ def cost_in_words(outcome: PolicyOutcome) -> str:
     return f"{outcome.policy.name} {outcome.ratio:.3g} ({low:.3g} to {high:.3g})"
 
 
-def part_of(setting: Setting, first: int, last: int) -> Setting:
-    """A history of its own in which the windows `[first, last)` count, begun with the newest model that could be made.
-
-    Where labels come late it holds windows before `first` too, as far as there are any, which do not count.
-    """
-    first = max(first - setting.delays.labels, 0)
-    return Setting(
-        matrix=setting.matrix.part(first, last),
-        kinds=setting.kinds,
-        delays=setting.delays,
-        blocks=setting.blocks,
-        moments=setting.moments[first : last + 1],
-        first_window=setting.first_window + first,
-        judging=setting.judging,
-        labels_until=None if setting.labels_until is None else setting.labels_until[first : last + 1],
-    )
-
-
-def choose(setting: Setting, outcomes: Sequence[PolicyOutcome], *, shipped: str) -> PolicyChoice:
+def choose(setting: Setting, outcomes: Sequence[PolicyOutcome]) -> PolicyChoice:
     """Whether to retrain, and by the shipped rule or by which calendar.
 
     Args:
         setting: The whole history, at least 2 windows that count.
     """
     by_name = {outcome.policy.name: outcome for outcome in outcomes}
-    rule, never = by_name[shipped], by_name[NEVER]
+    rule, never = by_name[RULE], by_name[NEVER]
     calendars = [outcome for outcome in outcomes if outcome.policy.is_calendar]
     choices = [rule, *calendars]
-    costs, edges = np.array([outcome.costs for outcome in choices]), stretch_edges(setting)
+    costs = np.array([outcome.costs for outcome in choices])
     stretches = range(costs.shape[1])
     best = int(np.argmin(costs.sum(axis=1)))
     chosen = [int(np.argmin(np.delete(costs, stretch, axis=1).sum(axis=1))) for stretch in stretches]
@@ -482,120 +427,66 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome], *, shipped: str)
         best, chosen = 0, [0 for _ in stretches]
     retraining = costs[chosen, stretches]
     low, high = ratio_interval(never.costs, retraining)
-    newest = part_of(setting, int(edges[-2]), int(edges[-1]))
-    price = rule.retraining_cost
     shown = [rule, never, *sorted(calendars, key=lambda outcome: outcome.cost)[:1]]
     return PolicyChoice(
         name=choices[best].policy.name,
         chosen=tuple(choices[place].policy.name for place in chosen),
         outcomes=tuple(sorted(shown, key=lambda outcome: outcome.cost)),
-        windows=int(edges[-1] - edges[0]),
+        windows=setting.matrix.windows - setting.begin,
         ratio=float(never.costs.sum() / retraining.sum()),
         low=low,
         high=high,
         dearer=int((never.costs > retraining).sum()),
-        newest=int(edges[-1] - edges[-2]),
-        is_quiet=never.policy.play(newest).loss <= min(each.policy.play(newest).cost(price) for each in choices),
     )
 
 
-PERIODS = (2, 4, 8, 16)
-EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
-USUAL_PSI = 0.2  # the limit that PSI is used with elsewhere
-
-
-@dataclass(frozen=True)
-class PolicySetup:
-    """What the policies are made from.
+def policies(
+    setting: Setting,
+    rules: PlayedRules,
+    alarms: WindowAlarms,
+    *,
+    window_span: pd.Timedelta,
+    sliding_rows: int,
+    least: int,
+) -> list[Policy]:
+    """Never, the accumulated gain, calendars, the performance band, and drift by our alarms and by PSI.
 
     Args:
-        triggers: As params.yaml has them.
-        drift: As params.yaml has it.
-        retraining_cost: Of a retraining, in units of params.yaml.
-        retraining_costs: Those that the accumulated gain is tried at, in the same units.
-        unit: What 1 of these is in mean loss times checks.
-        errors: Standard errors of itself that the accumulated gain must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
-        when: When the probe is asked, as params.yaml has it; a backtest knows `needed`, and takes all else for `every`.
-        every: Time between two checks.
-        counted: The columns, window by window.
-        sliding_rows: Rows of the sliding training window.
-        task: Of the model.
-        seed: Of the reference bands.
+        rules: Those of params.yaml.
+        alarms: The drift tests of params.yaml.
+        sliding_rows: Of the sliding training window.
+        least: Rows of a window below which no drift is tested.
     """
 
-    triggers: TriggerParams
-    drift: DriftParams
-    retraining_cost: float
-    retraining_costs: Sequence[float]
-    unit: float
-    errors: float
-    ahead: float
-    when: str
-    every: pd.Timedelta
-    counted: Counted
-    sliding_rows: int
-    task: str
-    seed: int
+    def by(name: str, **changes: Any) -> PlayedRules:
+        return replace(rules, triggers=rules.triggers.model_copy(update={"rules": (name,), **changes}))
 
+    def looked(columns_over: Callable[[int, int, int | None], tuple[str, ...]]) -> Drifted:
+        def drifted(live: LiveModel, window: int) -> tuple[str, ...] | None:
+            if setting.matrix.rows[window] < least:
+                return None
+            is_sliding = setting.matrix.kinds[live.kind] == "sliding"
+            return columns_over(live.model, window, sliding_rows if is_sliding else None)
 
-def policies(wanted: PolicySetup, *, windows: int, window_span: pd.Timedelta) -> list[Policy]:
-    """Never, always, every k, drift rules, performance bands, and the accumulated gain at several retraining costs."""
-    alarmed = WindowAlarms(wanted.counted, wanted.drift, wanted.every, task=wanted.task)
+        return drifted
 
-    def usual(model: int, window: int, sliding: int | None) -> tuple[str, ...]:
-        return wanted.counted.drifted(_usual_psi, model=model, window=window, sliding_rows=sliding)
+    def usual(model: int, window: int, rows: int | None) -> tuple[str, ...]:
+        return alarms.counted.drifted(_usual_psi, model=model, window=window, sliding_rows=rows)
 
-    never = Policy("never", {"triggers.rules": []}, lambda _: at_checks(()), probes=False)
+    # PSI as it is used elsewhere: every alarm retrains.
+    at_once = by("drift", drift_checks=(1, 1), drift_columns=(), cooldown_checks=0, loop_checks=0, budget=None)
+    periods = [*(period for period in PERIODS if period <= setting.matrix.windows // 2), 1]
     return [
-        never,
-        *(
-            gain_policy(wanted, retraining_cost)
-            for retraining_cost in sorted({*wanted.retraining_costs, wanted.retraining_cost})
-        ),
-        *(_calendar(wanted, period, window_span) for period in (*(p for p in PERIODS if p <= windows // 2), 1)),
-        Policy(
-            "performance",
-            {"triggers.rules": ["performance"]},
-            _asks(wanted, wanted.triggers.model_copy(update={"rules": ("performance",)})),
-            probes=False,
-        ),
-        _drift(wanted, "drift", alarmed, changes={"triggers.rules": ["drift"]}),
-        _drift(wanted, "psi", usual, changes=None),
+        Policy(NEVER, {"triggers.rules": []}, ()),
+        Policy(RULE, {"triggers.rules": ["gain"]}, by("gain")),
+        *(_calendar(rules, period, window_span) for period in periods),
+        Policy("performance", {"triggers.rules": ["performance"]}, by("performance")),
+        Policy("drift", {"triggers.rules": ["drift"]}, replace(by("drift"), drifted=looked(alarms))),
+        Policy("psi", None, replace(at_once, drifted=looked(usual))),
     ]
 
 
-def gain_name(retraining_cost: float) -> str:
-    """Name of the accumulated gain at a retraining cost in units of params.yaml."""
-    return f"gain-{retraining_cost:.6g}"
-
-
-def gain_policy(wanted: PolicySetup, retraining_cost: float) -> Policy:
-    """The accumulated gain held to a retraining cost in units of params.yaml."""
-    triggers = wanted.triggers.model_copy(update={"rules": ("gain",)})
-
-    def asks(setting: Setting) -> Asks:
-        return by_rules(
-            setting,
-            triggers,
-            retraining_cost=retraining_cost * wanted.unit,
-            errors=wanted.errors,
-            ahead=wanted.ahead,
-            drifted=None,
-            seed=wanted.seed,
-        )
-
-    changes: dict[str, JsonValue] = {"triggers.rules": ["gain"], "gain.cost": retraining_cost}
-    spaced = None
-    if wanted.when == NEEDED:
-        spaced = ProbeSpacing(retraining_cost * wanted.unit, triggers.band, wanted.errors, wanted.seed)
-    return Policy(gain_name(retraining_cost), changes, asks, probes=True, spaced=spaced)
-
-
-UNITS = {unit: pd.Timedelta(f"1{unit}") for unit in ("D", "h", "min", "s")}
-
-
-def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Policy:
+def _calendar(rules: PlayedRules, period: int, window_span: pd.Timedelta) -> Policy:
     name = "always" if period == 1 else f"every-{period}"
     exact = period * window_span
     fine = next((unit for unit, size in UNITS.items() if exact > 3 * size), "s")
@@ -606,44 +497,10 @@ def _calendar(wanted: PolicySetup, period: int, window_span: pd.Timedelta) -> Po
     if period == 1:
         switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
-    triggers = TriggerParams.model_validate({**dict(wanted.triggers), **switched, "every": f"{seconds}s"})
-    changes = {f"triggers.{key}": value for key, value in switched.items()}
-    return Policy(name, changes, _asks(wanted, triggers), probes=False)
-
-
-def _asks(wanted: PolicySetup, triggers: TriggerParams, looked: Looked | None = None) -> Callable[[Setting], Asks]:
-    def asks(setting: Setting) -> Asks:
-        return by_rules(
-            setting,
-            triggers,
-            retraining_cost=wanted.retraining_cost,
-            errors=wanted.errors,
-            ahead=wanted.ahead,
-            drifted=None if looked is None else _looked(wanted, setting, looked),
-            seed=wanted.seed,
-        )
-
-    return asks
-
-
-def _drift(wanted: PolicySetup, name: str, looked: Looked, *, changes: dict[str, JsonValue] | None) -> Policy:
-    triggers = wanted.triggers.model_copy(update={"rules": ("drift",)})
-    if changes is None:  # as it is used elsewhere: every alarm retrains
-        every = {"drift_checks": (1, 1), "drift_columns": (), "cooldown_checks": 0, "loop_checks": 0, "budget": None}
-        triggers = triggers.model_copy(update=every)
-    return Policy(name, changes, _asks(wanted, triggers, looked), probes=False)
-
-
-def _looked(wanted: PolicySetup, setting: Setting, looked: Looked) -> Drifted:
-    shift = setting.first_window
-
-    def drifted(live: LiveModel, window: int) -> tuple[str, ...] | None:
-        if setting.matrix.rows[window] < wanted.drift.min_rows:
-            return None
-        sliding = wanted.sliding_rows if setting.matrix.kinds[live.kind] == "sliding" else None
-        return looked(shift + live.model, shift + window, sliding)
-
-    return drifted
+    triggers = TriggerParams.model_validate({**dict(rules.triggers), **switched, "every": f"{seconds}s"})
+    return Policy(
+        name, {f"triggers.{key}": value for key, value in switched.items()}, replace(rules, triggers=triggers)
+    )
 
 
 def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:

@@ -1,17 +1,4 @@
-"""The gate in a backtest: challengers and champion on rows that neither has seen, read off the loss matrix.
-
-What a policy is played under, what it sees and answers at a check, and what came of it.
-
-How late labels come in windows, and whether enough windows are left to tell policies apart.
-
-A policy played over a loss matrix: check by check, with the very accumulated gain and the very decision that run live.
-
-Who decides at a check of a backtest: given dates, or the rules that run live, fed records of the same shape.
-
-The best schedule in hindsight: no policy under the same delays can cost less.
-
-The recipe of a backtest where no version is live: the middle of the search space, and rounds by early stopping.
-"""
+"""Policies played over a loss matrix, check by check, with the accumulated gain, rules and gate that run live."""
 
 import math
 from collections import Counter
@@ -22,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, BandParams, reference_band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band, reference_band
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, WindowCuts
 from retrim.decision.probe import GatePreview, ProbeResult, ProbeWatch, Signs
@@ -41,20 +28,24 @@ from retrim.training.estimators import MODELS
 from retrim.training.recipe import Recipe, TrainParams
 from retrim.training.tuning import Dimension, TuneParams
 
+COUNTED = 5  # of that many windows one has to count, and three in all
+ALMOST = 0.1  # of a window: labels that come sooner count as immediate
+DRAWS = 500  # of a reference band
+
 
 @dataclass(frozen=True)
-class ChampionLife:
-    """What a champion's checks have probed.
+class LiveModel:
+    """A model that serves.
 
     Args:
-        windows: Those that they have judged refits on, ascending.
-        labels: Windows until labels are known.
-        blocks: Blocks of the probe.
+        model: Index in the loss matrix: the window before which its training rows end.
+        kind: Index of its training window.
+        decided: Check that decided the retraining, and first window that it serves; 0 for the first model.
     """
 
-    windows: Sequence[int]
-    labels: int
-    blocks: int
+    model: int
+    kind: int
+    decided: int
 
 
 @dataclass(frozen=True)
@@ -81,76 +72,47 @@ class GateSimulation:
     again: float = 0.0
 
     def verdict(
-        self,
-        matrix: LossMatrix,
-        kinds: Sequence[int],
-        champion: tuple[int, int],
-        *,
-        model: int,
-        until: int,
-        life: ChampionLife | None = None,
+        self, setting: "Setting", live: LiveModel, *, model: int, until: int, probed: Sequence[int] | None = None
     ) -> Verdict:
-        """The gate's verdict on model `model` of the best of some training windows.
+        """The gate's verdict on model `model` of the best of the training windows.
 
         Args:
-            life: Its probes, where the accumulated gain started the run; None: what they showed does not count.
+            probed: Windows on which the live model's checks have judged refits, ascending, where the accumulated gain
+                started the run; None: what they showed does not count.
         """
-        live, live_kind = champion
+        matrix = setting.matrix
         origin = max(matrix.origin(model) - self.apart, 0)
-        unseen = self._unseen(matrix, origin, champion, until=until)
-        cells = self._newest(matrix, unseen, self.rows)
-        if life is not None and self.apart:
-            size = self.size(matrix, kinds, champion, life, before=_first(matrix, cells), last=until - 1)
+        cells = self._unseen(matrix, origin, live, until=until, rows=self.rows)
+        if probed is not None and self.apart:
+            size = self._size(setting, live, probed, before=_first(matrix, cells), last=until - 1)
             origin = max(matrix.origin(model) - math.ceil(self.apart * size.rows / self.rows), 0)
-            cells = self._newest(matrix, self._unseen(matrix, origin, champion, until=until), size.rows)
-        own = self._apart(matrix, kinds, origin)
-        shown = None
-        if life is not None:
-            shown = self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=until - 1)
-        return self.judged(
-            {matrix.kinds[kind]: matrix.means_of_parts(cells, matrix.sums[kind, origin, cells]) for kind in own},
-            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
-            shown,
-        )
+            cells = self._unseen(matrix, origin, live, until=until, rows=size.rows)
+        kinds, shown = _distinct_kinds(setting, origin), None
+        if probed is not None:
+            shown = _shown(setting, kinds, live, probed, before=_first(matrix, cells), last=until - 1)
+        sums = {kind: matrix.sums[kind, origin, cells] for kind in kinds}
+        return self._judged(matrix, live, cells, sums, shown)
 
-    def _unseen(self, matrix: LossMatrix, origin: int, champion: tuple[int, int], *, until: int) -> np.ndarray:
-        """The cells that neither a model made before `origin` nor the champion has seen, and that have labels."""
-        begin = int(matrix.cut.starts[max(origin, matrix.origin(champion[0]))])
-        return np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin))
-
-    def size(
-        self,
-        matrix: LossMatrix,
-        kinds: Sequence[int],
-        champion: tuple[int, int],
-        life: ChampionLife,
-        *,
-        before: int,
-        last: int,
-    ) -> Size:
-        """The newest rows that judge, as a run would choose them.
-
-        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it,
-        whatever a run would choose.
-        """
-        own = self._apart(matrix, kinds, max(matrix.origin(last - life.labels), 0))
-        shown, early = (
-            self._shown(matrix, own, champion, life, before=each, last=last)
-            for each in (len(matrix.cut.window), before)
-        )
-        rows = matrix.cut.rows.sum() / len(np.unique(matrix.cut.window * len(matrix.cut.window) + matrix.cut.part))
-        known = int(matrix.cut.cells[np.searchsorted(matrix.cut.window, last, side="right")])
-        size = self.sized(shown, early, tries=len(own), block_rows=round(float(rows)), there=known // KEPT_BACK)
-        return size if self.apart else replace(size, rows=self.rows)
+    def preview(self, setting: "Setting", live: LiveModel, *, window: int, probed: Sequence[int]) -> GatePreview | None:
+        """What the gate would say of the probe's refits on the newest rows of a window."""
+        matrix = setting.matrix
+        if min(matrix.rows[window], self.rows) < self.gate.min_rows:
+            return None
+        of_window = np.flatnonzero(matrix.cut.window == window)
+        ceiling = _newest(matrix, of_window, self.rows)
+        size = self._size(setting, live, probed, before=_first(matrix, ceiling), last=window)
+        cells = _newest(matrix, of_window, size.rows)
+        is_judging = np.isin(of_window, cells)
+        kinds = _distinct_kinds(setting, max(window - setting.delays.labels, 0) * matrix.cut.blocks)
+        sums = {kind: setting.probe_sums(window, kind)[is_judging] for kind in kinds}
+        shown = _shown(setting, kinds, live, probed, before=_first(matrix, cells), last=window)
+        verdict = self._judged(matrix, live, cells, sums, shown)
+        return GatePreview(verdict.promote, verdict.reason, size.short)
 
     def sized(
         self, shown: Sequence[ShownEvidence], early: Sequence[ShownEvidence], *, tries: int, block_rows: int, there: int
     ) -> Size:
-        """The newest rows that judge, from what the checks of a champion's life showed.
-
-        Args:
-            block_rows: Rows of a block.
-        """
+        """The newest rows that judge, from what the checks of a champion's life showed; `block_rows` of a block."""
         return size_for(
             shown,
             early,
@@ -164,18 +126,54 @@ class GateSimulation:
             there=there,
         )
 
-    def judged(
-        self, challengers: Mapping[str, np.ndarray], champion: np.ndarray, shown: Sequence[ShownEvidence] | None
+    def deferred(self, setting: "Setting", *, judged: int, check: int) -> int | None:
+        """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
+
+        Returns:
+            The first check that has them, or the number of windows where none has; None where this one has.
+        """
+        windows = setting.matrix.windows
+        come = np.concatenate([[0.0], np.cumsum(setting.matrix.rows)])
+        by_check = come[np.maximum(np.arange(windows) - setting.delays.labels, 0)]
+        enough = by_check - by_check[judged] >= self.gate.min_rows
+        return None if enough[check] else next((later for later in range(check, windows) if enough[later]), windows)
+
+    def _size(self, setting: "Setting", live: LiveModel, probed: Sequence[int], *, before: int, last: int) -> Size:
+        """The newest rows that judge, as a run would choose them.
+
+        A model that is released as it was judged leaves out the ceiling's rows in the matrix, and those judge it,
+        whatever a run would choose.
+        """
+        matrix = setting.matrix
+        kinds = _distinct_kinds(setting, max(matrix.origin(last - setting.delays.labels), 0))
+        shown, early = (
+            _shown(setting, kinds, live, probed, before=cell, last=last) for cell in (len(matrix.cut.window), before)
+        )
+        rows = matrix.cut.rows.sum() / len(np.unique(matrix.cut.window * len(matrix.cut.window) + matrix.cut.part))
+        known = int(matrix.cut.cells[np.searchsorted(matrix.cut.window, last, side="right")])
+        size = self.sized(shown, early, tries=len(kinds), block_rows=round(float(rows)), there=known // KEPT_BACK)
+        return size if self.apart else replace(size, rows=self.rows)
+
+    def _judged(
+        self,
+        matrix: LossMatrix,
+        live: LiveModel,
+        cells: np.ndarray,
+        sums: Mapping[int, np.ndarray],
+        shown: Sequence[ShownEvidence] | None,
     ) -> Verdict:
-        """The gate's verdict on mean losses of parts, shape (parts,), in time order.
+        """The gate's verdict on some cells, from what each training window's model loses in them.
 
         Args:
-            shown: What the checks of its life showed on rows before; None: no check started the run.
+            shown: What the checks of the champion's life showed on rows before; None: no check started the run.
         """
+        challengers: dict[str, np.ndarray] = {
+            matrix.kinds[kind]: matrix.means_of_parts(cells, losses) for kind, losses in sums.items()
+        }
         most = 0.0 if self.gate.non_inferiority is None else self.gate.non_inferiority.most
         return judge(
             challengers,
-            champion,
+            matrix.means_of_parts(cells, matrix.sums[live.kind, matrix.origin(live.model), cells]),
             {},
             self.gate.model_copy(update={"min_rows": 2}),  # of parts; rows are asked for before a run is judged
             draws=self.draws,
@@ -184,100 +182,48 @@ class GateSimulation:
             support=None if shown is None else {kind: support_of(shown, kind, most=most) for kind in challengers},
         )
 
-    def preview(
-        self, matrix: LossMatrix, kinds: Sequence[int], champion: tuple[int, int], *, window: int, life: ChampionLife
-    ) -> GatePreview | None:
-        """What the gate would say of the probe's refits on the newest rows of a window."""
-        if min(matrix.rows[window], self.rows) < self.gate.min_rows:
-            return None
-        of_window = np.flatnonzero(matrix.cut.window == window)
-        ceiling = self._newest(matrix, of_window, self.rows)
-        size = self.size(matrix, kinds, champion, life, before=_first(matrix, ceiling), last=window)
-        cells = self._newest(matrix, of_window, size.rows)
-        kept = np.isin(of_window, cells)
-        own = self._apart(matrix, kinds, max(window - life.labels, 0) * matrix.cut.blocks)
-        sums = {kind: matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)[kept] for kind in own}
-        live, live_kind = champion
-        verdict = self.judged(
-            {matrix.kinds[kind]: matrix.means_of_parts(cells, each) for kind, each in sums.items()},
-            matrix.means_of_parts(cells, matrix.sums[live_kind, matrix.origin(live), cells]),
-            self._shown(matrix, own, champion, life, before=_first(matrix, cells), last=window),
-        )
-        return GatePreview(verdict.promote, verdict.reason, size.short)
+    def _unseen(self, matrix: LossMatrix, origin: int, live: LiveModel, *, until: int, rows: int) -> np.ndarray:
+        """The newest labelled cells that neither a model made before `origin` nor the champion has seen."""
+        begin = int(matrix.cut.starts[max(origin, matrix.origin(live.model))])
+        return _newest(matrix, np.flatnonzero((matrix.cut.window < until) & (matrix.cut.cells[:-1] >= begin)), rows)
 
-    def _shown(
-        self,
-        matrix: LossMatrix,
-        kinds: Sequence[int],
-        champion: tuple[int, int],
-        life: ChampionLife,
-        *,
-        before: int,
-        last: int,
-    ) -> list[ShownEvidence]:
-        """What the probes up to window `last` showed on the cells before `before`."""
-        live, live_kind = champion
-        shown: list[ShownEvidence] = []
-        for window in life.windows:
-            cells = np.flatnonzero(matrix.cut.window == window)
-            kept = cells < before
-            if not kept.any() or window > last:
-                break
-            refits: dict[str, np.ndarray] = {}
-            for kind in kinds:
-                sums = matrix.probe_sums(window, kind, labels=life.labels, blocks=life.blocks)
-                refits[matrix.kinds[kind]] = matrix.means_of_parts(cells[kept], sums[kept])
-            its = matrix.means_of_parts(cells[kept], matrix.sums[live_kind, matrix.origin(live), cells[kept]])
-            shown.append(ShownEvidence((), its, refits, float(matrix.cut.rows[cells[kept]].sum()) / len(its)))
-        return shown
 
-    def deferred(self, matrix: LossMatrix, delays: PolicyDelays, *, judged: int, check: int) -> int | None:
-        """The check to which a run is put off until `gate.min_rows` labelled rows have come since the last one.
+def _shown(
+    setting: "Setting", kinds: Sequence[int], live: LiveModel, probed: Sequence[int], *, before: int, last: int
+) -> list[ShownEvidence]:
+    """What the probes up to window `last` showed on the cells before `before`."""
+    matrix = setting.matrix
+    shown: list[ShownEvidence] = []
+    for window in probed:
+        cells = np.flatnonzero(matrix.cut.window == window)
+        is_before = cells < before
+        cells = cells[is_before]
+        if not len(cells) or window > last:
+            break
+        sums = {matrix.kinds[kind]: setting.probe_sums(window, kind)[is_before] for kind in kinds}
+        refits: dict[str, np.ndarray] = {name: matrix.means_of_parts(cells, losses) for name, losses in sums.items()}
+        champion = matrix.means_of_parts(cells, matrix.sums[live.kind, matrix.origin(live.model), cells])
+        shown.append(ShownEvidence((), champion, refits, float(matrix.cut.rows[cells].sum()) / len(champion)))
+    return shown
 
-        Returns:
-            The first check that has them, or the number of windows where none has; None where this one has.
-        """
-        come = np.concatenate([[0.0], np.cumsum(matrix.rows)])
-        since = come[max(judged - delays.labels, 0)]
 
-        def enough(at: int) -> bool:
-            return bool(come[max(at - delays.labels, 0)] - since >= self.gate.min_rows)
+def _distinct_kinds(setting: "Setting", origin: int) -> list[int]:
+    """The training windows whose models were made from different rows: of the same rows the first."""
+    by_rows: dict[int, int] = {}
+    for kind in setting.kinds:
+        by_rows.setdefault(int(setting.matrix.fitted_rows[kind, origin]), kind)
+    return list(by_rows.values())
 
-        if enough(check):
-            return None
-        return next((each for each in range(check + 1, matrix.windows) if enough(each)), matrix.windows)
 
-    def _apart(self, matrix: LossMatrix, kinds: Sequence[int], origin: int) -> list[int]:
-        """The training windows whose models were made from different rows: of the same rows the first."""
-        own: dict[int, int] = {}
-        for kind in kinds:
-            own.setdefault(int(matrix.fitted_rows[kind, origin]), kind)
-        return list(own.values())
-
-    def _newest(self, matrix: LossMatrix, cells: np.ndarray, rows: int) -> np.ndarray:
-        """Those of some cells, ascending, that lie for the most part in their newest `rows` rows."""
-        own = matrix.cut.rows[cells][::-1]
-        return cells[len(cells) - int((np.cumsum(own) - own / 2 <= rows).sum()) :]
+def _newest(matrix: LossMatrix, cells: np.ndarray, rows: int) -> np.ndarray:
+    """Those of some cells, ascending, that lie for the most part in their newest `rows` rows."""
+    from_end = matrix.cut.rows[cells][::-1]
+    return cells[len(cells) - int((np.cumsum(from_end) - from_end / 2 <= rows).sum()) :]
 
 
 def _first(matrix: LossMatrix, cells: np.ndarray) -> int:
     """The first of some cells; behind the last one where there is none."""
     return int(cells[0]) if len(cells) else len(matrix.cut.window)
-
-
-@dataclass(frozen=True)
-class LiveModel:
-    """A model that serves.
-
-    Args:
-        model: Index in the loss matrix: the window before which its training rows end.
-        kind: Index of its training window.
-        decided: Check that decided the retraining, and first window that it serves; 0 for the first model.
-    """
-
-    model: int
-    kind: int
-    decided: int
 
 
 @dataclass(frozen=True)
@@ -290,7 +236,6 @@ class Setting:
         delays: What keeps a model behind.
         blocks: Blocks of the probe.
         moments: When each window begins, and the last ends: a check is at the end of each.
-        first_window: Place of its first window in the whole history.
         judging: The gate that a retraining has to pass; None: every one is released.
         labels_until: When the newest label had matured by each moment; None: they come all the time.
     """
@@ -300,7 +245,6 @@ class Setting:
     delays: PolicyDelays
     blocks: int
     moments: Sequence[pd.Timestamp]
-    first_window: int
     judging: GateSimulation | None
     labels_until: Sequence[pd.Timestamp] | None = None
 
@@ -315,81 +259,56 @@ class Setting:
     @property
     def totals(self) -> np.ndarray:
         """`LossMatrix.totals` of the training windows to choose from; 0 where a window does not count."""
-        found = self.matrix.totals[list(self.kinds)]
-        found[:, :, : self.begin] = 0.0
-        return found
+        totals = self.matrix.totals[list(self.kinds)]
+        totals[:, :, : self.begin] = 0.0
+        return totals
+
+    def probe_sums(self, window: int, kind: int) -> np.ndarray:
+        """What the probe's refits lose in each cell of a window."""
+        return self.matrix.probe_sums(window, kind, labels=self.delays.labels, blocks=self.blocks)
+
+    def probe_origins(self, window: int) -> np.ndarray:
+        """The blocks before which the refits of a probe are made, shape (blocks of the probe,)."""
+        cut = self.matrix.cut
+        fits = np.arange(self.blocks) * cut.blocks // self.blocks
+        return np.asarray(np.maximum((window - self.delays.labels) * cut.blocks + fits, 0))
+
+    def first_band(self, live: LiveModel, *, seed: int) -> Band | None:
+        """The band of the first window that a model has not seen."""
+        losses = self.matrix.part_means(live.model, live.kind, live.model)
+        return reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
+
+
+Drifted = Callable[[LiveModel, int], tuple[str, ...] | None]
+"""Columns over a threshold in a window, against the rows that a model was made from; None: too few rows to look at."""
 
 
 @dataclass(frozen=True)
-class PolicyView:
-    """What a check sees.
+class PlayedRules:
+    """The rules that decide in a backtest, as a check has them. No loss is estimated, nobody releases what is held.
 
     Args:
-        check: Its number: it stands before the window of that number.
-        window: The newest window whose labels are known; None while there is none.
-        live: The model that serves.
-        measured: That whose loss on the window is watched: what served it, where labels come later; else `live`.
-        reading: What the probe read; None where it was not asked or nothing had matured.
-        preview: What the gate would say of its refits; None likewise, and where every retraining is released.
-        accumulated_gain: After the deposit.
-        deposited: What was put in.
-        past: Runs and checks before.
-    """
-
-    check: int
-    window: int | None
-    live: LiveModel
-    measured: LiveModel
-    reading: ProbeResult | None
-    preview: GatePreview | None
-    accumulated_gain: AccumulatedGain
-    deposited: AccumulatedGain | None
-    past: CheckHistory
-
-
-@dataclass(frozen=True)
-class PolicyAnswer:
-    """Whether a check starts a retraining, and what is stored with the answer.
-
-    Args:
-        retrain: Whether it starts a retraining.
-        waits: Whether a person has to start it.
-        debit: Amount that a refusal takes from the accumulated gain.
-        rules: Rules that start the retraining.
-        held: Rules whose alarm waits for a person.
-        drifted: Columns that drifted; None if drift was not tested.
-        stopped: The guard that stopped a retraining; None if none did.
-    """
-
-    retrain: bool
-    waits: bool = False
-    debit: float = 0.0
-    rules: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
-    drifted: tuple[str, ...] | None = None
-    stopped: str | None = None
-
-
-Asks = Callable[[PolicyView], PolicyAnswer]
-
-
-@dataclass(frozen=True)
-class ProbeSpacing:
-    """When the probe runs with `probe.when: needed`: while something is up, else seldom.
-
-    A loss matrix knows neither naive baselines nor drift, so the loss beside its band decides alone.
-
-    Args:
+        triggers: As params.yaml has them; where `gain` is among the rules, checks probe.
         retraining_cost: In mean loss times checks.
-        band: How far above its band a loss is too high.
-        errors: Number of its own standard errors that a gain must exceed to be sure.
-        seed: Of the bands' draws.
+        errors: Standard errors of itself that the accumulated gain must exceed.
+        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
+        seed: Of the draws of reference bands.
+        drifted: What the drift tests say; None where no rule looks at it.
+        probes_if_needed: Whether a check probes as with `probe.when: needed`: while something is up, else seldom. A
+            matrix knows neither naive baselines nor drift, so the loss beside its band decides alone.
     """
 
+    triggers: TriggerParams
     retraining_cost: float
-    band: BandParams
     errors: float
+    ahead: float
     seed: int
+    drifted: Drifted | None = None
+    probes_if_needed: bool = False
+
+    @property
+    def probes(self) -> bool:
+        return "gain" in self.triggers.rules
 
 
 @dataclass(frozen=True)
@@ -405,7 +324,6 @@ class PlayedPolicy:
         losses: Mean loss times share of each window, shape (windows,); 0 before the first window that counts.
         balances: Accumulated gain after each check, shape (windows,); the first entry is the balance before any check.
         probed: Training rows, over all fits of the probe.
-        fitted: Training rows, over all retrainings.
         again: Cost of fitting a promoted recipe again, as a share of a retraining; 0 if that is not done.
     """
 
@@ -417,8 +335,7 @@ class PlayedPolicy:
     losses: np.ndarray
     balances: np.ndarray
     probed: int
-    fitted: int
-    again: float = 0.0
+    again: float
 
     @property
     def loss(self) -> float:
@@ -444,10 +361,6 @@ class PlayedPolicy:
         return costs
 
 
-COUNTED = 5  # of that many windows one has to count, and three in all
-ALMOST = 0.1  # of a window: labels that come sooner count as immediate
-
-
 def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     """Refuses a history of which labels come too late for anything to be said.
 
@@ -458,8 +371,7 @@ def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
     if left < least:
         raise RefusedError(
             f"labels arrive {delay} windows late ({span / pd.Timedelta(1, 'D'):.3g} days per window), so only {left} "
-            f"of {windows} windows can be used to compare policies, but {least} are needed; wait for more history, "
-            "or set the label delay with --label-delay"
+            f"of {windows} windows can be used to compare policies, but {least} are needed; wait for more history"
         )
 
 
@@ -498,23 +410,23 @@ def known_from(event: pd.Series, came: pd.Series, cut: WindowCuts, *, delay: int
     return np.asarray(begins.searchsorted(came, side="left") - delay * cut.blocks)
 
 
-def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpacing | None = None) -> PlayedPolicy:
+def play_policy(setting: Setting, policy: PlayedRules | Collection[int]) -> PlayedPolicy:
     """Walks through the windows: what serves, what a check sees, what it starts.
 
     Args:
-        spaced: Where it is asked only if it could change the decision; None: at every check.
+        policy: The rules that decide, or the checks that retrain, whatever is seen.
     """
-    matrix, delays = setting.matrix, setting.delays
-    walk = _Walk(LiveModel(0, setting.kinds[0], 0), setting.moments[setting.begin])
+    matrix = setting.matrix
+    walk = _Walk(
+        LiveModel(0, setting.kinds[0], 0), [PastRun("1", setting.moments[setting.begin], "promoted", (), None)]
+    )
     losses, balances = np.zeros(matrix.windows), np.zeros(matrix.windows)
     for check in range(matrix.windows):
         if check > setting.begin:
-            window = check - 1 - delays.labels
-            seen = _look(setting, walk, check, window if window >= 0 else None, probes=probes, spaced=spaced)
-            answer = asks(seen)
-            walk.note(seen, answer, setting.moments[check])
-            if answer.retrain:
-                _retrain(setting, walk, check, answer)
+            if isinstance(policy, PlayedRules):
+                _check(setting, walk, policy, check)
+            elif check in policy:
+                _retrain(setting, walk, check, (), debit=0.0)
         if check >= setting.begin:
             losses[check] = matrix.totals[walk.live.kind, walk.live.model, check]
         balances[check] = walk.accumulated_gain.balance
@@ -527,8 +439,7 @@ def play_policy(setting: Setting, asks: Asks, *, probes: bool, spaced: ProbeSpac
         served=tuple(walk.served),
         losses=losses,
         balances=balances,
-        probed=walk.probed,
-        fitted=walk.fitted,
+        probed=walk.probed_rows,
         again=0.0 if setting.judging is None else setting.judging.again,
     )
 
@@ -538,10 +449,8 @@ class _Walk:
     """Where a walk stands; changed step by step, and seen by nobody else."""
 
     live: LiveModel
-    begun: pd.Timestamp
+    runs: list[PastRun]
     accumulated_gain: AccumulatedGain = EMPTY
-    version: int = 1
-    runs: list[PastRun] = field(default_factory=list)
     past: list[PastCheck] = field(default_factory=list)
     checks: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -549,88 +458,129 @@ class _Walk:
     stopped: Counter[str] = field(default_factory=Counter)
     served: list[LiveModel] = field(default_factory=list)
     watch: ProbeWatch = field(default_factory=ProbeWatch)
-    waits: list[int] = field(default_factory=list)
-    shown: list[int] = field(default_factory=list)
-    said: GatePreview | None = None
-    probed: int = 0
-    fitted: int = 0
+    waiting: list[int] = field(default_factory=list)  # windows that no probe has counted yet
+    probed: list[int] = field(default_factory=list)  # windows on which the live model's checks have judged refits
+    preview: GatePreview | None = None
+    probed_rows: int = 0
 
-    def __post_init__(self) -> None:
-        self.runs.append(PastRun("1", self.begun, "promoted", (), None))
+    @property
+    def version(self) -> int:
+        return sum(run.state == "promoted" for run in self.runs)
 
     def note_run(
         self, state: str, rules: tuple[str, ...], moment: pd.Timestamp, until: pd.Timestamp | None = None
     ) -> None:
         self.runs.append(PastRun(str(len(self.runs) + 1), moment, state, rules, until))
 
-    def promote(self, live: LiveModel) -> None:
-        self.live, self.accumulated_gain = live, EMPTY
-        self.watch, self.waits, self.shown, self.said = ProbeWatch(), [], [], None
-        self.version += 1
 
-    def note(self, seen: PolicyView, answer: PolicyAnswer, moment: pd.Timestamp) -> None:
-        self.accumulated_gain = seen.accumulated_gain
-        self.waited += answer.waits
-        self.stopped.update(() if answer.stopped is None else (answer.stopped,))
-        balance, retraining_cost = seen.accumulated_gain.balance, answer.debit
-        self.past.append(PastCheck(moment, self.version, answer.drifted, answer.held, (), balance, retraining_cost))
+def _check(setting: Setting, walk: _Walk, rules: PlayedRules, check: int) -> None:
+    """A check: its evidence, the decision, and the retraining that this starts."""
+    matrix, live, moment = setting.matrix, walk.live, setting.moments[check]
+    window = check - 1 - setting.delays.labels
+    deposited, loss, band = None, None, None
+    if window >= live.model:
+        deposited = _probe(setting, walk, rules, window) if rules.probes else None
+        measured = walk.served[window] if setting.delays.labels else live  # what served it, where labels come later
+        loss = matrix.mean_loss(measured.model, measured.kind, window)
+        band = setting.first_band(live, seed=rules.seed) if window > live.model else None
+    drifted = None if rules.drifted is None else rules.drifted(live, check - 1)
+    history = summarise_checks(
+        CheckHistory(tuple(walk.runs), tuple(walk.past), ()), champion=walk.version, drifted=drifted
+    )
+    evidence = Evidence(
+        now=moment,
+        champion=walk.version,
+        accumulated_gain=walk.accumulated_gain,
+        deposited=deposited,
+        retraining_cost=rules.retraining_cost,
+        errors=rules.errors,
+        ahead=rules.ahead,
+        pending=float(matrix.share[max(window + 1, 0) : check].sum()),
+        preview=walk.preview,
+        loss=loss,
+        estimate=None,
+        band=band,
+        labels_until=(setting.labels_until or setting.moments)[check],
+        **vars(history),
+    )
+    decision = decide(evidence, rules.triggers)
+    walk.waited += decision.outcome == "held"
+    walk.stopped.update(() if decision.stopped is None else (decision.stopped,))
+    balance = walk.accumulated_gain.balance
+    walk.past.append(PastCheck(moment, walk.version, drifted, decision.held, (), balance, rules.retraining_cost))
+    if decision.outcome == "retrain":
+        _retrain(setting, walk, check, decision.fired, debit=rules.retraining_cost)
 
 
-def _retrain(setting: Setting, walk: _Walk, check: int, answer: PolicyAnswer) -> None:
-    """A run as of a check: deferred where too few rows have come to judge it, refused by the gate, or on its way."""
-    matrix, delays, judging = setting.matrix, setting.delays, setting.judging
+def _retrain(setting: Setting, walk: _Walk, check: int, rules: tuple[str, ...], *, debit: float) -> None:
+    """A run as of a check: deferred where too few rows have come to judge it, refused by the gate, or on its way.
+
+    Args:
+        rules: Those that start it.
+        debit: Amount that a refusal takes from the accumulated gain.
+    """
+    delays, judging = setting.delays, setting.judging
     moment, known, model = setting.moments[check], check - delays.labels, max(check - delays.age, 0)
-    kind, passed = best_kind(setting, known - 1), True
+    kind, is_promoted = best_kind(setting, known - 1), True
     if judging is not None:
-        until = judging.deferred(matrix, delays, judged=walk.live.decided, check=check)
+        until = judging.deferred(setting, judged=walk.live.decided, check=check)
         if until is not None:
-            walk.note_run("deferred", answer.rules, moment, setting.moments[until])
+            walk.note_run("deferred", rules, moment, setting.moments[until])
             return
-        champion, life = (walk.live.model, walk.live.kind), None
-        if "gain" in answer.rules:
-            life = _life(setting, walk)
-        verdict = judging.verdict(matrix, setting.kinds, champion, model=model, until=known, life=life)
-        kind, passed = matrix.kinds.index(verdict.winner), verdict.promote
+        probed = walk.probed if "gain" in rules else None
+        verdict = judging.verdict(setting, walk.live, model=model, until=known, probed=probed)
+        kind, is_promoted = setting.matrix.kinds.index(verdict.winner), verdict.promote
     walk.checks.append(check)
-    walk.fitted += sum(int(matrix.fitted_rows[each, matrix.origin(model)]) for each in setting.kinds)
-    if not passed:
-        walk.note_run("refused", answer.rules, moment)
+    if not is_promoted:
+        walk.note_run("refused", rules, moment)
         walk.refused.append(check)
-        walk.accumulated_gain = walk.accumulated_gain.debit(answer.debit)
+        walk.accumulated_gain = walk.accumulated_gain.debit(debit)
         return
-    walk.note_run("promoted", answer.rules, moment)
-    walk.promote(LiveModel(model, kind, check))
+    walk.note_run("promoted", rules, moment)
+    walk.live, walk.accumulated_gain = LiveModel(model, kind, check), EMPTY
+    walk.watch, walk.waiting, walk.probed, walk.preview = ProbeWatch(), [], [], None
 
 
-def _look(
-    setting: Setting, walk: _Walk, check: int, window: int | None, *, probes: bool, spaced: ProbeSpacing | None
-) -> PolicyView:
-    reading, accumulated_gain, deposited = None, walk.accumulated_gain, None
-    if probes and window is not None and window >= walk.live.model:
-        matrix = setting.matrix
-        walk.waits.append(window)
-        if spaced is not None:
-            walk.watch = walk.watch.after_rows(_signs(setting, walk.live, window, spaced))
-        has_new_rows = _origins(setting, window).max() > matrix.origin(walk.live.model)
-        if has_new_rows and (spaced is None or walk.watch.asks):
-            reading = _probe(setting, walk, window)
-            all_rows = float(matrix.share[walk.waits].sum())
-            accumulated_gain = accumulated_gain.deposit(reading.gain, error=reading.error, share=all_rows)
-            deposited = AccumulatedGain(reading.gain * all_rows, (reading.error * all_rows) ** 2)
-            short = 0.0 if spaced is None else spaced.retraining_cost - accumulated_gain.balance
-            walk.watch = _answered(setting, walk.watch, window, reading, spaced, short=short)
-            walk.waits = []
-    past = CheckHistory(tuple(walk.runs), tuple(walk.past), ())
-    measured = walk.served[window] if window is not None and setting.delays.labels else walk.live
-    return PolicyView(check, window, walk.live, measured, reading, walk.said, accumulated_gain, deposited, past)
+def _probe(setting: Setting, walk: _Walk, rules: PlayedRules, window: int) -> AccumulatedGain | None:
+    """What a probe of the newest window, which stands for those that waited too, puts into the accumulated gain.
+
+    Returns:
+        None where no refit would have new rows, or none is needed.
+    """
+    matrix, live = setting.matrix, walk.live
+    walk.waiting.append(window)
+    if rules.probes_if_needed:
+        walk.watch = walk.watch.after_rows(_signs(setting, live, window, rules))
+    origins = setting.probe_origins(window)
+    if origins.max() <= matrix.origin(live.model) or (rules.probes_if_needed and not walk.watch.asks):
+        return None
+    newest = read(setting, live, window)
+    walk.probed.append(window)
+    walk.probed_rows += int(matrix.fitted_rows[np.ix_(list(setting.kinds), origins.tolist())].sum())
+    if setting.judging is not None:
+        walk.preview = setting.judging.preview(setting, live, window=window, probed=walk.probed)
+    reading = newest.with_waiting(int(matrix.rows[walk.waiting[:-1]].sum()), earlier=walk.watch.gain)
+    share = float(matrix.share[walk.waiting].sum())
+    walk.accumulated_gain = walk.accumulated_gain.deposit(reading.gain, error=reading.error, share=share)
+    since = setting.moments[window - setting.delays.labels]
+    walk.watch = walk.watch.after_probe(
+        reading.newest_gain,
+        reading.newest_error,
+        errors=rules.errors if rules.probes_if_needed else 0.0,
+        loss=reading.champion_loss,
+        # A refit with rows from after the change that surely does not help answers it.
+        is_learned=walk.watch.changed is not None and walk.watch.changed < since,
+        short=rules.retraining_cost - walk.accumulated_gain.balance if rules.probes_if_needed else 0.0,
+    )
+    walk.waiting = []
+    return AccumulatedGain(reading.gain * share, (reading.error * share) ** 2)
 
 
-def _signs(setting: Setting, live: LiveModel, window: int, spaced: ProbeSpacing) -> Signs:
+def _signs(setting: Setting, live: LiveModel, window: int, rules: PlayedRules) -> Signs:
     """What makes a check probe: the loss of the window beside the band of the model's first one."""
-    matrix, first = setting.matrix, live.model
-    loss = matrix.mean_loss(live.model, live.kind, window)
-    band = first_band(setting, live, seed=spaced.seed) if window > first else None
-    top = None if band is None else band.top(spaced.band)
+    loss = setting.matrix.mean_loss(live.model, live.kind, window)
+    band = setting.first_band(live, seed=rules.seed) if window > live.model else None
+    top = None if band is None else band.top(rules.triggers.band)
     return Signs(
         start=setting.moments[window],
         loss=loss,
@@ -641,44 +591,6 @@ def _signs(setting: Setting, live: LiveModel, window: int, spaced: ProbeSpacing)
     )
 
 
-def first_band(setting: Setting, live: LiveModel, *, seed: int) -> Band | None:
-    """The band of the first window that a model has not seen."""
-    losses = setting.matrix.part_means(live.model, live.kind, live.model)
-    return reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
-
-
-def _answered(
-    setting: Setting, watch: ProbeWatch, window: int, reading: ProbeResult, spaced: ProbeSpacing | None, *, short: float
-) -> ProbeWatch:
-    """The watch after a probe: a refit with rows from after the change that surely does not help answers it."""
-    since = setting.moments[window - setting.delays.labels]
-    return watch.after_probe(
-        reading.newest_gain,
-        reading.newest_error,
-        errors=0.0 if spaced is None else spaced.errors,
-        loss=reading.champion_loss,
-        is_learned=watch.changed is not None and watch.changed < since,
-        short=short,
-    )
-
-
-def _probe(setting: Setting, walk: _Walk, window: int) -> ProbeResult:
-    """A probe of the newest window, which stands for those that waited too; the walk notes what it leaves behind."""
-    matrix = setting.matrix
-    newest = read(setting, walk.live, window)
-    waiting = int(matrix.rows[walk.waits[:-1]].sum())
-    walk.shown.append(window)
-    walk.probed += probe_rows(setting, window)
-    if setting.judging is not None:
-        champion, life = (walk.live.model, walk.live.kind), _life(setting, walk)
-        walk.said = setting.judging.preview(matrix, setting.kinds, champion, window=window, life=life)
-    return newest.with_waiting(waiting, earlier=walk.watch.gain)
-
-
-def _life(setting: Setting, walk: _Walk) -> ChampionLife:
-    return ChampionLife(tuple(walk.shown), setting.delays.labels, setting.blocks)
-
-
 def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
     """The probe's reading of a window: the live model against refits before each block.
 
@@ -686,9 +598,7 @@ def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
     """
     matrix = setting.matrix
     champion = matrix.model_sums(window, live.kind, live.model)
-    sums = np.array(
-        [matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks) for kind in setting.kinds]
-    )
+    sums = np.array([setting.probe_sums(window, kind) for kind in setting.kinds])
     is_odd = matrix.cut.part[matrix.cut.window == window] % 2 == 1
     refit = sums[0]
     if is_odd.any() and not is_odd.all():
@@ -697,102 +607,11 @@ def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
     return matrix.reading(window, champion, refit)
 
 
-def probe_rows(setting: Setting, window: int) -> int:
-    """Rows that the probe's fits of a window are made from, all training windows together."""
-    origins = _origins(setting, window).tolist()
-    return int(setting.matrix.fitted_rows[np.ix_(list(setting.kinds), origins)].sum())
-
-
-def _origins(setting: Setting, window: int) -> np.ndarray:
-    """The blocks before which the refits of a probe are made, shape (blocks of the probe,)."""
-    cut = setting.matrix.cut
-    fits = np.arange(setting.blocks) * cut.blocks // setting.blocks
-    return np.asarray(np.maximum((window - setting.delays.labels) * cut.blocks + fits, 0))
-
-
 def best_kind(setting: Setting, window: int) -> int:
     """The training window that did best on the newest labelled window, as the gate would find."""
     if len(setting.kinds) == 1 or window < 0:
         return setting.kinds[0]
-    of = [
-        setting.matrix.probe_sums(window, kind, labels=setting.delays.labels, blocks=setting.blocks).sum()
-        for kind in setting.kinds
-    ]
-    return setting.kinds[int(np.argmin(of))]
-
-
-Drifted = Callable[[LiveModel, int], tuple[str, ...] | None]
-"""Columns over a threshold in a window, against the rows that a model was made from; None: too few rows to look at."""
-
-
-def at_checks(checks: Collection[int]) -> Asks:
-    """Retrains at these checks, whatever is seen."""
-    wanted = frozenset(checks)
-    return lambda seen: PolicyAnswer(retrain=seen.check in wanted)
-
-
-def every(number: int, windows: int) -> Asks:
-    """Retrains at every check that is a multiple of `number`."""
-    return at_checks(range(number, windows, number))
-
-
-def by_rules(
-    setting: Setting,
-    triggers: TriggerParams,
-    *,
-    retraining_cost: float,
-    errors: float,
-    ahead: float,
-    drifted: Drifted | None,
-    seed: int,
-) -> Asks:
-    """Asks `retrim.decision.rules.decide`, as a check does.
-
-    No loss is estimated in a backtest, and nobody releases what is held.
-
-    Args:
-        drifted: What the drift tests say; None where no rule looks at it.
-    """
-
-    def ask(seen: PolicyView) -> PolicyAnswer:
-        live, window = seen.live, seen.window
-        found = None if drifted is None else drifted(live, seen.check - 1)
-        version = sum(run.state == "promoted" for run in seen.past.runs)
-        loss, band = None, None
-        if window is not None and window >= live.model:
-            loss = setting.matrix.mean_loss(seen.measured.model, seen.measured.kind, window)
-            band = first_band(setting, live, seed=seed) if window > live.model else None
-        evidence = Evidence(
-            now=setting.moments[seen.check],
-            champion=version,
-            accumulated_gain=seen.accumulated_gain,
-            deposited=seen.deposited,
-            retraining_cost=retraining_cost,
-            errors=errors,
-            ahead=ahead,
-            pending=float(setting.matrix.share[0 if window is None else window + 1 : seen.check].sum()),
-            preview=seen.preview,
-            loss=loss,
-            estimate=None,
-            band=band,
-            labels_until=(setting.labels_until or setting.moments)[seen.check],
-            **vars(summarise_checks(seen.past, champion=version, drifted=found)),
-        )
-        decision = decide(evidence, triggers)
-        return PolicyAnswer(
-            retrain=decision.outcome == "retrain",
-            waits=decision.outcome == "held",
-            debit=retraining_cost,
-            rules=decision.fired,
-            held=decision.held,
-            drifted=found,
-            stopped=decision.stopped,
-        )
-
-    return ask
-
-
-DRAWS = 500  # of a reference band
+    return setting.kinds[int(np.argmin([setting.probe_sums(window, kind).sum() for kind in setting.kinds]))]
 
 
 @dataclass(frozen=True)
@@ -836,16 +655,20 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_co
         Dynamic programming over the last decision, as Bellman (1957) has it; the state is the model that is live.
     """
     n = totals.shape[1]
-    until = _sums_between(totals)
+    running = np.concatenate([np.zeros((*totals.shape[:2], 1)), np.nancumsum(totals, axis=2)], axis=2)
+
+    def loss_of(model: int, first: int, last: int) -> float:
+        return float((running[:, model, last] - running[:, model, first]).min())
+
     # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its cost included.
     cost_from = np.full(n + 1, np.inf)
     count_from = np.zeros(n + 1, dtype="int64")
     then: list[int | None] = [None] * (n + 1)
     for check in range(n - 1, -1, -1):
         model = max(check - delays.age, 0)
-        options: list[tuple[float, int, int | None]] = [(until(model, check, n), 0, None)]
+        options: list[tuple[float, int, int | None]] = [(loss_of(model, check, n), 0, None)]
         for later in range(check + 1, n):
-            cost = until(model, check, later) + cost_from[later]
+            cost = loss_of(model, check, later) + cost_from[later]
             options.append((cost, int(count_from[later]), later))
         cost, count, then[check] = min(options, key=lambda option: (option[0], option[1]))
         count_from[check] = count + (1 if check else 0)
@@ -856,21 +679,6 @@ def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_co
         checks.append(at)
         at = then[at]
     return Schedule(tuple(checks), float(cost_from[0] - retraining_cost * len(checks)))
-
-
-def _sums_between(totals: np.ndarray) -> "WindowSums":
-    return WindowSums(np.concatenate([np.zeros((*totals.shape[:2], 1)), np.nancumsum(totals, axis=2)], axis=2))
-
-
-@dataclass(frozen=True)
-class WindowSums:
-    """Loss of a model, of its best training window, over windows `[first, last)`."""
-
-    running: np.ndarray
-
-    def __call__(self, model: int, first: int, last: int) -> float:
-        of_kind = self.running[:, model, last] - self.running[:, model, first]
-        return float(of_kind.min())
 
 
 def usual_recipe(

@@ -1,7 +1,4 @@
-"""The fits of a policy backtest: in processes of one thread, each kept as it comes, so that a rerun goes on.
-
-Policies tried on the history that has landed, before one is switched on.
-"""
+"""Policies tried on the history that has landed; each fit is kept as it comes, so that a rerun goes on."""
 
 import hashlib
 import json
@@ -35,15 +32,15 @@ from retrim.decision.policy_compare import (
     Policy,
     PolicyChoice,
     PolicyOutcome,
-    PolicySetup,
+    WindowAlarms,
     choose,
     compare_policies,
     count_windows,
-    gain_name,
     policies,
 )
 from retrim.decision.policy_play import (
     GateSimulation,
+    PlayedRules,
     Setting,
     known_from,
     label_delay,
@@ -51,6 +48,7 @@ from retrim.decision.policy_play import (
     require_seen,
     usual_recipe,
 )
+from retrim.decision.probe import NEEDED
 from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.fitted import StepParams
@@ -59,7 +57,6 @@ from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion, worth_of_live
-from retrim.settings import Params
 from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.clock_columns import clock_columns
@@ -67,6 +64,9 @@ from retrim.table.data import DataParams, mature
 from retrim.training.baseline import BASELINES
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind
+
+LEAST_ROWS = 20  # of a window
+PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
 
 
 @dataclass(frozen=True)
@@ -183,27 +183,6 @@ def _one(job: FitJob) -> FitLosses:
     return _WORK[0].of(job)
 
 
-LEAST_ROWS = 20  # of a window
-PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
-
-
-@dataclass(frozen=True)
-class BacktestRequest:
-    """What a person asked for; None where params.yaml says it.
-
-    Args:
-        windows: Windows after the first part.
-        since: Oldest event that counts.
-        retraining_costs: That the accumulated gain is tried at, in the unit of params.yaml.
-        label_delay: In windows.
-    """
-
-    windows: int | None = None
-    since: pd.Timestamp | None = None
-    retraining_costs: tuple[float, ...] | None = None
-    label_delay: int | None = None
-
-
 @dataclass(frozen=True)
 class PolicyFacts:
     """A policy in a backtest.
@@ -252,7 +231,6 @@ class BacktestResult:
         outcomes: Every policy, the cheapest first.
         choice: The recommended policy.
         retraining_cost: Cost of a retraining, in mean loss times checks.
-        unit: Value, in mean loss times checks, of 1 in the unit of params.yaml.
         loss: Name of the loss.
         digest: Digest of everything that the fits depend on.
         recipe: The recipe that was fitted.
@@ -263,7 +241,6 @@ class BacktestResult:
     outcomes: tuple[PolicyOutcome, ...]
     choice: PolicyChoice
     retraining_cost: float
-    unit: float
     loss: str
     digest: str
     recipe: Recipe
@@ -290,7 +267,6 @@ class BacktestResult:
             ratio: Cost of never retraining divided by that of the rule or calendar that the advice is about.
             interval: 95% interval of this ratio; retraining pays if it lies above 1.
             stretches: Stretches of the history, each judged by the policy that was chosen on the others.
-            is_quiet: Whether never retraining costs the least on the newest stretch.
             windows: Number of checks in the backtest.
             from: Time of the first check.
             until: Time of the last check.
@@ -311,7 +287,6 @@ class BacktestResult:
             "ratio": self.choice.ratio,
             "interval": [self.choice.low, self.choice.high],
             "stretches": len(self.choice.chosen),
-            "is_quiet": self.choice.is_quiet,
             "retraining_cost": self.retraining_cost,
             "loss": self.loss,
             "windows": self.setting.matrix.windows,
@@ -344,35 +319,35 @@ class BacktestResult:
         )
 
 
-def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp) -> BacktestResult:
+def backtest(
+    workspace: Workspace, *, now: pd.Timestamp, windows: int | None = None, since: pd.Timestamp | None = None
+) -> BacktestResult:
     """Tries every policy on what has landed and matured by `now`.
 
     Fits that an earlier call made from the same rows and settings are not made again.
+
+    Args:
+        windows: After the first part; None: as params.yaml has it.
+        since: Oldest event that counts.
 
     Raises:
         RefusedError: The history is too short for the windows.
     """
     params = workspace.params
     table = mature(known_table(workspace, as_of=now))
-    if asked.since is not None:
-        table = table[table["_event"] >= asked.since].reset_index(drop=True)
-    edges = _edges(table, params.policy.first, asked.windows or params.policy.windows)
+    if since is not None:
+        table = table[table["_event"] >= since].reset_index(drop=True)
+    edges = _edges(table, params.policy.first, windows or params.policy.windows)
     moments = [*table["_event"].iloc[edges[:-1]], table["_event"].iloc[-1]]
     span = (moments[-1] - moments[0]) / (len(edges) - 1)
     label_times = None
     if params.data.labels == "later":
         label_times = labels_came(workspace, table, as_of=now).clip(lower=table["_due"])
-    delay = (
-        label_delay(table["_event"], table["_due"] if label_times is None else label_times, span)
-        if asked.label_delay is None
-        else asked.label_delay
-    )
+    delay = label_delay(table["_event"], table["_due"] if label_times is None else label_times, span)
     require_seen(delay, len(edges) - 1, span)
-    at_event = delay > 0  # the delay in windows keeps the fits back; an embargo within the window would do so twice
     whole = cut(edges, blocks=params.probe.blocks, block_rows=params.judge.block_rows)
     recipe = _recipe(workspace, table.iloc[: edges[0]])
     table = as_trained(table, params.fairness)
-    known = None if label_times is None else known_from(table["_event"], label_times, whole, delay=delay)
     work = FitInputs(
         table,
         whole,
@@ -380,64 +355,60 @@ def backtest(workspace: Workspace, asked: BacktestRequest, *, now: pd.Timestamp)
         params.data,
         params.split.sliding_rows,
         params.prepare.steps,
-        at_event,
-        known,
+        at_event=delay > 0,  # the delay in windows keeps fits back; an embargo within the window would do so twice
+        known=None if label_times is None else known_from(table["_event"], label_times, whole, delay=delay),
     )
     digest = _digest(workspace, work, table)
     kinds = params.train.windows
-    kept, apart = _kept_back(whole, params.split.judge_rows), 0
+    kept_back, apart = _kept_back(whole, params.split.judge_rows), 0
     if params.retrain.refit_after:  # what is released keeps nothing back, what is judged does
-        kept, apart = 0, kept
+        kept_back, apart = 0, kept_back
     scored = all_scored(work, kinds, workspace.paths.policy / f"{digest}.jsonl", cores=count_cores())
+    again = share_of_refit(workspace)
     setting = Setting(
-        matrix=LossMatrix.of(kinds, whole, scored, rows_per_check=params.gain.rows_per_check, back=kept % whole.blocks),
+        matrix=LossMatrix.of(
+            kinds, whole, scored, rows_per_check=params.gain.rows_per_check, back=kept_back % whole.blocks
+        ),
         kinds=tuple(range(len(kinds))),
-        delays=PolicyDelays(delay, kept // whole.blocks),
+        delays=PolicyDelays(delay, kept_back // whole.blocks),
         blocks=params.probe.blocks,
         moments=moments,
-        first_window=0,
-        judging=GateSimulation(
-            params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(workspace)
-        ),
+        judging=GateSimulation(params.gate, params.split.judge_rows, params.judge.draws, apart, again),
         labels_until=None if label_times is None else newest_labels(label_times, moments),
     )
-    unit = _unit(workspace, setting, work)
-    retraining_costs = asked.retraining_costs or tuple(
-        factor * params.gain.cost for factor in params.policy.retraining_costs
+    retraining_cost = params.gain.cost_in_loss(worth_of_live(workspace) or _worth_of_first(workspace, setting, work))
+    rules = PlayedRules(
+        params.triggers,
+        retraining_cost,
+        params.gain.errors,
+        params.gain.ahead,
+        params.policy.seed,
+        probes_if_needed=params.probe.when == NEEDED,
     )
-    before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
-    features, reading = params.data.features, workspace.params.reading
+    tried = policies(
+        setting,
+        rules,
+        _alarms(workspace, table, edges),
+        window_span=span,
+        sliding_rows=params.split.sliding_rows,
+        least=params.drift.min_rows,
+    )
+    fits = fits_of_a_retraining(workspace)
+    outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
+    ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
+    choice = choose(setting, outcomes)
+    return BacktestResult(setting, ranked, choice, retraining_cost, params.judge.loss, digest, recipe, len(table))
+
+
+def _alarms(workspace: Workspace, table: pd.DataFrame, edges: np.ndarray) -> WindowAlarms:
+    """The drift tests of params.yaml on the windows of a table, parts of the clock left out."""
+    params = workspace.params
+    features, reading = params.data.features, params.reading
     clocks = {*reading.calendar, *clock_columns(table.iloc[: edges[0]], list(features), reading.zone)}
     tested = {name: kind for name, kind in features.items() if name not in clocks}
-    wanted = PolicySetup(
-        triggers=params.triggers,
-        drift=params.drift,
-        retraining_cost=params.gain.cost,
-        retraining_costs=retraining_costs,
-        unit=unit,
-        errors=params.gain.errors,
-        ahead=params.gain.ahead,
-        when=params.probe.when,
-        every=pd.Timedelta(params.data.batch_every),
-        counted=count_windows(table, tested, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS),
-        sliding_rows=params.split.sliding_rows,
-        task=params.data.task,
-        seed=params.policy.seed,
-    )
-    tried = policies(wanted, windows=setting.matrix.windows, window_span=span)
-    retraining_cost, fits = params.gain.cost * unit, fits_of_a_retraining(workspace)
-    outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
-    choice = choose(setting, outcomes, shipped=gain_name(params.gain.cost))
-    ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
-    return BacktestResult(setting, ranked, choice, retraining_cost, unit, params.judge.loss, digest, recipe, len(table))
-
-
-def compare_played(
-    workspace: Workspace, params: Params, request: BacktestRequest, *, now: pd.Timestamp
-) -> tuple[BacktestResult, BacktestResult]:
-    """The backtest with the current and with changed settings; both read the same fits where the windows are equal."""
-    current = backtest(workspace, request, now=now)
-    return current, backtest(replace(workspace, params=params), request, now=now)
+    before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
+    counted = count_windows(table, tested, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS)
+    return WindowAlarms(counted, params.drift, pd.Timedelta(params.data.batch_every), task=params.data.task)
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int) -> np.ndarray:
@@ -463,13 +434,12 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
         made = replace(made, loss=params.judge.loss, balance=params.train.balance)
         return replace(made, reweight=params.fairness.reweights)
     try:
-        steps = params.prepare.steps
         usual = usual_recipe(
             first,
             params.data,
             params.tune,
             params.train,
-            steps,
+            params.prepare.steps,
             loss=params.judge.loss,
             threads=count_cores(),
         )
@@ -479,13 +449,6 @@ def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
             "history"
         ) from error
     return replace(usual, reweight=params.fairness.reweights)
-
-
-def _unit(workspace: Workspace, setting: Setting, work: FitInputs) -> float:
-    """What a retraining cost of 1 in params.yaml is in mean loss times checks."""
-    gain = workspace.params.gain
-    model = worth_of_live(workspace) or _worth_of_first(workspace, setting, work)
-    return gain.cost_in_loss(model) / gain.cost
 
 
 def _worth_of_first(workspace: Workspace, setting: Setting, work: FitInputs) -> ModelWorth:
