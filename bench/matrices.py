@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from streams import Stream
 
-from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.decision.policy_backtest import FitInputs, FitJob, FitLosses, LossMatrix, WindowCuts, cut, equal_rows, jobs
+from retrim.stats.codec import to_record
 from retrim.training.recipe import Recipe, WindowKind
 
 FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
@@ -51,21 +52,15 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, 
         with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream, whole)) as pool, file.open("a") as out:
             for number, scored in enumerate(pool.map(_work, todo)):
                 done.append(scored)
-                line = {
-                    "kind": scored.job.kind,
-                    "origin": scored.job.origin,
-                    "sums": scored.sums.tolist(),
-                    "fitted_rows": scored.fitted_rows,
-                }
-                out.write(json.dumps(line) + "\n")
+                out.write(json.dumps(to_record(scored)) + "\n")
                 out.flush()
                 if number % 50 == 0:
                     print(f"{stream.name}: fit {number + 1} of {len(todo)}", flush=True)
     if not between:
         done = [
-            _as_of(each, each.job.origin + inside, whole)
+            _as_of(each, each.origin + inside, whole)
             for each in done
-            if each.job.origin % blocks == 0
+            if each.origin % blocks == 0
             for inside in range(blocks)
         ]
     rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
@@ -74,13 +69,13 @@ def matrix_of(stream: Stream, cache: Path, *, cores: int, blocks: int = BLOCKS, 
 
 def _as_of(each: FitLosses, origin: int, whole: WindowCuts) -> FitLosses:
     """A fit taken for one made at a later block."""
-    since = whole.first_cell(origin) - whole.first_cell(each.job.origin)
-    return FitLosses(FitJob(each.job.kind, origin), each.sums[since:], each.fitted_rows)
+    since = whole.first_cell(origin) - whole.first_cell(each.origin)
+    return FitLosses(each.kind, origin, each.fitted_rows, each.sums[since:])
 
 
 def _read(line: str) -> FitLosses:
     stored = json.loads(line)
-    return FitLosses(FitJob(stored["kind"], stored["origin"]), np.array(stored["sums"]), stored["fitted_rows"])
+    return FitLosses(stored["kind"], stored["origin"], stored["fitted_rows"], np.array(stored["sums"]))
 
 
 _OF: dict[str, tuple[Stream, WindowCuts]] = {}
@@ -93,5 +88,4 @@ def _start(stream: Stream, whole: WindowCuts) -> None:
 def _work(job: FitJob) -> FitLosses:
     stream, whole = _OF["stream"]
     sliding_rows = round(len(stream.table) * FIRST)
-    recipe = recipe_of(stream)
-    return score_job(job, stream.table, whole, recipe, stream.data, sliding_rows=sliding_rows, threads=1)
+    return FitInputs(stream.table, whole, recipe_of(stream), stream.data, sliding_rows).score(job)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from retrim.decision.policy_backtest import LossMatrix, WindowCuts, cut, equal_rows, jobs, score_job
+from retrim.decision.policy_backtest import FitInputs, LossMatrix, WindowCuts, cut, equal_rows, jobs
 from retrim.decision.probe import ProbeParams, ProbeResult, reading_of, refit_losses
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
@@ -58,10 +58,8 @@ def whole() -> WindowCuts:
 
 @cache
 def matrix() -> LossMatrix:
-    scored = [
-        score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1)
-        for job in reversed(jobs(whole(), KINDS))
-    ]
+    inputs = FitInputs(table(), whole(), TREES, DATA, SLIDING)
+    scored = [inputs.score(job) for job in reversed(jobs(whole(), KINDS))]
     return LossMatrix.of(KINDS, whole(), scored, rows_per_check=USUAL, back=0)
 
 

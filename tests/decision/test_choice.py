@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.policy_backtest import FitJob, FitLosses, LossMatrix, PolicyDelays, WindowCuts, cut, equal_rows
+from retrim.decision.policy_backtest import FitLosses, LossMatrix, PolicyDelays, WindowCuts, cut, equal_rows
 from retrim.decision.policy_compare import (
     NEVER,
     RULE,
@@ -43,7 +43,7 @@ def history(law: np.ndarray, *, late: int = 0, seed: int = 1) -> Setting:
         cells = slice(whole.first_cell(origin), None)
         learned = law[max(origin - 1, 0) // BLOCKS]
         losses = (1 + (law[whole.window[cells]] - learned) ** 2) * draw.normal(1.0, 0.03, len(whole.window[cells]))
-        scored.append(FitLosses(FitJob("all", origin), losses * whole.rows[cells], 10 * (origin + 1)))
+        scored.append(FitLosses("all", origin, 10 * (origin + 1), losses * whole.rows[cells]))
     return make_setting(scored, len(law), late=late)
 
 
@@ -54,7 +54,7 @@ def aging(rate: float, *, late: int = 0) -> Setting:
     for origin in range(len(whole.starts)):
         cells = slice(whole.first_cell(origin), None)
         losses = 1 + rate * (whole.window[cells] - origin // BLOCKS)
-        scored.append(FitLosses(FitJob("all", origin), losses * whole.rows[cells], 10))
+        scored.append(FitLosses("all", origin, 10, losses * whole.rows[cells]))
     return make_setting(scored, WINDOWS, late=late)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.decision.policy_backtest import LossMatrix, PolicyDelays, cut, equal_rows, jobs, score_job
+from retrim.decision.policy_backtest import FitInputs, LossMatrix, PolicyDelays, cut, equal_rows, jobs
 from retrim.decision.policy_play import LiveModel, Setting, known_from, read
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
@@ -73,7 +73,7 @@ def test_steps_learn_from_all_the_past_as_those_of_the_live_probe_do() -> None:
     # Five bins of equal width over all the past are others than over a sliding window of it.
     steps = PrepareParams.model_validate({"steps": [{"step": "bins_width", "columns": ["x"], "bins": 5}]}).steps
     job = next(job for job in jobs(whole(), KINDS) if job.kind == "sliding" and job.origin == 8)
-    found = score_job(job, table(), whole(), TREES, DATA, steps, sliding_rows=SLIDING, threads=1)
+    found = FitInputs(table(), whole(), TREES, DATA, SLIDING, steps).score(job)
     params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
     newest = np.arange(int(whole().starts[job.origin]), len(table()))
     live = refit_losses(table(), newest, TREES, DATA, params, steps, window="sliding", sliding_rows=SLIDING, cores=1)
@@ -84,7 +84,7 @@ def test_steps_learn_from_all_the_past_as_those_of_the_live_probe_do() -> None:
 def test_where_a_delay_keeps_the_fits_back_every_earlier_row_is_fitted_on() -> None:
     job = next(job for job in jobs(whole(), KINDS) if job.kind == "all" and job.origin == 8)
     rows = [
-        score_job(job, table(), whole(), TREES, DATA, sliding_rows=SLIDING, threads=1, at_event=said).fitted_rows
+        FitInputs(table(), whole(), TREES, DATA, SLIDING, at_event=said).score(job).fitted_rows
         for said in (False, True)
     ]
 
@@ -101,7 +101,7 @@ def test_a_fit_knows_no_label_that_came_after_it_was_made() -> None:
     known = known_from(rows["_event"], rows["_event"].mask(late, begins[12]), whole(), delay=1)
     missing = {
         job.origin: whole().starts[job.origin]
-        - score_job(job, rows, whole(), TREES, DATA, sliding_rows=SLIDING, threads=1, known=known).fitted_rows
+        - FitInputs(rows, whole(), TREES, DATA, SLIDING, known=known).score(job).fitted_rows
         for job in jobs(whole(), KINDS)
         if job.kind == "all" and job.origin in (11 - BLOCKS, 12 - BLOCKS)
     }

@@ -11,10 +11,10 @@ import pytest
 
 from retrim.checking.totals import share_of_refit
 from retrim.cli.policy import assignments
-from retrim.decision.policy_backtest import FitLosses
+from retrim.decision.policy_backtest import FitInputs, FitLosses
 from retrim.errors import RefusedError
 from retrim.reports import policy
-from retrim.reports.policy import BacktestResult, FitInputs, backtest, read_log
+from retrim.reports.policy import BacktestResult, backtest, read_log
 from retrim.reports.policy_report import command_for
 from tests.builders.desk import START, Desk, make_desk, with_params
 from tests.cli.test_reference import keys

@@ -19,6 +19,7 @@ from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.stats.bootstrap import error_parts, mean_error
+from retrim.stats.codec import Numbers
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection
 from retrim.stats.windows import past_of
@@ -130,18 +131,20 @@ class FitJob:
 
 
 @dataclass(frozen=True)
-class FitLosses:
-    """What a fit lost on the cells after its origin.
+class FitLosses(FitJob):
+    """What a fit lost on the cells after its origin; a line of the log of fits.
 
     Args:
-        job: Which fit.
-        sums: Loss summed over the rows of each cell from the origin's on, in order.
         fitted_rows: Rows it was fitted on.
+        sums: Loss summed over the rows of each cell from the origin's on, in order.
     """
 
-    job: FitJob
-    sums: np.ndarray
     fitted_rows: int
+    sums: Numbers
+
+    @property
+    def job(self) -> FitJob:
+        return FitJob(self.kind, self.origin)
 
 
 def jobs(cut: WindowCuts, kinds: tuple[WindowKind, ...]) -> list[FitJob]:
@@ -150,37 +153,37 @@ def jobs(cut: WindowCuts, kinds: tuple[WindowKind, ...]) -> list[FitJob]:
     return [FitJob(kind, origin) for origin in origins for kind in kinds]
 
 
-def score_job(
-    job: FitJob,
-    table: pd.DataFrame,
-    cut: WindowCuts,
-    recipe: Recipe,
-    data: DataParams,
-    steps: Sequence[StepParams] = (),
-    *,
-    sliding_rows: int,
-    threads: int,
-    at_event: bool = False,
-    known: np.ndarray | None = None,
-) -> FitLosses:
-    """Fits the recipe on what was due before the job's origin, and scores it on every later row.
+@dataclass(frozen=True)
+class FitInputs:
+    """What every fit of a backtest is made from.
 
     Args:
-        threads: Of the fit; changes no result.
         known: The first block before which a fit may know each row, shape (n,); None: labels come with their rows.
     """
-    start = int(cut.starts[job.origin])
-    past = past_of(table["_event"], table["_event" if at_event else "_due"], start)
-    if known is not None:
-        past = past[known[past] <= job.origin]
-    take = WindowLengths(sliding_rows).rows(past, job.kind)
-    # All the past, as a run does, whatever the window.
-    view = FeatureView.learn(table.iloc[past], data, steps)
-    model = fit_recipe(recipe, view, table, take=take, past=past, threads=threads)
-    later = table.iloc[start:]
-    losses = row_losses(recipe.loss, view.actual(later), model.predict(view.matrix(later)))
-    begins = cut.cells[cut.first_cell(job.origin) : -1] - start
-    return FitLosses(job, np.add.reduceat(losses, begins), len(take))
+
+    table: pd.DataFrame
+    cut: WindowCuts
+    recipe: Recipe
+    data: DataParams
+    sliding_rows: int
+    steps: Sequence[StepParams] = ()
+    at_event: bool = False
+    known: np.ndarray | None = None
+
+    def score(self, job: FitJob) -> FitLosses:
+        """Fits the recipe, on one thread, on what was due before the job's origin; scores it on every later row."""
+        table, start = self.table, int(self.cut.starts[job.origin])
+        past = past_of(table["_event"], table["_event" if self.at_event else "_due"], start)
+        if self.known is not None:
+            past = past[self.known[past] <= job.origin]
+        take = WindowLengths(self.sliding_rows).rows(past, job.kind)
+        # All the past, as a run does, whatever the window.
+        view = FeatureView.learn(table.iloc[past], self.data, self.steps)
+        model = fit_recipe(self.recipe, view, table, take=take, past=past, threads=1)
+        later = table.iloc[start:]
+        losses = row_losses(self.recipe.loss, view.actual(later), model.predict(view.matrix(later)))
+        begins = self.cut.cells[self.cut.first_cell(job.origin) : -1] - start
+        return FitLosses(job.kind, job.origin, len(take), np.add.reduceat(losses, begins))
 
 
 @dataclass(frozen=True)
@@ -240,10 +243,10 @@ class LossMatrix:
         """
         sums = np.full((len(kinds), len(cut.starts), len(cut.window)), np.nan)
         fitted = np.zeros((len(kinds), len(cut.starts)), dtype="int64")
-        for each in scored:
-            place = kinds.index(each.job.kind)
-            sums[place, each.job.origin, cut.first_cell(each.job.origin) :] = each.sums
-            fitted[place, each.job.origin] = each.fitted_rows
+        for fit in scored:
+            place = kinds.index(fit.kind)
+            sums[place, fit.origin, cut.first_cell(fit.origin) :] = fit.sums
+            fitted[place, fit.origin] = fit.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
             raise ValueError("a fit is missing in the loss matrix; run the backtest again")
         return cls(kinds, cut, sums, fitted, rows_per_check, back)

@@ -18,6 +18,7 @@ from retrim.adapters.processes import start_reaper
 from retrim.checking.totals import fits_of_a_retraining, share_of_refit
 from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
+    FitInputs,
     FitJob,
     FitLosses,
     LossMatrix,
@@ -26,7 +27,6 @@ from retrim.decision.policy_backtest import (
     cut,
     equal_rows,
     jobs,
-    score_job,
 )
 from retrim.decision.policy_compare import (
     Policy,
@@ -51,51 +51,21 @@ from retrim.decision.policy_play import (
 from retrim.decision.probe import NEEDED
 from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError, RetrimError
-from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion, worth_of_live
-from retrim.stats.codec import Moment, Numbers, from_record, to_json, to_record
+from retrim.stats.codec import Moment, from_record, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.clock_columns import clock_columns
-from retrim.table.data import DataParams, mature
+from retrim.table.data import mature
 from retrim.training.baseline import BASELINES
 from retrim.training.groups import as_trained
 from retrim.training.recipe import Recipe, WindowKind
 
 LEAST_ROWS = 20  # of a window
 PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
-
-
-@dataclass(frozen=True)
-class FitInputs:
-    """What every fit of a backtest is made from."""
-
-    table: pd.DataFrame
-    cut: WindowCuts
-    recipe: Recipe
-    data: DataParams
-    sliding_rows: int
-    steps: tuple[StepParams, ...]
-    at_event: bool
-    known: np.ndarray | None
-
-    def of(self, job: FitJob) -> FitLosses:
-        """One fit, on one thread."""
-        return score_job(
-            job,
-            self.table,
-            self.cut,
-            self.recipe,
-            self.data,
-            self.steps,
-            sliding_rows=self.sliding_rows,
-            threads=1,
-            at_event=self.at_event,
-            known=self.known,
-        )
 
 
 def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cores: int) -> list[FitLosses]:
@@ -112,38 +82,26 @@ def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cor
     _end_last_line(log)
     with log.open("ab", buffering=0) as out:
         for scored in _made(work, todo, cores=min(cores, len(todo))):
-            out.write(_line(scored))  # one write of a file opened to append: whole or not at all
+            out.write(
+                json.dumps(to_record(scored)).encode() + b"\n"
+            )  # one write of a file opened to append: whole or not at all
             done[scored.job] = scored
             report_progress("policy: loss matrix", len(done), len(every))
     return [done[job] for job in every]
-
-
-@dataclass(frozen=True)
-class StoredFit(FitJob):
-    """A line of the log."""
-
-    fitted_rows: int
-    sums: Numbers
 
 
 def read_log(log: Path) -> dict[FitJob, FitLosses]:
     """The fits of a log, by job; a line that was cut short, or is of another version of retrim, is left out."""
     if not log.exists():
         return {}
-    found = {}
+    fits = {}
     for line in log.read_bytes().split(b"\n"):
         try:
-            stored = from_record(StoredFit, json.loads(line))
+            scored = from_record(FitLosses, json.loads(line))
         except (ValueError, RetrimError):
             continue
-        job = FitJob(stored.kind, stored.origin)
-        found[job] = FitLosses(job, stored.sums, stored.fitted_rows)
-    return found
-
-
-def _line(scored: FitLosses) -> bytes:
-    stored = StoredFit(scored.job.kind, scored.job.origin, scored.fitted_rows, scored.sums)
-    return json.dumps(to_record(stored)).encode() + b"\n"
+        fits[scored.job] = scored
+    return fits
 
 
 def _end_last_line(log: Path) -> None:
@@ -154,7 +112,7 @@ def _end_last_line(log: Path) -> None:
 
 def _made(work: FitInputs, todo: list[FitJob], *, cores: int) -> Iterator[FitLosses]:
     if cores <= 1:
-        yield from map(work.of, todo)
+        yield from map(work.score, todo)
         return
     # Processes that begin afresh: one that is forked would share the threads' locks of libraries loaded by now.
     start_reaper()
@@ -180,7 +138,7 @@ def _begin(work: FitInputs) -> None:
 
 
 def _one(job: FitJob) -> FitLosses:
-    return _WORK[0].of(job)
+    return _WORK[0].score(job)
 
 
 @dataclass(frozen=True)
