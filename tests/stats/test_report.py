@@ -25,6 +25,11 @@ POINTS = [(at, {"all": 50.0 + n, "sliding": 45.0 - n}) for n, at in enumerate(TI
 HOURS = pd.date_range("2012-01-01", periods=2000, freq="1h", tz="UTC")
 SLICED = [SliceLoss("hour", f"{n}", 10 + n, 2.0 + n, (1.0 + n, 3.5 + n), 3.0, None) for n in range(4)]
 
+
+def lines(points: list[tuple[pd.Timestamp, dict[str, float]]]) -> bytes:
+    return charts.lines_over_time(points, title="Loss", label="mae")
+
+
 PICTURES: dict[str, Callable[[], bytes]] = {
     "importance": lambda: charts.importance(["hour", "weather"], [5.0, 2.0]),
     "hyperparameters": lambda: charts.hyperparameter_importance({"num_leaves": 0.7, "learning_rate": 0.3}),
@@ -41,8 +46,8 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "mean residual": lambda: charts.calibration(VALUES, VALUES * 1.1 - 9, "regression", loss="mse"),
     "residuals": lambda: charts.residuals(list(HOURS), VALUES, VALUES[::-1]),
     "slices": lambda: charts.slices(SLICED, loss="mae", mean=3.0),
-    "blocks": lambda: charts.loss_over_blocks(POINTS, loss="mae", challenger="all"),
-    "folds": lambda: charts.loss_over_folds(POINTS, loss="mae"),
+    "blocks": lambda: charts.lines_over_time(POINTS, title="Loss", label="mae", time="block"),
+    "folds": lambda: lines(POINTS),
     "time": lambda: charts.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], "v2")]),
 }
 STRANGE: dict[str, Callable[[], bytes]] = {
@@ -76,12 +81,16 @@ STRANGE: dict[str, Callable[[], bytes]] = {
     ),
     "no slices": lambda: charts.slices([], loss="mae", mean=0.0),
     "slices without a champion": lambda: charts.slices([replace(SLICED[0], other=None)], loss="mae", mean=3.0),
-    "one block": lambda: charts.loss_over_blocks(POINTS[:1], loss="mae", challenger="all"),
-    "no folds": lambda: charts.loss_over_folds([], loss="mae"),
-    "one fold": lambda: charts.loss_over_folds(POINTS[:1], loss="mae"),
-    "a model absent": lambda: charts.loss_over_folds([*POINTS, (TIMES[0], {"floor": 90.0})], loss="mae"),
-    "9 models": lambda: charts.loss_over_folds([(TIMES[0], {f"model {n}": n for n in range(9)})], loss="mae"),
-    "no time zone": lambda: charts.loss_over_folds([(pd.Timestamp("2012-01-01"), {"all": 1.0})], loss="mae"),
+    "one block": lambda: charts.lines_over_time(POINTS[:1], title="Loss", label="mae", time="block"),
+    "no folds": lambda: lines([]),
+    "one fold": lambda: lines(POINTS[:1]),
+    "a model absent": lambda: lines([*POINTS, (TIMES[0], {"floor": 90.0})]),
+    "9 models": lambda: charts.lines_over_time(
+        [(TIMES[0], {f"model {n}": n for n in range(9)})], title="Loss", label="mae"
+    ),
+    "no time zone": lambda: charts.lines_over_time(
+        [(pd.Timestamp("2012-01-01"), {"all": 1.0})], title="Loss", label="mae"
+    ),
 }
 
 
@@ -173,7 +182,7 @@ def test_the_order_of_features_does_not_matter():
 
 
 def test_the_order_of_folds_does_not_matter():
-    assert charts.loss_over_folds(POINTS[::-1], loss="mae") == drawn("folds")
+    assert lines(POINTS[::-1]) == drawn("folds")
 
 
 def test_every_feature_needs_its_gain():

@@ -217,9 +217,11 @@ class Exhibits:
         backtest = self.typed(BacktestRecord, BACKTEST)
         made = {
             "importance.png": self._importance(),
-            "loss_over_folds.png": charts.loss_over_folds(
+            "loss_over_folds.png": charts.lines_over_time(
                 [(pd.Timestamp(origin.start), origin.losses) for origin in backtest.origins],
-                loss=backtest.loss,
+                title="Loss over folds",
+                label=f"mean {charts.plain(backtest.loss)} per fold",
+                time="start of the fold (UTC)",
             ),
         }
         judged = self.judged()
@@ -255,7 +257,12 @@ def _of_judged(judged: pd.DataFrame, view: FeatureView, winner: str, *, loss: st
         for part in spans(len(judged), min(BLOCKS, len(judged))):
             middle = pd.Timestamp(judged["_event"].iloc[part].mean())
             blocks.append((middle, {name: float(each[part].mean()) for name, each in losses.items()}))
-        made["challenger_against_champion.png"] = charts.loss_over_blocks(blocks, loss=loss, challenger=winner)
+        made["challenger_against_champion.png"] = charts.lines_over_time(
+            blocks,
+            title=f"Challenger ({charts.plain(winner)}) against champion",
+            label=f"mean {charts.plain(loss)} per block",
+            time="middle of the block (UTC)",
+        )
     return made
 
 

@@ -158,23 +158,18 @@ def batch_list(
         _list_quarantined(quarantine_list(workspace.paths), as_json=as_json)
         return
     records = listed_batches(workspace)
-    if as_json:
-        render.show_json(records)
-        return
-    if not records:
-        render.OUT.print("no batch has landed; land some rows: retrim ingest FILE", highlight=False)
-        return
     rows = [
         (
-            r.batch,
-            r.kind + (", correction" if r.correction else ""),
-            r.rows,
-            render.moment(r.arrived.isoformat()),
-            "" if r.withdrawn is None else f"{render.moment(r.withdrawn.at.isoformat())}: {r.withdrawn.reason}",
+            one.batch,
+            one.kind + (", correction" if one.correction else ""),
+            one.rows,
+            render.moment(one.arrived),
+            "" if one.withdrawn is None else f"{render.moment(one.withdrawn.at)}: {one.withdrawn.reason}",
         )
-        for r in records
+        for one in records
     ]
-    render.show_table(("batch", "kind", "rows", "arrived", "withdrawn"), rows, brief_last=True)
+    none = "no batch has landed; land some rows: retrim ingest FILE"
+    render.show_list(records, ("batch", "kind", "rows", "arrived", "withdrawn"), rows, none=none, as_json=as_json)
 
 
 @batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
@@ -215,17 +210,12 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
         render.show(entry, f"dropped: batch {entry.batch}", as_json=as_json)
         return
     done = withdraw(workspace, batch, by=by, reason=reason, now=None if now is None else past_time(now))
-    if as_json:
-        render.show_json(done)
-        return
-    names = ", ".join(each.batch for each in done.withdrawals)
-    said = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already withdrawn: batch {names}"
-    render.OUT.print(said, highlight=False)
+    names = ", ".join(one.batch for one in done.withdrawals)
+    text = f"withdrawn: {done.rows} rows, batch {names}" if done.fresh else f"already withdrawn: batch {names}"
     if done.versions:
         listed = ", ".join(map(str, done.versions))
-        render.OUT.print(
-            f"versions made with it: {listed}. They are kept; the next version excludes the batch", highlight=False
-        )
+        text += f"\nversions made with it: {listed}. They are kept; the next version excludes the batch"
+    render.show(done, text, as_json=as_json)
 
 
 @batch_app.command("redate", epilog=example("retrim batch redate"))
@@ -273,14 +263,9 @@ QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, whi
 def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:
     from retrim.cli import render
 
-    if as_json:
-        render.show_json(entries)
-        return
-    if not entries:
-        render.OUT.print("no batch is in quarantine", highlight=False)
-        return
     rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
-    render.show_table(("batch", "state", "file", "arrived", "faults"), rows, brief_last=True)
+    heads = ("batch", "state", "file", "arrived", "faults")
+    render.show_list(entries, heads, rows, none="no batch is in quarantine", as_json=as_json)
 
 
 @batch_app.command("release", epilog=example("retrim batch release 3f2a91c0 --reason 'a true record'"))
@@ -315,10 +300,7 @@ def batch_release(
         arrived=None if arrived is None else past_time(arrived),
         at=workspace.landing_address,
     )
-    if as_json:
-        render.show_json(landed.as_record())
-    else:
-        render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", highlight=False)
+    render.show(landed.as_record(), f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", as_json=as_json)
 
 
 @batch_app.command(epilog=example("retrim batch audit"))

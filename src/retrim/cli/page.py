@@ -36,7 +36,7 @@ from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, ModelPlace, find_health
-from retrim.stats.charts import counts_by_day, estimates_over_time, gain_over_time, loss_over_time
+from retrim.stats.charts import counts_by_day, lines_over_time, loss_over_time, plain
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"
 """Where a server shows a decision, a batch, and a column at a check."""
@@ -271,10 +271,21 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
             "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
             loss_over_time(losses, loss=loss, events=events, bands=bands, marks=decided),
         ),
-        DrawnPicture("Accumulated gain and retraining cost at each check", gain_over_time(gains, events=events)),
+        DrawnPicture(
+            "Accumulated gain and retraining cost at each check",
+            lines_over_time(
+                gains, title="Accumulated gain against the retraining cost", label="mean loss x checks", events=events
+            ),
+        ),
     ]
     if estimates:
-        shown = estimates_over_time(estimates, loss=loss, events=events)
+        shown = lines_over_time(
+            estimates,
+            title="Loss estimated without labels, and the measured loss",
+            label=f"mean {plain(loss)} of the same rows",
+            time="check that made the estimate (UTC)",
+            events=events,
+        )
         made.append(DrawnPicture("Loss estimated without labels, and the realised loss", shown))
     if days:
         made.append(DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))

@@ -1,13 +1,4 @@
-"""Versions by command: list them, rebuild or prove one, go back to one, work on the next by hand.
-
-What was live when, and the log of every move of the champion.
-
-A person's answer by command: whether a version that waits goes live.
-
-Versions between two workspaces: out in one signed file, in through the checks and the gate of the other.
-
-Pruning by command.
-"""
+"""Versions by command: list, rebuild, prove, roll back, approve, move between workspaces, clean up."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,12 +19,14 @@ from retrim.cli.base import (
 )
 
 if TYPE_CHECKING:
+    from retrim.cli.answers import VersionAnswer
     from retrim.lineage.workspace import Workspace
     from retrim.retraining.reproduce import RebuildResult
 
 versions_app = typer.Typer(
     help="List, roll back, rebuild, approve, export and clean up versions.", invoke_without_command=True
 )
+WIDE = 110  # characters of a terminal from which the table of versions has every column
 NO_REMOTE = (
     "no DVC remote is set, so a clone of this repository cannot rebuild a version; set one with "
     "`dvc remote add -d NAME ADDRESS`, and commit it with `git commit -m 'a DVC remote' .dvc/config`. Later runs push "
@@ -44,7 +37,7 @@ NO_REMOTE = (
 
 @versions_app.callback(epilog=example("retrim versions --json"))
 def versions(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the versions: alias, as-of date, loss when judged, outcome, last proof, verdict."""
+    """List the versions: as-of date, loss when judged, state, verdict."""
     if context.invoked_subcommand is not None:
         return
     from retrim.cli import render
@@ -52,30 +45,31 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
 
     workspace = workspace_here()
     records = find_versions(workspace)
-    if as_json:
-        render.show_json(records)
-        return
-    if not records:
-        render.OUT.print("there is no version yet; train the first: retrim retrain", highlight=False)
-        return
-    withdrawn = any(r.withdrawn for r in records)
+    wide = render.OUT.width >= WIDE
     rows = [
         (
-            r.version,
-            ", ".join(r.aliases),
-            render.moment(r.as_of),
-            "" if r.loss is None else f"{r.loss:.4g}",
-            r.outcome,
-            "differed" if r.last_differed else render.moment(r.last_proved) or "never",
-            r.probation or "",
-            *([", ".join(r.withdrawn)] if withdrawn else []),
-            r.word,
+            one.version,
+            render.moment(one.as_of),
+            "" if one.loss is None else render.figure(one.loss),
+            ", ".join([*one.aliases, one.outcome]),
+            *(_history(one) if wide else ()),
+            one.word,
         )
-        for r in records
+        for one in records
     ]
-    told = ("probation", *(["withdrawn batches"] if withdrawn else []), "verdict")
-    render.show_table(("version", "alias", "as of", "loss", "outcome", "last proved", *told), rows, brief_last=True)
-    _note_remote(workspace)
+    more = ("last proved", "probation and data") if wide else ()
+    none = "there is no version yet; train the first: retrim retrain"
+    heads = ("version", "as of", "loss", "state", *more, "verdict")
+    render.show_list(records, heads, rows, none=none, as_json=as_json)
+    if records and not as_json:
+        _note_remote(workspace)
+
+
+def _history(version: "VersionAnswer") -> tuple[str, str]:
+    """When it was last proved, and how its probation went and its data fared."""
+    proved = "differed" if version.last_differed else version.last_proved[:10] if version.last_proved else "never"
+    withdrawn = [f"withdrawn: {', '.join(version.withdrawn)}"] if version.withdrawn else []
+    return proved, "; ".join([*([version.probation] if version.probation else []), *withdrawn])
 
 
 def _note_remote(workspace: "Workspace") -> None:
@@ -218,14 +212,10 @@ def rollback(
     from retrim.cli import render
     from retrim.release.release import rollback as op
     from retrim.release.versions import judged_in_words
-    from retrim.stats.codec import to_record
 
     moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
-    if as_json:
-        render.show_json(to_record(moved))
-    else:
-        moves = f"version {moved.version} is live again instead of version {moved.previous}"
-        render.OUT.print(f"{moves}: {judged_in_words(moved.loss)}", highlight=False)
+    moves = f"version {moved.version} is live again instead of version {moved.previous}"
+    render.show(moved, f"{moves}: {judged_in_words(moved.loss)}", as_json=as_json)
 
 
 @versions_app.command(
@@ -330,8 +320,6 @@ def log_show(
         render.show_list(moves, heads, rows, none=none, as_json=as_json)
 
 
-if TYPE_CHECKING:
-    from retrim.decision.stored_rows import ApprovalAnswer
 Why = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the version.")]
 
 
@@ -349,7 +337,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
 
     workspace = workspace_here()
     answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
-    _show(answer, "is live", as_json=as_json)
+    render.show(answer, f"version {answer.version} is live: {answer.words}", as_json=as_json)
     if not as_json and refit_waiting(workspace) is not None:
         render.OUT.print("the next check refits its recipe on all mature rows", highlight=False)
 
@@ -361,20 +349,11 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
     The live version stays live. A rejection counts like a refusal by the gate. A version that nobody approves or
     rejects by the date that `retrim status` shows is refused too.
     """
+    from retrim.cli import render
     from retrim.release.approval import reject as op
 
     answer = op(workspace_here(), version, by=by, reason=reason, now=past_time(now))
-    _show(answer, "is refused", as_json=as_json)
-
-
-def _show(answer: "ApprovalAnswer", what: str, *, as_json: bool) -> None:
-    from retrim.cli import render
-    from retrim.stats.codec import to_record
-
-    if as_json:
-        render.show_json(to_record(answer))
-    else:
-        render.OUT.print(f"version {answer.version} {what}: {answer.words}", highlight=False, markup=False)
+    render.show(answer, f"version {answer.version} is refused: {answer.words}", as_json=as_json)
 
 
 @versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
@@ -454,17 +433,12 @@ def import_(
     from retrim.adapters.signing import read_public_key
     from retrim.cli import render
     from retrim.retraining.exchange import import_version
-    from retrim.stats.codec import to_record
 
     signer = None if key is None else read_public_key(key)
     done = import_version(workspace_here(), file, key=signer, by=by, approval=reason, now=past_time(now))
-    if as_json:
-        render.show_json(to_record(done))
-    else:
-        what = "" if done.version is None else f" as version {done.version}"
-        render.OUT.print(f"{done.state}{what}: {done.reason}", highlight=False, markup=False)
-        for line in done.environment:
-            render.OUT.print(f"  {line}", highlight=False, markup=False)
+    what = "" if done.version is None else f" as version {done.version}"
+    lines = [f"{done.state}{what}: {done.reason}", *(f"  {line}" for line in done.environment)]
+    render.show(done, "\n".join(lines), as_json=as_json)
     raise typer.Exit(0 if done.state == "promoted" else 1)
 
 
@@ -533,7 +507,6 @@ def canary(
     from retrim.cli import render
     from retrim.errors import BadInputError
     from retrim.release.canary import start_canary, stop_canary
-    from retrim.stats.codec import to_record
 
     if stop == (version is not None):
         raise BadInputError("pass either the version to run as a canary, or --stop")
@@ -543,7 +516,4 @@ def canary(
     else:
         found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
         said = f"serves {found.share:.0%} of the rows instead of version {found.against}"
-    if as_json:
-        render.show_json(to_record(found))
-    else:
-        render.OUT.print(f"canary: version {found.version} {said}", highlight=False)
+    render.show(found, f"canary: version {found.version} {said}", as_json=as_json)

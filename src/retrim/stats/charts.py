@@ -1,20 +1,7 @@
-"""How every picture looks: one style that ignores a person's own matplotlib settings, on Agg canvases without pyplot.
+"""Every picture as PNG bytes, in one style that ignores a person's own matplotlib settings.
 
-So no global figure is left behind, no display is needed, and the same figures give the same bytes.
-
-Bars: what weighs how much.
-
-Calibration: whether what was said is what comes, in tenths of the rows by what was said.
-
-Lines over time: the loss of every model on folds, at checks, and over the judging rows.
-
-What was predicted against what came.
-
-Residuals of a regression: against time, and against what was predicted.
-
-The slice table as a picture: the loss in every slice with its interval, beside the champion's.
-
-Pictures as PNG bytes: the same figures give the same bytes.
+The canvases are Agg's, without pyplot: no global figure is left behind, no display is needed, and the same figures give
+the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -291,11 +278,6 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
     return made.getvalue()
 
 
-def loss_over_folds(folds: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str) -> bytes:
-    """A line a model: its mean loss on each fold, at the time the fold starts."""
-    return _lines(folds, title="Loss over folds", label=f"mean {plain(loss)} per fold", time="start of the fold (UTC)")
-
-
 def loss_over_time(
     checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
     *,
@@ -305,26 +287,14 @@ def loss_over_time(
     marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
     """A line a model over the checks, with upright lines where something happened, such as a release."""
-    return _lines(
+    return lines_over_time(
         checks,
         title="Loss over time",
         label=f"mean {plain(loss)} since the last check",
-        time="time (UTC)",
         events=events,
         bands=bands,
         marks=marks,
     )
-
-
-def estimates_over_time(
-    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
-    *,
-    loss: str,
-    events: Sequence[tuple[pd.Timestamp, str]],
-) -> bytes:
-    """What was estimated at each check beside what came; arguments as `loss_over_time`."""
-    title, label = "Loss estimated without labels, and the measured loss", f"mean {plain(loss)} of the same rows"
-    return _lines(checks, title=title, label=label, time="check that made the estimate (UTC)", events=events)
 
 
 def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
@@ -344,41 +314,21 @@ def _date_axis(axes: "Axes", *, most: int = 9) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
 
 
-def gain_over_time(
-    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, events: Sequence[tuple[pd.Timestamp, str]]
-) -> bytes:
-    """The accumulated gain over the checks beside the retraining cost; arguments as `loss_over_time`."""
-    return _lines(
-        checks,
-        title="Accumulated gain against the retraining cost",
-        label="mean loss x checks",
-        time="time (UTC)",
-        events=events,
-    )
-
-
-def loss_over_blocks(
-    blocks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]], *, loss: str, challenger: str
-) -> bytes:
-    """Challenger against champion over the judging rows: the mean loss of each in every block of them."""
-    title = f"Challenger ({plain(challenger)}) against champion"
-    return _lines(blocks, title=title, label=f"mean {plain(loss)} per block", time="middle of the block (UTC)")
-
-
 MOST_DOTS = 120
 """Points of a line up to which each is a dot."""
 
 
-def _lines(
+def lines_over_time(
     points: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
     *,
     title: str,
     label: str,
-    time: str,
+    time: str = "time (UTC)",
     events: Sequence[tuple[pd.Timestamp, str]] = (),
     bands: Mapping[str, Sequence[tuple[pd.Timestamp, float, float]]] = MappingProxyType({}),
     marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
 ) -> bytes:
+    """A line a name, with bands around it, marks on it, and upright lines where something happened."""
     points = sorted(points, key=lambda point: point[0])
     models = list(dict.fromkeys(name for _, losses in points for name in losses))
     with drawn(title, width=8.4, height=4.4) as (axes, made):
