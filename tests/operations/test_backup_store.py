@@ -23,8 +23,8 @@ def store(tmp_path: Path) -> BackupStore:
 
 
 def kept(store: BackupStore, content: bytes, place: str = "file") -> BackupFile:
-    found = store.put(BytesIO(content), place)
-    return BackupFile(place=place, digest=found.digest, size=found.size)
+    digest, size = store.put(BytesIO(content), place)
+    return BackupFile(place=place, digest=digest, size=size)
 
 
 def backup(store: BackupStore, day: int, *contents: bytes) -> str:

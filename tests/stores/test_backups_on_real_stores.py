@@ -161,9 +161,9 @@ def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
     monkeypatch.setenv("PATH", on_path())
     whole_one = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
     place = BackupStore(str(tmp_path / "backups"))
-    junk = place.put(BytesIO(b"PGDMP and nothing that follows"), "dump")
+    digest, size = place.put(BytesIO(b"PGDMP and nothing that follows"), "dump")
     store = whole_one.backup.databases[0]
-    both = (store, replace(store, place="var/mlflow.db.dump", digest=junk.digest, size=junk.size))
+    both = (store, replace(store, place="var/mlflow.db.dump", digest=digest, size=size))
     place.add(replace(whole_one.backup, at=in_postgresql.day(11), databases=both))
     env = Env(store_url=database_server.create("tried"), mlflow_url=database_server.create("never_filled"))
 

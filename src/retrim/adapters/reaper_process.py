@@ -1,4 +1,4 @@
-"""The reaper itself, a script: `reaper_process.py TOKEN`; see reaper.py."""
+"""The reaper itself, a script: `reaper_process.py TOKEN`; processes.py starts it."""
 
 import os
 import sys

@@ -211,11 +211,11 @@ class _Maker:
 
     def _put(self, source: BinaryIO, place: str, *, mode: int = 0o600, state: str = "") -> BackupFile:
         before = len(self.store.objects)
-        stored = self.store.put(source, place)
+        digest, size = self.store.put(source, place)
         if len(self.store.objects) > before:
             self.new_files += 1
-            self.new_bytes += stored.size
-        return BackupFile(place=place, digest=stored.digest, size=stored.size, mode=mode, state=state)
+            self.new_bytes += size
+        return BackupFile(place=place, digest=digest, size=size, mode=mode, state=state)
 
     def _put_path(self, path: Path, place: str) -> BackupFile:
         with path.open("rb") as source:

@@ -9,12 +9,12 @@ is none. What it brought lies there, and the next one finds it.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,14 +34,6 @@ STAMP = "%Y%m%dT%H%M%SZ"
 PIECE = 1 << 20
 STAGED_SECONDS = 24 * 3600
 """What is staged for so long is of a backup that was killed: one file is copied in less."""
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """A content: its SHA-256, and its bytes."""
-
-    digest: str
-    size: int
 
 
 class BackupStore:
@@ -83,19 +75,19 @@ class BackupStore:
     def has(self, digest: str, size: int) -> bool:
         return self.objects.get(digest) == size
 
-    def put(self, source: BinaryIO, name: str) -> StoredObject:
-        """Lays a content here, whole or not at all, if it is not here yet.
+    def put(self, source: BinaryIO, name: str) -> tuple[str, int]:
+        """Lays a content here, whole or not at all, if it is not here yet; gives its SHA-256 and its bytes.
 
         Raises:
             RetrimError: It cannot be read, or the place cannot be written.
         """
         with self._told("written"), self._staged() as staged:
             with open_private(staged) as file:
-                found = _copied(_pieces(source, name), file)
-            if not self.has(found.digest, found.size):
-                self._lay(staged, self._path_of(found.digest))
-                self.objects[found.digest] = found.size
-        return found
+                digest, size = _copied(_pieces(source, name), file)
+            if not self.has(digest, size):
+                self._lay(staged, self._path_of(digest))
+                self.objects[digest] = size
+        return digest, size
 
     def get(self, digest: str, to: Path) -> None:
         """Writes a content into a file.
@@ -106,20 +98,22 @@ class BackupStore:
         """
         try:
             with open_private(to) as file:
-                found = _copied(self._pieces_of(digest), file)
+                actual, _ = _copied(self._pieces_of(digest), file)
         except OSError as error:  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(to)) from error
-        if found.digest != digest:
+        if actual != digest:
             raise RetrimError(
-                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {found.digest[:16]}, not the "
+                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {actual[:16]}, not the "
                 "SHA-256 in its name"
             )
 
     def is_sound(self, file: BackupFile) -> bool:
         """Whether a content is here and is what its name says; it is read once, however many backups name it."""
         if file.digest not in self._sound:
-            whole = self.has(file.digest, file.size) and _digest_of(self._pieces_of(file.digest)) == file.digest
-            self._sound[file.digest] = whole
+            with Path(os.devnull).open("wb") as nowhere:
+                self._sound[file.digest] = self.has(file.digest, file.size) and (
+                    _copied(self._pieces_of(file.digest), nowhere) == (file.digest, file.size)
+                )
         return self._sound[file.digest]
 
     def _pieces_of(self, digest: str) -> Iterator[bytes]:
@@ -243,13 +237,14 @@ def _pieces(source: BinaryIO, name: str) -> Iterator[bytes]:
         raise RetrimError(f"{name} cannot be read ({why}); check the disk or the address that it lies at") from None
 
 
-def _copied(pieces: Iterable[bytes], target: BinaryIO) -> StoredObject:
+def _copied(pieces: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
+    """Writes a content; gives its SHA-256 and its bytes."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
         target.write(piece)
-    return StoredObject(digest.hexdigest(), size)
+    return digest.hexdigest(), size
 
 
 def clear_staged(store: BackupStore) -> None:
@@ -260,10 +255,3 @@ def clear_staged(store: BackupStore) -> None:
         with suppress(OSError):
             if room.stat().st_mtime < time.time() - STAGED_SECONDS:
                 shutil.rmtree(room)
-
-
-def _digest_of(pieces: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()

@@ -1,7 +1,5 @@
 """The recipe refitted at earlier origins, on training rows alone."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from retrim.errors import RefusedError
@@ -45,10 +43,15 @@ def run(
         _write_judged(paths)
         return
     lightgbm_alone()
-    task = BacktestTask(backtest, train, judge, split, fairness__groups, fairness__mitigate)
-    backtesting = _made(paths, task)
-    recipes, view, rows, cut = backtesting.recipes, backtesting.view, backtesting.rows, backtesting.folds
-    origins = backtesting.origins(rolling.in_parallel(backtesting.score, backtesting.jobs, cores=cores))
+    rows = grouped(part_of(read_view(paths), "train"), paths, fairness__groups, fairness__mitigate)
+    view, tuned = read_feature_view(paths), read_tuned(paths)
+    recipes = recipes_of(tuned, train, loss=judge.loss, reweight=fairness__mitigate == "reweight")
+    try:
+        cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
+    except ValueError as error:
+        raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
+    lengths, windows = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows), windows_of(tuned, train)
+    origins = rolling.backtest(recipes, view, rows, cut, windows, lengths=lengths, cores=cores)
     interval = rolling.stated_interval(origins, level=backtest.interval)
     record = {
         "loss": judge.loss,
@@ -58,7 +61,7 @@ def run(
     files = {"backtest.json": to_json(record)}
     if fairness__mitigate is not None and fairness__mitigate != "reweight":
         scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
-        competing = challengers_of(recipes, backtesting.windows, len(rows), lengths=backtesting.lengths)
+        competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
         found = {
             each.name: group_thresholds(
                 np.concatenate([origin.of(each.name) for origin in origins]),
@@ -73,7 +76,7 @@ def run(
         files["thresholds.json"] = to_json({name: to_record(each) for name, each in found.items()})
     elif decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
-        competing = challengers_of(recipes, backtesting.windows, len(rows), lengths=backtesting.lengths)
+        competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
         made = {
             each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
             for each in competing
@@ -82,34 +85,6 @@ def run(
         cuts = {name: to_record(Thresholds((), chosen.threshold, {}, {})) for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
-
-
-@dataclass(frozen=True)
-class BacktestTask:
-    """All settings that the losses of challengers depend on."""
-
-    backtest: rolling.BacktestParams
-    train: TrainParams
-    judge: JudgeParams
-    split: SplitParams
-    groups: tuple[GroupParams, ...]
-    mitigate: Mitigation | None
-
-
-def _made(paths: Paths, task: BacktestTask) -> rolling.Backtesting:
-    rows = grouped(part_of(read_view(paths), "train"), paths, task.groups, task.mitigate)
-    view = read_feature_view(paths)
-    tuned = read_tuned(paths)
-    recipes = recipes_of(tuned, task.train, loss=task.judge.loss, reweight=task.mitigate == "reweight")
-    try:
-        cut = folds(rows["_event"], rows["_due"], count=task.backtest.origins, rows=task.backtest.origin_rows)
-    except ValueError as error:
-        raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
-    windows = windows_of(tuned, task.train)
-    lengths = read_window_lengths(paths, rows, sliding_rows=task.split.sliding_rows)
-    backtesting = rolling.Backtesting(recipes, view, rows, cut, windows, lengths)
-    backtesting.views  # noqa: B018  learned once, before threads ask for them
-    return backtesting
 
 
 def _write_judged(paths: Paths) -> None:
