@@ -20,7 +20,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from retrim.batches.concern import BatchParams
 from retrim.card.facts import CardParams
 from retrim.decision.accumulated_gain import GainParams
-from retrim.decision.alerts import AlertParams
 from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.decision.probation import ProbationParams, ServedParams
@@ -127,6 +126,10 @@ def _space(document: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
 
 
+def _cost_unit(document: Mapping[str, JsonValue]) -> str:
+    return "worth" if _at(document, "gain.money") is None else "loss"
+
+
 def _season_cells(document: Mapping[str, JsonValue]) -> int | None:
     try:
         season = pd.Timedelta(_at(document, "gate.season"))
@@ -165,6 +168,7 @@ DERIVED: Mapping[str, Derived] = {
     "gate.season_cells": Derived(
         "length of gate.season: in hours up to 7 days, in days up to 60 days, in weeks above", _season_cells
     ),
+    "gain.cost_unit": Derived("loss if gain.money is set, else worth", _cost_unit),
     "gain.rows_per_check": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
     "probe.min_rows": Derived(
         "a quarter of gain.rows_per_check, but at least 12",
@@ -293,7 +297,6 @@ class Params(SettingsSection):
     release: ReleaseParams = ReleaseParams()
     run_directory: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
     schedule: ScheduleParams = ScheduleParams()
-    alerts: AlertParams = AlertParams()
     seed: int = Field(default=7, ge=0, description="seed of every random draw: searches, fits, bootstraps, samples")
 
     def as_stated(self) -> dict[str, JsonValue]:
@@ -384,8 +387,7 @@ class Params(SettingsSection):
 
     @model_validator(mode="after")
     def _what_is_looked_at_are_columns(self) -> "Params":
-        looked = dict.fromkeys(self.gate.slices.columns, "gate.slices.columns")
-        looked |= {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
+        looked = {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
         for name, key in looked.items():
             if name not in self.data.columns:
                 raise ValueError(f"{key}: {name!r} is not a column; name one of: {', '.join(self.data.columns)}")
@@ -416,16 +418,6 @@ class Params(SettingsSection):
                 self.drift.alarms.rate(pd.Timedelta(self.data.batch_every))
             except BadInputError as wrong:
                 raise ValueError(str(wrong)) from wrong
-        return self
-
-    @model_validator(mode="after")
-    def _enough_rows_judge(self) -> "Params":
-        if self.gate.min_rows > self.split.judge_rows:
-            raise ValueError(
-                f"gate.min_rows: {self.gate.min_rows} rows are required, but split.judge_rows holds out only "
-                f"{self.split.judge_rows}, so no version could pass the gate; lower gate.min_rows or raise "
-                "split.judge_rows"
-            )
         return self
 
 

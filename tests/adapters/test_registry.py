@@ -103,7 +103,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "validation/report.json": {"rows": 240},
         "settings.json": {
             "gate": {"min_gain": 0.01, "baselines": ["mean"], "half_life": None},
-            "card": {"owner": "we"},
+            "card": {"purpose": "we"},
         },
     }
     files = {name: to_json(record) for name, record in records.items()}
@@ -264,7 +264,7 @@ class TestTheRun:
             "gate.min_gain": "0.01",
             "gate.baselines": '["mean"]',
             "gate.half_life": "null",
-            "card.owner": "we",
+            "card.purpose": "we",
         }
 
     def test_has_the_losses_of_every_model_and_the_metrics_of_the_winner(self, made) -> None:

@@ -119,7 +119,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
             "triggers": LEVEL,
             "previous_champions": {"most": 0, "restore": False},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
-            "release": {"approval": {"moves": ["promote"], "expires": "7D"}},
+            "release": {"approval": {"moves": ["promote"]}},
         },
     )
     desk.land(desk.rows(0, 10), 10)

@@ -85,6 +85,6 @@ def losses_before(begin: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
 
 def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> ProbeResult:
     """What the live probe reads off a window, from its rows."""
-    params = ProbeParams(blocks=BLOCKS, min_rows=2, sample_rows=None, when="every")
+    params = ProbeParams(blocks=BLOCKS, min_rows=2, when="every")
     losses = refit_losses(table(), rows_of(window), TREES, DATA, params, window=kind, sliding_rows=SLIDING, cores=1)
     return reading_of(champion_losses, losses, apart=np.empty(0), block_rows=BLOCK_ROWS)

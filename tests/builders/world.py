@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 import urllib.error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,8 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
     },
     "backtest": {"origins": 1},
-    "gate": {"min_rows": 48, "season": "1D"},
-    "probe": {"min_rows": 24},
+    "gate": {"season": "1D"},
     "gain": {"rows_per_check": 96},
     "drift": {"tests": drift_tests()},
     "retrain": {"refit_after": False},
@@ -228,7 +227,7 @@ def make_world(
     labels: str = "with_rows",
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
-    code: Mapping[str, tuple[str, str]] | None = None,
+    code: Mapping[str, Sequence[tuple[str, str]]] | None = None,
 ) -> World:
     """Makes a workspace in `folder`: all of this repository, but a generated table and small settings.
 
@@ -240,7 +239,7 @@ def make_world(
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.
-        code: Values that params.yaml may not turn: by file of its src/, a piece of it and what stands there instead.
+        code: Values that params.yaml may not turn: by file of its src/, pieces of it and what stands there instead.
     """
     root = folder / "workspace"
     copy_repository(root)
@@ -263,12 +262,21 @@ def lay_world(root: Path, *, changes: Mapping[str, Mapping[str, Any]] | None = N
     return World(root, "", {"task": "regression", "seed": seed, "kind": "none", "size": 0.0, "since": START})
 
 
-def turn_code(root: Path, code: Mapping[str, tuple[str, str]]) -> None:
-    """Writes another piece into a file of the code of a workspace, where the piece stands once."""
-    for name, (piece, other) in code.items():
+def turn_code(root: Path, code: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """Writes other pieces into files of the code of a workspace, where each piece stands once."""
+    for name, pieces in code.items():
         text = (root / name).read_text(encoding="utf-8")
-        assert text.count(piece) == 1, f"{name}: {piece}"
-        (root / name).write_text(text.replace(piece, other), encoding="utf-8")
+        for piece, other in pieces:
+            assert text.count(piece) == 1, f"{name}: {piece}"
+            text = text.replace(piece, other)
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def without_cooldown(checks: int = 0) -> dict[str, list[tuple[str, str]]]:
+    """The piece of code that makes the drift rule fire at each check with drift, with so many checks of cooldown."""
+    cooldown = "exclude=True,\n        default=2,\n        ge=0,"
+    fires = [("default=(2, 3)", "default=(1, 1)"), (cooldown, cooldown.replace("2", str(checks)))]
+    return {"src/retrim/decision/rules.py": fires}
 
 
 def describe(

@@ -116,8 +116,8 @@ def test_what_a_change_names_is_no_mark_up_in_the_comment() -> None:
 
 
 def test_only_settings_that_a_stage_reads_count() -> None:
-    before = {"gate.min_gain": 0.01, "alerts.quiet": "1h", "drift.alarms.at_most": 1.0, "drift.alarms": None}
-    after = {"gate.min_gain": 0.02, "alerts.quiet": "2h", "drift.alarms.at_most": 2.0, "drift.alarms": None}
+    before = {"gate.min_gain": 0.01, "schedule.ingest": "1h", "drift.alarms.at_most": 1.0, "drift.alarms": None}
+    after = {"gate.min_gain": 0.02, "schedule.ingest": "2h", "drift.alarms.at_most": 2.0, "drift.alarms": None}
     assert settings_read(before, after, ["gate", "drift.alarms"]) == {
         "drift.alarms.at_most": (1.0, 2.0),
         "gate.min_gain": (0.01, 0.02),

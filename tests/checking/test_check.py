@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow  # half a second each: every test makes a champion
 Make = Callable[..., Desk]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
-LOOK_AT_LEVEL = {"rules": ["drift"], "drift_columns": ["level"]}
+LOOK_AT_LEVEL = {"rules": ["drift"]}
 DEAR = {"gain": {"cost": 1000.0}}
 JUDGED_ON_MORE = {"split": {"judge_rows": 96}}
 CHEAP = {"gain": {"cost": 0.05, "errors": 0.0}}
@@ -339,12 +339,6 @@ def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
     assert retraining_cost_now(desk.workspace) == 0.25
 
 
-def test_a_price_in_first_losses_is_a_multiple_of_what_version_1_was_judged_with(make: Make) -> None:
-    desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "first_loss"}})
-
-    assert retraining_cost_now(desk.workspace) == 0.5 * 1.5
-
-
 def test_a_price_is_half_of_what_the_live_version_is_worth_on_rows_it_had_not_seen(make: Make) -> None:
     desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "worth"}})
     desk.make_version(11, losses={"all": 1.0, "mean": 5.0})
@@ -426,13 +420,6 @@ def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Mak
     # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
     assert probed["work"] == 240 * 30
     assert probed["cost"] == pytest.approx(record["gain"]["retraining_cost"] * probed["work"] / probed["retraining"])
-
-
-def test_a_probe_on_a_sample_costs_less(make: Make) -> None:
-    desk = make(changes={"probe": {"sample_rows": 60}})
-    desk.land(desk.rows(10, 12), 12)
-
-    assert desk.check(12).record["probe"]["cost"]["work"] == 60 * 30
 
 
 def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make) -> None:

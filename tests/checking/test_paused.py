@@ -21,7 +21,7 @@ from tests.builders.shipped import drift_tests
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "triggers": {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0},
+    "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0},
     "previous_champions": {"most": 0, "restore": False},
     "drift": {
         "min_rows": 24,

@@ -15,7 +15,7 @@ from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
-LEVEL = {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0}
+LEVEL = {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0}
 WIDE = drift_tests(psi=1.0, ks=0.4, chi2=1.0, psi_categories=1.0, missing_share=0.5)
 
 

@@ -13,7 +13,6 @@ STARTING = [entry.name for entry in RULES if entry.facts["starts"]]
 PARAMS = TriggerParams.model_validate(
     {
         "rules": STARTING,
-        "drift_columns": [],
         "drift_checks": [1, 2],
         "every": "90D",
         "band": {"unit": "sd", "reach": 3.0},

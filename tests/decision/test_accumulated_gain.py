@@ -17,7 +17,7 @@ def params(**changed: object) -> GainParams:
     return GainParams.model_validate(
         {
             "cost": 0.5,
-            "cost_unit": "first_loss",
+            "cost_unit": "loss",
             "rows_per_check": 100,
             "errors": 2.0,
             "ahead": 0.0,
@@ -125,17 +125,17 @@ def test_a_real_gain_pays_within_a_few_checks() -> None:
 # --- the price
 
 
-MODEL = ModelWorth(loss=30.0, naive_loss=50.0, first_loss=40.0)
+MODEL = ModelWorth(loss=30.0, naive_loss=50.0)
 
 
-@pytest.mark.parametrize(("unit", "cost"), [("worth", 10.0), ("first_loss", 20.0), ("loss", 0.5)])
+@pytest.mark.parametrize(("unit", "cost"), [("worth", 10.0), ("loss", 0.5)])
 def test_a_price_of_a_half_in_each_unit(unit: str, cost: float) -> None:
     assert params(cost_unit=unit).cost_in_loss(MODEL) == cost
 
 
 @pytest.mark.parametrize("naive_loss", [20.0, 30.0, 32.9])
 def test_a_model_that_is_worth_nothing_is_priced_at_a_quarter_of_its_loss(naive_loss: float) -> None:
-    assert ModelWorth(30.0, naive_loss, 30.0).worth == 7.5
+    assert ModelWorth(30.0, naive_loss).worth == 7.5
 
 
 @pytest.mark.parametrize("wrong", [{"cost": 0}, {"errors": -1}, {"rows_per_check": 0}, {"cost_unit": "euro"}])

@@ -1,20 +1,16 @@
-"""When an alert is told: laws of dedup, quiet hours, rate and back-off."""
+"""When an alert is told: laws of dedup, rate and back-off."""
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from retrim.decision.alerts import (
     KIND_FACTS,
     LAST_RETRY,
     Alert,
     AlertKind,
-    AlertParams,
     Severity,
     WaitingAlert,
     alerts_due,
-    is_quiet,
     is_to_be_told,
     retry_after,
     what_to_do,
@@ -23,7 +19,6 @@ from retrim.decision.alerts import (
 
 NOW = pd.Timestamp("2026-03-02 12:00", tz="UTC")
 MINUTE = pd.Timedelta("1min")
-PARAMS = AlertParams(every="10min", remind="3D")
 WAITS = {"attempts": 0, "due": None, "claimed": False}
 
 
@@ -31,9 +26,8 @@ def alert(name: str, kind: AlertKind = AlertKind.BATCH_OVERDUE) -> Alert:
     return Alert(name, kind, "", "a test", NOW)
 
 
-def due(*waiting: WaitingAlert, last: pd.Timestamp | None = None, quiet: str | None = None) -> list[str]:
-    params = AlertParams(every="10min", quiet=quiet)
-    return [each.alert.id for each in alerts_due(waiting, last_sent=last, params=params, now=NOW)]
+def due(*waiting: WaitingAlert, last: pd.Timestamp | None = None) -> list[str]:
+    return [each.alert.id for each in alerts_due(waiting, last_sent=last, now=NOW)]
 
 
 def test_every_kind_says_how_grave_it_is_and_what_to_do() -> None:
@@ -42,7 +36,7 @@ def test_every_kind_says_how_grave_it_is_and_what_to_do() -> None:
 
 
 def test_an_event_is_told_once() -> None:
-    told = {"same_matter": NOW - pd.Timedelta("99D"), "params": PARAMS, "now": NOW}
+    told = {"same_matter": NOW - pd.Timedelta("99D"), "now": NOW}
 
     assert is_to_be_told(AlertKind.PROMOTED, same_words=None, **told)
     assert not is_to_be_told(AlertKind.PROMOTED, same_words=NOW - pd.Timedelta("99D"), **told)
@@ -52,14 +46,14 @@ def test_an_event_is_told_once() -> None:
 def test_what_lasts_is_told_again_as_a_reminder(before: str, *, again: bool) -> None:
     at = NOW - pd.Timedelta(before)
 
-    assert is_to_be_told(AlertKind.SKEW, same_words=None, same_matter=at, params=PARAMS, now=NOW) is again
-    assert is_to_be_told(AlertKind.SKEW, same_words=at, same_matter=None, params=PARAMS, now=NOW) is again
+    assert is_to_be_told(AlertKind.SKEW, same_words=None, same_matter=at, now=NOW) is again
+    assert is_to_be_told(AlertKind.SKEW, same_words=at, same_matter=None, now=NOW) is again
 
 
 def test_a_clock_that_was_ahead_silences_nothing() -> None:
     ahead = NOW + pd.Timedelta("400D")
 
-    assert is_to_be_told(AlertKind.SKEW, same_words=ahead, same_matter=ahead, params=PARAMS, now=NOW)
+    assert is_to_be_told(AlertKind.SKEW, same_words=ahead, same_matter=ahead, now=NOW)
     assert due(WaitingAlert(alert("a"), **WAITS), last=ahead) == ["a"]
 
 
@@ -72,13 +66,6 @@ def test_several_go_in_one_message_the_gravest_first() -> None:
 @pytest.mark.parametrize(("ago", "sent"), [("9min", []), ("10min", ["a"])])
 def test_an_address_gets_a_message_at_most_every_so_often(ago: str, sent: list[str]) -> None:
     assert due(WaitingAlert(alert("a"), **WAITS), last=NOW - pd.Timedelta(ago)) == sent
-
-
-def test_in_quiet_hours_critical_ones_pass_alone() -> None:
-    waiting = [WaitingAlert(alert("a"), **WAITS), WaitingAlert(alert("b", AlertKind.RUN_FAILED), **WAITS)]
-
-    assert due(*waiting, quiet="11:00-13:00") == ["b"]
-    assert due(*waiting, quiet="13:00-11:00") == ["b", "a"]
 
 
 def test_what_failed_waits_for_its_next_try_or_for_another_alert() -> None:
@@ -95,29 +82,12 @@ def test_what_another_process_sends_is_left_to_it_until_that_is_dead() -> None:
     assert due(WaitingAlert(alert("a"), 1, NOW - MINUTE, claimed=True)) == ["a"]
 
 
-@given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 1439))
-def test_a_moment_lies_in_the_hours_or_in_their_complement(begin: int, end: int, at: int) -> None:
-    if begin == end:
-        return
-    clock = [f"{minute // 60:02}:{minute % 60:02}" for minute in (begin, end)]
-    now = NOW.normalize() + at * MINUTE
-
-    assert is_quiet("-".join(clock), now) is not is_quiet("-".join(reversed(clock)), now)
-    assert is_quiet("-".join(clock), NOW.normalize() + begin * MINUTE)
-
-
 def test_retries_back_off_up_to_an_hour() -> None:
     waits = [retry_after(attempts) for attempts in range(1, 40)]
 
     assert waits[:3] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
     assert waits == sorted(waits)
     assert waits[-1] == LAST_RETRY
-
-
-@pytest.mark.parametrize("text", ["22-7", "24:00-07:00", "07:00-07:00", "night", "22:00-07:00 Berlin", "22:00-07:00 "])
-def test_quiet_hours_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="22:00-07:00"):
-        AlertParams(quiet=text)
 
 
 def test_severities_go_from_grave_to_light() -> None:
@@ -138,28 +108,10 @@ def test_a_try_that_a_clock_ahead_put_off_is_made_now() -> None:
     assert due(WaitingAlert(alert("a"), 1, ahead, claimed=True)) == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("hours", "at", "quiet"),
-    [
-        ("22:00-07:00 Europe/Berlin", "2026-03-28T21:30Z", True),  # winter time: 22:30
-        ("22:00-07:00 Europe/Berlin", "2026-03-28T20:30Z", False),
-        ("22:00-07:00 Europe/Berlin", "2026-03-29T20:30Z", True),  # summer time since the morning: 22:30
-        ("22:00-07:00 Europe/Berlin", "2026-03-29T05:30Z", False),
-        ("02:15-02:45 Europe/Berlin", "2026-10-25T00:30Z", True),  # that half hour comes twice
-        ("02:15-02:45 Europe/Berlin", "2026-10-25T01:30Z", True),
-        ("22:00-07:00", "2026-03-29T20:30Z", False),
-    ],
-)
-def test_quiet_hours_are_those_of_a_zone_through_a_change_of_clocks(hours: str, at: str, *, quiet: bool) -> None:
-    assert is_quiet(AlertParams(quiet=hours).quiet, pd.Timestamp(at)) is quiet
-
-
 def test_what_was_over_and_comes_again_is_told_again_an_hour_later() -> None:
     def is_told(ago: str, ended: str) -> bool:
         told, over = NOW - pd.Timedelta(ago), NOW - pd.Timedelta(ended)
-        return is_to_be_told(
-            AlertKind.FLOW_FAILED, same_words=told, same_matter=told, params=PARAMS, now=NOW, ended=over
-        )
+        return is_to_be_told(AlertKind.FLOW_FAILED, same_words=told, same_matter=told, now=NOW, ended=over)
 
     assert is_told("1D", "10h")
     assert not is_told("1D", "2D")  # over before it was told: it has lasted since

@@ -141,7 +141,6 @@ class Life:
 def live(steps: list[dict[str, Any]], rules: list[str], *, running_stays: bool = False) -> Life:
     settings_ = {
         "rules": rules,
-        "drift_columns": [],
         "drift_checks": [1, 2],
         "every": "20D",
         "band": {"unit": "iqr", "reach": 3.0},

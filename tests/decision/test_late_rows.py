@@ -12,7 +12,7 @@ from retrim.training.recipe import Recipe, fit_recipe
 from tests.decision.test_probe import data, stream
 
 ROWS, FROM, TRAINED = 600, 520, 300
-ONE_FIT = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
+ONE_FIT = ProbeParams(blocks=1, min_rows=2, when="every")
 TREES = Recipe("gbm", "mse", {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.3}, 15, 7)
 
 

@@ -74,7 +74,7 @@ def test_steps_learn_from_all_the_past_as_those_of_the_live_probe_do() -> None:
     steps = PrepareParams.model_validate({"steps": [{"step": "bins_width", "columns": ["x"], "bins": 5}]}).steps
     job = next(job for job in jobs(whole(), KINDS) if job.kind == "sliding" and job.origin == 8)
     found = FitInputs(table(), whole(), TREES, DATA, SLIDING, steps).score(job)
-    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
+    params = ProbeParams(blocks=1, min_rows=2, when="every")
     newest = np.arange(int(whole().starts[job.origin]), len(table()))
     live = refit_losses(table(), newest, TREES, DATA, params, steps, window="sliding", sliding_rows=SLIDING, cores=1)
 

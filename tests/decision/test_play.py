@@ -28,7 +28,6 @@ MOMENTS = [START + pd.Timedelta(number, "D") for number in range(WINDOWS + 1)]
 TRIGGERS = TriggerParams.model_validate(
     {
         "rules": ["gain"],
-        "drift_columns": [],
         "drift_checks": [1, 1],
         "every": "2D",
         "band": {"unit": "sd", "reach": 2.0},

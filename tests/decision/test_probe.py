@@ -5,13 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
 from retrim.decision.probe import (
     ProbeParams,
     ProbeResult,
     apart_in_time,
-    fitted_rows,
     judged_blocks,
     reading_of,
     refit_losses,
@@ -119,7 +117,7 @@ def read(
     sliding_rows: int = 10,
     cores: int = 1,
 ) -> ProbeResult:
-    params = ProbeParams(blocks=blocks, min_rows=2, sample_rows=None, when="every")
+    params = ProbeParams(blocks=blocks, min_rows=2, when="every")
     losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
     champion = np.zeros(len(newest)) if champion_losses is None else champion_losses
     places = np.concatenate(judged_blocks(newest, blocks=blocks))
@@ -169,7 +167,7 @@ def test_features_are_prepared_as_a_retraining_would() -> None:
     # Only the sign of x is left: the probe then loses what a fit on signs loses.
     steps = [StepParams.model_validate({"step": "bins_edges", "columns": ["x"], "edges": [0.0]})]
     table, newest = stream(300), np.arange(260, 300)
-    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="every")
+    params = ProbeParams(blocks=1, min_rows=2, when="every")
     past, judged = table.iloc[:260], table.iloc[newest]
     view = FeatureView.learn(past, data(), steps)
     model = fit_recipe(TREES, view, past, threads=1)
@@ -241,46 +239,6 @@ def test_the_number_of_cores_changes_nothing() -> None:
 # --- a sample, and when it is asked
 
 
-def test_a_sample_lies_evenly_over_the_past_and_holds_its_ends(remembering: Remembering) -> None:
-    table, newest = stream(40), np.arange(31, 40)
-    params = ProbeParams(blocks=1, min_rows=2, sample_rows=4, when="every")
-
-    assert [rows.tolist() for rows in fitted_rows(table, newest, params, window="all", sliding_rows=10)] == [
-        [0, 10, 20, 30]
-    ]
-
-
-def test_a_sample_larger_than_the_past_is_all_of_it() -> None:
-    params = ProbeParams(blocks=1, min_rows=2, sample_rows=99, when="every")
-    rows = fitted_rows(stream(40), np.arange(30, 40), params, window="all", sliding_rows=10)
-
-    assert rows[0].tolist() == list(range(30))
-
-
-@pytest.mark.parametrize(
-    ("when", "needed", "drifted", "days", "asked"),
-    [
-        ("needed", False, True, 99, False),
-        ("needed", True, False, 0, True),
-        ("every", False, False, 0, True),
-        ("drift", True, False, 99, False),
-        ("drift", False, True, 0, True),
-        ("28D", True, True, 27, False),
-        ("28D", False, False, 28, True),
-    ],
-)
-def test_a_probe_is_asked_where_it_is_needed_or_at_every_check_or_by_drift_or_by_the_calendar(
-    when: str,
-    needed: bool,  # noqa: FBT001  a parameter of the test
-    drifted: bool,  # noqa: FBT001  a parameter of the test
-    days: int,
-    asked: bool,  # noqa: FBT001  a parameter of the test
-) -> None:
-    params = ProbeParams(blocks=1, min_rows=2, sample_rows=None, when=when)
-
-    assert params.is_asked(needed=needed, drifted=drifted, waited=pd.Timedelta(days, "D")) == asked
-
-
 def test_rows_that_waited_gained_half_of_what_the_probes_before_and_after_them_found() -> None:
     newest = ProbeResult(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, newest_error=0.4)
     all_of_them = newest.with_waiting(30, earlier=0.2)
@@ -296,8 +254,3 @@ def test_where_rows_of_several_checks_have_come_the_newest_alone_are_judged(rows
     before, newest = apart_in_time(np.arange(100, 100 + rows), rows=10, least=4)
 
     assert (len(before), [*before, *newest]) == (waiting, [*range(100, 100 + rows)])
-
-
-def test_a_word_that_is_no_span_is_no_time_to_probe() -> None:
-    with pytest.raises(ValidationError, match=r"'sometimes' .*'14D'"):
-        ProbeParams(blocks=1, min_rows=2, sample_rows=None, when="sometimes")

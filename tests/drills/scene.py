@@ -41,10 +41,9 @@ class Scene:
             changes={
                 "tune": {"trials": 8},
                 "retrain": {"mode": "search"},
-                "gain": {"cost": 0.0001, "cost_unit": "loss"},
-                "triggers": {"cooldown_checks": 0},
+                "gain": {"cost": 0.0001},
             },
-            code={"src/retrim/decision/rules.py": (HOLDS, HOLDS.replace("default=2", "default=50"))},
+            code={"src/retrim/decision/rules.py": [(HOLDS, HOLDS.replace("default=2", "default=50"))]},
         )
         self.day = FIRST
         self.world.land(self.world.day(FIRST))

@@ -91,7 +91,7 @@ def test_twenty_killed_retrainings_leave_no_process_and_the_next_one_ends(tmp_pa
 
 
 def test_twenty_killed_schedules_leave_no_process_no_lost_and_no_double_row(tmp_path: Path) -> None:
-    times = {"ingest": "10s", "check": "20s", "score": "1h", "maintain": "10s"}
+    times = {"ingest": "10s", "check": "20s", "score": "1h"}
     world = make_world(tmp_path, server="", changes={"schedule": {**times, "prove": None}})
     world.land(world.day(25))
     inbox = world.root / "var" / "inbox"

@@ -23,8 +23,7 @@ class Returning(Scene):
             server=server,
             drift={"kind": "concept", "size": 4.0, "since": START + pd.Timedelta(20, "D")},
             changes={
-                "gain": {"cost": 1e6, "cost_unit": "loss"},  # nothing is trained by itself
-                "triggers": {"cooldown_checks": 0},
+                "gain": {"cost": 1e6},  # nothing is trained by itself
                 "probation": {"checks": 0},  # or it is a rollback, and not a restore, that brings version 1 back
                 "retrain": {"mode": "refit"},
             },

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str, Any]:
     """What the commands printed, one after the other."""
-    changes = {"release": {"approval": {"moves": ["first", "promote"], "expires": "7D"}}, **SHIPPED}
+    changes = {"release": {"approval": {"moves": ["first", "promote"]}}, **SHIPPED}
     world = make_world(tmp_path_factory.mktemp("asked"), server=server, changes=changes)
     world.land(world.day(25))
     made = world.ask("retrain", "--as-of", world.day(25), code=1)

@@ -14,7 +14,7 @@ from retrim.landing.ingest import land_batch, land_labels
 from retrim.lineage.workspace import REFIT
 from retrim.training.mode import FINAL
 from tests.builders.shipped import drift_tests
-from tests.builders.world import SHIPPED, START, World, make_world
+from tests.builders.world import SHIPPED, START, World, make_world, without_cooldown
 from tests.e2e.flows_here import at_work, make_check, retrain
 
 pytestmark = pytest.mark.server
@@ -51,11 +51,11 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
         drift={"kind": "shift", "size": 3.0, "since": START + pd.Timedelta(24, "D")},
         changes={
             "data": {"label_horizon": "2D"},
-            "gate": {"min_rows": 40},
-            "triggers": {"rules": ["drift"], "drift_columns": ["level"], "drift_checks": [1, 1], "cooldown_checks": 0},
+            "triggers": {"rules": ["drift"]},
             "drift": {"tests": WIDE, "alarms": None},
             **SHIPPED,
         },
+        code=without_cooldown(),
     )
     first = world.rows(None, world.day(24))
     hand_in(world, first.assign(outcome=first["outcome"].where(first["at"] < START + pd.Timedelta(22, "D"))), 24)
@@ -167,6 +167,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[str,
             "probe": {"when": "every"},
             "gain": {"cost": 1.0},  # dear enough that a challenger has seen the new concept when it is made
         },
+        code=without_cooldown(1),
     )
     world.land(world.day(20))
     retrain(world, 20, "version 1")
@@ -245,8 +246,8 @@ def refused(labelled: dict[str, Any]) -> dict[str, Any]:
     hard = settings(
         labelled["world"],
         gate={"min_gain": 0.99},
-        triggers={"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 1},
-        gain={"cost": 1000.0, "cost_unit": "loss"},  # no gain ends the hold
+        triggers={"rules": ["drift"]},
+        gain={"cost": 1000.0},  # no gain ends the hold
         drift={
             "tests": drift_tests(psi=1e-6, ks=1e-6, chi2=1e-6, psi_categories=1e-6, missing_share=1.0),
             "alarms": None,

@@ -20,13 +20,13 @@ import psutil
 from retrim.adapters import prefect_server
 from retrim.adapters.prefect_server import PrefectApi
 from retrim.decision.stored_rows import DecisionRow, RunRow
-from tests.builders.world import COMMAND, World, make_world
+from tests.builders.world import COMMAND, World, make_world, without_cooldown
 
 DEADLINE_SECONDS = 400
 QUICK = {"RETRIM_PREFECT_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 CHANGES: dict[str, dict[str, Any]] = {
     "batches": {"skip": "all"},
-    "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0, "max_wait": None},
+    "triggers": {"rules": ["drift"]},
 }
 
 
@@ -59,9 +59,9 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool
         span: The same timetable as a span.
         forget: Whether all of Prefect's records are gone when it starts again, as after a restore.
     """
-    times = {"ingest": every, "check": every, "score": "1h", "maintain": "1h", "prove": None}
+    times = {"ingest": every, "check": every, "score": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}
-    world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times})
+    world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times}, code=without_cooldown())
     world.land(world.day(25))
     world.retrim("retrain", "--as-of", world.day(25))
     workspace = world.workspace

@@ -51,7 +51,7 @@ class Siege:
 
 @pytest.fixture(scope="module")
 def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
-    times = {"ingest": "300d", "check": "300d", "score": "300d", "maintain": "300d"}
+    times = {"ingest": "300d", "check": "300d", "score": "300d"}
     world = make_world(tmp_path_factory.mktemp("siege"), server="", changes={"schedule": {**times, "prove": None}})
     log = world.root / "schedule.log"
     with log.open("wb") as out:

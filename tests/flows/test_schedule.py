@@ -65,7 +65,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    times = {"ingest": "1h", "check": EVERY, "score": "1h", "maintain": "1h"}
+    times = {"ingest": "1h", "check": EVERY, "score": "1h"}
     changes = {"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}}
     world = lay_world(tmp_path_factory.mktemp("schedule") / "workspace", changes=changes)
     world.land(world.day(25))

@@ -20,7 +20,13 @@ from retrim.lineage.settings_file import (
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
 
-SHIPPED = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+SHIPPED = (
+    (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    + """
+gain:                              # what a retraining costs
+  rows_per_check: 48               # rows of a usual check: two days of hours
+"""
+)
 
 
 @pytest.fixture
@@ -30,26 +36,26 @@ def workspace(tmp_path: Path) -> WorkspacePaths:
 
 
 def test_a_value_is_written_and_all_else_stays(workspace: WorkspacePaths) -> None:
-    assert set_settings(workspace, {"probe.min_rows": 50}) == {"probe.min_rows": (48, 50)}
-    assert workspace.params.read_text(encoding="utf-8") == SHIPPED.replace("min_rows: 48", "min_rows: 50")
+    assert set_settings(workspace, {"gain.rows_per_check": 50}) == {"gain.rows_per_check": (48, 50)}
+    assert workspace.params.read_text(encoding="utf-8") == SHIPPED.replace("rows_per_check: 48", "rows_per_check: 50")
 
 
 def test_a_section_that_was_not_stated_is_added_in_the_order_of_the_settings(workspace: WorkspacePaths) -> None:
     set_settings(workspace, {"gate.non_inferiority.most": 0.001})
 
-    head, probe = SHIPPED.split("probe:")
+    head, gain = SHIPPED.split("gain:")
     assert (
         workspace.params.read_text(encoding="utf-8")
-        == f"{head}gate:\n  non_inferiority: {{most: 0.001}}\n\nprobe:{probe}"
+        == f"{head}gate:\n  non_inferiority: {{most: 0.001}}\n\ngain:{gain}"
     )
     assert load_params(workspace.params).gate.non_inferiority == NonInferiorityParams(most=0.001)
 
 
 def test_a_comment_above_a_section_stays_there(workspace: WorkspacePaths) -> None:
-    workspace.params.write_text(SHIPPED.replace("probe:", "# asked at each check\nprobe:"), encoding="utf-8")
+    workspace.params.write_text(SHIPPED.replace("gain:", "# asked at each check\ngain:"), encoding="utf-8")
     set_settings(workspace, {"seed": 8, "gate.min_gain": 0.02})
 
-    assert "\ngate:\n  min_gain: 0.02\n\n# asked at each check\nprobe:" in workspace.params.read_text(encoding="utf-8")
+    assert "\ngate:\n  min_gain: 0.02\n\n# asked at each check\ngain:" in workspace.params.read_text(encoding="utf-8")
     assert workspace.params.read_text(encoding="utf-8").endswith("\nseed: 8\n")
 
 
@@ -62,9 +68,9 @@ def test_part_of_a_mapping_keeps_the_rest_of_it(workspace: WorkspacePaths) -> No
 
 def test_lines_end_as_they_did(workspace: WorkspacePaths) -> None:
     workspace.params.write_bytes(SHIPPED.replace("\n", "\r\n").encode())
-    set_settings(workspace, {"probe.min_rows": 50})
+    set_settings(workspace, {"gain.rows_per_check": 50})
 
-    after = SHIPPED.replace("min_rows: 48", "min_rows: 50").replace("\n", "\r\n")
+    after = SHIPPED.replace("rows_per_check: 48", "rows_per_check: 50").replace("\n", "\r\n")
     assert workspace.params.read_bytes().decode() == after
 
 
@@ -76,10 +82,10 @@ def test_a_linked_file_is_changed_where_it_lies_and_stays_closed_to_others(
     workspace.params.rename(real)
     real.chmod(0o600)
     workspace.params.symlink_to(real)
-    set_settings(workspace, {"probe.min_rows": 50})
+    set_settings(workspace, {"gain.rows_per_check": 50})
 
     assert workspace.params.is_symlink()
-    assert "min_rows: 50" in real.read_text(encoding="utf-8")
+    assert "rows_per_check: 50" in real.read_text(encoding="utf-8")
     assert real.stat().st_mode & 0o777 == 0o600
 
 
@@ -93,7 +99,7 @@ def test_what_shares_an_anchor_stays_as_it_was(workspace: WorkspacePaths) -> Non
 
 
 def test_of_several_at_once_none_is_lost(workspace: WorkspacePaths) -> None:
-    wanted = {"probe.min_rows": 50, "gate.min_gain": 0.02, "seed": 8, "alerts.every": "1h", "gain.cost": 3.0}
+    wanted = {"gain.rows_per_check": 50, "gate.min_gain": 0.02, "seed": 8, "triggers.every": "30D", "gain.cost": 3.0}
     with ThreadPoolExecutor(len(wanted)) as pool:
         list(pool.map(lambda one: set_settings(workspace, dict([one])), wanted.items()))
 
@@ -147,10 +153,10 @@ def test_each_setting_is_listed_once_with_what_counts(workspace: WorkspacePaths)
 
 
 def test_a_stated_one_names_its_line_and_what_else_would_count(workspace: WorkspacePaths) -> None:
-    (one,) = effective_settings(workspace, "probe.min_rows")
+    (one,) = effective_settings(workspace, "gain.rows_per_check")
 
-    assert (one.value, one.default) == (48, 84)
-    assert SHIPPED.splitlines()[(one.line or 0) - 1].strip().startswith("min_rows: 48")
+    assert (one.value, one.default) == (48, 336)
+    assert SHIPPED.splitlines()[(one.line or 0) - 1].strip().startswith("rows_per_check: 48")
 
 
 @pytest.mark.parametrize(

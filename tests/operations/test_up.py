@@ -26,7 +26,7 @@ NAMES = ("north", "south")
 PARTS = ("prefect", "worker", "ui", "serve")
 DEADLINE_SECONDS = 240
 QUICK = {"RETRIM_PREFECT_URL": "", "RETRIM_MLFLOW_URL": "", "PREFECT_WORKER_QUERY_SECONDS": "1"}
-TIMES = {"ingest": "1h", "check": "30s", "score": "1h", "maintain": "1h", "prove": None}
+TIMES = {"ingest": "1h", "check": "30s", "score": "1h", "prove": None}
 PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
 
 

@@ -23,7 +23,7 @@ slow = pytest.mark.slow  # versions are made with the stages
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Two moves by a person, and a version that waits for one."""
-    desk = make_desk(tmp_path / "workspace", changes={"release": {"approval": {"moves": ["promote"], "expires": "7D"}}})
+    desk = make_desk(tmp_path / "workspace", changes={"release": {"approval": {"moves": ["promote"]}}})
     desk.land(desk.rows(0, 10), 10)
     for day in (10, 11):
         desk.make_version(day)

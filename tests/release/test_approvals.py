@@ -26,7 +26,7 @@ from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
-ASKS = {"moves": ["promote"], "expires": "7D"}
+ASKS = {"moves": ["promote"]}
 CHANGES: dict[str, dict[str, Any]] = {
     "previous_champions": {"most": 0, "restore": False},
     "drift": {"min_rows": 24, "tests": drift_tests()},
@@ -284,4 +284,4 @@ def test_in_a_demo_what_waits_goes_live(desk: Desk) -> None:
     [((), 1, False), (("promote",), 1, True), (("promote",), None, False), (("first",), None, True)],
 )
 def test_which_moves_are_asked_for(*, moves: Any, against: int | None, asks: bool) -> None:
-    assert ApprovalParams(moves=moves, expires="7D").asks(against) is asks
+    assert ApprovalParams(moves=moves).asks(against) is asks

@@ -159,14 +159,12 @@ def test_the_check_that_was_made_since_stands_in_it(pages: CardPages) -> None:
 
 
 def test_what_a_person_says_stands_in_it_as_text(tmp_path: Path) -> None:
-    said = {"owner": "<b>fleet</b> | desk", "purpose": "plans *tomorrow*", "limits": "not for [prices](x)"}
+    said = {"purpose": "<b>fleet</b> | desk plans *tomorrow*, not for [prices](x)"}
     desk = twelve_days(tmp_path, changes={"card": said})
     pages = make_card(desk.workspace, 1, pictures={})
 
     assert "&lt;b&gt;fleet&lt;/b&gt; | desk" in pages.html
-    assert r"\<b\>fleet\</b\> \| desk" in pages.markdown
-    assert r"plans \*tomorrow\*" in pages.markdown
-    assert r"not for \[prices\](x)" in pages.markdown
+    assert r"\<b\>fleet\</b\> \| desk plans \*tomorrow\*, not for \[prices\](x)" in pages.markdown
 
 
 def test_what_was_added_to_the_envelope_is_shown_whatever_it_is(tmp_path: Path) -> None:

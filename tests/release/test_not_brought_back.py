@@ -20,7 +20,7 @@ WON = "version 1, a previous champion, goes live again instead"
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Version 2 is live, 1 was."""
     monkeypatch.setattr(retrain, "keep_card", lambda *_, **__: None)
-    asks = {"approval": {"moves": ["restore"], "expires": "7D"}}
+    asks = {"approval": {"moves": ["restore"]}}
     desk = make_desk(tmp_path / "workspace", changes={"release": asks})
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
@@ -52,7 +52,7 @@ def test_a_run_does_not_bring_it_back_by_itself_and_says_what_to_type(desk: Desk
 
 
 def test_one_that_cannot_come_back_leaves_the_run_refused_with_both_reasons(desk: Desk) -> None:
-    nobody = with_params(desk, release={"approval": {"moves": [], "expires": "7D"}})
+    nobody = with_params(desk, release={"approval": {"moves": []}})
     run = run_that_it_wins(nobody, against=7)
     outcome = retrain.conclude_run(nobody.workspace, run, 3, "parent", now=desk.day(11))
 

@@ -18,7 +18,7 @@ from retrim.stats.codec import to_record
 from tests.builders.desk import Desk, copy_of, make_desk
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
-ASKS: dict[str, dict[str, Any]] = {"release": {"approval": {"moves": ["promote"], "expires": "7D"}}}
+ASKS: dict[str, dict[str, Any]] = {"release": {"approval": {"moves": ["promote"]}}}
 
 
 @pytest.fixture(scope="module")

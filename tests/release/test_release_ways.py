@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.checking.previous_champions import restore_champions
+from retrim.decision import release_checks as limits
 from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import MachineFaultError, RefusedError
@@ -159,15 +160,15 @@ def test_a_version_that_passes_goes_live_and_its_checks_are_kept_once(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("budget", "name"),
-    [({"most_mb": 1e-6}, "size"), ({"most_ms": {"one_row": 1e-9, "thousand_rows": 1e9}}, "latency: one row")],
+    ("limit", "most", "name"),
+    [("MOST_MB", 1e-6, "size"), ("MOST_MS", {1: 1e-9, 1000: 1e9}, "latency: one row")],
 )
 def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
-    desk: Desk, budget: dict[str, Any], name: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: str, most: Any, name: str
 ) -> None:
-    tight = with_params(desk, release=budget)
+    monkeypatch.setattr(limits, limit, most)
     with pytest.raises(RefusedError, match=f"version {NEW} ") as refused:
-        release.promote_version(tight.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
+        release.promote_version(desk.workspace, NEW, judged_against=2, by="a test", reason="x", now=desk.day(14))
     found = recorded(desk.workspace, NEW, FIRST)
 
     assert found is not None
@@ -176,10 +177,10 @@ def test_a_budget_that_is_broken_refuses_the_promotion_and_is_kept(
     assert found.record["reason"] in str(refused.value)
 
 
-def test_a_rollback_is_not_held_up_by_a_budget(desk: Desk) -> None:
-    tight = with_params(desk, release={"most_mb": 1e-6})
+def test_a_rollback_is_not_held_up_by_a_budget(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_MB", 1e-6)
 
-    assert release.rollback(tight.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
+    assert release.rollback(desk.workspace, 1, by="a test", reason="complaints", now=desk.day(14)).version == 1
 
 
 def test_what_a_rollback_tested_is_kept(desk: Desk) -> None:

@@ -76,8 +76,8 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
     ("changes", "said"),
     [
         (
-            {"alerts.quiet": "22:00-07:00"},
-            "alerts.quiet: this changes neither",
+            {"schedule.ingest": "2h"},
+            "schedule.ingest: this changes neither",
         ),
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),

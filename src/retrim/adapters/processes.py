@@ -92,9 +92,8 @@ class Heartbeat:
     def _too_long(self) -> str | None:
         silent = time.monotonic() - self._beat
         if self.seconds > self._limits.longest:
-            allowed = f"retrain.stage_limit allows {_span(self._limits.longest)}"
-            cure = CURE.format(more=" or raise retrain.stage_limit in params.yaml")
-            return f"after {_span(self.seconds)}: {allowed}; {cure}"
+            allowed = f"a stage may take {_span(self._limits.longest)}"
+            return f"after {_span(self.seconds)}: {allowed}; {CURE.format(more=' or give it fewer rows')}"
         if silent > self._limits.silent:
             quiet = f"it had printed nothing and used no processor time for {_span(silent)}"
             cure = CURE.format(more=" or make the stage print its progress")

@@ -140,8 +140,7 @@ def _choose(
         came = max(Landing(workspace.paths.landing).arrivals(), default=None)
         waits = [row for row in waits if not _has_come(row, came)]
     waiting = [_waiting(row, of_alert.get(row.id)) for row in waits]
-    due = alerts_due(waiting, last_sent=last, params=workspace.params.alerts, now=now)
-    return [each.alert.id for each in due]
+    return [each.alert.id for each in alerts_due(waiting, last_sent=last, now=now)]
 
 
 def _waits(row: AlertRow, sent: DeliveryRow | None, now: pd.Timestamp) -> bool:

@@ -28,13 +28,10 @@ STORE = "store: "
 class CardParams(Settings):
     """Facts that only a person knows about a model; its model cards show them."""
 
-    owner: str | None = Field(default=None, description="who is responsible for the model; null: not stated")
-    purpose: str | None = Field(default=None, description="what the model's predictions are for; null: not stated")
-    limits: str | None = Field(
+    purpose: str | None = Field(
         default=None,
-        description=(
-            "what the model's predictions must not be used for, and known errors of the model; null: not stated"
-        ),
+        description="what the model's predictions are for and must not be used for, and who is responsible; null: not "
+        "stated",
     )
 
 

@@ -64,7 +64,6 @@ def intended_use(facts: VersionFacts) -> CardSection:
     """Owner and purpose as a person said them, and what the model does."""
     view, stated = facts.view, facts.stated
     pairs = (
-        ("owner", stated.owner or "not stated (card.owner in params.yaml)"),
         ("purpose", stated.purpose or "not stated (card.purpose in params.yaml)"),
         ("what it does", f"{TASKS[view.task]}: {view.target}"),
         ("classes", view.classes or None),
@@ -276,7 +275,6 @@ def limits(facts: VersionFacts) -> CardSection:
     lines.append(f"This version contains no information from after {until}, where its holdout rows end.")
     if facts.importance is None:
         lines.append("No exact contributions are stored, so the importance is based on the splits alone.")
-    lines.append(f"Stated by the owner: {facts.stated.limits or 'nothing yet (card.limits in params.yaml)'}")
     return CardSection("Known limits", "limits", tuple(lines))
 
 

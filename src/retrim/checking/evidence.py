@@ -28,7 +28,7 @@ from retrim.decision.check_record import (
     StoredCheck,
 )
 from retrim.decision.loss_comparison import excess_of
-from retrim.decision.probe import ProbeWatch, Signs
+from retrim.decision.probe import EVERY, ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import EstimateEvidence
@@ -89,13 +89,13 @@ def _of_champion(
     watch = watch_before(previous, version)
     if measured is not None:
         watch = watch.after_rows(_signs(performance, measured, drift.findings))
-    is_drifting, probed_at = any(each.over for each in drift.findings), last_probed(workspace, version, previous)
+    probed_at = last_probed(workspace, version, previous)
     gain = replace(evidence.gain, now=before, before=before, debited=tuple(run.id for run in refused))
     probe = ProbeEvidence(preview=preview_before(previous, version), watch=watch, until=probed_at)
     taken = dict(drift.taken)
     if measured is not None:
         taken["measured"] = measured.taken
-    if workspace.params.probe.is_asked(needed=watch.asks, drifted=is_drifting, waited=now - probed_at):
+    if watch.asks or workspace.params.probe.when == EVERY:
         ran = run_probe(
             workspace, mature, predictor, version, counts, watch=watch, retraining_cost=gain.retraining_cost
         )

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from retrim.stats.codec import written
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import FOLLOWS, SettingsSection
 
 
 class MoneyParams(SettingsSection):
@@ -102,12 +102,10 @@ class ModelWorth:
     Args:
         loss: Its mean loss on its holdout rows.
         naive_loss: Lowest mean loss of a naive baseline on the same rows; None if none was judged.
-        first_loss: Version 1's mean loss on its holdout rows.
     """
 
     loss: float
     naive_loss: float | None
-    first_loss: float
 
     @property
     def worth(self) -> float:
@@ -204,7 +202,6 @@ class RetrainingCost:
         money = self.money
         return (
             f"cost: {cost_figure(money.retraining_cost)}",
-            "cost_unit: loss",
             (
                 f"money: {{cost: {cost_figure(money.cost)}, per_unit: {cost_figure(money.per_unit)}, "
                 f"currency: {money.currency}}}"
@@ -262,13 +259,13 @@ class GainParams(SettingsSection):
     cost: float = Field(
         default=0.2,
         gt=0,
-        description="retraining cost: the accumulated gain, in `cost_unit` times checks, that pays for one retraining",
+        description="retraining cost: the accumulated gain that pays for one retraining, in units of what the "
+        "live version is worth on a usual batch: the loss of the best naive baseline less its own on its holdout rows, "
+        "at least a quarter of its own; if gain.money is set, in units of the loss",
     )
-    cost_unit: Literal["worth", "loss", "first_loss"] = Field(
+    cost_unit: Annotated[Literal["worth", "loss"], FOLLOWS] = Field(
         default="worth",
-        description="unit of gain.cost: what the live version is worth on a usual batch, which is the loss of the best "
-        "naive baseline less its own on its holdout rows, at least a quarter of its own (worth); the loss itself "
-        "(loss); or version 1's mean loss on its holdout rows (first_loss)",
+        description="unit of gain.cost: what the live version is worth on a usual batch (worth), or the loss (loss)",
     )
     rows_per_check: int = Field(default=336, ge=1, description="number of mature rows in a usual check")
     errors: float = Field(
@@ -300,17 +297,16 @@ class GainParams(SettingsSection):
         if self.money is None:
             return self
         wanted = self.money.retraining_cost
-        if self.cost_unit != "loss" or abs(self.cost - wanted) > ROUNDED * wanted:
+        if abs(self.cost - wanted) > ROUNDED * wanted:
             raise ValueError(
-                f"gain.money gives a cost of {cost_figure(wanted)} in the unit loss, but cost is {self.cost:g} in "
-                f"the unit {self.cost_unit}; set `cost: {cost_figure(wanted)}` and `cost_unit: loss`, or `money: "
-                "null`"
+                f"gain.money gives a cost of {cost_figure(wanted)}, but cost is {self.cost:g}; set "
+                f"`cost: {cost_figure(wanted)}`, or `money: null`"
             )
         return self
 
     def cost_in_loss(self, model: ModelWorth) -> float:
         """The retraining cost in mean loss times checks."""
-        return self.cost * {"worth": model.worth, "loss": 1.0, "first_loss": model.first_loss}[self.cost_unit]
+        return self.cost * (model.worth if self.cost_unit == "worth" else 1.0)
 
 
 @dataclass(frozen=True)

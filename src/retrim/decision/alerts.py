@@ -6,47 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from textwrap import shorten
-from typing import Annotated
 
 import pandas as pd
-from pydantic import AfterValidator, Field
 
-from retrim.stats.plugins import SettingsSection, SomeSpan
-from retrim.table.reading import known_zone
-
-HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)(?: (\S+))?")
-
-
-def _is_quiet_time(text: str) -> str:
-    """Two times of a day, such as "22:00-07:00", in UTC or in a time zone that is named behind."""
-    found = HOURS.fullmatch(text)
-    if found is None or (found[1], found[2]) == (found[3], found[4]):
-        raise ValueError(
-            f"{text!r} is not a span between two times of day; write, for example, '22:00-07:00' (in UTC) or "
-            "'22:00-07:00 Europe/Berlin'"
-        )
-    known_zone(found[5] or "UTC")
-    return text
-
-
-class AlertParams(SettingsSection):
-    """How often alerts are sent. The environment sets the addresses: `RETRIM_ALERTS`, `RETRIM_ALERTS_FILE`."""
-
-    every: SomeSpan = Field(
-        default="10min",
-        description="minimum time between two messages to an address; alerts that are raised in between are "
-        "sent in one message",
-    )
-    remind: SomeSpan = Field(default="3D", description="time after which an alert that is still true is sent again")
-    quiet: Annotated[str, AfterValidator(_is_quiet_time)] | None = Field(
-        default=None,
-        description="hours in which only critical alerts are sent, such as 22:00-07:00 (UTC) or 22:00-07:00 "
-        "Europe/Berlin; null: no quiet hours",
-    )
+MESSAGE_EVERY = pd.Timedelta("10min")
+"""Least time between two messages to an address: what is raised in between goes in one message."""
+REMIND_AFTER = pd.Timedelta("3D")
+"""Time after which an alert that is still true is sent again."""
 
 
 class Severity(StrEnum):
-    """How grave an alert is. A critical one is sent in quiet hours too."""
+    """How grave an alert is."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -229,11 +199,10 @@ def is_to_be_told(
     *,
     same_words: pd.Timestamp | None,
     same_matter: pd.Timestamp | None,
-    params: AlertParams,
     now: pd.Timestamp,
     ended: pd.Timestamp | None = None,
 ) -> bool:
-    """Whether an alert that is recorded now is told: an event once, what lasts as often as `alerts.remind` says.
+    """Whether an alert that is recorded now is told: an event once, what lasts as often as `REMIND_AFTER` says.
 
     Args:
         same_words: When an alert of the same kind and text was last told; None: never.
@@ -245,7 +214,7 @@ def is_to_be_told(
     told = max((each for each in (same_words, same_matter) if each is not None), default=None)
     if told is None:
         return True
-    silent = pd.Timedelta(params.remind) if ended is None or ended <= told else FLAPPING
+    silent = REMIND_AFTER if ended is None or ended <= told else FLAPPING
     return not pd.Timedelta(0) <= now - told < silent
 
 
@@ -276,33 +245,20 @@ class WaitingAlert:
 
 
 def alerts_due(
-    waiting: Sequence[WaitingAlert], *, last_sent: pd.Timestamp | None, params: AlertParams, now: pd.Timestamp
+    waiting: Sequence[WaitingAlert], *, last_sent: pd.Timestamp | None, now: pd.Timestamp
 ) -> tuple[WaitingAlert, ...]:
     """The alerts that go to an address now, in one message, the gravest first.
 
     Args:
         last_sent: When a message last went to it, or may have gone; None: never.
     """
-    if last_sent is not None and pd.Timedelta(0) <= now - last_sent < pd.Timedelta(params.every):
+    if last_sent is not None and pd.Timedelta(0) <= now - last_sent < MESSAGE_EVERY:
         return ()
     free = [each for each in waiting if not each.claimed or each.is_due(now)]
-    if is_quiet(params.quiet, now):
-        free = [each for each in free if each.alert.severity is Severity.CRITICAL]
     if not any(each.is_due(now) for each in free):
         return ()
     order = list(Severity)
     return tuple(sorted(free, key=lambda each: (order.index(each.alert.severity), each.alert.at, each.alert.id)))
-
-
-def is_quiet(hours: str | None, now: pd.Timestamp) -> bool:
-    """Whether a moment lies in the quiet hours, which may pass midnight."""
-    found = None if hours is None else HOURS.fullmatch(hours)
-    if found is None:
-        return False
-    begin, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
-    there = now.tz_convert(found[5] or "UTC")
-    minute = there.hour * 60 + there.minute
-    return begin <= minute < end if begin < end else minute >= begin or minute < end
 
 
 def retry_after(attempts: int) -> pd.Timedelta:

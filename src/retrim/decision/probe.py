@@ -8,11 +8,11 @@ What the gate would say of the newest refits: a run that it would refuse is not 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from retrim.decision.loss_comparison import NO_HELP
 from retrim.features.fitted import StepParams
@@ -23,16 +23,12 @@ from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import block_of, mean_error
 from retrim.stats.codec import Moment, rows_at
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import SettingsSection, check_span
+from retrim.stats.plugins import FOLLOWS, SettingsSection
 from retrim.stats.windows import past_of, spans
 from retrim.table.data import DataParams
 from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowKind, WindowLengths, fit_recipe, in_parallel
 
-NEEDED, EVERY, DRIFT = "needed", "every", "drift"
-
-
-def _is_when(text: str) -> str:
-    return text if text in (NEEDED, EVERY, DRIFT) else check_span(text)
+NEEDED, EVERY = "needed", "every"
 
 
 class ProbeParams(SettingsSection):
@@ -47,27 +43,17 @@ class ProbeParams(SettingsSection):
             "whose labels were due before the block began"
         ),
     )
-    min_rows: int = Field(
+    min_rows: Annotated[int, FOLLOWS] = Field(
         default=48,
         ge=2,
         description="minimum number of new rows for a check to measure or estimate the loss, or to probe",
     )
-    sample_rows: int | None = Field(
-        default=None, ge=2, description="maximum number of rows that a probe is fitted on; null: all earlier rows"
-    )
-    when: Annotated[str, AfterValidator(_is_when)] = Field(
+    when: Literal["needed", "every"] = Field(
         default="needed",
         description="when a check probes; needed: while the loss is too high or the target or the predictions drift, "
         "and when a gain would pay; else at the second, fourth and eighth check of a champion, then at every eighth; "
-        "every: at every check; drift: if it found drift; or a span, such as 7D: if at least that span has passed "
-        "since the last probe",
+        "every: at every check",
     )
-
-    def is_asked(self, *, needed: bool, drifted: bool, waited: pd.Timedelta) -> bool:
-        """Whether a check probes. Rows it does not probe wait for the next probe, and are counted then."""
-        if self.when in (NEEDED, EVERY, DRIFT):
-            return {NEEDED: needed, EVERY: True, DRIFT: drifted}[self.when]
-        return waited >= pd.Timedelta(self.when)
 
 
 @dataclass(frozen=True)
@@ -297,15 +283,12 @@ def fitted_rows(
     sliding_rows: int,
     changed: pd.Timestamp | None = None,
 ) -> list[np.ndarray]:
-    """The row numbers that each block's refit is fitted on; a sample of them lies evenly over the past."""
+    """The row numbers that each block's refit is fitted on."""
     pasts = []
     for part in judged_blocks(newest, blocks=params.blocks):
         past = past_of(table["_event"], table["_due"], newest[part[0]])
         lengths = WindowLengths(sliding_rows).since(changed, table["_event"].iloc[past], least=1)
-        rows = lengths.rows(past, window)
-        if params.sample_rows is not None and len(rows) > params.sample_rows:
-            rows = rows[np.linspace(0, len(rows) - 1, params.sample_rows).round().astype("int64")]
-        pasts.append(rows)
+        pasts.append(lengths.rows(past, window))
     return pasts
 
 

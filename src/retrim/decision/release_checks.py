@@ -12,43 +12,18 @@ from retrim.stats.plugins import SettingsSection
 RELEASE_CHECKS = "release_checks"
 """Their kind in the envelope of a version."""
 MEGABYTE = 1_000_000
-
-
-class LatencyParams(SettingsSection):
-    """How much processor time predictions may take."""
-
-    one_row: float = Field(
-        default=500.0,
-        gt=0,
-        description="maximum processor time to predict one row, in milliseconds; the lowest of repeated predictions "
-        "counts, so a busy machine changes little",
-    )
-    thousand_rows: float = Field(
-        exclude=True,
-        default=2000.0,
-        gt=0,
-        description="maximum processor time to predict 1,000 rows at once, in milliseconds; a slower model is not "
-        "usable, even if it predicts one row fast",
-    )
+LOAD_SECONDS = 60.0
+"""Processor time in which a fresh process must load the model and predict: a slower model cannot be served."""
+MOST_MB = 200.0
+"""Memory for predicting, in megabytes."""
+MOST_MS = {1: 500.0, 1000: 2000.0}
+"""Processor time to predict so many rows at once, in milliseconds; the lowest of repeated predictions counts, so a busy
+machine changes little."""
 
 
 class ReleaseParams(SettingsSection):
     """What a version must show before it goes live, after the gate."""
 
-    load_seconds: float = Field(
-        exclude=True,
-        default=60.0,
-        gt=0,
-        description="maximum processor time in which a fresh process must load the model and predict, in seconds; a "
-        "slower model cannot be served",
-    )
-    most_mb: float | None = Field(
-        default=200.0, gt=0, description="maximum memory for predicting, in megabytes; null: reported only"
-    )
-    most_ms: LatencyParams | None = Field(
-        default=LatencyParams(),
-        description="maximum processor time for predicting, in milliseconds; null: reported only",
-    )
     approval: ApprovalParams = Field(default=ApprovalParams(), description="releases that wait for a person's approval")
 
 
@@ -114,21 +89,19 @@ class ReleaseChecks:
         return "; ".join(failed) if failed else f"all {len(self.checks)} release checks passed"
 
 
-def hold_to(answers: FreshAnswers, size: int, params: ReleaseParams, *, again: bool) -> ReleaseChecks:
+def hold_to(answers: FreshAnswers, size: int, *, again: bool) -> ReleaseChecks:
     """The release checks of a version.
 
     Args:
         size: Bytes of the files that predicting takes.
     """
-    most_mb, most = (None, None) if again else (params.most_mb, params.most_ms)
-    checks = [_loads(answers, params), _answers(answers, again=again), _size(size, most_mb)]
-    limits = {1: None, 1000: None} if most is None else {1: most.one_row, 1000: most.thousand_rows}
-    checks += [_latency(rows, found, limits.get(rows)) for rows, found in answers.latency]
+    checks = [_loads(answers), _answers(answers, again=again), _size(size, None if again else MOST_MB)]
+    checks += [_latency(rows, found, None if again else MOST_MS.get(rows)) for rows, found in answers.latency]
     return ReleaseChecks(tuple(checks))
 
 
-def _loads(answers: FreshAnswers, params: ReleaseParams) -> ReleaseCheck:
-    name, limit = "loads", params.load_seconds
+def _loads(answers: FreshAnswers) -> ReleaseCheck:
+    name, limit = "loads", LOAD_SECONDS
     if answers.failure is not None:
         return ReleaseCheck(name, False, None, limit, f"a fresh process could not load it: {answers.failure}")
     text = f"a fresh process loaded it and answered in {answers.seconds:.2f} s of processor time, {limit:g} s allowed"

@@ -21,17 +21,9 @@ from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
-from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_above_zero, check_span
+from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_span
 from retrim.stats.timetable import CRON, next_due
-from retrim.training.mode import AUTO, Mode
-
-
-def _is_stage_limit(text: str) -> str:
-    """A span above 0, or "auto"."""
-    return text if text == AUTO else check_above_zero(check_span(text))
-
-
-StageLimit = Annotated[str, AfterValidator(_is_stage_limit)]
+from retrim.training.mode import Mode
 
 
 class RetrainParams(SettingsSection):
@@ -56,11 +48,6 @@ class RetrainParams(SettingsSection):
         ge=1,
         description="maximum number of times that a run is started, including restarts; after three failed "
         "starts, a fourth would most likely fail too",
-    )
-    stage_limit: StageLimit = Field(
-        default="auto",
-        description="maximum time that a stage may take; auto: ten times its longest earlier run in the same "
-        "mode, but at least 6h",
     )
     stage_heartbeat: SomeSpan = Field(
         exclude=True,
@@ -117,7 +104,11 @@ class ScheduleParams(SettingsSection):
     ingest: Timetable = Field(default="0 * * * *", description="when files in the inbox are ingested")
     check: Timetable = Field(default="15 0 * * *", description="when the champion is checked")
     score: Timetable = Field(default="30 * * * *", description="when rows without a prediction are predicted")
-    maintain: Timetable = Field(default="45 0 * * *", description="when files that nothing refers to are removed")
+    maintain: Timetable = Field(
+        exclude=True,
+        default="45 0 * * *",
+        description="when files that nothing refers to are removed; fixed, because nothing depends on the hour",
+    )
     prove: Timetable | None = Field(
         default="0 3 * * 0",
         description="when a random version is rebuilt and proved; null: never; default: Sundays at 03:00 UTC",
@@ -167,11 +158,8 @@ class TriggerParams(SettingsSection):
         default=("gain",),
         description="rules that may start a retraining; any one suffices; manual: a person decides on every alarm",
     )
-    drift_columns: tuple[str, ...] = Field(
-        default=(), description="columns that the drift rule uses; empty: all columns and the predictions"
-    )
     drift_checks: tuple[int, int] = Field(
-        default=(2, 3), description="m and n: the drift rule fires if m of the last n checks found drift"
+        exclude=True, default=(2, 3), description="m and n: the drift rule fires if m of the last n checks found drift"
     )
     every: Timetable = Field(
         default="90D",
@@ -186,11 +174,13 @@ class TriggerParams(SettingsSection):
         ),
     )
     cooldown_checks: int = Field(
+        exclude=True,
         default=2,
         ge=0,
         description="number of checks after a run during which only the rule gain may start another run",
     )
     loop_checks: int = Field(
+        exclude=True,
         default=5,
         ge=0,
         description=(
@@ -211,10 +201,11 @@ class TriggerParams(SettingsSection):
         default=BudgetParams(), description="limits on the number and the cost of retrainings; null: no limit"
     )
     max_wait: Span | None = Field(
+        exclude=True,
         default="60D",
         description=(
             "time without a new label after which the rules schedule and estimate may also fire; if the "
-            "loss cannot be estimated, drift takes the place of estimate; null: never"
+            "loss cannot be estimated, drift takes the place of estimate"
         ),
     )
 
@@ -227,13 +218,6 @@ class TriggerParams(SettingsSection):
             except UnknownNameError as wrong:
                 raise ValueError(str(wrong)) from wrong
         return names
-
-    @field_validator("drift_checks")
-    @classmethod
-    def _m_of_n(cls, checks: tuple[int, int]) -> tuple[int, int]:
-        if not 1 <= checks[0] <= checks[1]:
-            raise ValueError(f"{list(checks)} is not [m, n] with 1 <= m <= n; write, for example, [2, 3]")
-        return checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,24 +369,20 @@ def checks_until(
 
 @RULES.register("drift", starts=True, repeats=True)
 def drift_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
-    """Fires when m of the last n checks with new rows found drift in the columns that the rule uses."""
+    """Fires when m of the last n checks with new rows found drift."""
     m, n = params.drift_checks
     if not evidence.looked:  # old findings start nothing a second time
         return RuleResult(
             "drift", False, "too few new rows to test", "more new rows: half of gain.rows_per_check, 20 to 100"
         )
-    seen = [
-        [column for column in columns if not params.drift_columns or column in params.drift_columns]
-        for columns in evidence.drifted[-n:]
-    ]
+    seen = evidence.drifted[-n:]
     count = sum(bool(columns) for columns in seen)
     named = ", ".join(sorted({column for columns in seen for column in columns})) or "no column"
     text = f"drift in {count} of the last {len(seen)} checks, {m} of {n} needed: {named}"
     if count >= m:
         return RuleResult("drift", True, text, f"it would not have fired with drift in fewer than {m} of them")
-    where = "these columns" if params.drift_columns else "any column"
     missing = m - count
-    change = f"it would have fired with drift in {where} at {missing} more of the last {n} checks"
+    change = f"it would have fired with drift in any column at {missing} more of the last {n} checks"
     if count:
         change += f", or with {count} of {n} needed"
     return RuleResult("drift", False, text, change)
@@ -690,7 +670,7 @@ def _labels_late(evidence: Evidence, params: TriggerParams) -> str | None:
     waited = evidence.now - since
     if waited <= pd.Timedelta(params.max_wait):
         return None
-    return f"no label has matured for {waited.days} days, triggers.max_wait is {params.max_wait}"
+    return f"no label has matured for {waited.days} days, at most {params.max_wait} are waited for one"
 
 
 def _circling(evidence: Evidence, firing: list[RuleResult], params: TriggerParams) -> list[str]:
@@ -824,14 +804,13 @@ Move = Literal["first", "promote", "restore"]
 
 
 class ApprovalParams(SettingsSection):
-    """What a person is asked, and for how long."""
+    """What a person is asked."""
 
     moves: tuple[Move, ...] = Field(
         default=(),
         description="releases that a person has to approve: the first version (first), a challenger (promote), "
         "a previous champion (restore)",
     )
-    expires: SomeSpan = Field(default="7D", description="time after which a version that waits for approval is refused")
 
     def asks(self, judged_against: int | None) -> bool:
         """Whether a version that the gate promotes waits for a person; judged against none it is the first."""

@@ -10,20 +10,19 @@ The check `worst slice`: a good mean does not excuse a part of the table that go
 The gate on models: every check there is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from retrim.drift.slices import SliceParams, cells_of, slice_name
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, cells_of, slice_name
 from retrim.gate.losses import Resampling, confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
 from retrim.gate.verdict import (
     CalibrationParams,
     Check,
     GateParams,
-    GateSliceParams,
     HoldoutJudgement,
     ScoredModel,
     Verdict,
@@ -54,29 +53,28 @@ def calibration(
 ) -> list[Check]:
     """The challenger's own miscalibration, and how much it is above the champion's.
 
-    Refused only where a limit is exceeded with the confidence; nothing is said of a
+    Refused only where it is above the champion's by more than the limit, with the confidence; nothing is said of a
     regression whose bundle holds no residuals.
 
     Args:
         champion: None before the first version.
-        limit: Thresholds; None: reported only.
     """
     own = miscalibration(scored, limit, resampling)
     its = None if champion is None else miscalibration(champion, limit, resampling)
     if own is None:
         return []
-    asked = "" if limit.most is None else f"; refused if the lower bound exceeds {limit.most:.1%}"
     low, high = own.interval
-    text = f"{own.text} (error {low:.1%} to {high:.1%}){asked}"
-    checks = [Check("calibration", limit.most is None or low <= limit.most, own.error, limit.most, text, own.interval)]
+    text = f"{own.text} (error {low:.1%} to {high:.1%})"
+    checks = [Check("calibration", True, own.error, None, text, own.interval)]
     if its is None:
         return checks
     added = own.error - its.error
     low, high = _reflected(added, own.drawn - its.drawn, limit.confidence)
-    asked = "" if limit.worse is None else f"; refused if the lower bound exceeds {limit.worse:+.1%}"
-    text = f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}){asked}"
-    passed = limit.worse is None or low <= limit.worse
-    return [*checks, Check("calibration kept", passed, added, limit.worse, text, (low, high))]
+    text = (
+        f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}); refused "
+        f"if the lower bound exceeds {limit.worse:+.1%}"
+    )
+    return [*checks, Check("calibration kept", low <= limit.worse, added, limit.worse, text, (low, high))]
 
 
 def miscalibration(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration | None:
@@ -140,38 +138,31 @@ def _reflected(figure: float, drawn: np.ndarray, confidence: float) -> tuple[flo
 RANK = 0.99  # of the change of predicted numbers: what all but one row in a hundred stay below
 
 
-def churn(
-    scored: ScoredModel, champion: ScoredModel, *, most: float | None, confidence: float, resampling: Resampling
-) -> Check | None:
-    """Whether predictions surely change more than so much against the champion's; None below 2 rows.
+def churn(scored: ScoredModel, champion: ScoredModel, *, confidence: float, resampling: Resampling) -> Check | None:
+    """How much predictions change against the champion's, which refuses nothing; None below 2 rows.
 
     With classes the figure is the share of rows that are called another class. Of numbers it is the 99th percentile of
     the absolute change, in standard deviations of the judged targets.
-
-    Args:
-        most: The figure, at most; None: reported only.
 
     Source:
         The interval of a percentile is that of the share of rows below it: Woodruff (1952), JASA 47, 635-646.
     """
     if len(scored.losses) < 2:
         return None
-    limit = "" if most is None else f"{most:.1%}" if scored.classes else f"{most:.2f}"
-    asked = "" if most is None else f"; refused if the lower bound exceeds {limit}"
     if scored.classes:
         flipped = (scored.labels != champion.labels).astype("float64")
         figure, interval = _share(flipped, confidence, resampling)
         low, high = interval
-        text = f"{figure:.1%} of rows get a different class than from the champion ({low:.1%} to {high:.1%}){asked}"
+        text = f"{figure:.1%} of rows get a different class than from the champion ({low:.1%} to {high:.1%})"
     else:
         change = np.abs(scored.predicted - champion.predicted) / (float(np.std(scored.actual)) or 1.0)
         figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)
         low, high = interval
         text = (
             f"99% of predictions change by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
-            f"{high:.2f}){asked}"
+            f"{high:.2f})"
         )
-    return Check("churn", most is None or interval[0] <= most, figure, most, text, interval)
+    return Check("churn", True, figure, None, text, interval)
 
 
 def _share(flipped: np.ndarray, confidence: float, resampling: Resampling) -> tuple[float, tuple[float, float]]:
@@ -191,9 +182,6 @@ def _percentile(change: np.ndarray, confidence: float, *, block_rows: int) -> tu
     return figure, (float(low), float(high))
 
 
-ROUNDING = 1e-9  # a statistic that all flips reach exceeds none of them
-
-
 @dataclass(frozen=True)
 class Slices:
     """Sums over the rows of each slice in each block, shape (blocks, slices): loss added, and the champion's loss."""
@@ -208,18 +196,15 @@ def worst_slice(
     features: Mapping[str, ColumnType],
     losses: np.ndarray,
     champion: np.ndarray,
-    limit: GateSliceParams,
     cut: SliceParams,
     resampling: Resampling,
 ) -> Check:
-    """Whether no slice is surely worse than the champion by more than the share `limit.worst`.
+    """The slice that is worst against the champion, which refuses nothing.
 
-    The statistic of a slice is the sum over blocks of (loss added - worst x champion's loss), over the root
-    of the sum of its squares. Its largest over all slices is held against that of the same blocks with random
-    signs, all slices flipped together. So with no slice worse than the limit a challenger is refused
-    in at most 1 - confidence, however many slices there are and however much they overlap, where sums of
-    blocks lie evenly about their mean. A slice that few blocks hold can refuse nothing: the
-    statistic is at most the root of their number.
+    The statistic of a slice is the sum over blocks of the loss added, over the root of the sum of its squares. Its
+    largest over all slices is held against that of the same blocks with random signs, all slices flipped together: so
+    its interval holds however many slices there are and however much they overlap, where sums of blocks lie evenly
+    about their mean.
 
     Args:
         rows: Judged rows in time order.
@@ -231,26 +216,21 @@ def worst_slice(
         testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
         statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
     """
-    found = _cut(rows, features, losses - champion, champion, limit, cut, block_rows=resampling.block_rows)
+    found = _cut(rows, features, losses - champion, champion, cut, block_rows=resampling.block_rows)
     if not found.names:
         text = f"no slice has {cut.least_rows} rows, so no slice was evaluated"
-        return Check("worst slice", True, 0.0, limit.worst, text, None)
-    beyond = found.added - (limit.worst or 0.0) * found.base
-    scale = np.sqrt(np.square(beyond).sum(axis=0))
+        return Check("worst slice", True, 0.0, None, text, None)
+    scale = np.sqrt(np.square(found.added).sum(axis=0))
     scale[scale == 0] = np.inf
-    signs = flips(len(beyond), draws=resampling.draws, seed=resampling.seed)
-    bound = float(np.quantile((signs @ (beyond / scale)).max(axis=1), limit.confidence))
-    statistic = beyond.sum(axis=0) / scale
-    worst = int(statistic.argmax())
+    signs = flips(len(found.added), draws=resampling.draws, seed=resampling.seed)
+    bound = float(np.quantile((signs @ (found.added / scale)).max(axis=1), SLICE_CONFIDENCE))
+    worst = int((found.added.sum(axis=0) / scale).argmax())
     figure = share(float(found.added[:, worst].sum()), float(found.base[:, worst].sum()))
-    passed = limit.worst is None or bool(statistic[worst] <= bound + ROUNDING)
     interval = _interval(found.added[:, worst], found.base[:, worst], bound)
     shown = share_in_words(figure)
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
     text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
-    if limit.worst is not None:
-        text += f"; refused if the lower bound exceeds {limit.worst:+.1%}"
-    return Check("worst slice", passed, figure, limit.worst, text, interval)
+    return Check("worst slice", True, figure, None, text, interval)
 
 
 def _cut(
@@ -258,7 +238,6 @@ def _cut(
     features: Mapping[str, ColumnType],
     added: np.ndarray,
     base: np.ndarray,
-    limit: GateSliceParams,
     cut: SliceParams,
     *,
     block_rows: int,
@@ -266,13 +245,13 @@ def _cut(
     blocks = block_of(len(rows), block_rows=block_rows)
     names: list[str] = []
     sums: list[tuple[np.ndarray, np.ndarray]] = []
-    for column, kind, own in _columns(rows, features, limit, cut):
-        cells = cells_of(rows[column], kind, own)
+    for column, kind in features.items():
+        cells = cells_of(rows[column], kind, cut)
         if cells is None:
             continue
         places = cells.place(rows[column])
         counts = np.bincount(places, minlength=cells.size + 1)
-        is_kept = (counts >= own.least_rows) & (counts <= own.most_share * len(rows))
+        is_kept = (counts >= cut.least_rows) & (counts <= cut.most_share * len(rows))
         kept = np.flatnonzero(is_kept)
         names += [f"{column} {slice_name(cells, int(cell))}" for cell in kept]
         inside = np.where(is_kept, np.cumsum(is_kept) - 1, len(kept))[places]  # the last holds all that are not kept
@@ -280,19 +259,6 @@ def _cut(
         sums.append((next(both), next(both)))
     nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
     return Slices(names, *(np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1)))
-
-
-def _columns(
-    rows: pd.DataFrame, features: Mapping[str, ColumnType], limit: GateSliceParams, cut: SliceParams
-) -> Iterator[tuple[str, ColumnType, SliceParams]]:
-    """Declared columns with all their categories, then features where found slices are wanted: name, type, cut."""
-    whole = cut.model_copy(update={"levels": max(len(rows), 1), "most_share": 1.0})
-    for column in limit.columns:
-        numeric = pd.api.types.is_numeric_dtype(rows[column]) and not pd.api.types.is_bool_dtype(rows[column])
-        yield column, features.get(column, "number" if numeric else "category"), whole
-    for column, kind in features.items():
-        if limit.found and column not in limit.columns:
-            yield column, kind, cut
 
 
 def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float, float] | None:
@@ -342,8 +308,8 @@ def judge_models(
         losses = winner.losses, champion.losses
         found += [
             reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
-            worst_slice(judged.rows, judged.features, *losses, gate.slices, slices, resampling),
-            churn(winner, champion, most=gate.churn, confidence=gate.confidence, resampling=resampling),
+            worst_slice(judged.rows, judged.features, *losses, slices, resampling),
+            churn(winner, champion, confidence=gate.confidence, resampling=resampling),
         ]
     found += calibration(winner, champion, gate.calibration, resampling)
     return verdict.with_checks([check for check in found if check is not None])

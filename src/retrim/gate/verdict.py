@@ -193,36 +193,6 @@ def score(
     return ScoredModel(predicted, actual, view.classes, row_losses(loss, actual, predicted), stated)
 
 
-class GateSliceParams(SettingsSection):
-    """Slices of the holdout rows in which a challenger must not be much worse."""
-
-    columns: tuple[str, ...] = Field(
-        default=(), description="columns whose slices are always evaluated, even if they are not features"
-    )
-    found: bool = Field(
-        exclude=True,
-        default=True,
-        description="whether the slices of every feature are evaluated, besides those of `columns`",
-    )
-    worst: float | None = Field(
-        default=None,
-        ge=0,
-        description=(
-            "maximum relative increase in loss over the champion in any slice; null: the increase is only reported"
-        ),
-    )
-    confidence: float = Field(
-        exclude=True,
-        default=0.95,
-        gt=0.5,
-        lt=1,
-        description=(
-            "confidence that is required to conclude that the increase in a slice exceeds "
-            "gate.slices.worst, over all slices together; the same as gate.confidence by default"
-        ),
-    )
-
-
 class NonInferiorityParams(SettingsSection):
     """How surely a challenger is not worse."""
 
@@ -257,16 +227,12 @@ class CalibrationParams(SettingsSection):
             "calibration errors are comparable"
         ),
     )
-    worse: float | None = Field(
+    worse: float = Field(
+        exclude=True,
         default=0.05,
         ge=0,
         le=1,
-        description=(
-            "maximum amount by which the calibration error may exceed the champion's; null: the amount is only reported"
-        ),
-    )
-    most: float | None = Field(
-        default=None, ge=0, le=1, description="maximum calibration error of the challenger; null: reported only"
+        description="maximum amount by which the calibration error may exceed the champion's",
     )
     confidence: float = Field(
         exclude=True,
@@ -281,7 +247,9 @@ class CalibrationParams(SettingsSection):
 class GateParams(SettingsSection):
     """What a challenger must show to pass the gate."""
 
-    min_rows: int = Field(default=168, ge=2, description="minimum number of holdout rows for a challenger to pass")
+    min_rows: Annotated[int, FOLLOWS] = Field(
+        default=168, ge=2, description="minimum number of holdout rows for a challenger to pass"
+    )
     min_gain: float = Field(
         default=0.01, ge=0, lt=1, description="minimum relative gain over the champion for a challenger to pass"
     )
@@ -320,19 +288,7 @@ class GateParams(SettingsSection):
             "reported, because a fold has too few rows for a refusal"
         ),
     )
-    slices: GateSliceParams = Field(
-        default=GateSliceParams(), description="slices of the holdout rows that are evaluated separately"
-    )
     calibration: CalibrationParams = Field(default=CalibrationParams(), description="limits on the calibration error")
-    churn: float | None = Field(
-        default=None,
-        ge=0,
-        description=(
-            "maximum change from the champion's predictions; with classes, this is the share of rows with "
-            "a different class; for a regression, it is the 99th percentile of the change, in standard "
-            "deviations of the target; null: the change is only reported"
-        ),
-    )
     baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"
     )

@@ -148,8 +148,7 @@ def record_alert(
 
     def is_told(same_words: str | None, same_matter: str | None) -> bool:
         words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
-        params = workspace.params.alerts
-        return is_to_be_told(kind, same_words=words, same_matter=matter, params=params, now=recorded, ended=ended)
+        return is_to_be_told(kind, same_words=words, same_matter=matter, now=recorded, ended=ended)
 
     told = workspace.store.add_alert(row, is_told)
     if told:

@@ -759,8 +759,8 @@ def _cost_notes(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *
     """What the default retraining cost is for a first model, in words."""
     if worth is None:
         return []
-    first_loss, gain = float(worth.model.mean()), GainParams()
-    model = ModelWorth(first_loss, worth.naive_loss(floors), first_loss)
+    gain = GainParams()
+    model = ModelWorth(float(worth.model.mean()), worth.naive_loss(floors))
     cost = gain.cost_in_loss(model)
     payback = describe_payback(
         cost,

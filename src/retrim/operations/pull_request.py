@@ -232,9 +232,8 @@ def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, los
     dvc.lay_inputs(workspace.paths, folder)
     dvc.lay_code(folder)
     _pin(workspace, past, side)
-    params = side.params.retrain
     stages = dvc.stages(folder)
-    limit = limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=())
+    limit = limits_of_stage(side.params.retrain.stage_heartbeat, earlier=())
     limits = reduce(StageLimits.together, [limit] * len(stages))
     dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
     verdict = from_record(VerdictRecord, json.loads((paths.verdict / "verdict.json").read_bytes()))

@@ -343,9 +343,7 @@ def sizes(
         ("tune", "space", "num_leaves"): SettingChoice({"low": leaves[0], "high": leaves[1], "log": True}, ""),
         ("tune", "space", "min_child_samples"): SettingChoice({"low": 5, "high": leaf, "log": True}, ""),
         ("tune", "space", "feature_fraction"): SettingChoice({"low": 0.5 if features < 40 else 0.3, "high": 1.0}, ""),
-        ("gate", "min_rows"): SettingChoice(max(judge_rows // 2, 2), "half of the holdout rows"),
         ("gate", "baselines"): SettingChoice(floors, ""),
-        ("probe", "min_rows"): SettingChoice(max(usual // 4, 12), "a quarter of a usual batch"),
         ("gain", "rows_per_check"): SettingChoice(usual, f"a batch of {rhythm.batch_every}"),
     }
     if season is not None:

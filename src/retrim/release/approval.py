@@ -23,6 +23,9 @@ from retrim.release.versions import find_live_version
 from retrim.stats.codec import from_record
 from retrim.training.mode import FINAL
 
+EXPIRES = pd.Timedelta("7D")
+"""Time after which a version that waits for approval is refused."""
+
 
 def sequel_of(decision: str) -> str:
     """Id of the decision to fit once more what the run of another decision promoted."""
@@ -94,7 +97,7 @@ class WaitingVersion:
 
 def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, now: pd.Timestamp) -> str:
     """Ends a run *waiting* and tells it; gives what is said of it. The alias stays where it is."""
-    expires = iso(now + pd.Timedelta(workspace.params.release.approval.expires))
+    expires = iso(now + EXPIRES)
     said = (
         f"{reason}; waits until {expires} for a person: `retrim versions approve {version} --reason ...`, "
         f"or `retrim versions reject {version} --reason ...`"

@@ -16,7 +16,7 @@ import retrim
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.decision.alerts import AlertKind
-from retrim.decision.release_checks import RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
+from retrim.decision.release_checks import LOAD_SECONDS, RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove
 from retrim.errors import BadInputError, MachineFaultError, RefusedError, RetrimError
 from retrim.landing.as_of_view import withdrawn_batches
@@ -88,9 +88,8 @@ def check_stored(workspace: Workspace, version: int, *, again: bool = False) -> 
     row = workspace.store.version(workspace.model, version)
     folder = stored_bundle(workspace, version)
     assert row is not None
-    params = workspace.params.release
     size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
-    return hold_to(ask_fresh(folder, str(row.bundle), seconds=params.load_seconds), size, params, again=again)
+    return hold_to(ask_fresh(folder, str(row.bundle), seconds=LOAD_SECONDS), size, again=again)
 
 
 def ask_fresh(folder: Path, digest: str, *, seconds: float) -> FreshAnswers:

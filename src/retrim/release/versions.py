@@ -341,7 +341,7 @@ def worth_of_live(workspace: Workspace) -> ModelWorth | None:
     judged = first if live is None else versions.get(live.version, first)
     if judged.agreement is not None:
         judged = versions.get(judged.agreement, judged)
-    return ModelWorth(judged.loss, judged.naive_loss, first.loss)
+    return ModelWorth(judged.loss, judged.naive_loss)
 
 
 def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:

@@ -420,7 +420,7 @@ def _worth_of_first(workspace: Workspace, setting: Setting, work: FitInputs) -> 
         for name in gate.baselines
     ]
     loss = setting.matrix.mean_loss(0, 0, 0)
-    return ModelWorth(loss, float(min(naive)), loss)
+    return ModelWorth(loss, float(min(naive)))
 
 
 def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import PublicKey
-from retrim.decision.release_checks import hold_to
+from retrim.decision.release_checks import LOAD_SECONDS, hold_to
 from retrim.decision.stored_rows import Lineage, Origin, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import (
@@ -307,9 +307,8 @@ def _require_same_answers(workspace: Workspace, folder: Path, digest: str) -> No
     Raises:
         RefusedError: It does not load, or answers otherwise than where it was made.
     """
-    params = workspace.params.release
     size = sum((folder / name).stat().st_size for name in Exhibits(folder).predicting)
-    checks = hold_to(ask_fresh(folder, digest, seconds=params.load_seconds), size, params, again=False)
+    checks = hold_to(ask_fresh(folder, digest, seconds=LOAD_SECONDS), size, again=False)
     if not checks.passed:
         raise RefusedError(
             f"the imported model cannot go live here: {checks.reason}; nothing was imported. Export it again from "

@@ -167,9 +167,8 @@ ENDS_WITHIN_SECONDS = 10.0
 
 def limits_of(workspace: Workspace, stage: str, *, mode: str) -> StageLimits:
     """The limits of a stage in a run of that mode, by the settings and by what it took before."""
-    params = workspace.params.retrain
     earlier = workspace.store.stage_times(workspace.model, mode=mode, stage=stage)
-    return limits_of_stage(params.stage_limit, params.stage_heartbeat, earlier=earlier)
+    return limits_of_stage(workspace.params.retrain.stage_heartbeat, earlier=earlier)
 
 
 def limits_of_rebuild(workspace: Workspace, stages: Sequence[str], *, mode: str) -> StageLimits:

@@ -86,15 +86,13 @@ class StageLimits:
         return StageLimits(self.longest + other.longest, max(self.silent, other.silent))
 
 
-def limits_of_stage(limit: str, heartbeat: str, *, earlier: Sequence[float]) -> StageLimits:
+def limits_of_stage(heartbeat: str, *, earlier: Sequence[float]) -> StageLimits:
     """The limits of a stage.
 
     Args:
         earlier: Seconds that the stage took in earlier runs.
     """
     silent = pd.Timedelta(heartbeat).total_seconds()
-    if limit != AUTO:
-        return StageLimits(pd.Timedelta(limit).total_seconds(), silent)
     if not earlier:
         return StageLimits(FIRST.total_seconds(), silent)
     return StageLimits(max(TIMES_LONGEST * max(earlier), LEAST.total_seconds()), silent)
