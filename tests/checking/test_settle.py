@@ -34,7 +34,7 @@ def desk(tmp_path: Path) -> Desk:
         changes={
             "triggers": LEVEL,
             "previous_champions": {"most": 0, "restore": False},
-            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
+            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
     )
     made.land(made.rows(0, 10), 10)
@@ -99,7 +99,7 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
             "previous_champions": {"most": 0, "restore": False},
-            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
+            "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
     )
     desk.land(desk.rows(0, 10), 10)
