@@ -419,7 +419,9 @@ def test_without_labels_for_long_the_estimated_loss_may_start_a_run() -> None:
     decision = decide(replace(SILENT, estimate=1.4), params(rules=["gain"]))
 
     assert (decision.outcome, decision.fired) == ("retrain", ("estimate",))
-    assert decision.reason.startswith("no label has matured for 61 days, at most 60D are waited for one: estimated loss 1.4")
+    assert decision.reason.startswith(
+        "no label has matured for 61 days, at most 60D are waited for one: estimated loss 1.4"
+    )
 
 
 def test_where_nothing_can_be_estimated_drift_may_start_it() -> None:

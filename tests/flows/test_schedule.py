@@ -66,7 +66,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "check": EVERY, "score": "1h"}
-    changes = {"schedule": {**times, "prove": None}, "alerts": {"every": "2s"}}
+    changes = {"schedule": {**times, "prove": None}}
     world = lay_world(tmp_path_factory.mktemp("schedule") / "workspace", changes=changes)
     world.land(world.day(25))
     before = world.retrim("status", environment=QUICK).stdout

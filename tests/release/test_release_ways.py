@@ -29,7 +29,7 @@ from retrim.release import release
 from retrim.release.release import FIRST, check_stored, recorded, release_checks
 from retrim.release.versions import find_live_version
 from tests.builders.answers import kept_check
-from tests.builders.desk import REPOSITORY, Desk, copy_of, make_desk, with_params
+from tests.builders.desk import REPOSITORY, Desk, copy_of, make_desk
 from tests.builders.proved import move
 
 pytestmark = pytest.mark.slow  # versions are made with the stages, and loaded in processes of their own
