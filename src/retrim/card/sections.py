@@ -61,7 +61,7 @@ def _pictures(facts: VersionFacts, *names: str) -> tuple[Picture, ...]:
 
 
 def intended_use(facts: VersionFacts) -> CardSection:
-    """Owner and purpose as a person said them, and what the model does."""
+    """The purpose as a person said it, and what the model does."""
     view, stated = facts.view, facts.stated
     pairs = (
         ("purpose", stated.purpose or "not stated (card.purpose in params.yaml)"),
