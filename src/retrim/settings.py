@@ -126,6 +126,10 @@ def _space(document: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
 
 
+def _but_by_calendar(checks: int) -> Callable[[Mapping[str, JsonValue]], int]:
+    return lambda document: 0 if _at(document, "triggers.rules") in (["schedule"], ("schedule",)) else checks
+
+
 def _cost_unit(document: Mapping[str, JsonValue]) -> str:
     return "worth" if _at(document, "gain.money") is None else "loss"
 
@@ -168,6 +172,9 @@ DERIVED: Mapping[str, Derived] = {
     "gate.season_cells": Derived(
         "length of gate.season: in hours up to 7 days, in days up to 60 days, in weeks above", _season_cells
     ),
+    # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
+    "triggers.cooldown_checks": Derived("2, or 0 if schedule is the only rule", _but_by_calendar(2)),
+    "triggers.loop_checks": Derived("5, or 0 if schedule is the only rule", _but_by_calendar(5)),
     "gain.cost_unit": Derived("loss if gain.money is set, else worth", _cost_unit),
     "gain.rows_per_check": Derived("split.judge_rows", _of_rows("split.judge_rows", lambda rows: max(rows, 1))),
     "probe.min_rows": Derived(

@@ -274,9 +274,10 @@ def turn_code(root: Path, code: Mapping[str, Sequence[tuple[str, str]]]) -> None
 
 def without_cooldown(checks: int = 0) -> dict[str, list[tuple[str, str]]]:
     """The piece of code that makes the drift rule fire at each check with drift, with so many checks of cooldown."""
-    cooldown = "exclude=True,\n        default=2,\n        ge=0,"
-    fires = [("default=(2, 3)", "default=(1, 1)"), (cooldown, cooldown.replace("2", str(checks)))]
-    return {"src/retrim/decision/rules.py": fires}
+    return {
+        "src/retrim/decision/rules.py": [("default=(2, 3)", "default=(1, 1)")],
+        "src/retrim/settings.py": [("_but_by_calendar(2)", f"_but_by_calendar({checks})")],
+    }
 
 
 def describe(

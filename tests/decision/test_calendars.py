@@ -13,6 +13,7 @@ from retrim.decision.policy_compare import Policy, WindowAlarms, policies
 from retrim.decision.policy_play import GateSimulation, PlayedRules, Setting, play_policy
 from retrim.decision.rules import Evidence, TriggerParams, decide
 from retrim.gate.verdict import GateParams
+from retrim.settings import with_derived
 from tests.builders.turning import BLOCKS, START, USUAL, WINDOWS, matrix
 from tests.decision.test_play import OPEN, TRIGGERS
 from tests.drift.test_counted import EVERY, SETTINGS, counted
@@ -46,7 +47,8 @@ def setting(*, strayed: float = 0.0, gate: GateParams | None = None) -> Setting:
 def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str) -> list[int]:
     """The checks that start a run with the settings switched, of which each ends alike: the decision as it is."""
     switched = {key.removeprefix("triggers."): value for key, value in changes.items()}
-    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), **switched})
+    document: dict[str, Any] = with_derived({"triggers": switched})
+    triggers = TriggerParams.model_validate({**SHIPPED.model_dump(), **document["triggers"]})
     runs, checks, started = [PastRun("1", moments[0], "promoted", (), None)], [], []
     for check in range(1, WINDOWS):
         evidence = Evidence(

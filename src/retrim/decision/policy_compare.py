@@ -474,7 +474,7 @@ def policies(
         return alarms.counted.drifted(_usual_psi, model=model, window=window, sliding_rows=rows)
 
     # PSI as it is used elsewhere: every alarm retrains.
-    at_once = by("drift", drift_checks=(1, 1), drift_columns=(), cooldown_checks=0, loop_checks=0, budget=None)
+    at_once = by("drift", drift_checks=(1, 1), cooldown_checks=0, loop_checks=0, budget=None)
     periods = [*(period for period in PERIODS if period <= setting.matrix.windows // 2), 1]
     return [
         Policy(NEVER, {"triggers.rules": []}, ()),
@@ -492,12 +492,12 @@ def _calendar(rules: PlayedRules, period: int, window_span: pd.Timedelta) -> Pol
     fine = next((unit for unit, size in UNITS.items() if exact > 3 * size), "s")
     span = max(exact.round(fine), UNITS["s"])
     text = next(f"{span // size}{unit}" for unit, size in UNITS.items() if not span % size)
-    # A calendar's own alarm comes again whatever happened: loop breaker and cooldown would make a short period longer.
-    switched: dict[str, JsonValue] = {"rules": ["schedule"], "every": text, "cooldown_checks": 0, "loop_checks": 0}
+    switched: dict[str, JsonValue] = {"rules": ["schedule"], "every": text}
     if period == 1:
         switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
     seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
-    triggers = TriggerParams.model_validate({**dict(rules.triggers), **switched, "every": f"{seconds}s"})
+    played = {"every": f"{seconds}s", "cooldown_checks": 0, "loop_checks": 0}  # as follows from the rule alone
+    triggers = TriggerParams.model_validate({**dict(rules.triggers), **switched, **played})
     return Policy(
         name, {f"triggers.{key}": value for key, value in switched.items()}, replace(rules, triggers=triggers)
     )

@@ -21,7 +21,7 @@ from retrim.decision.history import Deferral, HistorySummary
 from retrim.decision.probe import GatePreview
 from retrim.errors import UnknownNameError
 from retrim.stats.codec import Moment, written
-from retrim.stats.plugins import PluginRegistry, SettingsSection, SomeSpan, Span, check_span
+from retrim.stats.plugins import FOLLOWS, PluginRegistry, SettingsSection, SomeSpan, Span, check_span
 from retrim.stats.timetable import CRON, next_due
 from retrim.training.mode import Mode
 
@@ -173,14 +173,12 @@ class TriggerParams(SettingsSection):
             "the loss is above this range"
         ),
     )
-    cooldown_checks: int = Field(
-        exclude=True,
+    cooldown_checks: Annotated[int, FOLLOWS] = Field(
         default=2,
         ge=0,
         description="number of checks after a run during which only the rule gain may start another run",
     )
-    loop_checks: int = Field(
-        exclude=True,
+    loop_checks: Annotated[int, FOLLOWS] = Field(
         default=5,
         ge=0,
         description=(
