@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from retrim.features.step import STEPS, Frame, StepState, TrainingRows
+from retrim.features.fitted import STEPS
+from retrim.features.step import Frame, StepState, TrainingRows
 
 HOUR = np.timedelta64(1, "h")
 

@@ -104,7 +104,7 @@ def test_a_landed_column_is_not_taken_for_a_feature_from_the_past_of_its_name(de
 
 def test_text_stays_text_where_steps_read_it(desk: Desk) -> None:
     ripe = read_as_of(desk.workspace, as_of=desk.day(11)).mature()
-    prepared = with_params(desk, prepare={"steps": [{"step": "frequency", "columns": ["group"]}]})
+    prepared = with_params(desk, prepare={"steps": [{"step": "OrdinalEncoder", "columns": ["group"]}]})
 
     assert isinstance(_to_fit(desk.workspace, ripe)["group"].dtype, pd.CategoricalDtype)
     assert not isinstance(_to_fit(prepared.workspace, ripe)["group"].dtype, pd.CategoricalDtype)

@@ -70,8 +70,10 @@ def test_a_window_too_short_for_its_blocks_is_refused() -> None:
 
 
 def test_steps_learn_from_all_the_past_as_those_of_the_live_probe_do() -> None:
-    # Five bins of equal width over all the past are others than over a sliding window of it.
-    steps = PrepareParams.model_validate({"steps": [{"step": "bins_width", "columns": ["x"], "bins": 5}]}).steps
+    # Fences of all the past are others than those of a sliding window of it.
+    steps = PrepareParams.model_validate(
+        {"steps": [{"step": "clip", "columns": ["x"], "by": "zscore", "reach": 0.5, "at_most": 1.0}]}
+    ).steps
     job = next(job for job in jobs(whole(), KINDS) if job.kind == "sliding" and job.origin == 8)
     found = FitInputs(table(), whole(), TREES, DATA, SLIDING, steps).score(job)
     params = ProbeParams(blocks=1, min_rows=2, when="every")

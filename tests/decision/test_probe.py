@@ -164,8 +164,10 @@ def test_rows_between_the_newest_are_trained_on_too(remembering: Remembering) ->
 
 
 def test_features_are_prepared_as_a_retraining_would() -> None:
-    # Only the sign of x is left: the probe then loses what a fit on signs loses.
-    steps = [StepParams.model_validate({"step": "bins_edges", "columns": ["x"], "edges": [0.0]})]
+    # Of x hardly more than its sign is left: the probe then loses what a fit on that loses.
+    steps = [
+        StepParams.model_validate({"step": "clip", "columns": ["x"], "by": "zscore", "reach": 0.1, "at_most": 1.0})
+    ]
     table, newest = stream(300), np.arange(260, 300)
     params = ProbeParams(blocks=1, min_rows=2, when="every")
     past, judged = table.iloc[:260], table.iloc[newest]

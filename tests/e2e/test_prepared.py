@@ -9,11 +9,11 @@ from tests.builders.world import World, lend_environment, make_world
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 STEPS = [
     {"step": "calendar", "columns": ["at"], "parts": ["hour"], "circle": True, "zone": "UTC"},
-    {"step": "missing_indicator", "columns": ["noise"]},
-    {"step": "outlier_drop", "columns": ["level"], "by": "zscore", "reach": 2.5, "at_most": 0.05},
-    {"step": "bins_frequency", "columns": ["slope"], "bins": 20},
+    {"step": "SimpleImputer", "columns": ["noise"], "add_indicator": True},
+    {"step": "clip", "columns": ["level"], "by": "zscore", "reach": 2.5, "at_most": 0.05},
+    {"step": "QuantileTransformer", "columns": ["slope"]},
     {"step": "target_code", "columns": ["group"], "smoothing": 5.0},
-    {"step": "select_gain", "columns": "all", "keep": 6, "rounds": 10, "leaves": 8, "seed": 7},
+    {"step": "select_uncorrelated", "columns": "all", "at_most": 0.95},
 ]
 
 

@@ -5,40 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.errors import BadInputError
 from retrim.features.step import STEPS, TrainingRows
 from tests.builders.one import learn, made, past, words
 
 SEEN = words("dry", "dry", "rain", "storm", None)
-
-
-def test_one_hot_has_a_column_for_each_of_the_most_frequent_levels() -> None:
-    found = made("one_hot", past({"w": SEEN}), {"w": words("dry", "storm", "hail", None)}, most_levels=2)
-
-    assert list(found) == ["w=dry", "w=rain"]
-    assert np.array_equal(found["w=dry"], [1, 0, 0, np.nan], equal_nan=True)
-    assert np.array_equal(found["w=rain"], [0, 0, 0, np.nan], equal_nan=True)
-
-
-def test_one_hot_refuses_two_columns_that_it_would_call_alike() -> None:
-    rows = past({"a": words("b=c", "x"), "a=b": words("c", "y")})
-
-    with pytest.raises(BadInputError, match="one_hot creates 'a=b=c' from both 'a' and 'a=b'; rename one"):
-        learn("one_hot", rows, most_levels=5)
-
-
-def test_an_ordinal_is_the_place_in_the_declared_order() -> None:
-    found = made(
-        "ordinal", past({"w": SEEN}), {"w": words("storm", "dry", "hail", None)}, order=("dry", "rain", "storm")
-    )
-
-    assert np.array_equal(found["w"], [2, 0, np.nan, np.nan], equal_nan=True)
-
-
-def test_a_frequency_is_the_share_of_the_known_training_rows() -> None:
-    found = made("frequency", past({"w": SEEN}), {"w": words("dry", "storm", "hail", None)})
-
-    assert np.array_equal(found["w"], [0.5, 0.25, 0, np.nan], equal_nan=True)
 
 
 @pytest.mark.parametrize(("unseen", "hail"), [("merge", "other"), ("missing", None)])

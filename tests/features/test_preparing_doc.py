@@ -12,4 +12,4 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "preparing.md"
 def test_the_example_is_read_as_it_stands() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
-    assert len(PrepareParams.model_validate(load_yaml(example)["prepare"]).steps) == 8
+    assert len(PrepareParams.model_validate(load_yaml(example)["prepare"]).steps) == 7

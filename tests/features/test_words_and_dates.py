@@ -1,45 +1,10 @@
-"""Text and the calendar: figures by hand, and what scikit-learn's weights say."""
+"""The calendar: figures by hand."""
 
 import numpy as np
 import pytest
 
 from retrim.features.step import STEPS
-from tests.builders.one import learn, made, past, words
-
-NOTES = words("ring the bell", "leave at the gate", "beware the dog", "Ring, the BELL!", "dog at gate", None)
-
-
-def test_weights_of_words_are_those_of_scikit_learn() -> None:
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    texts = [text for text in NOTES if text is not None]
-    weights = TfidfVectorizer().fit_transform([*texts, ""])
-    ours = np.column_stack(list(made("text_tfidf", past({"note": NOTES}), words=99, components=3, seed=7).values()))
-    theirs = TruncatedSVD(3, algorithm="arpack").fit_transform(weights)
-
-    # Axes have no sign; distances between texts do not depend on it.
-    assert ours[:5] @ ours[:5].T == pytest.approx(theirs[:5] @ theirs[:5].T, abs=1e-6)
-
-
-def test_texts_alike_are_alike_and_others_are_not() -> None:
-    found = np.column_stack(list(made("text_hash", past({"note": NOTES}), buckets=64, components=3, seed=7).values()))
-
-    assert found[0] == pytest.approx(found[3])
-    assert np.abs(found[0] - found[4]).max() > 0.3
-
-
-def test_a_text_without_a_known_word_is_nought_and_a_missing_one_missing() -> None:
-    found = made("text_tfidf", past({"note": NOTES}), {"note": words("zzz", "", None)}, words=5, components=1, seed=7)
-
-    assert np.array_equal(found["note:text1"], [0, 0, np.nan], equal_nan=True)
-
-
-def test_there_are_as_many_components_as_declared_also_where_words_are_fewer() -> None:
-    found = made("text_tfidf", past({"note": words("dog", "dog")}), words=9, components=3, seed=7)
-
-    assert list(found) == ["note:text1", "note:text2", "note:text3"]
-    assert np.abs(found["note:text1"]) == pytest.approx([1, 1])
+from tests.builders.one import learn, made, past
 
 
 def times(*texts: str) -> np.ndarray:

@@ -94,14 +94,14 @@ def test_a_model_of_hardly_a_tree_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:
-    fences = {"step": "outlier_flag", "columns": ["level"], "by": "iqr", "reach": 1.5}
+    fences = {"step": "clip", "columns": ["level"], "by": "iqr", "reach": 1.5, "at_most": 0.05}
     desk = make_desk(tmp_path / "workspace", changes={"prepare": {"steps": [fences]}})
     desk.land(desk.rows(0, 12), 12)
     desk.make_version(12)
     pages = make_card(desk.workspace, 1, pictures=None)
 
     assert "## Preparation" in pages.markdown
-    assert re.search(r"\| outlier\\_flag \| level \| by iqr, reach 1.5 \| 1 \| level: .*fences ", pages.markdown)
+    assert re.search(r"\| clip \| level \| by iqr, reach 1.5, at\\_most 0.05 \| 1 \| level: .*fences ", pages.markdown)
 
 
 def test_the_same_store_gives_the_same_bytes(desk: Desk, pages: CardPages) -> None:

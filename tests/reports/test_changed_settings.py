@@ -66,7 +66,7 @@ def test_a_feature_from_the_past_can_be_tried(desk: Desk) -> None:
 
 
 def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
-    found = tried(desk, {"prepare.steps": [{"step": "zscore", "columns": ["level"]}], "train.windows": ["all"]})
+    found = tried(desk, {"prepare.steps": [{"step": "StandardScaler", "columns": ["level"]}], "train.windows": ["all"]})
 
     assert found.change.gain is not None
     assert found.change.gain.figure == pytest.approx(0, abs=0.2)

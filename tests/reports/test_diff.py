@@ -180,7 +180,7 @@ def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
 
 def test_what_steps_learned_stands_on_the_screen(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     learned = {"moments.km": ([1.5], [2.5])}
-    steps = (StepChange("zscore of km", "other", learned), StepChange("log of fee", "came", None))
+    steps = (StepChange("StandardScaler of km", "other", learned), StepChange("clip of fee", "came", None))
     render.show_report(diff_report(replace(diff(desk.workspace, 1, 2, top=5, now=desk.day(18)), steps=steps)))
     shown = capsys.readouterr().out
 

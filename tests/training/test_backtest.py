@@ -115,7 +115,7 @@ def test_models_with_classes_state_no_interval() -> None:
 
 
 def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() -> None:
-    capped = {"step": "outlier_cap", "columns": ["x"], "by": "iqr", "reach": 0.1, "at_most": 1.0}
+    capped = {"step": "clip", "columns": ["x"], "by": "iqr", "reach": 0.1, "at_most": 1.0}
     steps = StepParams.model_validate(capped)
     table = rows()
     step, _ = learn_steps(

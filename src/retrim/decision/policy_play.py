@@ -705,13 +705,12 @@ def usual_recipe(
     fit, stop = keep_back(np.arange(len(first)), share=tune.stop_share)
     fitted, watched = first.iloc[fit], first.iloc[stop]
     view = FeatureView.learn(fitted, data, steps)
-    laid = view.training(fitted)
     found = fit_balanced(
         train.model,
         train.balance,
         view,
-        laid.matrix,
-        view.actual(fitted.iloc[laid.places]),
+        view.training(fitted),
+        view.actual(fitted),
         loss=loss,
         hyperparameters=middle,
         rounds=tune.max_rounds,

@@ -1,13 +1,12 @@
-"""Preprocessing steps that turn categories, texts and times into numbers."""
+"""Our own steps for categories and times."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
 
-from retrim.errors import BadInputError
 from retrim.features.step import (
     CATEGORIES,
     TIMES,
@@ -15,135 +14,14 @@ from retrim.features.step import (
     PreprocessingStep,
     StepColumn,
     StepState,
-    StoredEstimator,
     TrainingRows,
     counts_of,
     same,
-    sample_places,
     step,
-    store_estimator,
-    transform_texts,
 )
 from retrim.stats.codec import Number, key
 from retrim.table.derived_columns import PARTS, calendar_part
 from retrim.table.reading import CalendarPart, known_zone
-
-
-def _all_apart(names: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"these levels are listed twice: {', '.join(twice)}; list each level once")
-    return names
-
-
-Order = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_all_apart)]
-
-
-@dataclass(frozen=True)
-class OneEncoderEach:
-    """The encoder of each column; of one without levels there is none."""
-
-    fitted: dict[str, StoredEstimator]
-
-
-@step("one_hot", takes=CATEGORIES, gives="gone")
-class OneHot(PreprocessingStep[OneEncoderEach]):
-    """`COLUMN=LEVEL` for each of the most frequent levels: 1 or 0, or missing if the cell is missing.
-
-    A row of another level has 0 in all of them.
-    """
-
-    learned = OneEncoderEach
-
-    def learn(
-        self, past: TrainingRows, *, most_levels: Annotated[int, Field(ge=1, le=10_000)]
-    ) -> StepState[OneEncoderEach]:
-        from sklearn.preprocessing import OneHotEncoder
-
-        kept = {name: sorted(list(counts_of(values))[:most_levels]) for name, values in past.frame.items()}
-        of: dict[str, str] = {}
-        for name, levels in kept.items():
-            for column in (f"{name}={level}" for level in levels):
-                if of.setdefault(column, name) != name:
-                    raise BadInputError(
-                        f"prepare.steps: one_hot creates {column!r} from both {of[column]!r} and {name!r}; rename one "
-                        "of the two"
-                    )
-        fitted = {
-            name: store_estimator(OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False))
-            for name, levels in kept.items()
-            if levels
-        }
-        makes = {name: StepColumn("number", of[name]) for name in of}
-        return StepState(OneEncoderEach(fitted), makes, drops=tuple(past.frame))
-
-    def apply(self, frame: Frame, state: OneEncoderEach) -> Frame:
-        made: Frame = {}
-        for name, stored in state.fitted.items():
-            (levels,) = stored.built.categories_
-            encoded = transform_texts([stored], frame[name], width=len(levels), nested=True)
-            made |= {f"{name}={level}": encoded[:, place] for place, level in enumerate(levels)}
-        return made
-
-
-@dataclass(frozen=True)
-class OneEncoder:
-    """The encoder of every column, and the levels that it knows, by column."""
-
-    fitted: tuple[StoredEstimator, ...]
-    levels: dict[str, tuple[str, ...]]
-
-
-@step("ordinal", takes=CATEGORIES, gives="number")
-class Ordinal(PreprocessingStep[OneEncoder]):
-    """The position of a level in the declared order, from 0; missing for any other level."""
-
-    learned = OneEncoder
-
-    def learn(self, past: TrainingRows, *, order: Order) -> StepState[OneEncoder]:
-        from sklearn.preprocessing import OrdinalEncoder
-
-        said = {
-            name: {"not in order": sorted(set(counts_of(values)) - set(order))[:20]}
-            for name, values in past.frame.items()
-        }
-        encoder = OrdinalEncoder(categories=[list(order)], handle_unknown="use_encoded_value", unknown_value=-1)
-        state = OneEncoder((store_estimator(encoder),), dict.fromkeys(past.frame, tuple(order)))
-        return StepState(state, same(past, "number"), said=said)
-
-    def apply(self, frame: Frame, state: OneEncoder) -> Frame:
-        codes = {n: transform_texts(state.fitted, values, width=1, nested=True)[:, 0] for n, values in frame.items()}
-        return {name: np.where(values < 0, np.nan, values) for name, values in codes.items()}
-
-
-@dataclass(frozen=True)
-class LevelShares:
-    """The share of each level, by column."""
-
-    levels: dict[str, dict[str, float]]
-
-
-@step("frequency", takes=CATEGORIES, gives="number")
-class Frequency(PreprocessingStep[LevelShares]):
-    """The share of non-missing training rows that have this level; 0 for an unseen level."""
-
-    learned = LevelShares
-
-    def learn(self, past: TrainingRows) -> StepState[LevelShares]:
-        shares = {}
-        for name, values in past.frame.items():
-            counts = counts_of(values)
-            rows = sum(counts.values())
-            shares[name] = {level: count / rows for level, count in counts.items()}
-        return StepState(LevelShares(shares), same(past, "number"))
-
-    def apply(self, frame: Frame, state: LevelShares) -> Frame:
-        made: Frame = {}
-        for name, values in frame.items():
-            shares = state.levels[name]
-            found = [np.nan if value is None else shares.get(value, 0.0) for value in values]
-            made[name] = np.array(found, dtype="float64")
-        return made
 
 
 @dataclass(frozen=True)
@@ -298,106 +176,6 @@ def _before(
     starts = np.searchsorted(codes[order], codes, side="left")
     ends = np.searchsorted(keys, codes * width + ranks[:n], side="right")
     return (ends - starts).astype("float64"), sums[np.where(ends > starts, ends - 1, n)]
-
-
-Components = Annotated[int, Field(ge=1, le=256)]
-Words = Annotated[int, Field(ge=2, le=20_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-DIGITS = 9
-"""Decimals of an axis that are kept. Processors differ beyond them."""
-
-
-@dataclass(frozen=True)
-class TextAxes:
-    """Estimators that make components of a column's texts, one after the other; none where there was no word."""
-
-    columns: dict[str, tuple[StoredEstimator, ...]]
-    components: int
-
-
-class _Text(PreprocessingStep[TextAxes]):
-    """scikit-learn's vectorizer, TfidfTransformer and TruncatedSVD on each column."""
-
-    learned = TextAxes
-
-    def _learn(self, past: TrainingRows, size: int, *, components: int, seed: int) -> StepState[TextAxes]:
-        columns: dict[str, tuple[StoredEstimator, ...]] = {}
-        makes: dict[str, StepColumn] = {}
-        said: dict[str, Any] = {}
-        for name, values in past.frame.items():
-            some = values[sample_places(len(values))]
-            columns[name], said[name] = self._learn_column(
-                ["" if text is None else text for text in some], size, components, seed
-            )
-            makes |= {f"{name}:text{number + 1}": StepColumn("number", name) for number in range(components)}
-        return StepState(TextAxes(columns, components), makes, drops=tuple(past.frame), said=said)
-
-    def vectorizer(self, texts: list[str], size: int) -> Any:
-        """A vectorizer of that many words at most; None where there is no word."""
-        raise NotImplementedError
-
-    def _learn_column(
-        self, texts: list[str], size: int, components: int, seed: int
-    ) -> tuple[tuple[StoredEstimator, ...], dict[str, Any]]:
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfTransformer
-
-        vectorizer = self.vectorizer(texts, size) if texts else None
-        counts = None if vectorizer is None else vectorizer.transform(texts)
-        if counts is None or not counts.nnz:
-            return (), {"words": 0, "share kept": None}
-        rarity = TfidfTransformer().fit(counts)
-        weights = rarity.transform(counts)
-        fitted, share = [vectorizer, rarity], 1.0
-        if counts.shape[1] > 1:  # else there is nothing to reduce
-            with np.errstate(all="ignore"):  # texts that are all alike have no variance to explain
-                axes = TruncatedSVD(min(components, counts.shape[1]), n_iter=7, random_state=seed).fit(weights)
-            axes.components_ = np.round(axes.components_, DIGITS)
-            axes.explained_variance_ratio_ = np.nan_to_num(axes.explained_variance_ratio_)
-            share = float((axes.singular_values_**2).sum() / weights.power(2).sum())
-            fitted.append(axes)
-        said = {"words": counts.shape[1], "share kept": round(share, DIGITS)}
-        return tuple(map(store_estimator, fitted)), said
-
-    def apply(self, frame: Frame, state: TextAxes) -> Frame:
-        made: Frame = {}
-        for name, values in frame.items():
-            reduced = transform_texts(state.columns[name], values, width=state.components, nested=False)
-            made |= {f"{name}:text{number + 1}": reduced[:, number] for number in range(state.components)}
-        return made
-
-
-@step("text_tfidf", takes=CATEGORIES, gives="gone")
-class TextTfidf(_Text):
-    """`COLUMN:text1` and so on: the most frequent words of training, weighted by rarity, reduced to components.
-
-    A text without a known word is 0 in all; a missing one is missing.
-    """
-
-    def learn(self, past: TrainingRows, *, words: Words, components: Components, seed: Seed) -> StepState[TextAxes]:
-        return self._learn(past, words, components=components, seed=seed)
-
-    def vectorizer(self, texts: list[str], size: int) -> Any:
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        split = CountVectorizer().build_analyzer()
-        counts = pd.Series([word for text in texts for word in split(text)], dtype="str").value_counts()
-        # Not by max_features: which of equally frequent words it keeps depends on the processor.
-        words = sorted(sorted(counts.index, key=lambda word: (-counts[word], word))[:size])
-        return CountVectorizer(vocabulary=words) if words else None
-
-
-@step("text_hash", takes=CATEGORIES, gives="gone")
-class TextHash(_Text):
-    """Like `text_tfidf`, but counts each word in the bucket of its hash, so that new words count too."""
-
-    def learn(self, past: TrainingRows, *, buckets: Words, components: Components, seed: Seed) -> StepState[TextAxes]:
-        return self._learn(past, buckets, components=components, seed=seed)
-
-    def vectorizer(self, texts: list[str], size: int) -> Any:
-        from sklearn.feature_extraction.text import HashingVectorizer
-
-        return HashingVectorizer(n_features=size, norm=None, alternate_sign=False)
 
 
 NEAR = 7

@@ -15,9 +15,12 @@ import pandas as pd
 from pydantic import Field, JsonValue, model_serializer, model_validator
 
 from retrim.errors import BadInputError, UnknownNameError
+from retrim.features import encoders as _encoders  # noqa: F401  registers its steps
+from retrim.features import numbers as _numbers  # noqa: F401  as above
+from retrim.features import transformers as _transformers  # noqa: F401  as above
 from retrim.features.step import STEPS, Frame, Kind, StepColumn, TrainingRows, held
 from retrim.stats.codec import as_numbers, from_record, to_record
-from retrim.stats.plugins import SettingsSection, arguments_of, read_arguments
+from retrim.stats.plugins import SettingsSection
 from retrim.table.data import ColumnType, DataParams
 
 OWN = ("step", "columns")
@@ -61,11 +64,7 @@ class StepParams(SettingsSection):
                     if twice
                     else "columns: the list is empty; list at least one column, or write all"
                 )
-        taken = arguments_of(entry.value.learn)
-        if sorted(taken) != sorted(self.arguments):
-            given = ", ".join(sorted(self.arguments)) or "none"
-            raise ValueError(f"{self.step} has the arguments: {given}; set exactly these: {', '.join(taken) or 'none'}")
-        self.arguments.update(read_arguments(self.step, taken, self.arguments))
+        self.arguments.update(entry.value.read(self.step, self.arguments))
         return self
 
 
@@ -130,7 +129,6 @@ class StepRows:
 
     def __init__(self, rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> None:
         self.rows = rows
-        self.places = np.arange(len(rows))
         self.kinds: dict[str, ColumnType] = dict(kinds)
         self.sources = {name: name for name in kinds}
         self.made: Frame = {}
@@ -170,12 +168,6 @@ class StepRows:
             self.made.pop(name, None)
             self.dropped.add(name)
 
-    def keep(self, mask: np.ndarray | None) -> None:
-        """Goes on with some of the rows; None: with all."""
-        if mask is not None and not mask.all():
-            self.rows, self.places = self.rows[mask], self.places[mask]
-            self.made = {name: values[mask] for name, values in self.made.items()}
-
 
 @dataclass(frozen=True)
 class MadeColumn(StepColumn):
@@ -213,13 +205,9 @@ class FittedStep:
         """Works on rows that are predicted."""
         sheet.put(self.makes, self.drops, STEPS[self.declared.step].apply(sheet.frame(self.columns), self.learned))
 
-    def train(self, sheet: StepRows, past: TrainingRows, *, drop: bool = True) -> None:
-        """Works on rows that a model is fitted on; with `drop` it may leave some out."""
-        step = STEPS[self.declared.step]
-        kept = step.kept(past.frame, self.learned)
-        sheet.put(self.makes, self.drops, step.train(past, self.learned))
-        if drop:
-            sheet.keep(kept)
+    def train(self, sheet: StepRows, past: TrainingRows) -> None:
+        """Works on rows that a model is fitted on."""
+        sheet.put(self.makes, self.drops, STEPS[self.declared.step].train(past, self.learned))
 
 
 @dataclass(frozen=True)
@@ -272,7 +260,7 @@ def past_of(sheet: StepRows, columns: tuple[str, ...], outcome: TrainingTargets)
         sheet.rows[name].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
         for name in ("_event", "_due")
     )
-    return TrainingRows(sheet.frame(columns), outcome.target[sheet.places], outcome.classes, event, due)
+    return TrainingRows(sheet.frame(columns), outcome.target, outcome.classes, event, due)
 
 
 def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool) -> tuple[str, ...]:

@@ -92,19 +92,6 @@ ONCE = 100_000
 
 
 @dataclass(frozen=True)
-class Training:
-    """Rows as a model is fitted on them.
-
-    Args:
-        matrix: Shape (kept rows, matrix columns); of very many rows it is made a piece at a time.
-        places: Which rows these are, ascending; steps may drop some.
-    """
-
-    matrix: Matrix
-    places: np.ndarray
-
-
-@dataclass(frozen=True)
 class FeatureColumn:
     """A feature and its type, as a stored view lists them."""
 
@@ -243,37 +230,14 @@ class FeatureView:
         """A digest of each row as the model sees it: equal where all features are. An unseen level is a missing one."""
         return row_digests(self.matrix(rows))
 
-    def training(self, rows: pd.DataFrame, take: np.ndarray | None = None) -> Training:
-        """The same for rows that a model is fitted on: no row is coded by its own label, and steps may drop some.
-
-        None is dropped where fewer than 2 of the rows that count would be left, or one of their classes would not.
-
-        Args:
-            take: Row numbers of those that a fit takes; None: all.
-        """
+    def training(self, rows: pd.DataFrame) -> Matrix:
+        """The same for rows that a model is fitted on: none is coded by its own label. Very many come in pieces."""
         if not self.steps:
-            return Training(matrix_of(rows, len(self.columns), self.matrix), np.arange(len(rows)))
-        made = self._trained(rows, drop=True)
-        return made if self._fits(rows, made.places, take) else self._trained(rows, drop=False)
-
-    def _trained(self, rows: pd.DataFrame, *, drop: bool) -> Training:
+            return matrix_of(rows, len(self.columns), self.matrix)
         sheet, outcome = StepRows(rows, self.needs), TrainingTargets(self.actual(rows), self.classes)
         for step in self.steps:
-            step.train(sheet, past_of(sheet, step.columns, outcome), drop=drop)
-        return Training(self._coded(sheet), sheet.places)
-
-    def _fits(self, rows: pd.DataFrame, places: np.ndarray, take: np.ndarray | None) -> bool:
-        """Whether rows that steps left are enough to fit on."""
-        if len(places) == len(rows):
-            return True
-        wanted = np.arange(len(rows)) if take is None else take
-        left = np.intersect1d(places, wanted)
-        if len(left) < min(len(wanted), 2):
-            return False
-        if self.task == "regression":
-            return True
-        actual = self.actual(rows)
-        return set(actual[wanted].tolist()) == set(actual[left].tolist())
+            step.train(sheet, past_of(sheet, step.columns, outcome))
+        return self._coded(sheet)
 
     def _coded(self, sheet: StepRows) -> np.ndarray:
         columns = []

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.cells import as_floats
-from retrim.features.step import cells_of, cramer, known
+from retrim.features.numbers import cells_of, cramer
+from retrim.features.step import known
 from retrim.features.view import FeatureView
 from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods, together
 from retrim.profile.duplicates import Duplicates, Hashes

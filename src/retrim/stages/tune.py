@@ -190,12 +190,10 @@ def _laid(
         kept = []
         for fit, stop, scored in cuts:
             own = view.again(rows.iloc[fit])
-            made = own.training(rows.iloc[fit])
-            places = fit[made.places]
             watched, judged = ((own.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
-            kept.append(_Laid(own, (made.matrix, actual[places]), watched, judged, weights(places)))
+            kept.append(_Laid(own, (own.training(rows.iloc[fit]), actual[fit]), watched, judged, weights(fit)))
         return lambda fold: kept[fold]
-    matrix = view.training(rows).matrix
+    matrix = view.training(rows)
 
     def cut(part: np.ndarray) -> Matrix:
         return matrix[part] if isinstance(matrix, np.ndarray) else matrix.at(part)

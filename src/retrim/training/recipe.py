@@ -153,11 +153,9 @@ def fit_recipe(
         rows, take = rows_at(rows, take), None
     elif past is not None and view.steps:
         rows, take = rows.iloc[past], None if take is None else np.searchsorted(past, take)
-    made = view.training(rows, take)
-    wanted = np.ones(len(made.places), dtype=bool) if take is None else np.isin(made.places, take)
-    whole = bool(wanted.all())
-    matrix = made.matrix if whole else np.asarray(made.matrix)[wanted]
-    rows = rows if whole and len(made.places) == len(rows) else rows.iloc[made.places[wanted]]
+    matrix = view.training(rows)
+    if take is not None:
+        matrix, rows = np.asarray(matrix)[take], rows.iloc[take]
     actual = view.actual(rows)
     return fit_balanced(
         recipe.model,
