@@ -66,7 +66,7 @@ def test_prepared_columns_that_came_or_went_are_told() -> None:
 
     assert feature_changes(*learned).columns == CameAndWent(
         ("weather=dry", "weather=rain", "weather=infrequent_sklearn"),
-        ("weather", "km:missing", "fee:missing", "items:missing", "weather:missing"),
+        ("weather", "km:missing", "weather:missing"),
     )
 
 

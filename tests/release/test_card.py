@@ -101,7 +101,7 @@ def test_steps_stand_with_what_they_found(tmp_path: Path) -> None:
     pages = make_card(desk.workspace, 1, pictures=None)
 
     assert "## Preparation" in pages.markdown
-    assert re.search(r"\| clip \| level \| by iqr, reach 1.5, at\\_most 0.05 \| 1 \| level: .*fences ", pages.markdown)
+    assert re.search(r"\| clip \| level \| at\\_most 0.05, by iqr, reach 1.5 \| 1 \| level: .*fences ", pages.markdown)
 
 
 def test_the_same_store_gives_the_same_bytes(desk: Desk, pages: CardPages) -> None:
