@@ -38,29 +38,17 @@ from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, ModelPlace, find_health
 from retrim.stats.charts import counts_by_day, lines_over_time, loss_over_time, plain
 
-DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"
-"""Where a server shows a decision, a batch, and a column at a check."""
-MOST_CHECKS = 500
-"""Checks that are drawn: the newest, or those up to a moment. A record takes 2 ms to read."""
-MOST_LISTED = 100
-"""Of them, those that are listed, and as many of anything else."""
-MOST_DAYS = 40
-"""Checks across the table of drift, as wide as a screen."""
-MOST_PREDICTED = 90
-"""Days of which predictions are counted."""
-LEVELS = (0.5, 1.0, 2.0)
-"""Effect over threshold from which on a cell of that table is shaded one step darker."""
+DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"  # where a server shows one of them
+MOST_CHECKS = 500  # that are drawn, the newest or those up to a moment: a record takes 2 ms to read
+MOST_LISTED = 100  # rows of a table
+MOST_DAYS = 40  # checks across the table of drift, as wide as a screen
+MOST_PREDICTED = 90  # days of which predictions are counted
+LEVELS = (0.5, 1.0, 2.0)  # effect over threshold from which on a cell of drift is one step darker
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question that a person comes with, and the answer.
-
-    Args:
-        question: It.
-        lines: The answer, a sentence each.
-        calm: Whether nobody has to do anything.
-    """
+    """A question that a person comes with, and the sentences of the answer; calm if nobody has to do anything."""
 
     question: str
     lines: tuple[str, ...]
@@ -71,10 +59,7 @@ class Answer:
 class Form:
     """What a person may do from the page where a server shows it; a reason is asked for and kept.
 
-    Args:
-        about: What it is about.
-        value: The version or the batch; empty where there is one thing only.
-        buttons: Name of the action and what the button says.
+    `value` is the version or the batch, empty where there is one thing only. A button has an action and a label.
     """
 
     about: str
@@ -105,10 +90,6 @@ class ListedTable:
     """A table of the page; each row has an address of its own, `#` and its first value.
 
     Args:
-        anchor: Of the table.
-        title: Above it.
-        heads: Of its columns.
-        rows: Their cells.
         note: Which rows these are; empty: all.
         address: Where a server shows a row by itself, before its first value; empty: nowhere.
         older: Names and addresses of the parts before and after.
@@ -125,19 +106,7 @@ class ListedTable:
 
 @dataclass(frozen=True)
 class StatusPage:
-    """What the page shows.
-
-    Args:
-        model: Its name.
-        at: When it was made.
-        answers: To what a person asks first.
-        facts: The lines of `retrim status`.
-        pictures: Loss and accumulated gain over the checks.
-        drift_at: Dates of the checks across the table of drift.
-        drift: A row for each column that came near its threshold: its name and a cell for each check.
-        tables: Checks, versions, batches, alerts.
-        forms: What a person may do now.
-    """
+    """What the page shows; `drift` has a row for each column that came near its threshold, a cell for each check."""
 
     model: str
     at: str
@@ -404,14 +373,7 @@ def _alerts(workspace: Workspace) -> ListedTable:
 
 @dataclass(frozen=True)
 class ServedPage:
-    """What a server adds to the page.
-
-    Args:
-        prefix: Path of the page, such as `/retrim`.
-        links: Other pages beside it: name and address.
-        said: What came of the last action; empty: none.
-        failed: Whether it was refused.
-    """
+    """What a server adds to the page, whose path is `prefix`: other pages, and what came of the last action."""
 
     prefix: str
     links: tuple[tuple[str, str], ...]
@@ -421,14 +383,9 @@ class ServedPage:
 
 @dataclass(frozen=True)
 class DetailPage:
-    """What the address of one thing shows.
+    """What the address of one thing shows: the report that the command line prints, and two windows of a column.
 
-    Args:
-        model: Name of the model.
-        title: What it is.
-        report: What the command line says of it.
-        bars: Two windows of a column; none where it is about something else.
-        links: Facts that have an address of their own: name and path.
+    `links` has the paths of facts that have an address of their own, by name.
     """
 
     model: str

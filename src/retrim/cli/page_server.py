@@ -46,10 +46,8 @@ from retrim.reports.health import find_models, places_by_health
 from retrim.retraining.retrain import retrain_at_once
 
 PREFIX = "/retrim"
-MOST_BYTES = 10_000
-"""Of a form: a reason has 500 characters at most."""
-MOST_LOG = 1_000_000
-"""Bytes of the log of retrainings, after which another is begun."""
+MOST_BYTES = 10_000  # of a form: a reason has 500 characters at most
+MOST_LOG = 1_000_000  # bytes of the log of retrainings, after which another is begun
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
