@@ -393,14 +393,6 @@ class Params(SettingsSection):
         return self
 
     @model_validator(mode="after")
-    def _what_is_looked_at_are_columns(self) -> "Params":
-        looked = {} if self.leaks.entity is None else {self.leaks.entity: "leaks.entity"}
-        for name, key in looked.items():
-            if name not in self.data.columns:
-                raise ValueError(f"{key}: {name!r} is not a column; name one of: {', '.join(self.data.columns)}")
-        return self
-
-    @model_validator(mode="after")
     def _fairness_fits_the_table(self) -> "Params":
         try:
             require_fit(self.fairness, self.data)

@@ -89,28 +89,6 @@ class TestTheMeasuredHorizon:
         assert ("data", "label_horizon") in drafted.choices
 
 
-class TestADelayThatDependsOnTheAnswer:
-    def test_is_said_for_numbers_too(self) -> None:
-        minutes = table()["minutes"]
-        known = hours() + pd.to_timedelta(minutes, unit="min")
-        drafted = looked_at(csv(table(known=known)), event_time="at", label_time="known")
-
-        assert said(drafted, "label delay")
-
-    def test_is_said_of_one_table_in_a_hundred_where_it_does_not(self) -> None:
-        from retrim.profile.first_model import LEVEL, LabelDelays, delay_notes
-
-        rng, told, tables = np.random.default_rng(7), 0, 1000
-        for _ in range(tables):
-            known = pd.Series(pd.to_timedelta(rng.exponential(size=60), unit="D"))
-            delays = LabelDelays(known, pd.Series(rng.choice(["a", "b"], 60)), known[:0], known + pd.Timedelta("9D"))
-            told += len(delay_notes(delays, "known", classes=True))
-
-        # Of 1000 at 1%, 10 are expected; beyond 3 to 20 there is 1 case in 200 (binomial).
-        assert 3 <= told <= 20
-        assert LEVEL == 0.01
-
-
 def test_a_label_time_needs_an_event_to_count_from() -> None:
     with pytest.raises(BadInputError, match="--event-time"):
         looked_at(csv(table(at=None, known=hours())), label_time="known")

@@ -19,18 +19,6 @@ def test_noise_has_no_signal_beyond_chance() -> None:
     assert "no signal beyond chance" in said(looked_at(csv(table(1200, minutes=noise))), "worth a model")
 
 
-def test_what_the_gate_may_promote_all_the_same_is_explained() -> None:
-    noise = np.random.default_rng(9).normal(size=1200)
-    drafted = looked_at(csv(table(1200, minutes=noise)))
-    told = said(drafted, "worth a model")
-    assert drafted.worth is not None
-    newest = -drafted.choices["split", "judge_rows"].value
-    gain = 1 - drafted.worth.model[newest:].mean() / drafted.worth.others["mean"][newest:].mean()
-
-    assert f"the {-newest} newest rows. " in told
-    assert f"{gain:.1%} over" in told
-
-
 def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:
     rows = 24 * 7 * 12
     at = hours(rows)

@@ -72,7 +72,7 @@ def run(run_directory: Room, *, as_of: pd.Timestamp, **leaks: Any) -> pd.DataFra
         run_directory.paths.pins,
         to_json({**json.loads(run_directory.paths.pins.read_bytes()), "as_of": as_of.isoformat()}),
     )
-    said = LeakParams.model_validate({"probe": True, "entity": None, "allowed": {}, **leaks})
+    said = LeakParams.model_validate({"probe": True, "allowed": {}, **leaks})
     validate.run(run_directory.data, said, 12, {}, run_directory.paths, 1)
     return pd.read_parquet(run_directory.paths.table)
 

@@ -1,5 +1,3 @@
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +57,4 @@ def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
 
     with pytest.raises(BadInputError, match=r"36 per year; .*14 days .*1\.4 false alarms"):
-        load_params(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize(
-    ("place", "said"), [(("gate", "slices", "columns"), ["weekday", "region"]), (("leaks", "entity"), "region")]
-)
-def test_what_is_looked_at_is_a_column(tmp_path: Path, place: tuple[str, ...], said: object):
-    document = whole()
-    reduce(getitem, place[:-1], document)[place[-1]] = said
-    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
-
-    with pytest.raises(BadInputError, match=rf"{'[.]'.join(place)}: 'region' is not .*hour_start"):
         load_params(tmp_path / "params.yaml")

@@ -490,8 +490,8 @@ def canary(
             "--entity",
             metavar="COLUMN",
             help=(
-                "Request column that contains the entity, such as a customer. Default: leaks.entity or, if that "
-                "is not set, the key of the row."
+                "Request column that contains the entity, such as a customer. Default: the column in "
+                "data.history.entity or, if there is none, the key of the row."
             ),
         ),
     ] = None,

@@ -207,14 +207,12 @@ ZONES = (
 
 def reading_of(desk: TablePlan, time: str) -> ReadingParams:
     plans = desk.plans.values()
-    padded = any(note.about == "padded" and "reading.trim" in note.done for note in desk.notes)
     return ReadingParams(
         encoding=desk.raw.encoding,
         separator=desk.raw.separator,
         decimal=desk.spelling.decimal,
         thousands=desk.spelling.thousands,
         missing=desk.spelling.missing,
-        trim=padded,
         dates={
             spelt_as(desk, plan.name): plan.dates.formats
             for plan in plans

@@ -37,7 +37,6 @@ from retrim.profile.first_model import (
     HorizonTrial,
     LabelDelays,
     LeaksFound,
-    delay_notes,
     find_leaks,
     first_fit,
     known_by,
@@ -354,18 +353,10 @@ def delays_of(known: pd.Series, event: pd.Series, target: pd.Series) -> LabelDel
         known=(known - came)[there],
         answers=target.set_axis(known.index)[there],
         waiting=(end - came)[waiting],
-        age=(end - came)[there],
     )
 
 
-def label_notes(
-    desk: TablePlan,
-    aim: Aim,
-    known: pd.Series,
-    event: pd.Series,
-    target: pd.Series,
-    delays: LabelDelays | None,
-) -> list[TableNote]:
+def label_notes(desk: TablePlan, known: pd.Series, event: pd.Series, target: pd.Series) -> list[TableNote]:
     """What a person should know of the label times, and how the labels will land."""
     column = str(desk.wishes.label_time)
     stated = desk.values[column].loc[known.index]
@@ -397,8 +388,6 @@ def label_notes(
             done,
         )
     )
-    if delays is not None:
-        notes += delay_notes(delays, column, classes=aim.task != "regression")
     return notes
 
 
@@ -625,7 +614,6 @@ class WorkspaceDraft:
         season: Of the target.
         known: When each row's label became known, index of `frame`; None: labels come with their rows.
         label_time: The column that says so; empty: none does.
-        entity: The column that names what a row is about.
     """
 
     data: DataParams
@@ -643,7 +631,6 @@ class WorkspaceDraft:
     season: TableSeason | None
     known: pd.Series | None
     label_time: str
-    entity: str | None
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -688,7 +675,7 @@ def draft(
     known = known_times(desk, kept, event, target, timed=timed)
     delays = None if known is None else delays_of(known, event, target)
     if known is not None:
-        desk.notes += label_notes(desk, aim, known, event, target, delays)
+        desk.notes += label_notes(desk, known, event, target)
     key = choose_key(desk, kept, time)
     data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
     frame = _frame_to_land(desk, data, reading, kept, event)
@@ -716,8 +703,6 @@ def draft(
             worth,
             loss=aim.loss,
             confidence=confidence,
-            judge_rows=rows,
-            floors=floors_of(aim, season),
             looks_back=timed and not data.history.features,
             unsure=unsure,
             without=fit(_without(data, unsure)) if unsure else None,
@@ -751,7 +736,6 @@ def draft(
         season=season,
         known=_by_row(known, frame),
         label_time=wishes.label_time or "",
-        entity=_entity(desk, table),
     )
 
 

@@ -327,7 +327,6 @@ def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, 
     for leak in drafted.allowed:
         why = f"leak allowed, {leak.probe}: {allowed_reason}"
         changes["data", "columns"] = replace(changes["data", "columns"], why=why)
-    changes[("leaks", "entity")] = SettingChoice(drafted.entity, "")
     reasons = drafted.known_before | {name: allowed_reason for leak in drafted.allowed for name in leak.columns}
     changes[("leaks", "allowed")] = SettingChoice(reasons, "")
     changes |= {("reading", name): SettingChoice(value, "") for name, value in reading.items()}

@@ -576,23 +576,9 @@ def spelling_notes(
             )
         )
     for look, plan in texts:
-        _note_padded(look, plan, notes)
         if plan.dates is not None:
             _note_dates(look, plan.dates, notes)
     return notes
-
-
-def _note_padded(look: RawColumn, plan: ColumnPlan, notes: list[TableNote]) -> None:
-    words = look.counts.index.astype("str")
-    cells = int(look.counts[words != words.str.strip()].sum())
-    if not cells or plan.skip:
-        return
-    if plan.type == "category":
-        seen, done = f"{cells} cells have blanks around their text", "removed; declared, reading.trim: true"
-    else:
-        seen = f"{cells} cells have blanks around their {'times' if plan.type == 'time' else 'numbers'}"
-        done = "read without the blanks"
-    notes.append(TableNote("padded", look.name, seen, done))
 
 
 def _note_dates(look: RawColumn, dates: DateSpelling, notes: list[TableNote]) -> None:

@@ -146,6 +146,7 @@ RULE = {
 DRAWS = 1000
 WORTH = "worth a model"
 """What the note is about that says whether a model is the right tool: yes or no first."""
+GATE = " This is one quick fit: the gate judges a tuned model, and may still promote it"
 LOOK_BACK = " The model sees no earlier values of the target; to add those known when predicting: --ahead SPAN."
 
 
@@ -239,28 +240,11 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _what_the_gate_asks(fit: FirstFit, *, judge_rows: int, floors: Sequence[str]) -> str:
-    """How a verdict of the gate on the newest of these rows can be another, and what this model gains there."""
-    rows = min(judge_rows, fit.rows)
-    model = float(fit.model[-rows:].mean())
-    there = [name for name in floors if name in fit.others]
-    gains = [1 - model / (float(fit.others[name][-rows:].mean()) or 1.0) for name in there]
-    said = ", ".join(f"{gain:z.1%} over the {_words(name)}" for name, gain in zip(there, gains, strict=True))
-    asked = " and the ".join(_words(name) for name in floors)
-    return (
-        f"This is the result of one quick fit, measured on the {fit.rows} newest rows. The gate asks a different "
-        f"question: whether a tuned model, fitted on the earlier rows, beats the {asked} on the {rows} newest rows. "
-        f"There, the quick fit gains {said}. So the gate may still promote a model"
-    )
-
-
 def worth_notes(
     fit: FirstFit | None,
     *,
     loss: str,
     confidence: float,
-    judge_rows: int,
-    floors: Sequence[str],
     looks_back: bool,
     unsure: Collection[str] = (),
     without: FirstFit | None = None,
@@ -283,12 +267,11 @@ def worth_notes(
         done = f"a model is the wrong tool unless that changes (lowest loss: {_words(best)})."
         if looks_back and "last_value" in naive:
             done += LOOK_BACK
-        done += f" {_what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)}"
+        done += GATE
         return [TableNote(WORTH, "", f"no: {_naive_is_as_good(fit, naive, loss, said)}", done, "warn")]
     if "rule" in fit.useless:
         seen = f"no: one rule of at most 8 cases does as well: a first model gains {said['rule']} over it in {loss}"
-        asked = _what_the_gate_asks(fit, judge_rows=judge_rows, floors=floors)
-        done = f"a rule may be the better tool, because people can read it. {asked}"
+        done = f"a rule may be the better tool, because people can read it.{GATE}"
         return [TableNote(WORTH, "", seen, done, "warn")]
     worst = min(fit.bounds, key=lambda name: fit.bounds[name])
     seen = (
@@ -639,10 +622,6 @@ def suspects_of(
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Of the answers that a horizon may wait for: which of them is tried on the history, where it is long enough."""
-LEVEL = 0.01
-"""Share of tables whose delays do not depend on the answer, and of which it is said anyway."""
-LEAST = 20
-"""Answers below which nothing is tested."""
 UNITS = (pd.Timedelta("1D"), pd.Timedelta("1h"), pd.Timedelta("1min"))
 
 
@@ -654,13 +633,11 @@ class LabelDelays:
         known: Of rows whose label is known, 0 or more, shape (n,).
         answers: Their targets, index of `known`.
         waiting: How long rows without a label have waited when the history ends, shape (m,).
-        age: From the event of each row of `known` to the end of the history, index of `known`.
     """
 
     known: pd.Series
     answers: pd.Series
     waiting: pd.Series
-    age: pd.Series
 
 
 def spans_of(delays: LabelDelays, *, classes: bool) -> dict[float, pd.Timedelta]:
@@ -697,48 +674,6 @@ def _quantile(known: np.ndarray, waiting: np.ndarray, share: float) -> float:
     left = ecdf(CensoredData(uncensored=known, right=waiting)).sf
     reached = np.flatnonzero(left.probabilities <= 1 - share + 1e-12)
     return float(min(left.quantiles[reached[0]] if len(reached) else np.inf, known.max()))
-
-
-def delay_notes(delays: LabelDelays, column: str, *, classes: bool) -> list[TableNote]:
-    """Whether the delay depends on the answer, tested on rows old enough that every answer could have come.
-
-    Returns:
-        A warning where it does: Kruskal and Wallis's test between classes, Spearman's rank correlation for numbers,
-        at a level of 1%, rows taken as independent.
-    """
-    from scipy.stats import kruskal, spearmanr
-
-    old = delays.age >= spans_of(delays, classes=classes)[SHARES[-1]]
-    known, answers = (delays.known[old], delays.answers[old]) if old.sum() >= LEAST else (delays.known, delays.answers)
-    seconds = known.dt.total_seconds()
-    if len(known) < LEAST or seconds.nunique() < 2 or answers.nunique() < 2:
-        return []
-    if classes:
-        groups = seconds.groupby(answers.astype("str"))
-        p = float(kruskal(*(group.to_numpy() for _, group in groups)).pvalue)
-        medians = groups.median()
-        first, last = str(medians.idxmin()), str(medians.idxmax())
-        seen = (
-            f"{first!r} is known after {_text(pd.Timedelta(medians[first], 's'))}, {last!r} after "
-            f"{_text(pd.Timedelta(medians[last], 's'))} (medians; Kruskal-Wallis"
-        )
-    else:
-        tied = spearmanr(seconds, answers.to_numpy(dtype="float64"))
-        p = float(tied.pvalue)
-        seen = (
-            f"the larger the label, the {'later' if tied.statistic > 0 else 'earlier'} it is known (rank correlation "
-        )
-        seen += f"{tied.statistic:.2f}"
-    if not p <= LEVEL:
-        return []
-    done = (
-        "rows whose label has arrived are a biased sample, so only rows whose label was due are used; a horizon "
-        "shorter than the slowest label admits some of this bias"
-    )
-    shown = f"p < {LEVEL:g}" if p < LEVEL / 10 else f"p = {p:.2g}"
-    return [
-        TableNote("label delay", column, f"depends on the label: {seen}, {shown}, level {LEVEL:.0%})", done, "warn")
-    ]
 
 
 def _text(span: pd.Timedelta) -> str:

@@ -27,7 +27,6 @@ class LeakParams(SettingsSection):
         default=True,
         description="whether a run looks for leaks, and stops if it finds one that leaks.allowed does not list",
     )
-    entity: str | None = Field(default=None, description="column that identifies the entity of a row; null: none")
     allowed: dict[str, str] = Field(
         default={}, description="columns that look like a leak but are used anyway, each with the reason"
     )

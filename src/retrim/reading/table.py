@@ -1,8 +1,9 @@
 """The one reader of tables: a file and the declared columns give typed rows, or faults.
 
-Nothing is guessed: a number is a decimal number, a time is ISO 8601, a category is its text as it stands. Blank is
-missing. "NaN", "NA" and "inf" are not numbers. What a table spells otherwise is declared (`reading` in params.yaml),
-and obeyed here. Rows have float64 for numbers and integers, str for categories and UTC microseconds for times.
+Nothing is guessed: a number is a decimal number, a time is ISO 8601, a category is its text without blanks around it.
+Blank is missing. "NaN", "NA" and "inf" are not numbers. What a table spells otherwise is declared (`reading` in
+params.yaml), and obeyed here. Rows have float64 for numbers and integers, str for categories and UTC microseconds for
+times.
 """
 
 import hashlib
@@ -72,23 +73,21 @@ def typed(
     if kind == "category":
         return _category(column, name)
     if text:
-        return _from_text(pc.utf8_trim_whitespace(column), name, kind, reading, later=later)
+        return _from_text(column, name, kind, reading, later=later)
     return _from_storage(column, name, kind, reading, later=later)
 
 
 def present(column: pa.ChunkedArray, reading: ReadingParams) -> tuple[pa.ChunkedArray, bool]:
-    """The cells that are not blank, the others missing; and whether they are text."""
+    """The cells that are not blank, text without blanks around it, the others missing; and whether they are text."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
     text = _is_text(column)
     if text:
-        bare = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.equal(bare, ""), None, bare if reading.trim else column)
-        if reading.missing:
-            words = pa.array([word.strip() for word in reading.missing], bare.type)
-            column = pc.if_else(pc.is_in(bare, value_set=words), None, column)
+        column = pc.utf8_trim_whitespace(column)
+        words = pa.array(["", *(word.strip() for word in reading.missing)], column.type)
+        column = pc.if_else(pc.is_in(column, value_set=words), None, column)
     return column, text
 
 

@@ -46,7 +46,8 @@ def start_canary(
     """Gives a version a share of the rows, in every server of the workspace, within seconds.
 
     Args:
-        entity: The column that says whom a row is about; None: `leaks.entity`, and without that the key of the row.
+        entity: The column that says whom a row is about; None: that of `data.history.entity`, and without one the key
+            of the row.
 
     Raises:
         BadInputError: There is no such version or column, or the share is none.
@@ -57,7 +58,7 @@ def start_canary(
             f"{share:g} is not a valid share for a canary; set --share to a number above 0 and at most {LARGEST_SHARE}"
         )
     columns = workspace.params.data.columns
-    entity = workspace.params.leaks.entity if entity is None else entity
+    entity = workspace.params.data.entity if entity is None else entity
     if entity and entity not in columns:
         raise BadInputError(f"{entity!r} is not a column of the table; name one of: {', '.join(columns)}")
     load_stored_version(workspace, version)

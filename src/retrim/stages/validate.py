@@ -148,7 +148,7 @@ def _refuse_leaks(
         table,
         data,
         label_time=table["_known"],
-        entity=leaks.entity,
+        entity=data.entity,
         judge_rows=judge_rows,
         made=tuple(made),
         allowed=leaks.allowed,

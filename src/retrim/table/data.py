@@ -399,6 +399,11 @@ class DataParams(SettingsSection):
         return {name: self.columns[name].type for name in self._with_role("feature")}
 
     @property
+    def entity(self) -> str | None:
+        """The column of `data.history.entity` that names what a row is about; None: there is none, or several do."""
+        return self.history.entity[0] if len(self.history.entity) == 1 else None
+
+    @property
     def series(self) -> tuple[str, ...]:
         """Columns that tell several series apart: with the time they are the key."""
         return tuple(name for name in self.key if name != self.time) if self.time in self.key else ()

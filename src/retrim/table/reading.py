@@ -71,7 +71,6 @@ class ReadingParams(SettingsSection):
     missing: tuple[str, ...] = Field(
         default=(), description="texts of a cell that mean a missing value, in addition to an empty cell"
     )
-    trim: bool = Field(default=False, description="whether blanks before and after the text of a category are removed")
     dates: dict[str, tuple[Annotated[str, AfterValidator(_known_form)], ...]] = Field(
         default={}, description="strptime formats of time columns; a column without a format is in ISO 8601"
     )
