@@ -14,7 +14,7 @@ from retrim.reports.policy import backtest
 from retrim.settings import Params, parse_params, stated_by
 from retrim.stats.codec import to_record
 from tests.builders.desk import Desk, make_desk
-from tests.cli.test_reference import keys
+from tests.cli.test_reference import keys, pages  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow  # some seconds: models are fitted
 
@@ -105,11 +105,11 @@ def test_too_few_rows_are_refused(desk: Desk) -> None:
         compare_refits(desk.workspace, try_settings(desk.workspace, FORBID), now=desk.day(1))
 
 
-def test_the_record_is_the_documented_one(desk: Desk) -> None:
+def test_the_record_is_the_documented_one(desk: Desk, pages: dict[str, str]) -> None:  # noqa: F811
     record = to_record(tried(desk, FORBID))
 
     assert isinstance(record, dict)
-    assert record.keys() == keys("policy backtest --with")
+    assert record.keys() == keys(pages, "policy backtest --with")
 
 
 def test_a_setting_that_no_fit_reads_is_played(desk: Desk) -> None:

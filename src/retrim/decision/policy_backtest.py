@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.decision.probe import ProbeResult
 from retrim.errors import RefusedError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.stats.bootstrap import error_parts, mean_error
+from retrim.stats.bootstrap import error_parts
 from retrim.stats.codec import Numbers
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Seed, SettingsSection
@@ -309,18 +308,3 @@ class LossMatrix:
         named = self.cut.window[cells] * len(self.cut.window) + self.cut.part[cells]
         place = np.unique(named, return_inverse=True)[1]
         return np.asarray(np.bincount(place, weights=sums) / np.bincount(place, weights=self.cut.rows[cells]))
-
-    def reading(self, window: int, champion: np.ndarray, probe: np.ndarray) -> ProbeResult:
-        """The reading of a window, from the sums of champion and probe in each of its cells."""
-        cells = self.cut.window == window
-        rows, part = self.cut.rows[cells], self.cut.part[cells]
-        count = int(rows.sum())
-        means = np.bincount(part, weights=champion - probe) / np.bincount(part, weights=rows)
-        return ProbeResult(
-            rows=count,
-            apart=0,
-            weight=1.0,
-            champion_loss=float(champion.sum() / count),
-            probe_loss=float(probe.sum() / count),
-            newest_error=mean_error(means, block_rows=1),
-        )

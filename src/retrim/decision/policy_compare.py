@@ -383,7 +383,10 @@ class PolicyChoice:
     @property
     def sentence(self) -> str:
         """The advice, and what the choices would have cost."""
-        costs = ", ".join(cost_in_words(outcome) for outcome in self.outcomes)
+        costs = ", ".join(
+            "{} {:.3g} ({:.3g} to {:.3g})".format(outcome.policy.name, outcome.ratio, *outcome.ratio_interval)
+            for outcome in self.outcomes
+        )
         return f"{self._advice} Cost, times the best schedule in hindsight, with its 95% interval: {costs}."
 
     @property
@@ -401,12 +404,6 @@ class PolicyChoice:
         return (
             f"{advice}: over all {self.windows} windows never retraining cost {ratio}, and more on {stretches}{proof}."
         )
-
-
-def cost_in_words(outcome: PolicyOutcome) -> str:
-    """A policy with its cost over that of the best schedule in hindsight, and the interval."""
-    low, high = outcome.ratio_interval
-    return f"{outcome.policy.name} {outcome.ratio:.3g} ({low:.3g} to {high:.3g})"
 
 
 def choose(setting: Setting, outcomes: Sequence[PolicyOutcome]) -> PolicyChoice:

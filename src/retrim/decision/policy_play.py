@@ -21,6 +21,7 @@ from retrim.gate.losses import judge
 from retrim.gate.size import KEPT_BACK, Size, size_for
 from retrim.gate.support import ShownEvidence, support_of
 from retrim.gate.verdict import GateParams, Verdict
+from retrim.stats.bootstrap import mean_error
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.classes import fit_balanced
@@ -599,12 +600,23 @@ def read(setting: Setting, live: LiveModel, window: int) -> ProbeResult:
     matrix = setting.matrix
     champion = matrix.model_sums(window, live.kind, live.model)
     sums = np.array([setting.probe_sums(window, kind) for kind in setting.kinds])
-    is_odd = matrix.cut.part[matrix.cut.window == window] % 2 == 1
+    cells = matrix.cut.window == window
+    cell_rows, part = matrix.cut.rows[cells], matrix.cut.part[cells]
+    is_odd = part % 2 == 1
     refit = sums[0]
     if is_odd.any() and not is_odd.all():
         best_on_even, best_on_odd = (int(np.argmin(sums[:, half].sum(axis=1))) for half in (~is_odd, is_odd))
         refit = np.where(is_odd, sums[best_on_even], sums[best_on_odd])
-    return matrix.reading(window, champion, refit)
+    rows = int(cell_rows.sum())
+    gains = np.bincount(part, weights=champion - refit) / np.bincount(part, weights=cell_rows)
+    return ProbeResult(
+        rows=rows,
+        apart=0,
+        weight=1.0,
+        champion_loss=float(champion.sum() / rows),
+        probe_loss=float(refit.sum() / rows),
+        newest_error=mean_error(gains, block_rows=1),
+    )
 
 
 def best_kind(setting: Setting, window: int) -> int:

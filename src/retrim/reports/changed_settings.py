@@ -115,7 +115,10 @@ def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Time
             tables[0], tables[1:], origins=tried.params.backtest.origins, rows=params.backtest.origin_rows
         )
         recipes = _recipes(params, tried.params, live, tables, judged[0])
-        sides = [_side(each, table, recipe) for each, table, recipe in zip(both, tables, recipes, strict=True)]
+        sides = [
+            RefitSide(table, side.data, side.prepare.steps, side.train.windows, side.split.sliding_rows, recipe)
+            for side, table, recipe in zip(both, tables, recipes, strict=True)
+        ]
         (before, after), seconds = _refits(sides, judged, loss=params.judge.loss)
     except ValueError as error:
         raise RefusedError(f"{len(tables[0])} mature rows cannot be compared: {error}; wait for more rows") from error
@@ -138,12 +141,10 @@ def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Time
         origins=len(judged),
         seconds=seconds,
         change=judge_change(before, after, params.gate, resampling),
-        slices=tuple(sorted(slices, key=_worst_first)),
+        slices=tuple(
+            sorted(slices, key=lambda loss: (0.0 if loss.saved is None else loss.saved[0], loss.column, loss.name))
+        ),
     )
-
-
-def _worst_first(loss: SliceLoss) -> tuple[float, str, str]:
-    return 0.0 if loss.saved is None else loss.saved[0], loss.column, loss.name
 
 
 def _comparable(params: Params, tried: Params) -> None:
@@ -225,10 +226,6 @@ def _recipes(
 def _usual_by(params: Params) -> tuple[str, int, dict[str, JsonValue]]:
     """All that a recipe from the middle of the search space is made by, but the rows."""
     return params.train.model, params.train.seed, params.tune.model_dump(mode="json", include=USUAL)
-
-
-def _side(params: Params, table: pd.DataFrame, recipe: Recipe) -> RefitSide:
-    return RefitSide(table, params.data, params.prepare.steps, params.train.windows, params.split.sliding_rows, recipe)
 
 
 def _refits(

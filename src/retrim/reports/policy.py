@@ -429,7 +429,7 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
     rows = hashlib.sha256(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes()).hexdigest()
     facts = {
         "rows": rows,
-        "cells": _numbers(work.cut),
+        "cells": [work.cut.starts.tolist(), work.cut.cells.tolist()],
         "recipe": to_record(work.recipe),
         "data": workspace.params.data.model_dump(mode="json"),
         "sliding_rows": work.sliding_rows,
@@ -441,7 +441,3 @@ def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
         else [],
     }
     return hashlib.sha256(to_json(facts)).hexdigest()[:16]
-
-
-def _numbers(whole: WindowCuts) -> list[list[int]]:
-    return [whole.starts.tolist(), whole.cells.tolist()]
