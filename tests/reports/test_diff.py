@@ -16,7 +16,7 @@ from retrim.cli.version_screens import diff_report
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, write_file
 from retrim.release.versions import load_stored_version
-from retrim.reports.explain import diff
+from retrim.reports.version_diff import diff
 from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.data import assemble, mature

@@ -76,7 +76,7 @@ def diff(
     """
     from retrim.cli import render
     from retrim.cli.version_screens import diff_report
-    from retrim.reports.explain import diff as op
+    from retrim.reports.version_diff import diff as op
 
     found = op(workspace_here(), older, newer, top=top, now=as_time(None))
     render.show(found, diff_report(found), as_json=as_json)

@@ -1,0 +1,298 @@
+"""What changed between two versions: what they were made from, what they are, and what they say of the same rows."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from retrim.adapters import git
+from retrim.adapters.database import iso
+from retrim.card.diff import (
+    ChangedLines,
+    ComparedRows,
+    DiffBatch,
+    DiffCode,
+    DiffData,
+    DiffEnvironment,
+    DiffRows,
+    MovedRow,
+    Pair,
+    VersionDiff,
+    changes,
+    feature_changes,
+    flat,
+    moved,
+    packages,
+    said,
+    step_changes,
+)
+from retrim.decision.stored_rows import VersionRow
+from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
+from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.landing.as_of_view import batches_of, read_as_of
+from retrim.lineage.workspace import Workspace
+from retrim.reading.landed import BatchFile
+from retrim.release.versions import Stored, load_stored_version
+from retrim.stats.codec import from_parquet, from_record, to_record
+from retrim.stats.metrics import measure, row_losses
+from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
+
+JUDGED = "verdict/judged.parquet"
+
+
+@dataclass(frozen=True)
+class ComparedVersions:
+    """Two versions on the same rows: metrics by version, slices, rows that moved most; or a note why not."""
+
+    rows: ComparedRows | None = None
+    metrics: dict[str, dict[str, float]] | None = None
+    slices: tuple[SliceLoss, ...] = ()
+    moved: tuple[MovedRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CommonRows:
+    """Rows that neither of two versions has used, and the version whose judging block they are from."""
+
+    rows: pd.DataFrame
+    block_of: int
+
+
+def compare_on_common_rows(
+    workspace: Workspace, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
+) -> ComparedVersions:
+    """Metrics, slices, and the `top` rows that moved most, of both versions on the same rows; else a note why not.
+
+    A judging block that came after both is taken before the newer one's own, which chose that version as its best.
+    """
+    try:
+        found = _common(workspace, older, newer, now=now)
+    except BadInputError as error:
+        return ComparedVersions(notes=(f"metrics: {error}",))
+    if found is None:
+        note = (
+            "metrics: there are no holdout rows with labels that neither version was trained on, so the versions "
+            "cannot be compared on the same rows"
+        )
+        return ComparedVersions(notes=(note,))
+    params, rows, notes = workspace.params, newer.predictor.view.seen(found.rows), []
+    views = older.predictor.view, newer.predictor.view
+    try:
+        predicted = older.predictor.predict(rows), newer.predictor.predict(rows)
+        losses = [row_losses(params.judge.loss, v.actual(rows), p) for v, p in zip(views, predicted, strict=True)]
+        metrics = {
+            str(each.version): {params.judge.loss: float(loss.mean())}
+            | measure(params.judge.metrics, view.actual(rows), said_, task=view.task)
+            for each, view, said_, loss in zip((older, newer), views, predicted, losses, strict=True)
+        }
+    except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
+        return ComparedVersions(notes=(f"metrics: {error}",))
+    if found.block_of == newer.version:
+        notes.append(
+            f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
+        )
+    sliced = slice_table(
+        rows,
+        losses[1],
+        losses[0],
+        views[1].features,
+        SliceParams(),
+        confidence=SLICE_CONFIDENCE,
+        block_rows=params.judge.block_rows,
+    )
+    by = moved(predicted[0], predicted[1], *views)
+    first = np.argsort(-by, kind="stable")[:top]
+    since, until = iso(rows["_event"].iloc[0]), iso(rows["_event"].iloc[-1])
+    moves = tuple(
+        MovedRow(
+            key=str(rows["_key"].iloc[at]),
+            event=iso(rows["_event"].iloc[at]),
+            actual=_plain(rows[views[1].target].iloc[at]),
+            older=said(predicted[0][at], views[0]),
+            newer=said(predicted[1][at], views[1]),
+            by=float(by[at]),
+        )
+        for at in first
+    )
+    compared = ComparedRows(found.block_of, len(rows), since, until, params.judge.loss)
+    return ComparedVersions(compared, metrics, sliced, moves, tuple(notes))
+
+
+def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Timestamp) -> CommonRows | None:
+    """The newest judging block with two or more rows after what either version used, as the landing zone has them."""
+    used = max(older.predictor.used_until, newer.predictor.used_until)
+    ends = {row.version: row.judged.judged_until for row in workspace.store.versions(workspace.model)}
+    until = {version: pd.Timestamp(end) for version, end in ends.items() if end is not None}
+    until |= {each.version: each.predictor.judged_until for each in (older, newer)}
+    ripe = None
+    for version in sorted((v for v in until if until[v] > used), key=lambda v: (until[v], v), reverse=True):
+        try:
+            files = {older.version: older, newer.version: newer}.get(version) or load_stored_version(workspace, version)
+        except RefusedError:  # altered: another block will do
+            continue
+        keys = from_parquet(files.files[JUDGED])[["_key", "_event"]]
+        keys = keys[keys["_event"] > used]
+        if ripe is None:
+            ripe = read_as_of(workspace, as_of=now).mature()
+        found = ripe.only(ripe.times["_key"].isin(keys["_key"]))
+        if len(found) >= 2:
+            return CommonRows(found.read(), version)
+    return None
+
+
+def _plain(value: Any) -> str | float:
+    return str(value) if isinstance(value, str) else float(value)
+
+
+@dataclass(frozen=True)
+class DiffSide:
+    """One of the two versions: its record in the store, and its bundle."""
+
+    row: VersionRow
+    found: Stored
+
+    @property
+    def number(self) -> int:
+        return self.found.version
+
+    def read(self, name: str) -> Any:
+        return json.loads(self.found.files[name])
+
+
+def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> VersionDiff:
+    """What differs; what cannot be told is None, with a sentence under `notes`.
+
+    Raises:
+        BadInputError: There is no such version.
+        RefusedError: A stored bundle is not the recorded one.
+    """
+    sides = [_side(workspace, version) for version in (older, newer)]
+    notes: list[str] = []
+    views = [side.found.predictor.view for side in sides]
+    compared = compare_on_common_rows(workspace, *(side.found for side in sides), top=top, now=now)
+    notes += compared.notes
+    return VersionDiff(
+        older=older,
+        newer=newer,
+        data=_data(workspace, sides, notes),
+        code=_code(workspace, sides, notes),
+        parameters=_parameters(sides, notes),
+        hyperparameters=changes(*({**to_record(s.found.predictor.recipe), **_hyper(s)} for s in sides)),
+        features=feature_changes(*views),
+        steps=step_changes(*views),
+        environment=_environment(workspace, sides, notes),
+        notes=tuple(notes),
+        rows=compared.rows,
+        metrics=compared.metrics,
+        slices=compared.slices,
+        moved=compared.moved,
+    )
+
+
+def _side(workspace: Workspace, version: int) -> DiffSide:
+    found = load_stored_version(workspace, version)
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
+    return DiffSide(row, found)
+
+
+def _hyper(side: DiffSide) -> dict[str, JsonValue]:
+    """Hyperparameters by name; the mapping itself is left out, so that each is compared alone."""
+    return {"hyperparameters": None, **side.found.predictor.recipe.hyperparameters}
+
+
+def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffData:
+    """Rows and windows of both, and the batches that had come by the one and not by the other."""
+    facts = [_rows_of(side) for side in sides]
+    arrived = [{batch.path: batch for batch in batches_of(workspace, side.row)} for side in sides]
+    came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
+    gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
+    if not any(arrived):
+        notes.append(
+            "data: the batches are not in this landing zone, so what landed between the two versions is unknown"
+        )
+    digests = [each.raw_digest for each in facts]
+    same = None if None in digests else digests[0] == digests[1]
+    return DiffData(facts[0], facts[1], same, tuple(map(_batch, came)), tuple(map(_batch, gone)))
+
+
+def _rows_of(side: DiffSide) -> DiffRows:
+    split = from_record(SplitRecord, side.read(SPLIT))
+    fit = from_record(FitRecord, side.read(f"models/{side.row.judged.winner}/fit.json"))
+    made_from = side.row.made_from
+    return DiffRows(
+        as_of=side.row.as_of,
+        raw_digest=made_from.raw_digest,
+        rows=split.rows,
+        window=side.found.predictor.window,
+        trained_rows=fit.rows,
+        trained_from=fit.since,
+        trained_until=fit.until,
+        judged_from=split.judged_from,
+        judged_until=split.judged_until,
+        mode=made_from.mode,
+        champion=made_from.champion,
+        model_sha256=side.row.model_sha256,
+    )
+
+
+def _batch(batch: BatchFile) -> DiffBatch:
+    return DiffBatch(batch.batch, batch.kind, batch.rows, iso(batch.arrived))
+
+
+def _commits(workspace: Workspace, sides: list[DiffSide], what: str, notes: list[str]) -> list[str] | None:
+    """The snapshot of each; None, with a note, where one is not at hand."""
+    commits = []
+    for side in sides:
+        commit = side.row.made_from.snapshot
+        if commit is None:
+            notes.append(f"{what}: version {side.number} has no recorded commit, so this is unknown")
+        elif not git.has_commit(workspace.paths.root, commit):
+            notes.append(
+                f"{what}: commit {commit[:12]} of version {side.number} is not in this repository, so this is "
+                f"unknown; fetch the tag {side.row.tag} from the repository that has it"
+            )
+        else:
+            commits.append(commit)
+    return commits if len(commits) == len(sides) else None
+
+
+def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffCode | None:
+    commits = _commits(workspace, sides, "code", notes)
+    if commits is None:
+        return None
+    files = git.changed_files(workspace.paths.root, *commits)
+    return DiffCode(commits[0], commits[1], tuple(ChangedLines(each.name, each.added, each.removed) for each in files))
+
+
+def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
+    without = [side for side in sides if SETTINGS not in side.found.files]
+    notes += [
+        f"settings: version {side.number} was made before bundles stored settings, so this is unknown"
+        for side in without
+    ]
+    return None if without else changes(*(flat(side.read(SETTINGS)) for side in sides))
+
+
+def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffEnvironment:
+    texts = _files(workspace, sides, "requirements.lock", "packages", notes)
+    older, newer = (side.row.made_from for side in sides)
+    differing = None if texts is None else changes(*(packages(text) for text in texts))
+    return DiffEnvironment((older.python, newer.python), (older.platform, newer.platform), differing)
+
+
+def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
+    commits = _commits(workspace, sides, what, notes)
+    if commits is None:
+        return None
+    texts = []
+    for side, commit in zip(sides, commits, strict=True):
+        try:
+            texts.append(git.file_at(workspace.paths.root, commit, name).decode(errors="replace"))
+        except RetrimError:
+            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this is unknown")
+    return texts if len(texts) == len(sides) else None
