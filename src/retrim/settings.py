@@ -40,7 +40,7 @@ from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
 from retrim.table.reading import ReadingParams
 from retrim.training.baseline import baselines_of
-from retrim.training.classes import DecideParams, ErrorCosts
+from retrim.training.classes import DecideParams
 from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
@@ -350,11 +350,6 @@ class Params(SettingsSection):
             )
         if self.decide.threshold is not None and task != "binary":
             raise ValueError(f"decide.threshold: a {task} task has no threshold between two classes; set it to null")
-        if isinstance(self.decide.threshold, ErrorCosts) and fairness.equalised is not None:
-            raise ValueError(
-                "decide.threshold: error costs cannot be combined with fairness.mitigate, which sets a threshold for "
-                "each group; set a probability to start from, or set one of the two to null"
-            )
         return self
 
     @model_validator(mode="after")

@@ -228,7 +228,7 @@ class Desk:
         write_file(paths.tuning / "trials.json", b"[]\n")
         run_stage(train.run, params, paths)
         write_file(paths.backtest / "backtest.json", to_json({"loss": params.judge.loss, "origins": []}))
-        if params.fairness.equalised is not None:
+        if params.decide.threshold is not None:
             run_stage(backtest.run, params, paths)
         run_stage(compare.run, params, paths)
         write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))

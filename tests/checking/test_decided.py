@@ -11,10 +11,8 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.release.card import make_card
 from retrim.release.versions import load_stored_version
 from retrim.retraining.judge_import import judge_import
-from retrim.table.data import assemble
 from retrim.training.groups import AtMostParams
 from tests.builders.desk import Desk, make_desk, with_params
-from tests.builders.landed import read_landed
 
 pytestmark = pytest.mark.slow  # versions are made with the stages
 
@@ -22,8 +20,9 @@ NONE = dict.fromkeys(AtMostParams.model_fields)
 GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
 
 
-def make(folder: Any, **fairness: Any) -> Desk:
+def make(folder: Any, *, threshold: float | None = None, **fairness: Any) -> Desk:
     changes = {"fairness": {"groups": GROUPS, **fairness}, "backtest": {"origins": 2, "origin_rows": 60}}
+    changes["decide"] = {"threshold": threshold}
     desk = make_desk(folder / "workspace", task="binary", changes=changes)
     desk.land(desk.rows(0, 20), 20)
     desk.make_version(20)
@@ -32,7 +31,7 @@ def make(folder: Any, **fairness: Any) -> Desk:
 
 @pytest.fixture(scope="module")
 def deciding(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return make(tmp_path_factory.mktemp("deciding"), mitigate="selection_rate")
+    return make(tmp_path_factory.mktemp("deciding"), threshold=0.4, mitigate="reweight")
 
 
 def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> None:
@@ -40,15 +39,10 @@ def test_scoring_writes_the_decision_beside_the_probability(deciding: Desk) -> N
     done = score(workspace, now=deciding.day(20))
     stored = workspace.predictions.since(None, most=10**9).set_index("key")
     kept, decided = stored["prediction"], stored["decision"].to_dict()
-    table = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=deciding.day(20)).set_index(
-        "_key"
-    )
-    cuts = load_stored_version(workspace, 1).predictor.thresholds
-    assert cuts is not None
-    expected = {key: float(chance) >= cuts.by_group[f"group {table.at[key, 'group']}"] for key, chance in kept.items()}
+    assert load_stored_version(workspace, 1).predictor.threshold == 0.4
+    expected = {key: float(chance) >= 0.4 for key, chance in kept.items()}
 
     assert decided == expected
-    assert len(cuts.by_group) == 3
     assert done.selected == sum(expected.values()) > 0
 
 

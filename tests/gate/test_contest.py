@@ -11,7 +11,6 @@ from retrim.decision.previous_champions import may_compete, settle, shortlist
 from retrim.features.view import FeatureView
 from retrim.gate.verdict import Check, Verdict
 from retrim.training.bundle import Predictor
-from retrim.training.groups import GroupParams, Thresholds
 
 VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -65,13 +64,6 @@ class TestWhoCompetes:
         other = previous_champion(1, view=replace(VIEW, features={"x": "number", "gone": "number"}))
 
         assert compete(previous_champion(1), other) == ([1], {2: "it needs gone, which the table no longer has"})
-
-    def test_is_who_finds_the_columns_that_it_decides_by(self) -> None:
-        cuts = Thresholds((GroupParams(column="sex", cuts=(), least_rows=2),), 0.5, {}, {})
-
-        assert compete(replace(previous_champion(1), thresholds=cuts))[1] == {
-            1: "it needs sex, which the table no longer has"
-        }
 
 
 class TestTheShortlist:

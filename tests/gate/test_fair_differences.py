@@ -22,7 +22,7 @@ from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.groups import Outcomes
 from tests.builders.fairness import make_fairness
 
-HOW = Bootstrap(block_rows=10, draws=300, seed=7)
+HOW = Bootstrap(block_rows=10, draws=300, seed=7, confidence=0.95)
 GROUPS = [{"column": "sex", "cuts": [], "least_rows": 30}]
 MISSES = "false_negative_rate"
 
@@ -106,7 +106,7 @@ def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
     names = np.tile(np.array(["a", "b"], dtype=object), 30)
     selected = np.ones(60)
     selected[1::12] = 0
-    how = Bootstrap(12, 500, 7)
+    how = Bootstrap(12, 500, 7, 0.95)
     found = drawn(Outcomes("binary", np.ones(60), selected, selected), names, ("a", "b"), MISSES, how)
     apart = furthest(found, np.array([True, True]), how, rows=60, confidence=0.95)
 
@@ -151,7 +151,7 @@ def test_the_figures_of_the_draws_are_fairlearns(seed: int, task: str, rows: int
     known = tuple(sorted(set(names)))
     shown = by_group(outcomes, names, known)
     for measure in outcomes.measures:
-        own = drawn(outcomes, names, known, measure, Bootstrap(5, 10, 7))
+        own = drawn(outcomes, names, known, measure, Bootstrap(5, 10, 7, 0.95))
 
         assert own.values.tolist() == pytest.approx(
             [np.nan if value is None else value for value in shown[measure].values()], nan_ok=True

@@ -85,14 +85,6 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
             {"train": {"balance": "weights"}, "fairness": {"mitigate": "reweight"}},
             r"train\.balance: fairness\.mitigate already weights the classes",
         ),
-        (
-            "data/samples/bank.params.yaml",
-            {
-                "decide": {"threshold": {"false_positive": 1.0, "false_negative": 4.0}},
-                "fairness": {"mitigate": "selection_rate"},
-            },
-            r"decide\.threshold: .* fairness\.mitigate",
-        ),
     ],
 )
 def test_settings_that_exclude_one_another_are_refused(

@@ -17,7 +17,7 @@ AFTER_VALIDATE = [stage for stage in STAGES if stage != "validate"]
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Room:
     table = unfair_stream(2000)
-    return make_unfair_run_directory(tmp_path_factory.mktemp("room"), table, mitigate="false_negative_rate").run()
+    return make_unfair_run_directory(tmp_path_factory.mktemp("room"), table, mitigate="reweight").run()
 
 
 def laid(run_directory: Room, stage: str, root: Path) -> Room:

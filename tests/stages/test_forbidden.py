@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders.unfair import GROUPS, VALUES, UnfairRoom, holds, make_unfair_run_directory, unfair_stream
 
-BY_GROUP = {"verdict/fairness.json", "verdict/verdict.json", "backtest/thresholds.json"}
+BY_GROUP = {"verdict/fairness.json", "verdict/verdict.json"}
 """Where groups stand that a person has declared: by name, never row by row."""
 
 
@@ -33,9 +33,7 @@ def test_a_forbidden_column_is_in_no_trial_log(run_directory: UnfairRoom) -> Non
 
 
 def test_a_declared_group_stands_by_name_in_the_verdict_alone(tmp_path: Path) -> None:
-    made = make_unfair_run_directory(
-        tmp_path, unfair_stream(800, measured=1.5), groups=GROUPS, mitigate="false_negative_rate"
-    )
+    made = make_unfair_run_directory(tmp_path, unfair_stream(800, measured=1.5), groups=GROUPS, mitigate="reweight")
     made.run()
 
     assert {name for name, content in made.bundle.items() if holds(content, name)} <= BY_GROUP

@@ -70,7 +70,6 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"at_most": {"selection_rate": 0.1}}, "at_most.selection_rate: not available for a regression task"),
         ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
         ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),
-        ({"mitigate": "selection_rate", "groups": [group("country")]}, "has no threshold between two classes"),
     ],
 )
 def test_a_section_that_does_not_fit_the_table_is_refused(shop: DataParams, changed: Any, said: str) -> None:

@@ -42,10 +42,11 @@ def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame)
     if not fairness.limits() or len(rows) < 2:
         return []
     actual, predicted = predictor.view.actual(rows), predictor.predict(rows)
-    cut = fairness.threshold if predictor.thresholds is None else predictor.thresholds.of(rows)
+    cut = fairness.threshold if predictor.threshold is None else predictor.threshold
     outcomes = Outcomes.of(predictor.view.task, actual, predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, row_losses(judge.loss, actual, predicted))
-    how = Bootstrap(judge.block_rows, judge.draws, workspace.params.gate.seed)
+    gate = workspace.params.gate
+    how = Bootstrap(judge.block_rows, judge.draws, gate.seed, gate.confidence)
     return compare_groups([given], rows, fairness, how).checks
 
 

@@ -100,7 +100,7 @@ def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now
         return ScoringResult(version, 0, 0, None, lacks=lacks)
     fresh = unseen.read()
     values = predictor.predict(fresh)
-    decided = predictor.decide(fresh, values)
+    decided = predictor.decide(values)
     columns = predicted_columns(predictor.view, values, decided, interval_width(champion))
     written = workspace.predictions.add(version, stored_rows(fresh, values, columns, predictor.view, now=now))
     return ScoringResult(version, len(fresh), written, None if decided is None else int(decided.sum()), lacks=lacks)

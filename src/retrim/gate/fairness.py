@@ -1,12 +1,6 @@
-"""A measure by group: fairlearn's figures, and draws of them from blocks over time.
+"""Fairness of a model on the judging rows: figures by group, the largest differences, and the gate's limits on them.
 
-Differences between groups, all pairs at once: which two lie furthest apart, and how far for certain.
-
-One model's standing with every declared group: figures, differences, what it costs in all.
-
-The gate's checks on fairness: one a limit and column.
-
-All that a verdict says of fairness: standings, checks, and what a person should read.
+Figures are fairlearn's; intervals come from blocks of rows that follow one another.
 """
 
 from collections.abc import Sequence
@@ -24,11 +18,16 @@ from retrim.training.groups import FairnessParams, GroupParams, Outcomes, group_
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: blocks of rows that follow one another are drawn with replacement."""
+    """How intervals are made: blocks of rows that follow one another are drawn with replacement.
+
+    Args:
+        confidence: Of the intervals, and with which a difference must exceed its limit: `gate.confidence`.
+    """
 
     block_rows: int
     draws: int
     seed: int
+    confidence: float
 
     def block(self, rows: int) -> int:
         """Rows of a block: at most half of them, as one block has no spread."""
@@ -140,8 +139,6 @@ def _mean_error(actual: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _of_two(name: str, measure: Any) -> Any:
-    if name == "selection_rate":
-        return lambda actual, selected: measure(actual, selected, pos_label=1)
     if name == "error_rate":
         return measure
     return lambda actual, selected: measure(actual, selected, pos_label=1)
@@ -291,11 +288,10 @@ class FairnessRecord:
 
     Args:
         rows: Holdout rows.
-        threshold: Probability from which a row is selected, without thresholds by group.
+        threshold: Probability from which a row is selected if `decide.threshold` is not set.
         confidence: Confidence with which a difference must exceed its limit for a refusal; also the confidence of the
             intervals.
-        mitigate: `reweight`, `thresholds` (by group), or None.
-        equalise: Rate that thresholds by group make equal; None if there are none.
+        mitigate: `reweight`, or None.
         limits: Largest difference allowed between groups, by measure; None if it is only reported.
         models: Figures of each model, such as the challenger and the champion.
     """
@@ -304,7 +300,6 @@ class FairnessRecord:
     threshold: float
     confidence: float
     mitigate: str | None
-    equalise: str | None
     limits: dict[str, float | None]
     models: tuple[MeasuredModel, ...]
 
@@ -408,12 +403,12 @@ def _column(
     n = len(groups)
     figures = {measure: drawn(outcomes, groups, names, measure, how) for measure in outcomes.measures}
     # Each limit is asked for at 1 - (1 - c) / limits (Bonferroni), so that all of them together keep c.
-    confidence = 1 - (1 - params.confidence) / max(limits_looked_at(params, outcomes.measures), 1)
+    confidence = 1 - (1 - how.confidence) / max(limits_looked_at(params, outcomes.measures), 1)
     differences = {
         measure: furthest(found, found.counts >= group.least_rows, how, rows=n, confidence=confidence)
         for measure, found in figures.items()
     }
-    two_sided = (1 + params.confidence) / 2
+    two_sided = (1 + how.confidence) / 2
     return ColumnStanding(
         column=group.column,
         groups=names,
@@ -502,9 +497,8 @@ def compare_groups(
     record = FairnessRecord(
         rows=len(rows),
         threshold=params.threshold,
-        confidence=params.confidence,
-        mitigate=params.mitigate if params.equalised is None else "thresholds",
-        equalise=params.equalised,
+        confidence=how.confidence,
+        mitigate=params.mitigate,
         limits=dict(params.limits()),
         models=tuple(standing.measured for standing in standings),
     )

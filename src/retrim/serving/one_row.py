@@ -312,10 +312,9 @@ def make_one_row(
 ) -> OneRow | None:
     """The short way of a version; None where it has none.
 
-    It has none with preprocessing steps, a model of one's own, thresholds by group, or a suite that asks more than
+    It has none with preprocessing steps, a model of one's own, or a suite that asks more than
     bounds.
     """
-    grouped = predictor.thresholds is not None and bool(predictor.thresholds.groups)
-    if predictor.view.steps or bounds is None or grouped or is_own(predictor.recipe.model):
+    if predictor.view.steps or bounds is None or is_own(predictor.recipe.model):
         return None
     return OneRow(predictor, needs, bounds, reading, key)

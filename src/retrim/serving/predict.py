@@ -438,8 +438,8 @@ def _predictions(scoring: _Scoring, frame: pd.DataFrame, checked: CheckedRows) -
     for name, kind in scoring.needs.carried.items():
         if name in frame:
             columns[name] = _carried(frame[name], kind)
-    said = predicted_columns(view, predicted, predictor.decide(frame, predicted), scoring.width)
-    wanted = {"prediction": True, "class": view.task == "multiclass", "decision": predictor.thresholds is not None}
+    said = predicted_columns(view, predicted, predictor.decide(predicted), scoring.width)
+    wanted = {"prediction": True, "class": view.task == "multiclass", "decision": predictor.threshold is not None}
     columns |= {name: values for name, values in said.items() if wanted.get(name, scoring.width is not None)}
     columns |= probability_columns(view, predicted)
     if scoring.explained:

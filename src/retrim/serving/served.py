@@ -99,8 +99,8 @@ class ServedVersion:
             shares = dict(zip(self.view.classes, values, strict=True))
         else:
             value = float(predicted[0])
-            if self.predictor.thresholds is not None:
-                decision = value >= self.predictor.thresholds.default
+            if self.predictor.threshold is not None:
+                decision = value >= self.predictor.threshold
             elif self.view.task == "regression" and self.width is not None:
                 lower, upper = value - self.width, value + self.width
         (features,) = row_digests(row.matrix)
@@ -115,7 +115,7 @@ class ServedVersion:
         """
         frame = self._checked(loaded)
         predicted = self.predictor.predict(frame)
-        columns = predicted_columns(self.view, predicted, self.predictor.decide(frame, predicted), self.width)
+        columns = predicted_columns(self.view, predicted, self.predictor.decide(predicted), self.width)
         shares: list[Any] = [None] * len(frame)
         if self.view.task == "multiclass":
             shares = [dict(pairs) for pairs in probabilities_of(predicted, self.view.classes).to_pylist()]
@@ -177,7 +177,7 @@ class ServedVersion:
             record |= {"class": said.label, "probabilities": said.probabilities}
         elif self.view.task == "regression" and self.width is not None:
             record |= {"lower": said.lower, "upper": said.upper}
-        if self.predictor.thresholds is not None:
+        if self.predictor.threshold is not None:
             record["decision"] = said.decision
         return record if said.unseen is None else {**record, "unseen": said.unseen}
 

@@ -20,7 +20,7 @@ from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import recipe as rolling
 from retrim.training.classes import DecideParams, threshold_of
-from retrim.training.groups import GROUP, GroupParams, Mitigation, Thresholds, group_thresholds
+from retrim.training.groups import GroupParams, Mitigation
 from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
 
 
@@ -59,22 +59,7 @@ def run(
         "interval": None if interval is None else to_record(interval),
     }
     files = {"backtest.json": to_json(record)}
-    if fairness__mitigate is not None and fairness__mitigate != "reweight":
-        scored = rows.iloc[np.concatenate([fold.score for fold in cut])]
-        competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
-        found = {
-            each.name: group_thresholds(
-                np.concatenate([origin.of(each.name) for origin in origins]),
-                view.actual(scored),
-                scored[GROUP].to_numpy(),
-                fairness__groups,
-                default=decide.start,
-                equalise=fairness__mitigate,
-            )
-            for each in competing
-        }
-        files["thresholds.json"] = to_json({name: to_record(each) for name, each in found.items()})
-    elif decide.threshold is not None:
+    if decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
         competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
         made = {
@@ -82,7 +67,7 @@ def run(
             for each in competing
         }
         record["decide"] = {name: to_record(chosen) for name, chosen in made.items()}
-        cuts = {name: to_record(Thresholds((), chosen.threshold, {}, {})) for name, chosen in made.items()}
+        cuts = {name: chosen.threshold for name, chosen in made.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
 

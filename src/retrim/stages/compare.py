@@ -51,17 +51,17 @@ from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, FitRecord, JudgedRecord, Predictor, load_predictor, thresholds_by_name
 from retrim.training.classes import load_balanced
 from retrim.training.estimators import Model
-from retrim.training.groups import FairnessParams, Outcomes, Thresholds
+from retrim.training.groups import FairnessParams, Outcomes
 from retrim.training.predicted import importance
 from retrim.training.recipe import REFITTED, StatedErrors, renamed
 
 
 @dataclass(frozen=True)
 class PreviousChampionOnHoldout:
-    """A previous champion on the judging rows, and how it decides; None where it does not."""
+    """A previous champion on the judging rows, and the threshold that it decides by; None where it does not."""
 
     scored: ScoredModel
-    thresholds: Thresholds | None
+    threshold: float | None
 
 
 def previous_champions_on(
@@ -85,7 +85,7 @@ def previous_champions_on(
         for version, each in kept.items()
     }
     return {
-        version: PreviousChampionOnHoldout(scored[version], each.thresholds) for version, each in kept.items()
+        version: PreviousChampionOnHoldout(scored[version], each.threshold) for version, each in kept.items()
     }, unable | passed_over
 
 
@@ -104,46 +104,44 @@ def _before(paths: Paths) -> pd.DataFrame:
 
 
 def look_by_group(
-    paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, judge: JudgeParams, *, seed: int
+    paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, how: Bootstrap, *, loss: str
 ) -> FairnessLook:
     """Fairness of the winner on the judging rows, before and after mitigation, beside the champion."""
     rows, models = judged.rows, []
 
-    def given(of: str, scored: ScoredModel, thresholds: Thresholds | None) -> GroupedModel:
-        cut: float | np.ndarray = fairness.threshold if thresholds is None else thresholds.of(rows)
+    def given(of: str, scored: ScoredModel, threshold: float | None) -> GroupedModel:
+        cut = fairness.threshold if threshold is None else threshold
         return GroupedModel(of, Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut), scored.losses)
 
     if fairness.groups and len(rows):
         challenger = judged.challengers[winner]
-        models.append(given(CHALLENGER, challenger, thresholds_of(paths.candidate, winner)))
+        models.append(given(CHALLENGER, challenger, threshold_of(paths.candidate, winner)))
         if fairness.mitigate is not None:
-            models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=judge.loss), None))
+            models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=loss), None))
         if judged.champion is not None:
-            its = thresholds_of(paths.champion, read_winner(paths.champion))
+            its = threshold_of(paths.champion, read_winner(paths.champion))
             models.append(given(CHAMPION, judged.champion, its))
-    return compare_groups(models, rows, fairness, Bootstrap(judge.block_rows, judge.draws, seed))
+    return compare_groups(models, rows, fairness, how)
 
 
 def limits_on(
     judged: HoldoutJudgement,
     previous_champion: PreviousChampionOnHoldout,
     fairness: FairnessParams,
-    judge: JudgeParams,
-    *,
-    seed: int,
+    how: Bootstrap,
 ) -> list[Check]:
     """The checks on fairness that a previous champion has to pass too before it goes live again."""
     if not fairness.limits() or len(judged.rows) < 2:
         return []
-    scored, cuts = previous_champion.scored, previous_champion.thresholds
-    cut: float | np.ndarray = fairness.threshold if cuts is None else cuts.of(judged.rows)
+    scored, its = previous_champion.scored, previous_champion.threshold
+    cut = fairness.threshold if its is None else its
     outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, scored.losses)
-    return compare_groups([given], judged.rows, fairness, Bootstrap(judge.block_rows, judge.draws, seed)).checks
+    return compare_groups([given], judged.rows, fairness, how).checks
 
 
-def thresholds_of(bundle: Path, winner: str) -> Thresholds | None:
-    """The thresholds that the stage backtest found for a challenger; None where it was not asked to."""
+def threshold_of(bundle: Path, winner: str) -> float | None:
+    """The threshold that the stage backtest found for a challenger; None where it was not asked to."""
     file = bundle / THRESHOLDS
     return thresholds_by_name(file.read_bytes()).get(winner) if file.exists() else None
 
@@ -283,14 +281,15 @@ def _verdict(
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(pins, judged, gate)
     verdict = judged_by(judged, gate, SliceParams(), rivals=len(competing), support=support)
-    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, seed=gate.seed)
+    how = Bootstrap(judge.block_rows, judge.draws, gate.seed, gate.confidence)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, how, loss=judge.loss)
     verdict = verdict.with_checks(by_group.checks)
     of_previous = None
     if competing:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
         of_previous = judged_by(theirs, gate, SliceParams(), rivals=len(judged.challengers))
         best = competing[int(of_previous.winner)]
-        of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, seed=gate.seed))
+        of_previous = of_previous.with_checks(limits_on(judged, best, fairness, how))
     losses = {version: each.scored.losses for version, each in competing.items()}
     verdict, contest = settle(verdict, of_previous, losses, left_out)
     told: dict[str, JsonValue] = {

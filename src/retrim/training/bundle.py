@@ -18,12 +18,11 @@ from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.stats.codec import Absent, as_numbers, digest_of, from_record, key
+from retrim.stats.codec import Absent, digest_of, from_record, key
 from retrim.table.data import ColumnType
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.training.classes import load_balanced
 from retrim.training.estimators import Model
-from retrim.training.groups import Thresholds
 from retrim.training.recipe import Recipe, RecipeKind, WindowKind
 
 FORMAT_FILE = "format.json"
@@ -164,7 +163,7 @@ class Predictor:
         judged_until: Event time of the newest row it was judged on.
         judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
             loss of the model that was judged.
-        thresholds: How its probability becomes a decision; None where none is made.
+        threshold: Probability from which a row is selected; None where nothing is decided.
     """
 
     view: FeatureView
@@ -175,7 +174,7 @@ class Predictor:
     trained_from: pd.Timestamp
     judged_until: pd.Timestamp
     judged_loss: float
-    thresholds: Thresholds | None = None
+    threshold: float | None = None
 
     @cached_property
     def model(self) -> Model:
@@ -184,9 +183,8 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the table that it needs: for its features, and for the groups that it decides by."""
-        groups = () if self.thresholds is None else self.thresholds.groups
-        return tuple(dict.fromkeys([*self.view.needs, *(group.column for group in groups)]))
+        """Columns of the table that it needs for its features."""
+        return tuple(dict.fromkeys(self.view.needs))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Predictions for rows of the table: shape (n,), or (n, classes) for a multiclass task; none without rows.
@@ -204,23 +202,9 @@ class Predictor:
             return np.empty((0, len(self.view.classes)) if self.view.task == "multiclass" else 0)
         return self.model.predict(self.view.matrix(rows))
 
-    def decide(self, rows: pd.DataFrame, predicted: np.ndarray) -> np.ndarray | None:
-        """Whether each row is selected, by its probability and its group's threshold, shape (n,).
-
-        Args:
-            predicted: Their probabilities, as `predict` gave them.
-
-        Returns:
-            None for a version that predicts and does not decide.
-
-        Raises:
-            BadInputError: The rows lack a column that makes groups.
-        """
-        if self.thresholds is None:
-            return None
-        cut = [group.column for group in self.thresholds.groups if group.cuts and group.column in rows]
-        numbers = {name: as_numbers(rows[name]) for name in cut}  # of one that has become text since
-        return predicted >= self.thresholds.of(rows.assign(**numbers))
+    def decide(self, predicted: np.ndarray) -> np.ndarray | None:
+        """Whether each row is selected by its probability, shape (n,); None for a version that does not decide."""
+        return None if self.threshold is None else predicted >= self.threshold
 
 
 def model_digest(files: Mapping[str, bytes]) -> str:
@@ -292,28 +276,23 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         trained_from=pd.Timestamp(made.since),
         judged_until=pd.Timestamp(split.judged_until),
         judged_loss=judged.losses[winner],
-        thresholds=_thresholds(files, winner),
+        threshold=thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner),
     )
 
 
-def _thresholds(files: Mapping[str, bytes], winner: str) -> Thresholds | None:
-    """The winner's thresholds; None where neither decide.threshold nor fairness.mitigate asks."""
-    return thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner)
+def thresholds_by_name(content: bytes) -> dict[str, float]:
+    """What thresholds.json says, by challenger; empty where `decide.threshold` is not set."""
+    return from_record(dict[str, float], json.loads(content))
 
 
-def thresholds_by_name(content: bytes) -> dict[str, Thresholds | None]:
-    """What thresholds.json says, by challenger."""
-    return from_record(dict[str, Thresholds | None], json.loads(content))
-
-
-READ = (VIEW, HISTORY, THRESHOLDS)
+READ = (VIEW, HISTORY)
 """Files of a bundle that say it."""
 
 
 def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
     """Columns of landed rows that predicting and judging with a bundle take, and their types when it was made.
 
-    A column that is only the source of a feature from the past, or makes groups, is a number where nothing says
+    A column that is only the source of a feature from the past is a number where nothing says
     otherwise: read as such it holds what can be read of it.
     """
     view = from_record(FeatureView, json.loads(files[VIEW]))
@@ -326,7 +305,4 @@ def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
     if history is not None:
         for name in sorted(past_takes(history)):
             needs.setdefault(name, "category" if name in history.entity else "number")
-    for thresholds in thresholds_by_name(files.get(THRESHOLDS, b"{}")).values():
-        for group in thresholds.groups if thresholds else ():
-            needs.setdefault(group.column, "number" if group.cuts else "category")
     return needs

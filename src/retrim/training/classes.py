@@ -175,11 +175,6 @@ class DecideParams(SettingsSection):
         ),
     )
 
-    @property
-    def start(self) -> float:
-        """The threshold of all rows together, from which thresholds by group begin."""
-        return self.threshold if isinstance(self.threshold, float) else 0.5
-
 
 @dataclass(frozen=True)
 class ChosenThreshold:

@@ -1,17 +1,9 @@
-"""The section `fairness` of params.yaml.
+"""Groups of rows by the section `fairness` of params.yaml, and what predictions did to each.
 
-Weights of training rows that make group and label independent.
-
-Rows to groups: the categories of a column, or the spans between the cuts of a number.
-
-What predictions did to rows: selected or not, right or wrong, too high or too low. Every measure is a mean of it.
-
-Whether the section `fairness` fits the table: columns, types, measures, mitigation.
-
-Group-aware thresholds: a threshold a group, such that one rate is alike in all of them.
+Training weights that make group and label independent; figures of which every measure is a mean.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -24,8 +16,7 @@ from retrim.errors import BadInputError
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
 
-Equalised = Literal["selection_rate", "false_positive_rate", "false_negative_rate"]
-Mitigation = Literal["reweight"] | Equalised
+Mitigation = Literal["reweight"]
 
 
 class GroupParams(SettingsSection):
@@ -86,15 +77,6 @@ class FairnessParams(SettingsSection):
         default=None,
         description="for each measure, the largest difference between groups that passes the gate; null: no limit",
     )
-    confidence: float = Field(
-        default=0.95,
-        gt=0.5,
-        lt=1,
-        description=(
-            "confidence with which a difference must exceed its limit before the gate refuses; also the "
-            "confidence level of reported intervals"
-        ),
-    )
     threshold: float = Field(
         exclude=True,
         default=0.5,
@@ -105,9 +87,7 @@ class FairnessParams(SettingsSection):
     )
     mitigate: Mitigation | None = Field(
         default=None,
-        description="reweight: training weights give every group the same share of each class; the name of a "
-        "rate: each group gets its own threshold, so that this rate is equal in all groups; null: "
-        "no mitigation",
+        description="reweight: training weights give every group the same share of each class; null: no mitigation",
     )
 
     @property
@@ -115,23 +95,10 @@ class FairnessParams(SettingsSection):
         """Whether training rows are weighted."""
         return self.mitigate == "reweight"
 
-    @property
-    def equalised(self) -> Equalised | None:
-        """The rate that thresholds by group make alike; None: there are none."""
-        return None if self.mitigate == "reweight" else self.mitigate
-
     def limits(self) -> dict[str, float]:
         """The measures that may refuse, and what they allow."""
-        at_most = self.at_most or AtMostParams()
-        given = {
-            "selection_rate": at_most.selection_rate,
-            "false_positive_rate": at_most.false_positive_rate,
-            "false_negative_rate": at_most.false_negative_rate,
-            "error_rate": at_most.error_rate,
-            "mean_error": at_most.mean_error,
-            "mean_absolute_error": at_most.mean_absolute_error,
-        }
-        return {name: limit for name, limit in given.items() if limit is not None}
+        stated: dict[str, float | None] = {} if self.at_most is None else self.at_most.model_dump()
+        return {name: limit for name, limit in stated.items() if limit is not None}
 
 
 GROUP = "_group"
@@ -237,13 +204,13 @@ class Outcomes:
     selected: np.ndarray
 
     @classmethod
-    def of(cls, task: str, actual: np.ndarray, predicted: np.ndarray, *, threshold: float | np.ndarray) -> "Outcomes":
+    def of(cls, task: str, actual: np.ndarray, predicted: np.ndarray, *, threshold: float) -> "Outcomes":
         """From targets and predictions as `retrim.stats.metrics` encodes them.
 
         Args:
             actual: Shape (n,).
             predicted: Shape (n,), or (n, classes).
-            threshold: Probability from which a row of a binary task is selected: one, or one a row.
+            threshold: Probability from which a row of a binary task is selected.
         """
         if task == "multiclass":
             right = (np.argmax(predicted, axis=1) == actual).astype("float64")
@@ -299,8 +266,6 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
         yield f"mitigate: {fairness.mitigate!r} needs groups; list columns under groups, or set mitigate to null"
     if fairness.reweights and data.task == "regression":
         yield "mitigate: 'reweight' balances classes, but a regression has none; set mitigate to null"
-    if fairness.equalised is not None and data.task != "binary":
-        yield f"mitigate: a {data.task} task has no threshold between two classes; set mitigate to null"
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
@@ -319,94 +284,3 @@ def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[st
             yield f"groups: {name!r} is a number; set the values at which it is split, such as cuts: [30, 60]"
         if known.type == "category" and group.cuts:
             yield f"groups: {name!r} is a category, so each value is a group; set its cuts to []"
-
-
-LEVELS = 1001  # levels of the rate that are tried: a tenth of a percent apart
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """How a chance becomes a decision.
-
-    Args:
-        groups: What makes the groups.
-        default: Threshold of a row in a group that has none of its own.
-        by_group: Thresholds by name of the group, of all columns together.
-        small: Groups whose rows were too few, with how many there were.
-    """
-
-    groups: tuple[GroupParams, ...]
-    default: float
-    by_group: Mapping[str, float]
-    small: Mapping[str, int]
-
-    def of(self, rows: pd.DataFrame) -> np.ndarray:
-        """The threshold of each row, shape (n,).
-
-        Raises:
-            BadInputError: The rows lack a column that makes groups.
-        """
-        if not self.groups or not len(rows):
-            return np.full(len(rows), self.default)
-        lacking = [group.column for group in self.groups if group.column not in rows.columns]
-        if lacking:
-            raise BadInputError(
-                f"the model's thresholds depend on columns that the table lacks: {', '.join(lacking)}; keep these "
-                "columns in data.columns, or roll back to a version that does not need them"
-            )
-        return np.array([self.by_group.get(name, self.default) for name in crossed(rows, self.groups)], dtype="float64")
-
-
-def group_thresholds(
-    scores: np.ndarray,
-    actual: np.ndarray,
-    names: np.ndarray,
-    groups: tuple[GroupParams, ...],
-    *,
-    default: float,
-    equalise: Equalised,
-) -> Thresholds:
-    """Thresholds that make one rate alike in all groups, with as many rows selected as before.
-
-    For each level of the rate every group has the threshold that gives it this rate. Of all levels the
-    one is taken that selects as many rows in all as `default` does for everyone.
-
-    Args:
-        scores: Chances that the model gave to rows it was not fitted on, shape (n,).
-        actual: 0 or 1, shape (n,).
-        names: Group of each row, of all columns together, shape (n,).
-
-    Source:
-        Hardt, Price and Srebro (2016), NeurIPS 29, whose thresholds fairlearn's ThresholdOptimizer computes.
-        Unlike both, a decision is never drawn at random: the same row is decided alike each time, and rates
-        are alike up to the steps that scores leave.
-    """
-    least = max(group.least_rows for group in groups)
-    counted = _counted(actual, equalise)
-    curves: dict[str, np.ndarray] = {}
-    small: dict[str, int] = {}
-    levels = np.linspace(0.0, 1.0, LEVELS)
-    for name in sorted(set(names)):
-        inside = scores[(names == name) & counted]
-        if len(inside) < least:
-            small[name] = len(inside)
-            continue
-        # Selected are scores at or above the threshold: a rate of misses rises with it, one of selected rows falls.
-        rising = levels if equalise == "false_negative_rate" else 1 - levels
-        curves[name] = np.quantile(inside, rising)
-    wanted = float((scores >= default).mean())
-    fixed = ~np.isin(names, list(curves))
-    chosen = np.zeros(LEVELS) + float((scores[fixed] >= default).sum())
-    for name, curve in curves.items():
-        own = np.sort(scores[names == name])
-        chosen += len(own) - np.searchsorted(own, curve, side="left")
-    place = int(np.argmin(np.abs(chosen / len(scores) - wanted)))
-    by_group = {name: float(curve[place]) for name, curve in curves.items()}
-    return Thresholds(groups, default, by_group, small)
-
-
-def _counted(actual: np.ndarray, equalised: Equalised) -> np.ndarray:
-    """Rows that the rate is a rate of."""
-    if equalised == "selection_rate":
-        return np.ones(len(actual), dtype=bool)
-    return np.asarray(actual == (1 if equalised == "false_negative_rate" else 0))
