@@ -192,5 +192,5 @@ def test_it_decides_as_the_judged_one_does(tmp_path: Path) -> None:
     ).run()
     judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
 
-    assert judged.thresholds is not None
-    assert found.thresholds == judged.thresholds
+    assert judged.threshold is not None
+    assert found.threshold == judged.threshold
