@@ -56,7 +56,7 @@ def test_its_threshold_decides(balanced: Room) -> None:
     winner = balanced.record("verdict/verdict.json")["winner"]
     chosen = balanced.record("backtest/backtest.json")["decide"][winner]
     predicted = predictor.predict(balanced.view)
-    decided = predictor.decide(balanced.view, predicted)
+    decided = predictor.decide(predicted)
 
     assert chosen["expected"] == pytest.approx(0.2)
     assert decided is not None
@@ -67,7 +67,7 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
     run_directory = make_run_directory(tmp_path, rare(600), task="binary", **CLASSES).run()
     predictor = load_predictor(run_directory.bundle)
 
-    assert predictor.decide(run_directory.view, predictor.predict(run_directory.view)) is None
+    assert predictor.decide(predictor.predict(run_directory.view)) is None
     assert "decide" not in run_directory.record("backtest/backtest.json")
 
 
