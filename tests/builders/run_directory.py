@@ -84,7 +84,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "previous_champions": {"most": 3, "restore": True, "judged": 2},
     "reading": {"calendar": {}, "zone": "UTC"},
     "drift": {
-        "alarms": {"at_most": 1, "per": "year", "draws": 1000, "seed": 7},
+        "alarms": {"at_most": 1, "draws": 1000, "seed": 7},
         "joint": {"tests": {"correlation": {}}, "windows": 8, "seed": 7},
     },
 }

@@ -151,14 +151,14 @@ def test_a_constant_column_that_stays_is_none() -> None:
 
 
 def test_one_a_year_at_a_check_a_fortnight_is_one_in_26_checks() -> None:
-    params = AlarmParams(at_most=1, per="year", draws=1000, seed=1)
+    params = AlarmParams(at_most=1, draws=1000, seed=1)
 
     assert 1 / params.rate(pd.Timedelta("14D")) == pytest.approx(26.1, abs=0.1)
 
 
 def test_an_alarm_at_every_second_check_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"^drift\.alarms is 1 per month; .* below 0\.5; "):
-        AlarmParams(at_most=1, per="month", draws=1000, seed=1).rate(pd.Timedelta("30D"))
+    with pytest.raises(BadInputError, match=r"^drift\.alarms is 12 per year; .* below 0\.5; "):
+        AlarmParams(at_most=12, draws=1000, seed=1).rate(pd.Timedelta("30D"))
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_every_row_is_counted_once() -> None:
 
 SETTINGS = DriftParams(
     tests={"ks": {"threshold": 0.05}, "chi2": {"threshold": 0.01}},
-    alarms=AlarmParams(at_most=1, per="year", draws=1000, seed=7),
+    alarms=AlarmParams(at_most=1, draws=1000, seed=7),
     min_rows=10,
 )
 EVERY = pd.Timedelta(hours=ROWS)

@@ -16,7 +16,7 @@ from retrim.drift.watched import furthest, measure_deviation, noise_of, watch
 from tests.builders.drift_worlds import world
 
 ROWS = 400
-ALARMS = AlarmParams(at_most=1, per="year", draws=1000, seed=3)
+ALARMS = AlarmParams(at_most=1, draws=1000, seed=3)
 DOMAIN = {"rounds": 5, "leaves": 4, "folds": 2, "rows": 300}
 JOINT = JointParams(tests={"correlation": {}, "domain": DOMAIN}, windows=10, seed=7)
 USUAL = ExpectedWindows(ROWS, ALARMS, JOINT, cores=1)

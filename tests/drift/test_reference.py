@@ -20,7 +20,7 @@ NUMBER = FeatureView({"x": "number"}, {}, "y", "regression", ())
 MANY = FeatureView({"x": "number"}, {}, "y", "multiclass", ("a", "b", "c"))
 
 
-ALARMS = AlarmParams(at_most=1, per="year", draws=1000, seed=7)
+ALARMS = AlarmParams(at_most=1, draws=1000, seed=7)
 USUAL = ExpectedWindows(24, ALARMS, JointParams(tests={"correlation": {}}, windows=8, seed=7), cores=1)
 
 

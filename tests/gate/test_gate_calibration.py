@@ -5,18 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrim.gate import models
 from retrim.gate.losses import Resampling
 from retrim.gate.models import calibration, miscalibration
-from retrim.gate.verdict import CalibrationParams, ScoredModel, StatedInterval, mark_of
+from retrim.gate.verdict import ScoredModel, StatedInterval, mark_of
 from retrim.stats.codec import from_record
 from retrim.training.recipe import StatedErrors
 
 RESAMPLING = Resampling(400, 10, 7)
 NORMAL = StatedInterval(0.8, -1.2816, 1.2816)
-
-
-def limit(**changed: Any) -> CalibrationParams:
-    return CalibrationParams.model_validate({"bins": 10, "worse": 0.05, "confidence": 0.95, **changed})
 
 
 def binary(predicted: np.ndarray, actual: np.ndarray) -> ScoredModel:
@@ -35,8 +32,8 @@ def regression(rows: int, *, sd: float, seed: int, stated: StatedInterval | None
     return ScoredModel(np.zeros(rows), np.random.default_rng(seed).normal(0, sd, rows), (), np.zeros(rows), stated)
 
 
-def error_of(scored: ScoredModel, **changed: Any) -> float:
-    found = miscalibration(scored, limit(**changed), RESAMPLING)
+def error_of(scored: ScoredModel) -> float:
+    found = miscalibration(scored, RESAMPLING)
     assert found is not None
     return found.error
 
@@ -49,7 +46,7 @@ def test_the_error_is_the_mean_distance_of_chance_and_share_over_bins() -> None:
     predicted = np.repeat([0.2, 0.9], 10)
     actual = np.array([1] * 3 + [0] * 7 + [1] * 5 + [0] * 5)
 
-    assert error_of(binary(predicted, actual), bins=2) == pytest.approx(0.25)
+    assert error_of(binary(predicted, actual)) == pytest.approx(0.25)
 
 
 def test_with_many_classes_the_chance_is_that_of_the_class_called() -> None:
@@ -75,12 +72,12 @@ def test_of_a_regression_it_is_how_far_the_coverage_is_from_what_was_stated() ->
 def test_a_challenger_that_is_as_calibrated_as_the_champion_passes() -> None:
     challenger, champion = drawn(2000, off=0.0, seed=1)
 
-    assert all(check.passed for check in calibration(challenger, champion, limit(), RESAMPLING))
+    assert all(check.passed for check in calibration(challenger, champion, RESAMPLING))
 
 
 def test_a_challenger_that_is_surely_worse_than_the_champion_is_refused() -> None:
     challenger, champion = drawn(2000, off=0.15, seed=1)
-    own, kept = calibration(challenger, champion, limit(), RESAMPLING)
+    own, kept = calibration(challenger, champion, RESAMPLING)
 
     assert own.passed
     assert not kept.passed
@@ -89,7 +86,7 @@ def test_a_challenger_that_is_surely_worse_than_the_champion_is_refused() -> Non
 
 def test_a_regression_whose_errors_have_grown_is_refused() -> None:
     challenger, champion = regression(1000, sd=2.0, seed=1), regression(1000, sd=1.0, seed=2)
-    own, kept = calibration(challenger, champion, limit(), RESAMPLING)
+    own, kept = calibration(challenger, champion, RESAMPLING)
 
     assert mark_of(own) == "reported"
     assert not kept.passed
@@ -98,19 +95,17 @@ def test_a_regression_whose_errors_have_grown_is_refused() -> None:
 
 @pytest.mark.parametrize(("sd", "said"), [(0.6, "too wide"), (1.0, "as stated"), (2.0, "too narrow")])
 def test_an_interval_that_is_off_beyond_noise_is_said_to_be(sd: float, said: str) -> None:
-    (check,) = calibration(regression(1000, sd=sd, seed=1), None, limit(), RESAMPLING)
+    (check,) = calibration(regression(1000, sd=sd, seed=1), None, RESAMPLING)
 
     assert f": {said}" in check.text
 
 
 def test_nothing_is_said_of_a_regression_without_residuals() -> None:
-    assert calibration(regression(100, sd=1.0, seed=1, stated=None), None, limit(), RESAMPLING) == []
+    assert calibration(regression(100, sd=1.0, seed=1, stated=None), None, RESAMPLING) == []
 
 
 def test_a_champion_from_before_there_were_residuals_is_not_compared_with() -> None:
-    found = calibration(
-        regression(100, sd=1.0, seed=1), regression(100, sd=1.0, seed=1, stated=None), limit(), RESAMPLING
-    )
+    found = calibration(regression(100, sd=1.0, seed=1), regression(100, sd=1.0, seed=1, stated=None), RESAMPLING)
 
     assert [check.name for check in found] == ["calibration"]
 
@@ -118,23 +113,27 @@ def test_a_champion_from_before_there_were_residuals_is_not_compared_with() -> N
 # --- intervals
 
 
-def test_the_interval_of_the_coverage_holds_the_true_one_nineteen_times_in_twenty() -> None:
+def test_the_interval_of_the_coverage_holds_the_true_one_nineteen_times_in_twenty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "CALIBRATION_CONFIDENCE", 0.975)
     # Two one-sided bounds at 97.5%: 95%; three standard errors of that in 300 tries are 3.8 points.
     held = 0
     for seed in range(300):
-        found = miscalibration(regression(400, sd=1.3, seed=seed), limit(confidence=0.975), RESAMPLING)
+        found = miscalibration(regression(400, sd=1.3, seed=seed), RESAMPLING)
         assert found is not None
         held += found.interval[0] <= abs(0.6758 - 0.8) <= found.interval[1]  # P(|1.3 Z| < 1.2816) is 0.6758
 
     assert held / 300 == pytest.approx(0.95, abs=0.038)
 
 
-def test_equal_calibration_is_refused_in_at_most_one_of_twenty_tries() -> None:
+def test_equal_calibration_is_refused_in_at_most_one_of_twenty_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "CALIBRATION_WORSE", 0.0)
     refused = 0
     for seed in range(200):
         challenger, champion = drawn(400, off=0.0, seed=seed)
         flipped = binary(champion.predicted + np.random.default_rng(seed).normal(0, 0.02, 400), champion.actual)
-        refused += not calibration(flipped, challenger, limit(worse=0.0), RESAMPLING)[1].passed
+        refused += not calibration(flipped, challenger, RESAMPLING)[1].passed
 
     assert refused / 200 <= 0.08
 

@@ -18,7 +18,6 @@ from retrim.stats.plugins import Seed, SettingsSection
 
 Promise = Literal["promised", "extrapolated", "cannot be promised"]
 YEAR = pd.Timedelta("365.25D")
-PERIODS = {"day": YEAR / 365.25, "week": 7 * YEAR / 365.25, "month": YEAR / 12, "quarter": YEAR / 4, "year": YEAR}
 REACH = 10.0  # a tail is believed to this many times what the history can show
 LEAST_STRETCHES = 8.0  # with fewer in the history nothing is known of how a column strays
 
@@ -28,11 +27,6 @@ class AlarmParams(SettingsSection):
 
     at_most: float = Field(
         default=1.0, gt=0, description="maximum number of false alarms per year, on average, over all columns together"
-    )
-    per: Literal["day", "week", "month", "quarter", "year"] = Field(
-        exclude=True,
-        default="year",
-        description="period to which drift.alarms.at_most refers; one alarm per month is twelve per year",
     )
     draws: int = Field(
         exclude=True,
@@ -53,10 +47,10 @@ class AlarmParams(SettingsSection):
         Raises:
             BadInputError: This many alarms would be one at every second check, or more.
         """
-        found = float(self.at_most * (every / PERIODS[self.per]))
+        found = float(self.at_most * (every / YEAR))
         if found >= 0.5:
             raise BadInputError(
-                f"drift.alarms is {self.at_most:g} per {self.per}; with a check every "
+                f"drift.alarms is {self.at_most:g} per year; with a check every "
                 f"{every / pd.Timedelta('1D'):g} days (data.batch_every), that is {found:.2g} false alarms per "
                 "check, but that number must be below 0.5; lower at_most, or land batches more often"
             )

@@ -20,7 +20,6 @@ from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, cells_of, slice_n
 from retrim.gate.losses import Resampling, confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
 from retrim.gate.verdict import (
-    CalibrationParams,
     Check,
     GateParams,
     HoldoutJudgement,
@@ -29,6 +28,13 @@ from retrim.gate.verdict import (
 )
 from retrim.stats.bootstrap import block_of, block_sums, cell_sums, flips, mean_error, resampled
 from retrim.table.data import ColumnType
+
+CALIBRATION_BINS = 10
+"""Bins with equally many predictions each: the same for all versions, so that their errors are comparable."""
+CALIBRATION_WORSE = 0.05
+"""How far the calibration error may exceed the champion's."""
+CALIBRATION_CONFIDENCE = 0.95
+"""One-sided confidence with which the limit must be exceeded for a refusal."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,7 @@ class Miscalibration:
     text: str
 
 
-def calibration(
-    scored: ScoredModel, champion: ScoredModel | None, limit: CalibrationParams, resampling: Resampling
-) -> list[Check]:
+def calibration(scored: ScoredModel, champion: ScoredModel | None, resampling: Resampling) -> list[Check]:
     """The challenger's own miscalibration, and how much it is above the champion's.
 
     Refused only where it is above the champion's by more than the limit, with the confidence; nothing is said of a
@@ -59,8 +63,8 @@ def calibration(
     Args:
         champion: None before the first version.
     """
-    own = miscalibration(scored, limit, resampling)
-    its = None if champion is None else miscalibration(champion, limit, resampling)
+    own = miscalibration(scored, resampling)
+    its = None if champion is None else miscalibration(champion, resampling)
     if own is None:
         return []
     low, high = own.interval
@@ -69,24 +73,24 @@ def calibration(
     if its is None:
         return checks
     added = own.error - its.error
-    low, high = _reflected(added, own.drawn - its.drawn, limit.confidence)
+    low, high = _reflected(added, own.drawn - its.drawn, CALIBRATION_CONFIDENCE)
     text = (
         f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}); refused "
-        f"if the lower bound exceeds {limit.worse:+.1%}"
+        f"if the lower bound exceeds {CALIBRATION_WORSE:+.1%}"
     )
-    return [*checks, Check("calibration kept", low <= limit.worse, added, limit.worse, text, (low, high))]
+    return [*checks, Check("calibration kept", low <= CALIBRATION_WORSE, added, CALIBRATION_WORSE, text, (low, high))]
 
 
-def miscalibration(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration | None:
+def miscalibration(scored: ScoredModel, resampling: Resampling) -> Miscalibration | None:
     """The expected calibration error of a model with classes, else how far its coverage is from what was stated."""
     if len(scored.losses) < 2:
         return None
     if scored.classes:
-        return _probabilities(scored, limit, resampling)
-    return None if scored.stated is None else _coverage(scored, limit, resampling)
+        return _probabilities(scored, resampling)
+    return None if scored.stated is None else _coverage(scored, resampling)
 
 
-def _probabilities(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration:
+def _probabilities(scored: ScoredModel, resampling: Resampling) -> Miscalibration:
     """Expected calibration error: mean distance between chance and share, over bins of equally many predictions.
 
     Of a binary model the chance is that of the positive class; of one with more classes, that of the class it calls.
@@ -99,24 +103,24 @@ def _probabilities(scored: ScoredModel, limit: CalibrationParams, resampling: Re
         chance, happened = scored.predicted, scored.actual == 1
     else:
         chance, happened = scored.predicted.max(axis=1), scored.predicted.argmax(axis=1) == scored.actual
-    edges = np.unique(np.quantile(chance, np.arange(1, limit.bins) / limit.bins))
+    edges = np.unique(np.quantile(chance, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS))
     inside = np.searchsorted(edges, chance, side="left")[:, None] == np.arange(len(edges) + 1)
     table = np.column_stack([inside * (chance - happened)[:, None], np.ones(len(chance))])
     sums, drawn = _drawn(table, resampling)
     error, errors = (np.abs(each[..., :-1]).sum(axis=-1) / each[..., -1] for each in (sums, drawn))
-    low, high = _reflected(float(error), errors, limit.confidence)
+    low, high = _reflected(float(error), errors, CALIBRATION_CONFIDENCE)
     return Miscalibration(
         float(error), errors, (max(low, 0.0), max(high, 0.0)), f"expected calibration error {error:.1%}"
     )
 
 
-def _coverage(scored: ScoredModel, limit: CalibrationParams, resampling: Resampling) -> Miscalibration:
+def _coverage(scored: ScoredModel, resampling: Resampling) -> Miscalibration:
     assert scored.stated is not None
     stated, away = scored.stated, scored.actual - scored.predicted
     inside = (away >= stated.low) & (away <= stated.high)
     sums, drawn = _drawn(np.column_stack([inside, np.ones(len(inside))]).astype("float64"), resampling)
     covered, shares = float(sums[0] / sums[1]), drawn[:, 0] / drawn[:, 1]
-    low, high = (float(end) for end in np.quantile(shares, [1 - limit.confidence, limit.confidence]))
+    low, high = (float(end) for end in np.quantile(shares, [1 - CALIBRATION_CONFIDENCE, CALIBRATION_CONFIDENCE]))
     least = max(stated.level - high, low - stated.level, 0.0)
     most = max(abs(low - stated.level), abs(high - stated.level))
     text = f"{covered:.1%} of rows lie within the {stated.level:.0%} interval ({low:.1%} to {high:.1%})"
@@ -311,5 +315,5 @@ def judge_models(
             worst_slice(judged.rows, judged.features, *losses, slices, resampling),
             churn(winner, champion, confidence=gate.confidence, resampling=resampling),
         ]
-    found += calibration(winner, champion, gate.calibration, resampling)
+    found += calibration(winner, champion, resampling)
     return verdict.with_checks([check for check in found if check is not None])

@@ -215,35 +215,6 @@ class NonInferiorityParams(SettingsSection):
     )
 
 
-class CalibrationParams(SettingsSection):
-    """How well calibrated predictions have to be."""
-
-    bins: int = Field(
-        exclude=True,
-        default=10,
-        ge=2,
-        description=(
-            "number of bins, each with equally many predictions; the same for all versions, so that their "
-            "calibration errors are comparable"
-        ),
-    )
-    worse: float = Field(
-        exclude=True,
-        default=0.05,
-        ge=0,
-        le=1,
-        description="maximum amount by which the calibration error may exceed the champion's",
-    )
-    confidence: float = Field(
-        exclude=True,
-        default=0.95,
-        gt=0.5,
-        lt=1,
-        description="one-sided confidence that is required to conclude that a limit is exceeded; the same as "
-        "gate.confidence by default",
-    )
-
-
 class GateParams(SettingsSection):
     """What a challenger must show to pass the gate."""
 
@@ -288,7 +259,6 @@ class GateParams(SettingsSection):
             "reported, because a fold has too few rows for a refusal"
         ),
     )
-    calibration: CalibrationParams = Field(default=CalibrationParams(), description="limits on the calibration error")
     baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"
     )
