@@ -70,7 +70,6 @@ def bare(parquet: Path, params: dict[str, Any], tried: list[dict[str, Any]]) -> 
     started = time.perf_counter()
     fixed = TuneParams()
     tune = {**params["tune"], "batch": fixed.batch, "patience": fixed.patience, "stop_share": fixed.stop_share}
-    tune["options"] = fixed.options
     backtest = {**params["backtest"], "origin_rows": params["split"]["judge_rows"]}
     given = json.dumps({**params, "tune": tune, "backtest": backtest, "tried": tried})
     code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", given)

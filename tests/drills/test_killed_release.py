@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrim.adapters.dvc import stages
 from retrim.retraining.run_directory import open_run_directory, stages_of
 from retrim.training.mode import StageLimits
 from tests.builders.world import World, make_world
@@ -25,9 +26,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.land(world.day(25))
     as_of = pd.Timestamp(world.day(25))
     run_directory = open_run_directory(world.workspace, RUN_DIRECTORY, as_of=as_of, mode="search", taken=None)
-    with stages_of(world.workspace, run_directory) as dvc:
-        for stage in dvc.stages(run_directory.folder):
-            dvc.reproduce(stage, lambda line: None, StageLimits(longest=3600, silent=3600))
+    with stages_of(world.workspace, run_directory) as session:
+        for stage in stages(run_directory.folder):
+            session.reproduce(stage, lambda line: None, StageLimits(longest=3600, silent=3600))
     return world
 
 

@@ -203,7 +203,7 @@ def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> N
     place = next(number for number, each in enumerate(checks) if each["outcome"] == "retrain")
 
     assert checks[place + 1]["champion"] == 2
-    assert checks[place + 1]["accumulated_gain_before"]["balance"] == 0
+    assert checks[place + 1]["gain"]["before"]["balance"] == 0
 
 
 def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(labelled: dict[str, Any]) -> None:

@@ -235,7 +235,7 @@ class TestAChangedTable:
         if champion is not None:
             (run_directory.paths.champion / "none.json").unlink()
             write_file(run_directory.paths.champion / "features" / "view.json", to_json(champion))
-        validate.run(data, LeakParams(probe=False, entity=None, allowed={}), 10, {}, run_directory.paths, 1)
+        validate.run(data, LeakParams(probe=False, allowed={}), 10, {}, run_directory.paths, 1)
         return pd.read_parquet(run_directory.paths.table)
 
     def test_is_read_as_it_is_declared_now(self, run_directory: Room, changed: DataParams) -> None:
