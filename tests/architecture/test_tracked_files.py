@@ -14,8 +14,8 @@ INDEX_ADDRESS = re.compile(
     r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|(?:PIP|UV)_INDEX_URL|--find-lin[k]s|/simpl[e]/"
 )
 UNPICKLES = {"pickle", "cPickle", "joblib", "cloudpickle", "dill", "skops", "shelve", "marshal"}
-BY_NAME = {"src/retrim/templates/own_model.py": {"skops"}}
-"""The model that docs/how-to/own-model.md starts from builds the types that it names, and nothing else."""
+BY_NAME = {"src/retrim/templates/own_model.py": {"skops"}, "src/retrim/features/transformers.py": {"skops"}}
+"""Where the types that a file names are built from what was stored, and nothing else."""
 
 
 @cache
