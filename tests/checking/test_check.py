@@ -357,19 +357,6 @@ def test_a_cost_above_all_loss_of_a_year_is_refused_with_the_figures(make: Make)
 # --- the probe: when it is asked, and what it costs ------------------------------------------------
 
 
-def test_rows_that_no_probe_was_asked_about_wait_for_the_next_and_enter_the_account_once(make: Make) -> None:
-    desk = make(changes={"probe": {"when": "5D"}})
-    counted, measured = [], []
-    for day in (12, 14, 16, 18):
-        desk.land(desk.rows(day - 2, day), day)
-        record = desk.check(day).record
-        counted.append(None if record["probe"]["reading"] is None else record["probe"]["reading"]["rows"])
-        measured.append(record["performance"]["measured"]["window"]["rows"])
-
-    assert counted == [None, None, 144, None]
-    assert measured == [48, 48, 48, 48]
-
-
 def test_rows_of_checks_that_do_not_probe_wait_and_are_counted_once(make: Make) -> None:
     no_drift = {"drift": {"min_rows": 1000}}  # ten days are too few to calibrate its alarms
     desk = make(changes=DEAR | no_drift | {"probe": {"when": "needed"}})
@@ -844,7 +831,7 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
 
     assert [each.outcome for each in outcomes] == ["none", "none", "retrain"]
     assert outcomes[2].record["decision"]["fired"] == ["drift"]
-    assert outcomes[2].reason.endswith(": level")
+    assert "2 of 3 needed: level" in outcomes[2].reason
 
 
 def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:

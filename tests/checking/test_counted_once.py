@@ -46,7 +46,8 @@ def counted(checked: PrintedCheck) -> list[int]:
     """How many rows a check tested, measured and deposited."""
     record = checked.record
     tested = next((each["current"]["rows"] for each in record["drift"]["findings"] if each["column"] == "level"), 0)
-    return [tested, *(0 if record[name] is None else record[name]["rows"] for name in ("window", "reading"))]
+    measured, reading = record["performance"]["measured"], record["probe"]["reading"]
+    return [tested, 0 if measured is None else measured["window"]["rows"], 0 if reading is None else reading["rows"]]
 
 
 def test_rows_that_land_after_a_check_with_an_earlier_stamp_are_counted_by_the_next(make: Make) -> None:

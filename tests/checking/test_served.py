@@ -32,12 +32,12 @@ CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START.replac
 ROW = 230  # of day 10: predicted by version 1 on day 12, its label is due on day 13
 
 
-@pytest.fixture(scope="module")
 def measured_in(record: dict[str, Any]) -> dict[str, Any]:
     """The measured loss of a check, as the store has it."""
     return dict(record["performance"]["measured"])
 
 
+@pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 predicts on day 12; labels are due three days after the event, so two days of rows wait for theirs."""
     desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER)

@@ -1,10 +1,12 @@
 """The real flows in this process, against the tests' Prefect server: saves a minute of start-ups a test."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
@@ -23,11 +25,30 @@ def at_work(world: World) -> Iterator[None]:
     os.environ["PATH"] = world.environment["PATH"]
     os.chdir(world.root)
     try:
-        with temporary_settings({**prefect_settings(world.server), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with (
+            temporary_settings({**prefect_settings(world.server), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+            deciding_as_in(world),
+        ):
             yield
     finally:
         os.chdir(before)
         os.environ["PATH"] = path
+
+
+@contextmanager
+def deciding_as_in(world: World) -> Iterator[None]:
+    """Decides as the world's own code does, where that was made to act on drift at once (`without_cooldown`)."""
+    from retrim.checking import decide as module
+
+    rules, settings = (world.root / "src" / "retrim" / name for name in ("decision/rules.py", "settings.py"))
+    if not rules.is_file() or "default=(1, 1)" not in rules.read_text(encoding="utf-8"):
+        yield
+        return
+    found = re.search(r'"triggers.cooldown_checks".*_but_by_calendar\((\d+)\)', settings.read_text(encoding="utf-8"))
+    assert found is not None
+    changed, decide = {"drift_checks": (1, 1), "cooldown_checks": int(found[1])}, module.decide
+    with mock.patch.object(module, "decide", lambda known, params: decide(known, params.model_copy(update=changed))):
+        yield
 
 
 def make_check(world: World, day: float) -> dict[str, Any]:

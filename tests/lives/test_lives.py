@@ -80,7 +80,7 @@ class TestStep:
 def test_a_refit_without_rows_of_its_own_says_nothing(play: Play) -> None:
     first = play("nothing").checks[0].outcome.record
 
-    assert (first.probe.reading, first.probe, first.counted.get("deposited")) == (None, None, None)
+    assert (first.probe.reading, first.probe.cost, first.counted.get("deposited")) == (None, None, None)
     assert first.gain.now.balance == 0
 
 

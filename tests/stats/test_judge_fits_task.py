@@ -42,15 +42,6 @@ def test_a_floor_that_is_no_baseline_of_the_task_is_refused_where_it_is_set(tmp_
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_gate_that_asks_for_more_rows_than_are_kept_back_is_refused(tmp_path: Path):
-    document = whole()
-    document["gate"]["min_rows"] = document["split"]["judge_rows"] + 1
-    (tmp_path / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
-
-    with pytest.raises(BadInputError, match=r"gate\.min_rows: 337 .*split\.judge_rows .*336"):
-        load_params(tmp_path / "params.yaml")
-
-
 def test_alarms_wanted_at_every_second_check_are_refused(tmp_path: Path):
     document = whole()
     document["drift"]["alarms"] |= {"at_most": 36}
