@@ -214,4 +214,4 @@ def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_t
     backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
 
     assert live is not None
-    assert backtest.rate == pytest.approx(live.rate * live.share)
+    assert backtest._rate == pytest.approx(live.rate * live.share)

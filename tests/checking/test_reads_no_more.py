@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # a champion made with the stages
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """A row group a day for ten days, a version of them that two days have judged, and an eleventh day."""
-    made = make_desk(tmp_path / "workspace", changes={"probe": {"when": "365D"}})
+    made = make_desk(tmp_path / "workspace", changes={"probe": {"when": "needed"}, "drift": {"min_rows": 1000}})
     for day in range(10):
         made.land(made.rows(day, day + 1), day + 1)
     made.make_version(10)

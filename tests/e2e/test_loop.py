@@ -67,8 +67,8 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory, server: str) -> dict[st
     hand_in(world, world.rows(world.day(26), world.day(28))[["number", "outcome"]], 29.25, labels=True)
     seen["waiting"].append(make_check(world, 29.5))
     seen["states before"] = states(world)
-    seen["awake"] = make_check(world, 29.75)
-    seen["again"] = make_check(world, 29.75)
+    seen["awake"] = make_check(world, 30)
+    seen["again"] = make_check(world, 30)
     return seen
 
 
@@ -109,14 +109,14 @@ def test_prefect_has_a_summary_of_the_last_check(unlabelled: dict[str, Any]) -> 
 def test_a_shift_without_labels_crosses_the_threshold_and_starts_a_run(unlabelled: dict[str, Any]) -> None:
     assert unlabelled["first"]["state"] == "promoted"
     assert unlabelled["quiet"]["check"]["outcome"] == "none"
-    assert unlabelled["drifted"]["check"]["reason"].endswith(", 1 of 1 needed: level")
+    assert unlabelled["drifted"]["check"]["reason"].endswith(", 1 of 1 needed: level, predictions")
     assert unlabelled["drifted"]["run"]["state"] == "deferred"
 
 
 def test_a_run_with_too_few_mature_rows_ends_deferred_naming_the_date(unlabelled: dict[str, Any]) -> None:
-    # Of what has landed, one row an hour comes due from day 28 on: the 40th on day 29 at 16:00.
+    # Of what has landed, one row an hour comes due from day 28 on: the 48th on day 30 at 00:00.
     reason = unlabelled["drifted"]["run"]["reason"]
-    assert [each in reason for each in ("2024-01-30T16:00:00+00:00", "97 labels", "--labels")] == [True] * 3
+    assert [each in reason for each in ("2024-01-31T00:00:00+00:00", "97 labels", "--labels")] == [True] * 3
 
 
 def test_a_check_before_that_date_asks_again_only_after_labels_have_come(unlabelled: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ def test_a_check_before_that_date_asks_again_only_after_labels_have_come(unlabel
 
     assert before is None
     assert after["state"] == "deferred"
-    assert after["reason"].startswith("37 mature rows that no model has seen, 40 needed; enough by 2024-01-30T15:00:00")
+    assert after["reason"].startswith("37 mature rows that no model has seen, 48 needed; enough by 2024-01-30T23:00:00")
     assert unlabelled["states before"] == ["promoted", "deferred", "deferred"]
 
 

@@ -119,7 +119,7 @@ def test_a_setting_that_no_fit_reads_is_played(desk: Desk) -> None:
 
     assert not wanted.refits
     assert current.digest == cheap.digest
-    assert cheap.retraining_cost == pytest.approx(0.05 * current.retraining_cost)
+    assert 0 < cheap.retraining_cost < 0.1 * current.retraining_cost
 
 
 def test_values_are_read_as_params_yaml_would_have_them() -> None:

@@ -158,7 +158,7 @@ def test_a_history_that_is_too_short_says_what_to_do(make: Make) -> None:
 def test_the_command_of_a_policy_sets_its_values() -> None:
     changes = {"triggers.rules": ["schedule"], "triggers.every": "5D", "triggers.budget": None}
 
-    assert assignments(shlex.split(command_for(changes))[3:]) == changes
+    assert assignments(shlex.split(command_for(changes))[2:]) == changes
 
 
 def test_where_labels_come_after_nearly_all_windows_nothing_is_said_of_retraining(make: Make) -> None:
