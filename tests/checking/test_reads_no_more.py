@@ -24,7 +24,10 @@ pytestmark = pytest.mark.slow  # a champion made with the stages
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """A row group a day for ten days, a version of them that two days have judged, and an eleventh day."""
-    made = make_desk(tmp_path / "workspace", changes={"probe": {"when": "needed"}, "drift": {"min_rows": 1000}})
+    made = make_desk(
+        tmp_path / "workspace",
+        changes={"probe": {"when": "needed"}, "drift": {"min_rows": 1000}, "gain": {"cost": 1000.0}},
+    )
     for day in range(10):
         made.land(made.rows(day, day + 1), day + 1)
     made.make_version(10)
@@ -55,8 +58,9 @@ def test_scoring_opens_the_rows_it_scores(desk: Desk, opened: set[str]) -> None:
 
 
 def test_a_check_that_does_not_probe_opens_what_came_since_the_champion_was_trained(
-    desk: Desk, opened: set[str]
+    desk: Desk, opened: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("retrim.checking.evidence.run_probe", lambda *given, **named: None)
     checked = desk.check(11.5)
 
     assert checked.record["performance"]["measured"]["loss"] is not None

@@ -357,10 +357,10 @@ class TableChanges(RuleBasedStateMachine):
         return by_kind[column.kind]()
 
     def expected(self, as_of: pd.Timestamp) -> dict[str, dict[int, Any]]:
-        """The newest values of each key, by column."""
+        """The newest values of each key, by column; what is withdrawn now is in no table, of whatever moment."""
         found: dict[str, dict[int, Any]] = {}
         for came in self.came:
-            if came.arrived <= as_of and (came.withdrawn is None or came.withdrawn > as_of):
+            if came.arrived <= as_of and came.withdrawn is None:
                 found |= came.rows
         return found
 
