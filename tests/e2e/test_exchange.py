@@ -240,13 +240,6 @@ class TestAFileThatIsNotRight:
     ) -> None:
         assert "the hash of the bundle" in refused(altered(files, keys, bundle="0" * 64))
 
-    def test_is_refused_for_rows_of_another_grain(self, refused: Refuse, keys: Keys, files: dict[str, bytes]) -> None:
-        lineage = json.loads(files["manifest.json"])["lineage"]
-        other = {**lineage, "grain": {"every": "2h", "by": [], "how": {}}}
-
-        assert lineage["grain"] is None
-        assert "a different granularity" in refused(altered(files, keys, lineage=other))
-
     def test_is_refused_when_any_stretch_of_it_is_altered(
         self, production: World, signer: PublicKey, file: Path, tmp_path: Path
     ) -> None:
