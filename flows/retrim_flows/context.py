@@ -1,15 +1,19 @@
 """The flow run that this is: the moment it is about, who asked for it, its workspace, and what it says."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -112,6 +116,21 @@ def _workspace_of(run: FlowRun) -> Workspace:
     with get_client(sync_client=True) as client:
         variables = client.read_deployment(run.deployment_id).job_variables or {}
     return workspaces.open_workspace(Path(variables["working_dir"]))
+
+
+def read_runs(
+    client: SyncPrefectClient, which: FlowRunFilter, *, flows: Sequence[str] = (), deployments: Sequence[str] = ()
+) -> list[FlowRun]:
+    """All flow runs that a filter takes, page by page; of flows and deployments of these names, where given."""
+    named: dict[str, Any] = {}
+    if flows:
+        named["flow_filter"] = FlowFilter(name=FlowFilterName(any_=list(flows)))
+    if deployments:
+        named["deployment_filter"] = DeploymentFilter(name=DeploymentFilterName(any_=list(deployments)))
+    runs: list[FlowRun] = []
+    while page := client.read_flow_runs(flow_run_filter=which, offset=len(runs), **named):
+        runs += page
+    return runs
 
 
 @contextmanager

@@ -12,10 +12,6 @@ from typing import Any, Self, TextIO
 import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
@@ -39,7 +35,7 @@ from retrim.errors import RetrimError
 from retrim.lineage.locks import clear_lock, drop_lock, left_behind, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
 from retrim.retraining.recover import end_hung_runs
-from retrim_flows.context import open_workspace, say_failed
+from retrim_flows.context import open_workspace, read_runs, say_failed
 
 LOGGER = logging.getLogger("retrim.schedule")
 FAILED = "watching the schedule%s failed; retrim tries again: %s"
@@ -159,10 +155,7 @@ def _crash_late_tasks(client: SyncPrefectClient, tags: list[str]) -> None:
 
 def _open_runs(client: SyncPrefectClient, which: FlowRunFilter) -> list[FlowRun]:
     which.state = FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN))
-    found: list[FlowRun] = []
-    while page := client.read_flow_runs(flow_run_filter=which, offset=len(found)):
-        found += page
-    return found
+    return read_runs(client, which)
 
 
 def _name(run: FlowRun) -> str:
@@ -189,15 +182,9 @@ def _cut_short(client: SyncPrefectClient, models: list[str]) -> list[FlowRun]:
     """Runs of the flows that have a timetable; a retraining belongs to its decision, and maintain takes it up."""
     states = FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.PENDING, StateType.FAILED])
     since = FlowRunFilterExpectedStartTime(after_=(pd.Timestamp.now("UTC") - AGE).to_pydatetime())
-    found: list[FlowRun] = []
-    while page := client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=list(ScheduleParams.flows()))),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=models)),
-        offset=len(found),
-    ):
-        found += page
-    return [run for run in found if run.state is not None and _from_outside(run.state)]
+    which = FlowRunFilter(state=FlowRunFilterState(type=states), expected_start_time=since)
+    runs = read_runs(client, which, flows=ScheduleParams.flows(), deployments=models)
+    return [run for run in runs if run.state is not None and _from_outside(run.state)]
 
 
 def _from_outside(state: State) -> bool:
@@ -232,9 +219,9 @@ class Watchman:
             thread.join()
 
     def _tell(self) -> None:
-        told = [workspace for workspace in self.workspaces if workspace.env.tells]
-        while told and not self._over.wait(TELL_SECONDS):
-            for workspace in told:
+        with_addresses = [workspace for workspace in self.workspaces if workspace.env.tells]
+        while with_addresses and not self._over.wait(TELL_SECONDS):
+            for workspace in with_addresses:
                 if self._over.is_set():
                     return
                 try:

@@ -11,10 +11,6 @@ from typing import Any
 import pandas as pd
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterName,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
@@ -28,7 +24,7 @@ from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, mis
 from retrim.decision.rules import ScheduleParams
 from retrim.lineage.workspace import Workspace, clock
 from retrim.stats.timetable import start_offset
-from retrim_flows.context import moment, open_workspace, say_line
+from retrim_flows.context import moment, open_workspace, read_runs, say_line
 
 
 def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
@@ -69,7 +65,7 @@ def catch_up(workspace: Workspace, *, spread: bool = False) -> int:
     """Before a worker starts: one run for each flow of which due times were missed; gives how many.
 
     It takes the place of all that was planned for a time that has passed. Which times it is about the flow asks our
-    store (`retrim_flows.moment`), so none that Prefect had not planned is lost, and none is done twice.
+    store (`due_each`, `due_once`), so none that Prefect had not planned is lost, and none is done twice.
     """
     now, runs, whose = pd.Timestamp.now("UTC").floor("s"), 0, workspace.model if spread else ""
     for name in ScheduleParams.flows():  # of all, whatever fails after
@@ -100,16 +96,10 @@ def _planned(
     client: SyncPrefectClient, workspace: Workspace, name: str, *, until: pd.Timestamp, offset: pd.Timedelta
 ) -> list[FlowRun]:
     """Runs of a flow that wait, and were due by a moment; one that a person scheduled is not among them."""
-    found: list[FlowRun] = []
-    while page := client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[name])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-            expected_start_time=FlowRunFilterExpectedStartTime(before_=until.to_pydatetime()),
-        ),
-        deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[workspace.model])),
-        offset=len(found),
-    ):
-        found += page
-    due = [(run, run.expected_start_time) for run in found]
-    return [run for run, at in due if at is not None and is_due_time(workspace, name, pd.Timestamp(at) - offset)]
+    which = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=until.to_pydatetime()),
+    )
+    runs = read_runs(client, which, flows=[name], deployments=[workspace.model])
+    planned = [(run, run.expected_start_time) for run in runs]
+    return [run for run, at in planned if at is not None and is_due_time(workspace, name, pd.Timestamp(at) - offset)]

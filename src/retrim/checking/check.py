@@ -66,11 +66,9 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
     Raises:
         BadInputError: No rows have landed by then.
     """
-    identity = f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}"
-    while (checked := _stored(workspace, identity)) is None:
-        checked = _look(workspace, identity, by=by, now=now)
-        if checked is not None:
-            break
+    identity, checked = f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}", None
+    while checked is None:
+        checked = _stored(workspace, identity) or _look(workspace, identity, by=by, now=now)
     tell(workspace, checked.record, now=now)
     return checked
 

@@ -34,26 +34,26 @@ def estimate_newest(
 
     The labels it learns from had come by that check, so an estimate never knows what it is about.
     """
-    made = workspace.store.version(workspace.model, version)
-    assert made is not None, version
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
     earlier = [check.earlier for check in past]
-    since = max([pd.Timestamp(made.as_of), *(each.as_of for each in earlier[-1:])])
+    since = max([pd.Timestamp(row.as_of), *(each.as_of for each in earlier[-1:])])
     unseen = table.only(table.times["_event"] > predictor.used_until)
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
-    found = None
+    newest = None
     if len(fresh) >= workspace.params.probe.min_rows:
-        found = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
+        newest = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
     pending = [(each.as_of, each.estimate.newest) for each in earlier if each.champion == version]
     before = [each for check in earlier for each in check.estimate.scored]
     settled = {each.as_of for each in before}
     scored = [
         _score(workspace, unseen, predictor, as_of, estimate)
-        for as_of, estimate in [*pending, (now, found)]
+        for as_of, estimate in [*pending, (now, newest)]
         if estimate is not None and as_of not in settled
     ]
     now_scored = tuple(each for each in scored if each is not None)
-    return EstimateEvidence(found, now_scored, quality([*before, *now_scored]))
+    return EstimateEvidence(newest, now_scored, quality([*before, *now_scored]))
 
 
 def _estimate(
@@ -62,10 +62,10 @@ def _estimate(
     loss = workspace.params.judge.loss
     parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
     losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
-    found = estimate_loss(
+    estimated = estimate_loss(
         parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
     )
-    return None if found is None else DatedEstimate(**vars(found), since=since)
+    return None if estimated is None else DatedEstimate(**vars(estimated), since=since)
 
 
 def _score(
@@ -76,6 +76,6 @@ def _score(
     known = unseen.only((arrived > said.since) & (arrived <= as_of)).mature()
     if not len(known) or len(known) < SHARE_KNOWN * said.rows:
         return None
-    ripe = known.read()
-    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(ripe), predictor.predict(ripe))
-    return ScoredEstimate(as_of, len(ripe), said.loss, said.naive, float(losses.mean()))
+    rows = known.read()
+    losses = row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
+    return ScoredEstimate(as_of, len(rows), said.loss, said.naive, float(losses.mean()))

@@ -72,10 +72,10 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
     up = [said.rule for said in check.record.decision.said if said.fires]
     waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])
     rules = tuple(rule for rule in up if rule in waits and repeats(rule))
-    made = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
+    hold = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
     workspace.store.add_decision(
         DecisionRow(
-            made.id,
+            hold.id,
             workspace.model,
             SETTLEMENT,
             as_of=iso(now),
@@ -86,7 +86,7 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
             text=as_text(HoldAnswer(now, rules, newest.id)),
         )
     )
-    return made
+    return hold
 
 
 @dataclass(frozen=True)

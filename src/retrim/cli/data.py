@@ -195,11 +195,9 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
 def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_json: AsJson = False) -> None:
     """Withdraw a landed batch, or remove one from quarantine.
 
-    Its rows no longer count. Views of the table as of an earlier time still include the batch, and versions made with
-    it can still be rebuilt. If you withdraw a correction, the earlier values apply again. A withdrawn file cannot land
-    again.
-
-    Of a batch in quarantine, the report stays.
+    Its rows no longer count, in tables as of an earlier time too. Versions made with it can still be rebuilt. If you
+    withdraw a correction, the earlier values apply again. A withdrawn file cannot land again. Of a batch in quarantine,
+    the report stays.
     """
     from retrim.cli import render
     from retrim.landing.ingest import drop_quarantined, quarantined_batch, withdraw

@@ -47,6 +47,12 @@ TRUSTED = ["numpy.dtype"]
 """Types that a transformer may hold beside those that skops trusts by itself."""
 OF_WORDS = {"missing_values": None, "strategy": "most_frequent"}
 """How an imputer takes a category."""
+SAMPLES: dict[Kinds, tuple[np.ndarray, ...]] = {
+    NUMBERS: (np.array([[0.0], [1.0], [3.0]]),),
+    CATEGORIES: (np.array([["a"], ["b"]], dtype=object),),
+    ANY: (np.array([[0.0], [1.0], [np.nan]]), np.array([["a"], ["b"], [None]], dtype=object)),
+}
+"""Columns that show whether a transformer takes its parameters."""
 POWERS = (-5.0, 5.0)
 """Range of a power. Beyond it a transformed column can collapse to one number."""
 
@@ -154,11 +160,16 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
             if argument not in names:
                 near = near_keys(names, argument, most=1)[0]
                 raise ValueError(f"{name} has no argument {argument!r}; did you mean {near!r}?")
-        try:
-            self.built(_tuples(given))._validate_params()  # noqa: SLF001  else only a fit would
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-        return dict(given)
+        refused: list[str] = []
+        for values in SAMPLES[self.takes]:  # the kinds of a column are not known yet: one that takes it is enough
+            try:
+                with catch_warnings():
+                    simplefilter("ignore")  # of fewer rows than quantiles
+                    self.built(_tuples(given)).fit(values)
+                return dict(given)
+            except (TypeError, ValueError) as error:
+                refused.append(str(error))
+        raise ValueError(f"{name}: {refused[0]}")
 
     def learn(self, past: TrainingRows, **parameters: Any) -> StepState[FittedColumns]:
         fitted: dict[str, str] = {}

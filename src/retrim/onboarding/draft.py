@@ -47,7 +47,7 @@ from retrim.profile.first_model import (
     try_horizons,
     worth_notes,
 )
-from retrim.profile.leaks import Leak, unanswered_tail
+from retrim.profile.leaks import Leak, count_twins, unanswered_tail
 from retrim.profile.rhythm import (
     LEAST_ROWS,
     Choices,
@@ -592,6 +592,8 @@ def written(span: pd.Timedelta) -> str:
 
 ANSWERED = "known before the event, as a person answered retrim init"
 """Why a column is allowed of which that was asked."""
+FEW_TWINS = 0.01  # of the holdout rows: so many may be in training too before it is said
+USUAL_TWINS = 0.2  # of training rows: where so many have a twin, rows are alike by chance
 
 
 @dataclass(frozen=True)
@@ -693,6 +695,7 @@ def draft(
     search = partial(_find_leaks, desk, table, reading, known, judge_rows=rows, seed=seed, threads=threads)
     data, found, known_before, unsure = _ask_about_leaks(desk, labelled, data, search, made=tuple(reading.calendar))
     desk.notes += leaned_notes(found.leaned)
+    desk.notes += _twin_notes(table, data, rows, tuple(reading.calendar))
     worth = None
     if not found.refused and desk.in_order:
         fit = partial(
@@ -891,6 +894,18 @@ def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
         return rows[data.target].to_numpy(dtype="float64")
     wanted = data.positive if data.positive is not None else rows[data.target].mode().iloc[0]
     return (rows[data.target] == wanted).to_numpy(dtype="float64")
+
+
+def _twin_notes(table: pd.DataFrame, data: DataParams, judge_rows: int, made: tuple[str, ...]) -> list[TableNote]:
+    """What is said of holdout rows that stand in training too, where they are too few to be a leak."""
+    counted = count_twins(table.iloc[:-judge_rows], table.iloc[-judge_rows:], data, made)
+    if counted is None or counted[0] <= FEW_TWINS * judge_rows:
+        return []
+    seen = f"{counted[0]} of {judge_rows} holdout rows are in training too, identical except for time and key"
+    if counted[1] > USUAL_TWINS:
+        done = "training rows repeat as often: the features have few values, so rows are identical by chance"
+        return [TableNote("duplicates", "", seen, done)]
+    return [TableNote("duplicates", "", seen, "the measured loss is therefore too low", "warn")]
 
 
 def _suite(table: pd.DataFrame, data: DataParams, reading: ReadingParams, rhythm: Rhythm) -> list[ExpectationDraft]:

@@ -635,13 +635,26 @@ def split_leaks(
     return [*_twins(old, new, data, made), *_one_answer(old, new, data, entity)]
 
 
+def count_twins(
+    old: pd.DataFrame, new: pd.DataFrame, data: DataParams, made: Collection[str]
+) -> tuple[int, float] | None:
+    """Rows of `new` that stand in `old` too, time and key aside; and the share of `old` that repeats by chance.
+
+    Returns:
+        None where fewer than two features say what a row is.
+    """
+    columns = [name for name in (*own_features(old, data), data.target) if name not in made]
+    if len(columns) < 3:
+        return None
+    before, after = (pd.util.hash_pandas_object(rows[columns], index=False) for rows in (old, new))
+    return int(after.isin(before).sum()), float(before.duplicated(keep=False).mean())
+
+
 def _twins(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, made: Collection[str]) -> list[Leak]:
-    told = [name for name in (*own_features(old, data), data.target) if name not in made]
-    if len(told) < 3:
+    counted = count_twins(old, new, data, made)
+    if counted is None:
         return []
-    before, after = (pd.util.hash_pandas_object(rows[told], index=False) for rows in (old, new))
-    twins = float(after.isin(before).mean())
-    usual = float(before.duplicated(keep=False).mean())  # rows of few values are alike by chance
+    twins, usual = counted[0] / len(new), counted[1]
     if twins < TWINS or usual >= USUAL:
         return []
     seen = (
