@@ -112,7 +112,7 @@ def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) 
             ended = process.wait(timeout=LAND_SECONDS)
     told = log.read_text(encoding="utf-8")
     print(f"{time.monotonic() - begun:6.1f} s  retrim schedule", flush=True)
-    wrong = [name for name in ("ingest", "monitor", "retrain") if f"deployed {name}/deliveries" not in told]
+    wrong = [name for name in ("ingest", "check", "retrain") if f"deployed {name}/deliveries" not in told]
     if wrong or ended or LANDED.decode() not in told:
         sys.exit(f"{told}\ne2e: the schedule ended with {ended}; not deployed: {wrong}, or nothing landed")
 

@@ -28,6 +28,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches": {"skip": "all"},
     "triggers": {"rules": ["drift"]},
 }
+CODE = without_cooldown()
+CODE["src/retrim/decision/rules.py"] += [('default="60D"', "default=None")]  # labels of 2024 are not waited for
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool
     """
     times = {"ingest": every, "check": every, "score": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}
-    world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times}, code=without_cooldown())
+    world = make_world(folder, server="", drift=drift, changes={**CHANGES, "schedule": times}, code=CODE)
     world.land(world.day(25))
     world.retrim("retrain", "--as-of", world.day(25))
     workspace = world.workspace
