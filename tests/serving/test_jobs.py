@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
 from retrim.errors import BadInputError, BusyError
 from retrim.lineage.tokens import add_token
@@ -20,7 +19,6 @@ from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.request_rows import WrongRequestError
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import Client, running, serving_of
-from tests.builders.receivers import webhook
 from tests.builders.typed import Session, sit_at_desk
 from tests.builders.waiting import until
 
@@ -65,11 +63,9 @@ def desk(made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     return desk
 
 
-def jobs_of(desk: Desk, *, address: str | None = None) -> Jobs:
+def jobs_of(desk: Desk) -> Jobs:
     paths = desk.workspace.paths
-    places = AllowedPlaces(paths.root, ["var/jobs"])
-    told = None if address is None else address.replace("json://", "http://")
-    return Jobs(paths.root, paths.jobs, places, told, lambda: desk.day(15))
+    return Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, ["var/jobs"]), lambda: desk.day(15))
 
 
 def may_ask(desk: Desk, client: Client) -> None:
@@ -82,39 +78,33 @@ def asked(out: str = "var/jobs/out.csv") -> bytes:
     return json.dumps({"in": "var/jobs/in.csv", "out": out}).encode()
 
 
-def test_a_job_is_asked_for_done_told_and_shown(desk: Desk) -> None:
+def test_a_job_is_asked_for_done_and_shown(desk: Desk) -> None:
     serving = serving_of(desk)
-    with webhook() as (address, box), running(serving) as client:
-        serving.jobs = jobs_of(desk, address=address)
+    with running(serving) as client:
+        serving.jobs = jobs_of(desk)
         may_ask(desk, client)
         status, job = client.json("/jobs", {"in": "var/jobs/in.csv", "out": "var/jobs/out.csv", "version": 1})
         before = client.json(f"/jobs/{job['id']}")[1]
         serving.jobs.work_once()
-        serving.jobs.work_once()
         after = client.json(f"/jobs/{job['id']}")[1]
-        told = list(box)
 
     written = pd.read_csv(desk.workspace.paths.var / "jobs" / "out.csv")
     assert (status, before["state"], after["state"], after["error"]) == (HTTPStatus.ACCEPTED, "waiting", "done", "")
     assert (len(written), after["result"]["rows"]) == (48, 48)
-    assert (len(told), after["told"]) == (1, True)
 
 
-def test_no_password_of_a_database_stands_in_a_command_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
+def test_no_address_stands_in_a_command_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, where = desk.workspace.paths, "s3://bucket/data/x.csv"
     shown = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read().split(chr(0))]))"
     monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", shown, "predict"))
-    places = AllowedPlaces(paths.root, ["var/jobs", f"{where}?secret=hunter2"])
-    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
-    job = jobs.submit(json.dumps({"in": where, "out": "var/jobs/out.csv", "table": "orders"}).encode())
+    places = AllowedPlaces(paths.root, ["var/jobs", "s3://bucket/data"])
+    jobs = Jobs(paths.root, paths.jobs, places, lambda: desk.day(15))
+    job = jobs.submit(json.dumps({"in": where, "out": "var/jobs/out.csv"}).encode())
     jobs.work_once()
     done = jobs.find(job.id)
 
     assert done is not None
-    assert done.result == [
-        ["predict"],
-        ["--json", "--table=orders", "--", f"{where}?secret=hunter2", str(paths.var.resolve() / "jobs" / "out.csv")],
-    ]
+    assert done.result == [["predict"], ["--json", "--", where, str(paths.var.resolve() / "jobs" / "out.csv")]]
 
 
 def test_a_job_runs_the_command_of_retrim() -> None:
@@ -245,49 +235,16 @@ def test_a_link_to_a_file_in_the_folder_is_read(desk: Desk) -> None:
     assert getattr(jobs.find(job.id), "state", None) == "done"
 
 
-def test_a_table_of_a_database_is_predicted_into_another_once_and_its_password_is_kept_nowhere(desk: Desk) -> None:
-    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
-    rows = pd.read_csv(paths.var / "jobs" / "in.csv")
-    engine = sa.create_engine(where)
-    rows.to_sql("orders", engine, index=False)
-    places = AllowedPlaces(paths.root, ["var/jobs", f"{where}?secret=hunter2"])
-    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
-    asked_for = {"in": where, "out": where, "table": "orders", "into": "predicted"}
-    for _ in range(2):
-        job = jobs.submit(json.dumps(asked_for).encode())
-        jobs.work_once()
-        done = jobs.find(job.id)
-        assert done is not None
-        assert (done.state, done.error) == ("done", "")
-
-    assert len(pd.read_sql_table("predicted", engine)) == len(rows) == 48
-    assert not any(b"hunter2" in file.read_bytes() for file in paths.jobs.iterdir())
-
-
-def test_a_database_that_jobs_may_not_use_any_more_fails_those_that_waited(desk: Desk) -> None:
-    paths, where = desk.workspace.paths, f"sqlite:///{desk.workspace.paths.var}/there.db"
-    allowed = Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, [where]), None, lambda: desk.day(15))
-    body = json.dumps({"in": where, "out": where, "table": "orders"}).encode()
-    job = allowed.submit(body)
-    jobs_of(desk).work_once()
-    failed = allowed.find(job.id)
-
-    assert failed is not None
-    assert failed.state == "failed"
-    assert allowed.submit(body).state == "waiting"
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{}, {"table": "a; drop table b"}, {"table": "--query=select 1"}, {"table": 7}, {"table": ""},
-     {"query": "select 1"}, {"table": "orders", "into": "x"}],
-)  # fmt: skip
-def test_of_a_database_a_job_takes_the_name_of_a_table_alone(more: dict[str, Any], desk: Desk) -> None:
-    paths = desk.workspace.paths
-    places = AllowedPlaces(paths.root, ["var/jobs", "sqlite:///there.db"])
-    jobs = Jobs(paths.root, paths.jobs, places, None, lambda: desk.day(15))
+@pytest.mark.parametrize("more", [{"table": "orders"}, {"into": "x"}, {"query": "select 1"}, {"webhook": "http://a"}])
+def test_of_a_request_for_a_job_nothing_else_is_taken(more: dict[str, Any], desk: Desk) -> None:
     with pytest.raises(WrongRequestError):
-        jobs.submit(json.dumps({"in": "sqlite:///there.db", "out": "var/jobs/out.csv"} | more).encode())
+        jobs_of(desk).submit(json.dumps({"in": "var/jobs/in.csv", "out": "var/jobs/out.csv"} | more).encode())
+
+
+def test_no_database_is_a_place_of_jobs_and_its_password_is_not_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="retrim predict") as refused:
+        AllowedPlaces(tmp_path, ["postgresql://me:hunter2@host/sales"])
+    assert "hunter2" not in str(refused.value)
 
 
 def test_what_lies_below_a_prefix_is_taken(desk: Desk, tmp_path: Path) -> None:
@@ -476,33 +433,6 @@ def test_what_outlives_a_killed_server_is_waited_for(desk: Desk, monkeypatch: py
 def is_done_after_work(jobs: Jobs, name: str) -> bool:
     jobs.work_once()
     return getattr(jobs.find(name), "state", None) == "done"
-
-
-def test_a_webhook_that_is_away_is_told_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
-    away = jobs_of(desk, address="http://127.0.0.1:9/hook")
-    job = away.submit(asked())
-    away.work_once()
-    before = away.find(job.id)
-    with webhook() as (address, box):
-        jobs_of(desk, address=address).work_once()
-        told = len(box)
-    after = away.find(job.id)
-
-    assert before is not None
-    assert after is not None
-    assert (before.state, before.told, after.told, told) == ("failed", False, True, 1)
-    with pytest.raises(BadInputError, match=r"file:///etc/passwd' .*https"):
-        jobs_of(desk, address="file:///etc/passwd")
-
-
-def test_a_webhook_that_is_no_address_holds_up_no_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", "raise SystemExit(2)"))
-    jobs = jobs_of(desk, address="http://127.0.0.1:9/a hook")
-    submitted = [jobs.submit(asked()) for _ in range(2)]
-    jobs.work_once()
-
-    assert [getattr(jobs.find(job.id), "state", None) for job in submitted] == ["failed"] * 2
 
 
 @pytest.mark.parametrize("held", ["{", "{}", "[]", '{"id": 3}'])

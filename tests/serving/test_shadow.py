@@ -1,8 +1,6 @@
 """Shadows answer what the live version answers, unheard, kept apart, and compared once labels come."""
 
 import json
-import subprocess
-import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from retrim.checking.beside import compare_shadows
 from retrim.checking.check import check
 from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
+from retrim.lineage.workspace import Workspace
 from retrim.serving import shadow
 from retrim.serving.request_log import RequestLog
 from retrim.serving.request_rows import rows_of_json
-from retrim.serving.shadow import ShadowAnswers, Shadows, command_of, shadows_of, write_request
-from tests.builders.desk import Desk, Shelf, copy_of, make_desk
+from retrim.serving.shadow import Shadows, shadows_of
+from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
-from tests.builders.served import SECONDS
 from tests.builders.waiting import until
 from tests.serving.test_server import as_json
 
@@ -56,7 +54,7 @@ def test_shadows_are_the_champion_before_the_newest_challenger_or_a_number(desk:
 
 def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None:
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
-    answers = ShadowAnswers(lambda: desk.workspace, ["previous", "challenger"], log.add)
+    answers = Shadows(lambda: desk.workspace, ["previous", "challenger"], log.add, lambda _: None)
     answers.look()
     given: list[Any] = []
     with running(serving_of(desk, keep=log.add)) as client:
@@ -85,7 +83,7 @@ def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None
 
 def test_a_shadow_that_fails_leaves_the_others(desk: Desk) -> None:
     kept: list[Any] = []
-    answers = ShadowAnswers(lambda: desk.workspace, ["1", "3", "99"], kept.append)
+    answers = Shadows(lambda: desk.workspace, ["1", "3", "99"], kept.append, lambda _: None)
     answers.look()
     answers.versions[3] = None  # type: ignore[assignment]
     body = json.dumps([ROW]).encode()
@@ -108,7 +106,7 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
         noted.append(taken)
         serving.metrics.note_shadow(taken)
 
-    serving.shadow = Shadows([], note).offer  # nobody takes from its queue
+    serving.shadow = Shadows(lambda: desk.workspace, [], print, note).offer  # nobody takes from its queue
     with running(serving) as client:
         codes = [client.json("/predict", given)[0] for given in ([ROW] * 9, ROW, ROW, ROW, ROW)]
         counted = client.serving.metrics.as_text().decode()
@@ -119,99 +117,31 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
     assert 'retrim_shadow_requests_total{fate="dropped"} 3.0' in counted
 
 
-OWN = """
-import pickle, sys
-from pathlib import Path
-from retrim.serving.shadow import answer_requests, read_requests
-desk = pickle.loads(Path(sys.argv[1]).read_bytes())
-desk.workspace.__dict__["registry"] = desk.shelf
-answer_requests(lambda: desk.workspace, ["previous"], read_requests(sys.stdin.buffer))
-"""
 BODY = b'{"at": "2024-01-16T00:00", "number": %d, "level": 1, "slope": 1, "noise": 0, "group": "a"}'
 
 
-@pytest.fixture
-def process_of_desk(desk: Desk) -> list[str]:
-    """Starts the process of shadows for a copy of the desk, whose registry is its own."""
-    import pickle
-
-    bare = Desk(type(desk.workspace)(desk.workspace.paths, desk.workspace.params, desk.workspace.env), desk.stream)
-    bare.shelf = Shelf(desk.shelf.folders)
-    copy = desk.workspace.paths.root / "desk.pickle"
-    copy.write_bytes(pickle.dumps(bare))
-    return [sys.executable, "-c", OWN, str(copy)]
-
-
-@pytest.mark.server
-class TestTheProcess:
-    def test_answers_until_it_is_stopped(self, desk: Desk, process_of_desk: list[str]) -> None:
-        noted: list[bool] = []
-        shadows = Shadows(process_of_desk, noted.append)
-        shadows.start()
-        try:
-            shadows.offer((BODY % 1, "r"))
-            until(lambda: answered(desk))
-        finally:
-            shadows.stop()
-
-        assert noted == [True]
-        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["1"]
-        assert shadows._process is not None
-        assert shadows._process.poll() == 0
-
-    def test_is_started_again_when_it_dies(
-        self, desk: Desk, process_of_desk: list[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(shadow, "LOOK_SECONDS", 0)
-        shadows = Shadows(process_of_desk, lambda _: None)
-        shadows.start()
-        try:
-            until(lambda: shadows._process is not None)
-            assert shadows._process is not None
-            shadows._process.kill()
-            shadows._process.wait()
-            shadows.offer((BODY % 1, "lost"))
-            shadows.offer((BODY % 2, "r"))
-            until(lambda: answered(desk))
-        finally:
-            shadows.stop()
-
-        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["2"]
-
-    @pytest.mark.parametrize("torn", [b'[900,"s"]\n{', b"[900,"])
-    def test_ends_with_its_server(self, desk: Desk, process_of_desk: list[str], torn: bytes) -> None:
-        with subprocess.Popen(process_of_desk, stdin=subprocess.PIPE) as process:
-            assert process.stdin is not None
-            write_request(process.stdin, (BODY % 1, "r"))
-            process.stdin.write(torn)
-            process.stdin.close()
-
-            assert process.wait(timeout=SECONDS) == 0
-        assert desk.workspace.predictions.of_role("shadow").all_keys(1) == ["1"]
-
-
-def test_a_process_that_cannot_be_started_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_shadows_answer_beside_until_they_are_stopped_and_a_store_that_is_away_stops_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow, "LOOK_SECONDS", 0)
-    shadows = Shadows(["/nowhere/python"], lambda _: None)
+    opened, kept = list[int](), list[Any]()
+
+    def open_here() -> Workspace:
+        opened.append(0)
+        if len(opened) == 1:
+            raise OSError("the store is away")
+        return desk.workspace
+
+    shadows = Shadows(open_here, ["previous"], kept.append, lambda _: None)
     shadows.start()
-    until(lambda: len(caplog.records) > 1)
+    for number, request in enumerate("ab"):
+        shadows.offer((BODY % number, request))
+    until(lambda: kept)
     shadows.stop()
+    shadows.offer((BODY % 3, "c"))
 
-    assert {record.getMessage().split("(")[0] for record in caplog.records} == {
-        "the process of the shadow versions ended "
-    }
-
-
-def answered(desk: Desk) -> bool:
-    return any(path.stat().st_size for path in desk.workspace.paths.requests.glob("*.jsonl"))
-
-
-def test_its_command_opens_the_workspace_that_is_named(tmp_path: Path) -> None:
-    ended = subprocess.run(command_of(tmp_path, ["1"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-
-    assert b"is not in a retrim workspace" in ended.stderr
+    assert [(line[0], line[1]) for line in kept] == [(1, "b")]
+    assert not shadows._thread.is_alive()
 
 
 def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:

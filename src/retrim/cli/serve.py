@@ -50,11 +50,8 @@ def serve(
         typer.Option(
             "--jobs-under",
             metavar="PLACE",
-            help="Folder, URL or database URL that jobs may read and write (repeatable). Default: var/jobs.",
+            help="Folder or URL that jobs may read and write (repeatable). Default: var/jobs.",
         ),
-    ] = None,
-    webhook: Annotated[
-        str | None, typer.Option("--webhook", metavar="URL", help="URL that receives a POST request when a job ends.")
     ] = None,
     cert: Annotated[
         Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")
@@ -118,7 +115,6 @@ def serve(
             now=lambda: as_time(None),
             shadows=shadows,
             jobs_under=jobs_under or [],
-            webhook=webhook,
         )
 
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]

@@ -2,9 +2,8 @@
 
 A job is a small file, written whole, so it survives the server. One that was under way is run again at the next
 start: `retrim predict` goes on where it was and writes its rows once. One process at a time carries jobs out: a lock
-is held by a server and by what it runs, which may outlive it. Addresses lie under prefixes that are named when
-the server starts, and so does the address that is told of each end. Databases are named there whole: a request names a
-table of one, and a job keeps its address without user, password and query.
+is held by a server and by what it runs, which may outlive it. Paths and addresses lie under prefixes that are named
+when the server starts.
 """
 
 import fcntl
@@ -45,16 +44,14 @@ MOST_WAITING, MOST_KEPT = 100, 1000
 ATTEMPTS = 5
 """Of a job that is refused, as somebody else may write to the same place, or that cannot begin."""
 PAUSE_SECONDS = 30
-"""Before a refused job, or a webhook that did not answer, is tried again."""
+"""Before a refused job is tried again."""
 PREDICT = (
     "import os, sys; from retrim.cli.main import main; "
     "sys.argv += os.fsdecode(sys.stdin.buffer.read()).split('\\0'); main()"
 )
 COMMAND, LOCK = (sys.executable, "-P", "-c", PREDICT, "predict"), "lock"
-"""`retrim predict`, which reads its arguments: a command line, which others can see, contains no password."""
-TABLE = re.compile(r"[^\W\d]\w{0,62}(\.[^\W\d]\w{0,62})?")
-"""The name of a table, after that of its schema where it has one."""
-FIELDS = {"in", "out", "version", "table", "into"}
+"""`retrim predict`, which reads its arguments: a command line, which others can see, contains no address."""
+FIELDS = {"in", "out", "version"}
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -73,9 +70,6 @@ class Job:
         result: What `retrim predict --json` printed; None: nothing yet, or it failed.
         error: Why it failed; empty: it did not.
         attempts: Times that it was begun.
-        told: Whether the webhook has taken its end.
-        table: Of a database IN.
-        into: Of a database OUT; None: that of `retrim predict`.
     """
 
     id: str
@@ -88,9 +82,6 @@ class Job:
     result: JsonValue = None
     error: str = ""
     attempts: int = 0
-    told: bool = False
-    table: str | None = None
-    into: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,8 +91,6 @@ class AskedJob:
     rows: Annotated[JsonValue, key("in")]
     out: JsonValue
     version: JsonValue = None
-    table: JsonValue = None
-    into: JsonValue = None
 
 
 class AllowedPlaces:
@@ -109,17 +98,21 @@ class AllowedPlaces:
 
     Args:
         root: Of the workspace; other paths are relative to it.
-        prefixes: Folders and addresses; of a database the address itself.
+        prefixes: Folders and addresses.
     """
 
     def __init__(self, root: Path, prefixes: Sequence[str]) -> None:
         self._root = root
-        self._databases = {address_of(each).shown: each for each in prefixes if is_database(each)}
-        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each) and not is_database(each)]
+        database = next((each for each in prefixes if is_database(each)), None)
+        if database is not None:
+            raise BadInputError(
+                f"jobs read and write no database ({address_of(database).shown}); use retrim predict for it"
+            )
+        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each)]
         self._folders = [(root / each).resolve() for each in prefixes if not is_address(each)]
 
     def take(self, where: object, field: str) -> str:
-        """An address below one of the prefixes, a path as an absolute one, a database without its secrets.
+        """An address below one of the prefixes, a path as an absolute one.
 
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
@@ -127,11 +120,6 @@ class AllowedPlaces:
         rule = f"gives {field!r} as a path or an address without wildcards, inside one that --jobs-under allows"
         if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
             raise wrong(rule, str(where)[:100])
-        if is_database(where):
-            shown = address_of(where).shown
-            if shown not in self._databases:
-                raise wrong(f"gives {field!r} as a database that --jobs-under allows", where.partition(":")[0])
-            return shown
         if is_address(where):
             inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
             if not inside or ".." in where or "%" in where:
@@ -145,37 +133,23 @@ class AllowedPlaces:
             raise wrong(rule, where[:100])
         return f"{path}/" if where.endswith("/") else str(path)
 
-    def whole(self, where: str) -> str:
-        """What `take` gave, as `retrim predict` takes it.
+    def refuse_links_out(self, where: str) -> None:
+        """Refuses what `take` gave, if a link leads out of the folders by now.
 
         Raises:
-            BadInputError: A database that jobs may not use any more, or a link leads out of the folders.
+            BadInputError: Names the link.
         """
-        if not is_address(where):
-            path = Path(where)
-            files = [path, *(each for each in path.rglob("*") if each.is_symlink() and each.is_file())]
-            outside = next((each for each in files if not self._holds(each.resolve())), None)
-            if outside is not None:
-                raise BadInputError(f"{outside} leads out of the folders that jobs may use; remove this link")
-        if not is_database(where):
-            return where
-        if where not in self._databases:
-            raise BadInputError(
-                f"jobs may no longer use {where}; allow this address: `retrim serve --jobs-under {where}`"
-            )
-        return self._databases[where]
+        if is_address(where):
+            return
+        path = Path(where)
+        files = [path, *(file for file in path.rglob("*") if file.is_symlink() and file.is_file())]
+        outside = next((file for file in files if not self._holds(file.resolve())), None)
+        if outside is not None:
+            raise BadInputError(f"{outside} leads out of the folders that jobs may use; remove this link")
 
     def _holds(self, path: Path) -> bool:
         """Whether a resolved path lies in one of the folders."""
         return any(folder in path.parents for folder in self._folders)
-
-
-def _table_of(name: JsonValue, field: str, place: str) -> str | None:
-    if name is None:
-        return None
-    if not is_database(place) or not isinstance(name, str) or TABLE.fullmatch(name) is None:
-        raise wrong(f"gives {field!r} as the name of a table, and only together with a database", str(name)[:100])
-    return name
 
 
 def _failed(job: Job, error: str) -> Job:
@@ -194,16 +168,11 @@ class Jobs:
         root: Of the workspace.
         folder: Where the jobs are kept.
         places: Where they may read and write.
-        webhook: Address that is told of each end, by POST; None: nobody is.
         now: The clock.
     """
 
-    def __init__(
-        self, root: Path, folder: Path, places: AllowedPlaces, webhook: str | None, now: Callable[[], pd.Timestamp]
-    ) -> None:
-        if webhook is not None and not webhook.startswith(("https://", "http://")):
-            raise BadInputError(f"{webhook!r} is not the address of a webhook; write one that begins with https://")
-        self._root, self._folder, self._places, self._webhook, self._now = root, folder, places, webhook, now
+    def __init__(self, root: Path, folder: Path, places: AllowedPlaces, now: Callable[[], pd.Timestamp]) -> None:
+        self._root, self._folder, self._places, self._now = root, folder, places, now
         self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
         make_private_folder(folder)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -229,23 +198,20 @@ class Jobs:
         except orjson.JSONDecodeError:
             given = None
         if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= FIELDS:
-            raise wrong('is a JSON object, {"in": ..., "out": ...}, with "version", "table" and "into" if needed')
+            raise wrong('is a JSON object, {"in": ..., "out": ...}, with "version" if needed')
         named = from_record(AskedJob, given)
         version = named.version
         if version is not None and (type(version) is not int or not 0 < version < 10**9):
             raise wrong("gives 'version' as a version number, or leaves it out", str(version)[:100])
         rows, out = self._places.take(named.rows, "in"), self._places.take(named.out, "out")
-        table, into = _table_of(named.table, "table", rows), _table_of(named.into, "into", out)
-        if is_database(rows) and table is None:
-            raise wrong("gives 'table' as the name of the database table to read")
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} jobs are already waiting, and no more are accepted; try again later")
             asked = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
-            job = Job(token_hex(8), rows, out, version, "waiting", asked, table=table, into=into)
+            job = Job(token_hex(8), rows, out, version, "waiting", asked)
             self._keep(job)
-            over = [job for job in jobs if job.ended is not None and self._is_told(job)]
+            over = [job for job in jobs if job.ended is not None]
             for old in sorted(over, key=lambda job: job.ended or "")[: max(len(jobs) + 1 - MOST_KEPT, 0)]:
                 self._file(old.id).unlink()
         self._news.set()
@@ -275,9 +241,6 @@ class Jobs:
         found = [job for job in map(self._read, sorted(files, key=lambda file: file.name)) if job is not None]
         return sorted(found, key=lambda job: job.asked)
 
-    def _is_told(self, job: Job) -> bool:
-        return job.told or self._webhook is None
-
     def _work(self) -> None:
         while not self._over.is_set():
             self._news.clear()
@@ -288,15 +251,13 @@ class Jobs:
             self._news.wait(PAUSE_SECONDS)
 
     def work_once(self) -> None:
-        """Runs the jobs that wait, and tells of those that ended; nothing while another server, or its job, does."""
+        """Runs the jobs that wait; nothing while another server, or its job, does."""
         with self._alone() as lock:
             if lock is None:
                 return
             for job in self._all():
                 if job.ended is None and not self._over.is_set():
                     self._run(job, lock)
-                    self._tell_ends()
-            self._tell_ends()
 
     @contextmanager
     def _alone(self) -> Iterator[int | None]:
@@ -311,19 +272,13 @@ class Jobs:
         finally:
             os.close(lock)
 
-    def _tell_ends(self) -> None:
-        """Tells of those that ended, until one is not accepted: a webhook that hangs does not hold up the jobs."""
-        for job in self._all():
-            if job.ended is not None and not self._is_told(job):
-                if self._over.is_set() or not self._tell(job):
-                    return
-                self._keep(replace(job, told=True))
-
     def _run(self, job: Job, lock: int) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)
         self._keep(job)
         try:
-            ended = self._predicted(job, [self._places.whole(job.rows), self._places.whole(job.out)], lock)
+            for where in (job.rows, job.out):
+                self._places.refuse_links_out(where)
+            ended = self._predicted(job, lock)
         except BadInputError as gone:
             ended = _failed(job, str(gone))
         except OSError as error:  # of the machine: no process, no room
@@ -331,10 +286,9 @@ class Jobs:
         if ended is not None:
             self._keep(ended if ended.state == "waiting" else replace(ended, ended=iso(self._now())))
 
-    def _predicted(self, job: Job, places: Sequence[str], lock: int) -> Job | None:
+    def _predicted(self, job: Job, lock: int) -> Job | None:
         """What became of a job; None: the server stops, and the next start goes on with it."""
-        named = {"--version": job.version, "--table": job.table, "--into": job.into}
-        options = [f"{name}={value}" for name, value in named.items() if value is not None]
+        options = [] if job.version is None else [f"--version={job.version}"]
         with TemporaryFile() as printed, TemporaryFile() as said:
             process = subprocess.Popen(
                 COMMAND,
@@ -347,7 +301,7 @@ class Jobs:
             )
             assert process.stdin is not None
             with suppress(BrokenPipeError), process.stdin as arguments:  # one that has ended says why
-                arguments.write(os.fsencode("\0".join(["--json", *options, "--", *places])))
+                arguments.write(os.fsencode("\0".join(["--json", *options, "--", job.rows, job.out])))
             while process.poll() is None:
                 if self._over.is_set():
                     process.terminate()
@@ -365,18 +319,3 @@ class Jobs:
             return replace(job, state="done", result=orjson.loads(record))
         error = (lines or [f"exit code {process.returncode}"])[-1].removeprefix("error: ")
         return _refused(job, error) if process.returncode == BusyError.exit_code else _failed(job, error)
-
-    def _tell(self, job: Job) -> bool:
-        from http.client import HTTPException
-        from urllib.request import Request, urlopen
-
-        assert self._webhook is not None
-        request = Request(
-            self._webhook, orjson.dumps(to_record(job)), {"content-type": "application/json"}, method="POST"
-        )
-        try:
-            with urlopen(request, timeout=10):
-                return True
-        except (OSError, ValueError, HTTPException) as error:
-            LOGGER.warning("the webhook did not accept that job %s ended: %s", job.id, error)
-            return False

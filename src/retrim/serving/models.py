@@ -30,7 +30,7 @@ from retrim.serving.predict import version_to_ask
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
-from retrim.serving.shadow import Shadows, command_of
+from retrim.serving.shadow import Shadows
 
 if TYPE_CHECKING:  # what lands is needed once labels come
     from retrim.landing.ingest import Landed
@@ -237,7 +237,6 @@ def open_model(
     now: Callable[[], pd.Timestamp],
     shadows: Sequence[str] = (),
     jobs_under: Sequence[str] = (),
-    webhook: str | None = None,
 ) -> ServedModel:
     """A model with its version loaded and tried.
 
@@ -264,14 +263,13 @@ def open_model(
     served = serve_version(workspace, version_to_ask(workspace, version))
     paths = workspace.paths
     places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
-    shadowing = command_of(paths.root, shadows) if shadows else None
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=is_durable)
     figures = LoopFigures(workspace, lambda: serving.served.version, now)
     land = partial(land_labels, while_as_it_is(open_here, workspace.paths.params))
     serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
     follower = Follower(workspace, open_here, serving, now) if version is None else None
-    serving.jobs = Jobs(paths.root, paths.jobs, places, webhook, now)
-    beside = None if shadowing is None else Shadows(shadowing, serving.metrics.note_shadow)
+    serving.jobs = Jobs(paths.root, paths.jobs, places, now)
+    beside = Shadows(open_here, shadows, log.add, serving.metrics.note_shadow) if shadows else None
     serving.shadow = None if beside is None else beside.offer
     workspace.store.close()  # a connection to SQLite holds 0.2 MB, and a server may have a hundred models
     return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
