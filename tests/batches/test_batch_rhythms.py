@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.batches.columns import constant_concern
 from retrim.batches.concern import BatchParams
-from retrim.batches.verdict import BatchVerdict, History, constant_concern, look_at
+from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA as STATIONS
 from tests.builders.shipped import whole

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import BatchParams
-from retrim.batches.verdict import BatchVerdict, History, look_at, not_zero, unit_concern
+from retrim.batches.numbers import Nonzeros
+from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
 from tests.builders.shipped import whole
 
@@ -122,8 +123,8 @@ def test_a_new_name_in_a_fifth_of_the_rows_is_drift_where_names_are_mostly_missi
 def test_as_many_values_as_may_come_are_judged(factor: float) -> None:
     draw = np.random.default_rng(3)
     past = [np.where(draw.random(720) < 0.3, draw.gamma(2, 1, 720) + 0.5, 0.0) for _ in range(10)]
-    known = not_zero(past)
+    known = Nonzeros.of(past)
     assert known is not None
-    found = unit_concern("rain", np.where(draw.random(7200) < 0.3, known.high * factor, 0.0), known)
+    found = known.in_another_unit("rain", np.where(draw.random(7200) < 0.3, known.high * factor, 0.0))
 
     assert found is not None

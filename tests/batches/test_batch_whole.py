@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from retrim.batches.verdict import twice_concern
+from retrim.batches.whole import twice_concern
 
 
 def bookings(n: int, alike: float) -> pd.DataFrame:

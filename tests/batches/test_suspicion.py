@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import Concern, suspicion_of
-from retrim.batches.verdict import find_unit
+from retrim.batches.units import find_unit
 from retrim.table.fault import Fault
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.batches.concern import suspicion_of
-from retrim.batches.verdict import UnitChange, find_unit
+from retrim.batches.units import UnitChange, find_unit
 from retrim.checking.measure import MeasuredRows, losses_on, naive_losses_on, start_without_stragglers
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import SuspectBatch
