@@ -11,9 +11,10 @@ from hypothesis import strategies as some
 
 from retrim.gate.fairness import (
     Bootstrap,
+    GroupedModel,
     MeasuredModel,
     by_group,
-    drawn,
+    draw_groups,
     fairness_checks,
     furthest,
     measure_groups,
@@ -40,7 +41,7 @@ def world(seed: int, *, rows: int = 600, non_inferiority: float = 0.0, groups: i
 def refused(seed: int, *, limit: float, **how: Any) -> bool:
     outcomes, names = world(seed, **how)
     known = tuple(sorted(set(names)))
-    found = drawn(outcomes, names, known, MISSES, HOW)
+    found = draw_groups(outcomes, names, known, MISSES, HOW)
     apart = furthest(found, found.counts >= 30, HOW, rows=len(names), confidence=0.95)
     return apart is not None and apart.interval[0] > limit
 
@@ -48,7 +49,7 @@ def refused(seed: int, *, limit: float, **how: Any) -> bool:
 def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any]:
     params = make_fairness(**{"groups": GROUPS, "at_most": {MISSES: 0.1}, **changed})
     rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
-    standing = measure_groups("challenger", outcomes, np.zeros(len(names)), rows, params, HOW)
+    standing = measure_groups(GroupedModel("challenger", outcomes, np.zeros(len(names))), rows, params, HOW)
     return fairness_checks(standing, params)
 
 
@@ -107,7 +108,7 @@ def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
     selected = np.ones(60)
     selected[1::12] = 0
     how = Bootstrap(12, 500, 7, 0.95)
-    found = drawn(Outcomes("binary", np.ones(60), selected, selected), names, ("a", "b"), MISSES, how)
+    found = draw_groups(Outcomes("binary", np.ones(60), selected, selected), names, ("a", "b"), MISSES, how)
     apart = furthest(found, np.array([True, True]), how, rows=60, confidence=0.95)
 
     assert apart is not None
@@ -151,7 +152,7 @@ def test_the_figures_of_the_draws_are_fairlearns(seed: int, task: str, rows: int
     known = tuple(sorted(set(names)))
     shown = by_group(outcomes, names, known)
     for measure in outcomes.measures:
-        own = drawn(outcomes, names, known, measure, Bootstrap(5, 10, 7, 0.95))
+        own = draw_groups(outcomes, names, known, measure, Bootstrap(5, 10, 7, 0.95))
 
         assert own.values.tolist() == pytest.approx(
             [np.nan if value is None else value for value in shown[measure].values()], nan_ok=True
@@ -189,8 +190,10 @@ def test_a_group_whose_mean_error_is_near_0_has_a_record() -> None:
         errors[names == name] += mean - errors[names == name].mean()
     outcomes = Outcomes.of("regression", np.zeros(200), errors, threshold=0.5)
     rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
-    standing = measure_groups("challenger", outcomes, np.abs(errors), rows, make_fairness(groups=GROUPS), HOW)
-    found = from_record(MeasuredModel, json.loads(to_json(to_record(standing.measured))))
+    standing = measure_groups(
+        GroupedModel("challenger", outcomes, np.abs(errors)), rows, make_fairness(groups=GROUPS), HOW
+    )
+    found = from_record(MeasuredModel, json.loads(to_json(to_record(standing))))
     apart = found.columns[0].differences["mean_error"]
 
     assert apart is not None

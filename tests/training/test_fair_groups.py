@@ -8,7 +8,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.table.data import DataParams
-from retrim.training.groups import FairnessParams, GroupParams, crossed, group_of, require_fit
+from retrim.training.groups import GROUP, FairnessParams, GroupParams, group_of, require_fit, with_groups
 from tests.builders.fairness import make_fairness
 from tests.conftest import SHOP
 
@@ -37,7 +37,7 @@ def test_whole_numbers_with_missing_values_are_cut_too() -> None:
 def test_groups_of_two_columns_are_crossed() -> None:
     rows = pd.DataFrame({"age": [20.0, 70.0], "sex": pd.Series(["f", "m"], dtype="str")})
 
-    assert crossed(rows, (AGE, SEX)).tolist() == ["age below 30, sex f", "age 60 and above, sex m"]
+    assert with_groups(rows, (AGE, SEX))[GROUP].tolist() == ["age below 30, sex f", "age 60 and above, sex m"]
 
 
 def test_cuts_that_do_not_ascend_are_refused() -> None:

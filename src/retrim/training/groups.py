@@ -1,7 +1,4 @@
-"""Groups of rows by the section `fairness` of params.yaml, and what predictions did to each.
-
-Training weights that make group and label independent; figures of which every measure is a mean.
-"""
+"""Groups of rows by the section `fairness` of params.yaml, weights that balance them, and outcomes of predictions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +14,18 @@ from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
 
 Mitigation = Literal["reweight"]
+GROUP = "_group"  # column of a training frame that holds each row's group, of all declared columns together
+MISSING = "missing"
+MEASURES: dict[str, tuple[str, ...]] = {
+    "selection_rate": ("binary",),
+    "false_positive_rate": ("binary",),
+    "false_negative_rate": ("binary",),
+    "error_rate": ("binary", "multiclass"),
+    "mean_error": ("regression", "binary", "multiclass"),
+    "mean_absolute_error": ("regression",),
+}  # and the tasks that they fit
+SIZES = ("mean_error", "mean_absolute_error")  # measures of predictions; all others are shares of what is decided
+NUMBERS = ("number", "integer")
 
 
 class GroupParams(SettingsSection):
@@ -101,34 +110,19 @@ class FairnessParams(SettingsSection):
         return {name: limit for name, limit in stated.items() if limit is not None}
 
 
-GROUP = "_group"
-"""Column of a training frame that holds each row's group, of all declared columns together."""
-
-
 def reweighting(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Weight of each row: rows its group and label would have were they independent, over those they have.
 
-    The weights sum to the rows, in each group and for each label too. In a group that has its labels in the
-    same shares as all rows, each weight is 1.
-
-    Args:
-        groups: Group of each row, shape (n,).
-        labels: Class of each row, shape (n,).
-
-    Returns:
-        Above 0, shape (n,).
+    They are above 0, shape (n,), and sum to the rows, in each group and for each label too. In a group that has its
+    labels in the same shares as all rows, each weight is 1.
 
     Source:
         Kamiran and Calders (2012), Knowledge and Information Systems 33(1), 1-33, section 5.2.
     """
-    own, places = pd.factorize(groups)[0], pd.factorize(labels)[0]
-    n, classes = len(own), int(places.max(initial=0)) + 1
-    both = np.bincount(own * classes + places, minlength=(int(own.max(initial=0)) + 1) * classes)
-    by_group, by_label = np.bincount(own), np.bincount(places)
-    return np.asarray(by_group[own] * by_label[places] / (n * both[own * classes + places]))
-
-
-MISSING = "missing"
+    group, label = pd.factorize(groups)[0], pd.factorize(labels)[0]
+    pair = group * (int(label.max(initial=0)) + 1) + label
+    by_group, by_label, by_pair = (np.bincount(codes)[codes] for codes in (group, label, pair))
+    return np.asarray(by_group * by_label / (len(pair) * by_pair))
 
 
 def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
@@ -146,45 +140,23 @@ def group_of(rows: pd.DataFrame, group: GroupParams) -> np.ndarray:
         raise BadInputError(
             f"fairness.groups: {group.column!r} is not a number, so it cannot have cuts; set its cuts to []"
         )
-    names = np.array([*_spans(group.cuts), MISSING], dtype=object)
+    cuts = group.cuts
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(cuts)]
+    names = np.array([f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} and above", MISSING], dtype=object)
     numbers = values.to_numpy(dtype="float64", na_value=np.nan)
-    places = np.searchsorted(group.cuts, numbers, side="right")  # a row at a cut belongs to the span above it
+    places = np.searchsorted(cuts, numbers, side="right")  # a row at a cut belongs to the span above it
     return np.asarray(names[np.where(np.isnan(numbers), len(names) - 1, places)])
 
 
-def crossed(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> np.ndarray:
-    """The groups of all columns together, by name, shape (n,), such as "age below 30, marital single"."""
-    parts = [group.column + " " + group_of(rows, group).astype(object) for group in groups]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + ", " + part
-    return np.asarray(joined)
-
-
 def with_groups(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> pd.DataFrame:
-    """The rows with the group of each, of all columns together, in the column `GROUP`."""
-    return rows.assign(**{GROUP: crossed(rows, groups)})
+    """The rows with the group of each, of all columns together, in `GROUP`, such as "age below 30, marital single"."""
+    names = zip(*(group.column + " " + group_of(rows, group) for group in groups), strict=True)
+    return rows.assign(**{GROUP: np.array([", ".join(parts) for parts in names], dtype=object)})
 
 
 def as_trained(rows: pd.DataFrame, fairness: FairnessParams) -> pd.DataFrame:
     """Rows of the table as a recipe that reweights wants them: with their groups where `fairness.mitigate` says so."""
     return with_groups(rows, fairness.groups) if fairness.reweights else rows
-
-
-def _spans(cuts: tuple[float, ...]) -> list[str]:
-    between = [f"{low:g} to {high:g}" for low, high in pairwise(cuts)]
-    return [f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} and above"]
-
-
-MEASURES: dict[str, tuple[str, ...]] = {
-    "selection_rate": ("binary",),
-    "false_positive_rate": ("binary",),
-    "false_negative_rate": ("binary",),
-    "error_rate": ("binary", "multiclass"),
-    "mean_error": ("regression", "binary", "multiclass"),
-    "mean_absolute_error": ("regression",),
-}
-"""Measures, and the tasks that they fit."""
 
 
 @dataclass(frozen=True)
@@ -205,13 +177,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, task: str, actual: np.ndarray, predicted: np.ndarray, *, threshold: float) -> "Outcomes":
-        """From targets and predictions as `retrim.stats.metrics` encodes them.
-
-        Args:
-            actual: Shape (n,).
-            predicted: Shape (n,), or (n, classes).
-            threshold: Probability from which a row of a binary task is selected.
-        """
+        """From targets and predictions as `retrim.stats.metrics` encodes them; binary rows are selected from there."""
         if task == "multiclass":
             right = (np.argmax(predicted, axis=1) == actual).astype("float64")
             return cls(task, right, predicted.max(axis=1, initial=0.0), np.ones(len(right)))
@@ -241,9 +207,6 @@ class Outcomes:
                 return self.predicted - self.actual, every
             case _:
                 return np.abs(self.predicted - self.actual), every
-
-
-NUMBERS = ("number", "integer")
 
 
 def require_fit(fairness: FairnessParams, data: DataParams) -> None:
