@@ -170,7 +170,8 @@ def commands_page() -> str:
 
 def argument_texts(kind: Any) -> dict[str, str]:
     """What a docstring says of each field of its class."""
-    docstrings = (inspect.cleandoc(member.__doc__ or "") for member in (kind, getattr(kind, "as_record", None)))
+    members = (*getattr(kind, "__mro__", [kind]), getattr(kind, "as_record", None))
+    docstrings = (inspect.cleandoc(member.__doc__ or "") for member in members)
     sections = re.finditer(r"^(?:Args|Returns):\n((?:    .*\n|\n)+)", "\n\n".join(docstrings) + "\n", re.MULTILINE)
     text = "".join(textwrap.dedent(section[1]) for section in sections)
     return {

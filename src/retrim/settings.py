@@ -474,8 +474,6 @@ class Env(BaseSettings):
     alerts_file: Path | None = None
     ping: SecretStr | None = None
     backup: str | None = None
-    backup_passphrase: SecretStr | None = None
-    backup_passphrase_file: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -492,17 +490,6 @@ class Env(BaseSettings):
     def tells(self) -> bool:
         """Whether there is anybody to tell."""
         return self.alerts is not None or self.alerts_file is not None
-
-    def passphrase(self) -> str | None:
-        """What keys are sealed with in a backup; None where nothing is named.
-
-        Raises:
-            BadInputError: Its file cannot be read, or is empty.
-        """
-        if self.backup_passphrase is not None:
-            return self.backup_passphrase.get_secret_value()
-        file = self.backup_passphrase_file
-        return None if file is None else text_in(file, "RETRIM_BACKUP_PASSPHRASE_FILE")
 
 
 def load_params(path: Path) -> Params:

@@ -368,9 +368,7 @@ def test_a_stage_does_not_see_the_addresses(monkeypatch: pytest.MonkeyPatch) -> 
     assert "s3cret" not in clean_environment({}, Path(sys.executable)).values()
 
 
-@pytest.mark.parametrize(
-    "name", ["STORE_URL", "PREDICTIONS_TABLE", "MLFLOW_URL", "PING", "BACKUP", "BACKUP_PASSPHRASE", "LANDING"]
-)
+@pytest.mark.parametrize("name", ["STORE_URL", "PREDICTIONS_TABLE", "MLFLOW_URL", "PING", "BACKUP", "LANDING"])
 @pytest.mark.parametrize("suffix", ["", "_FILE"])
 def test_no_stage_sees_an_address_that_may_hold_a_secret(
     name: str, suffix: str, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import check_whole
 from tests.builders.world import World, make_world
 
-PASSPHRASE = {"RETRIM_BACKUP_PASSPHRASE": "a drill's"}
 FIRST, SECOND, PREDICTED, LOST = 25, 35, 80, 82
 PREDICTIONS = 1000
 
@@ -58,7 +57,6 @@ def state_of(world: World) -> dict[str, Any]:
         "head": git.git(world.root, "rev-parse", "HEAD"),
         "tags": git.git(world.root, "for-each-ref", "refs/tags"),
         "params": (world.root / "params.yaml").read_text(encoding="utf-8"),
-        "key": (world.root / "var" / "keys" / "signing.key").read_bytes(),
     }
 
 
@@ -76,13 +74,13 @@ def lose_and_restore(world: World, place: str, folder: Path) -> Drill:
     """Backs a world up, lets it go on, wipes it, and restores it as `folder`."""
     used = World(world.root, world.server, world.table, world.python)
     before = state_of(used)
-    backup = used.ask("backup", place, environment=PASSPHRASE)
+    backup = used.ask("backup", place)
     used.land(used.day(LOST), since=used.day(PREDICTED))
     shutil.rmtree(used.root)
     lost = time.time()
     used.root.mkdir()  # where commands are run
     shutil.copytree(Path(__file__).parents[2] / "src", used.root / "src")
-    restore = used.ask("restore", place, str(folder), environment=PASSPHRASE)
+    restore = used.ask("restore", place, str(folder))
     seconds = time.time() - lost
     shutil.rmtree(used.root)
     point = lost - pd.Timestamp(backup["at"]).timestamp()

@@ -43,7 +43,7 @@ def back_up_during(world: World, place: str, *command: str, since: int) -> int:
     running, day = world.start(*command), since
     while running.poll() is None:
         now = pd.Timestamp.now("UTC").floor("s")
-        make_backup(world.workspace, place, word=None, now=now)
+        make_backup(world.workspace, place, now=now)
         world.land(world.day(day + 1), since=world.day(day))
         day += 1
         while pd.Timestamp.now("UTC").floor("s") == now:  # a backup has its second
@@ -68,7 +68,7 @@ def test_every_backup_is_whole_and_its_run_is_finished_by_recovery(
     names = BackupStore(place).names()
     for name in names[:: max(len(names) // MOST, 1)]:
         folder = tmp_path / name
-        restore_backup(place, folder, until=pd.Timestamp(name.partition("-")[0]), word=None, env=Env())
+        restore_backup(place, folder, until=pd.Timestamp(name.partition("-")[0]), env=Env())
         back = replace(world, root=folder)
         assert inconsistencies(back.workspace) == [], name
         found = (*state(back), len(list((folder / ".git" / "refs" / "tags" / "retrim" / "generated").iterdir())))

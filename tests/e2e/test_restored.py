@@ -7,7 +7,6 @@ import pytest
 from retrim.adapters import git
 from tests.builders.restoring import (
     LOST,
-    PASSPHRASE,
     PREDICTED,
     PREDICTIONS,
     Drill,
@@ -26,8 +25,8 @@ pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 def drill(two_versions: World, tmp_path_factory: pytest.TempPathFactory) -> Drill:
     """Of a copy of the shared world, which is a restored one itself: that stays as it is."""
     folder = tmp_path_factory.mktemp("drill")
-    two_versions.retrim("backup", str(folder / "first"), environment=PASSPHRASE)
-    two_versions.retrim("restore", str(folder / "first"), str(folder / "used"), environment=PASSPHRASE)
+    two_versions.retrim("backup", str(folder / "first"))
+    two_versions.retrim("restore", str(folder / "first"), str(folder / "used"))
     used = World(folder / "used", two_versions.server, two_versions.table)
     use(used)
     return lose_and_restore(used, str(folder / "backups"), folder / "restored" / "here")

@@ -22,7 +22,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.operations import backup as module
 from retrim.operations.backup import back_up_here, make_backup, verify_backups
 from retrim.operations.backup_parts import NOT_KEPT, content_state
-from retrim.operations.backup_record import BackupFile, BackupMade
+from retrim.operations.backup_record import Backup, BackupFile, BackupMade
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
@@ -34,7 +34,6 @@ from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole
 
 pytestmark = pytest.mark.slow
-WORD = "a test's"
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +63,40 @@ def place(tmp_path: Path) -> str:
     return str(tmp_path / "backups")
 
 
-def back_up(desk: Desk, place: str, *, word: str | None = WORD) -> BackupMade:
-    return make_backup(desk.workspace, place, word=word, now=desk.day(11))
+def back_up(desk: Desk, place: str) -> BackupMade:
+    return make_backup(desk.workspace, place, now=desk.day(11))
 
 
-def restored(desk: Desk, place: str, folder: Path, *, word: str | None = WORD) -> Workspace:
-    restore_backup(place, folder, until=None, word=word, env=Env())
+def restored(desk: Desk, place: str, folder: Path) -> Workspace:
+    restore_backup(place, folder, until=None, env=Env())
     return Workspace(WorkspacePaths(folder), desk.workspace.params, desk.workspace.env)
 
 
-def landed(made: BackupMade) -> BackupFile:
+def record(place: str) -> Backup:
+    """That of the newest backup at a place."""
+    store = BackupStore(place)
+    return store.read(store.chosen(None))
+
+
+def landed(backup: Backup) -> BackupFile:
     """A landed file of a backup."""
-    return next(file for file in made.backup.files if re.search(r"^var/landing/.*parquet$", file.place))
+    return next(file for file in backup.files if re.search(r"^var/landing/.*parquet$", file.place))
 
 
-def test_rows_versions_and_the_release_log_come_back(desk: Desk, place: str, tmp_path: Path) -> None:
+def holds(place: str, content: bytes) -> list[Path]:
+    """Files of a place of backups in which a content is read in the clear."""
+    return [file for file in Path(place).rglob("*") if file.is_file() and content in file.read_bytes()]
+
+
+def test_a_workspace_comes_back_as_it_was(desk: Desk, place: str, tmp_path: Path) -> None:
+    root = desk.workspace.paths.root
+    committed = git.git(root, "ls-files").splitlines()
+    (root / committed[0]).unlink()
+    (root / committed[1]).write_text("edited", encoding="utf-8")
+    (root / "new one.txt").write_text("new", encoding="utf-8")
+    leave_unpushed(desk, tmp_path / "gone")
+    git.git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "run"))
+    git.git(tmp_path / "run", *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "under way")
     back_up(desk, place)
 
     back = restored(desk, place, tmp_path / "back")
@@ -86,21 +104,10 @@ def test_rows_versions_and_the_release_log_come_back(desk: Desk, place: str, tmp
     assert back.store.versions(back.model) == desk.workspace.store.versions(desk.workspace.model)
     assert [file.batch for file in back.landing.batches()] == [file.batch for file in desk.workspace.landing.batches()]
     assert verify_log(back, kept=None) == verify_log(desk.workspace, kept=None)
-
-
-def test_edits_new_files_and_removed_ones_come_back_uncommitted(desk: Desk, place: str, tmp_path: Path) -> None:
-    root = desk.workspace.paths.root
-    committed = git.git(root, "ls-files").splitlines()
-    (root / committed[0]).unlink()
-    (root / committed[1]).write_text("edited", encoding="utf-8")
-    (root / "new one.txt").write_text("new", encoding="utf-8")
-    back_up(desk, place)
-
-    back = restored(desk, place, tmp_path / "back").paths.root
-
-    assert git.git(back, "status", "--porcelain") == git.git(root, "status", "--porcelain")
-    assert git.refs(back) == git.refs(root)
-    assert (back / "new one.txt").read_text(encoding="utf-8") == "new"
+    assert [run.detail.run_directory for run in back.store.all_runs(state=UNPUSHED)] == [None]
+    assert git.git(back.paths.root, "status", "--porcelain") == git.git(root, "status", "--porcelain")
+    assert git.refs(back.paths.root) == git.refs(root)
+    assert (back.paths.root / "new one.txt").read_text(encoding="utf-8") == "new"
 
 
 @pytest.mark.parametrize("name", ["link.txt", "link.pem"])
@@ -110,94 +117,104 @@ def test_a_link_that_is_not_committed_is_named_and_what_it_leads_to_is_not_read(
     outside = tmp_path / "outside"
     outside.write_text("elsewhere", encoding="utf-8")
     (desk.workspace.paths.root / name).symlink_to(outside)
-    backup = back_up(desk, place).backup
+    made = back_up(desk, place)
 
     back = restored(desk, place, tmp_path / "back").paths.root
 
-    assert name in [each.what for each in backup.left_out]
-    assert name not in [file.place for file in backup.every_file()]
+    assert name in [left.what for left in made.left_out]
+    assert name not in [file.place for file in record(place).every_file()]
     assert not os.path.lexists(back / name)
+
+
+SECRET_FILES = {
+    "RETRIM_PREDICTIONS_TABLE_FILE": "var/table",
+    "RETRIM_PING_FILE": "var/inbox/ping",
+    "RETRIM_ALERTS_FILE": "var/of-people/alerts",
+}
+
+
+def test_secrets_are_named_and_lie_nowhere_in_the_backup(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = desk.workspace.paths.root
+    monkeypatch.chdir(root)
+    for number, (variable, file) in enumerate(SECRET_FILES.items()):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text(f"sqlite:///planted{number}", encoding="utf-8")
+        monkeypatch.setenv(variable, str(root / file) if number % 2 else file)
+    (root / "var" / "link").symlink_to(root / SECRET_FILES["RETRIM_PING_FILE"])
+    (root / "service.key").write_bytes(b"planted")
+    git.git(root, "remote", "add", "origin", "ssh://me:planted@host/shop.git")
+    desk.workspace.keys.sign(b"a letter")
+    private = (desk.workspace.paths.keys / "signing.key").read_bytes()
+
+    made = back_up(replace(desk, workspace=replace(desk.workspace, env=Env())), place)
+    back = restored(desk, place, tmp_path / "back")
+
+    assert holds(place, b"planted") == holds(place, private) == []
+    secret = {*SECRET_FILES.values(), "service.key", "var/keys/signing.key"}
+    assert {*secret, ".git/config"} <= {left.what for left in made.left_out}
+    assert [file for file in secret if (back.paths.root / file).exists()] == []
+    assert verify_log(back, kept=None).rows == 1  # what the old key signed still counts
+
+
+def test_what_a_backup_contains(desk: Desk, place: str) -> None:
+    var = desk.workspace.paths.var
+    desk.workspace.landing.batches()
+    of_retrim = {"runs/run-1.lock", "prefect/login", "trials/a.jsonl", "serve/requests/.lock"}
+    of_retrim |= {"serve/requests/0123456789abcdef.new", "serve/.canary.json.new", "landing/.tmp-1"}
+    of_people = {"inbox/rows.new", "inbox/rows.lock", "inbox/.lockers.csv", "jobs/deep/result.lock", "of-tomorrow/file"}
+    for name in of_retrim | of_people:
+        (var / name).parent.mkdir(parents=True, exist_ok=True)
+        (var / name).touch()
+    back_up(desk, place)
+
+    places = [file.place for file in record(place).every_file()]
+
+    assert {f"var/{name}" for name in of_people} <= set(places)
+    assert not {f"var/{name}" for name in of_retrim} & set(places)
+    assert not {name.split("/")[1] for name in places if name.startswith("var/")} & set(NOT_KEPT)
+    assert not [name for name in places if "/.index/" in name]
 
 
 def test_a_second_backup_copies_only_what_is_new(desk: Desk, place: str) -> None:
     back_up(desk, place)
-    assert back_up(desk, place, word=None).new_files == 0
+    assert back_up(desk, place).new_files == 0
 
     desk.land(desk.rows(10, 11), 11)
 
-    assert 0 < back_up(desk, place, word=None).new_files < 6
+    assert 0 < back_up(desk, place).new_files < 6
 
 
-def test_no_key_lies_in_the_clear(desk: Desk, place: str) -> None:
-    desk.workspace.keys.sign(b"a letter")
-    private = (desk.workspace.paths.keys / "signing.key").read_bytes()
-    (desk.workspace.paths.root / "service.key").write_bytes(b"word of a service")
+def test_a_file_that_is_damaged_or_missing_is_named_and_nothing_is_restored(
+    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     back_up(desk, place)
-    back_up(desk, place, word=None)
-
-    files = [file.read_bytes() for file in Path(place).rglob("*") if file.is_file()]
-
-    assert not [each for each in files if private in each or b"word of a service" in each]
-
-
-def test_keys_come_back_with_the_passphrase(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.sign(b"a letter")
-    back_up(desk, place)
-
-    back = restored(desk, place, tmp_path / "back").paths.keys / "signing.key"
-
-    assert back.read_bytes() == (desk.workspace.paths.keys / "signing.key").read_bytes()
-    assert back.stat().st_mode & 0o777 == 0o600
-
-
-def test_without_a_passphrase_keys_are_left_apart_and_named(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.sign(b"a letter")
-    made = back_up(desk, place, word=None)
-
-    back = restored(desk, place, tmp_path / "back", word=None)
-
-    assert "var/keys/signing.key" in [each.what for each in made.left_out]
-    assert not (back.paths.keys / "signing.key").exists()
-    assert verify_log(back, kept=None).rows == 1  # what the old key signed still counts
-
-
-def test_a_wrong_passphrase_leaves_nothing_behind(desk: Desk, place: str, tmp_path: Path) -> None:
-    desk.workspace.keys.sign(b"a letter")
-    back_up(desk, place)
-
-    with pytest.raises(BadInputError, match="passphrase"):
-        restored(desk, place, tmp_path / "into" / "back", word="another")
-    assert list((tmp_path / "into").iterdir()) == []
-
-
-def test_an_object_that_is_missing_is_named_before_anything_is_written(desk: Desk, place: str, tmp_path: Path) -> None:
-    made = back_up(desk, place)
-    lost = next(
-        file for file in made.backup.files if file.place.startswith("var/landing") and file.place.endswith(".parquet")
-    )
-    next(Path(place).rglob(lost.digest)).unlink()
-
-    with pytest.raises(RetrimError, match=lost.digest[:16]):
-        restored(desk, place, tmp_path / "into" / "back")
-    assert not (tmp_path / "into").exists()
-
-
-def test_an_object_that_is_damaged_is_named_and_nothing_is_left(desk: Desk, place: str, tmp_path: Path) -> None:
-    made = back_up(desk, place)
-    hurt = next(
-        file for file in made.backup.files if file.place.startswith("var/landing") and file.place.endswith(".parquet")
-    )
+    assert [verified.damaged for verified in verify_backups(desk.workspace, place)] == [()]
+    backup = record(place)
+    hurt, lost = landed(backup), backup.databases[0]
     file = next(Path(place).rglob(hurt.digest))
     file.write_bytes(bytes(reversed(file.read_bytes())))
-
     with pytest.raises(RetrimError, match=rf"parquet .*{hurt.digest} is damaged"):
         restored(desk, place, tmp_path / "into" / "back")
     assert list((tmp_path / "into").iterdir()) == []
 
+    next(Path(place).rglob(lost.digest)).unlink()
+    with pytest.raises(RetrimError, match=lost.digest[:16]):  # before anything is written
+        restored(desk, place, tmp_path / "other" / "back")
+    assert not (tmp_path / "other").exists()
 
-def alter(desk: Desk, place: str, made: BackupMade, **fields: Any) -> None:
+    (verified,) = verify_backups(desk.workspace, place)
+    named = {damaged.partition(" ")[0] for damaged in verified.damaged}
+    assert named == {file.place for file in backup.every_file() if file.digest in (hurt.digest, lost.digest)}
+    monkeypatch.chdir(desk.workspace.paths.root)
+    with pytest.raises(RetrimError, match="1 of 1 backups are damaged"):
+        command(place, verify=True)
+
+
+def alter(desk: Desk, place: str, **fields: Any) -> None:
     """Adds a backup with other fields, as one might who can write to the place."""
-    BackupStore(place).add(replace(made.backup, at=desk.day(12), **fields))
+    BackupStore(place).add(replace(record(place), at=desk.day(12), **fields))
 
 
 @pytest.mark.parametrize("name", ["out/file", ".git/hooks/post-checkout", "../file"])
@@ -206,30 +223,28 @@ def test_a_record_that_leads_out_of_the_workspace_is_refused(desk: Desk, place: 
     (tmp_path / "elsewhere").mkdir()
     (root / "out").symlink_to(tmp_path / "elsewhere")
     git.commit(root, ["out"], "a link")
-    made = back_up(desk, place)
-    alter(desk, place, made, files=(*made.backup.files, replace(landed(made), place=name)))
+    back_up(desk, place)
+    backup = record(place)
+    alter(desk, place, files=(*backup.files, replace(landed(backup), place=name)))
 
     with pytest.raises(RetrimError, match=re.escape(repr(name))):
         restored(desk, place, tmp_path / "into" / "back")
     assert [*(tmp_path / "elsewhere").iterdir(), *(tmp_path / "into").iterdir()] == []
 
 
-def test_a_record_that_names_a_file_of_git_as_a_ref_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
-    made = back_up(desk, place)
-    state = made.backup.git
-    alter(desk, place, made, git=replace(state, refs={**state.refs, "hooks/post-checkout": state.commit}))
+def test_an_altered_record_writes_nothing_into_git_and_gives_no_rights_to_all(
+    desk: Desk, place: str, tmp_path: Path
+) -> None:
+    back_up(desk, place)
+    backup = record(place)
+    alter(desk, place, files=(*backup.files, replace(landed(backup), place="var/program", mode=0o6755)))
+    restored(desk, place, tmp_path / "back")
+    assert (tmp_path / "back" / "var" / "program").stat().st_mode & 0o7777 == 0o755
 
+    refs = {**backup.git.refs, "hooks/post-checkout": backup.git.commit}
+    BackupStore(place).add(replace(backup, at=desk.day(13), git=replace(backup.git, refs=refs)))
     with pytest.raises(RetrimError, match="altered"):
         restored(desk, place, tmp_path / "into" / "back")
-
-
-def test_no_file_comes_back_with_rights_of_its_owner_for_all(desk: Desk, place: str, tmp_path: Path) -> None:
-    made = back_up(desk, place)
-    alter(desk, place, made, files=(*made.backup.files, replace(landed(made), place="var/program", mode=0o6755)))
-
-    restored(desk, place, tmp_path / "back")
-
-    assert (tmp_path / "back" / "var" / "program").stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_restore_leaves_another_to_the_same_folder_alone(
@@ -250,24 +265,6 @@ def test_a_restore_leaves_another_to_the_same_folder_alone(
     assert not list(tmp_path.glob(".back*"))
 
 
-def test_a_run_that_was_not_pushed_has_no_run_directory_any_more(desk: Desk, place: str, tmp_path: Path) -> None:
-    leave_unpushed(desk, tmp_path / "gone")
-    back_up(desk, place)
-    restore_backup(place, tmp_path / "back", until=None, word=None, env=Env())
-    store = Workspace(WorkspacePaths(tmp_path / "back"), desk.workspace.params, Env()).store
-
-    assert [run.detail.run_directory for run in store.all_runs(state=UNPUSHED)] == [None]
-
-
-def test_what_stands_in_the_folder_of_a_run_is_no_ref_of_the_backup(desk: Desk, place: str, tmp_path: Path) -> None:
-    root = desk.workspace.paths.root
-    git.git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "run"))
-    git.git(tmp_path / "run", *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "under way")
-    back_up(desk, place)
-
-    assert git.refs(restored(desk, place, tmp_path / "back").paths.root) == git.refs(root)
-
-
 def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
     back_up(desk, place)
     (tmp_path / "there").mkdir()
@@ -279,143 +276,68 @@ def test_a_folder_that_is_not_empty_is_refused(desk: Desk, place: str, tmp_path:
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
 
 
-def test_locks_run_directories_and_the_index_are_not_in_it(desk: Desk, place: str) -> None:
-    paths = desk.workspace.paths
-    desk.workspace.landing.batches()
-    being_written = ("serve/requests/0123456789abcdef.new", "serve/.canary.json.new", "landing/.tmp-1")
-    for name in ("runs/run-1.lock", "prefect/login", "trials/a.jsonl", "serve/requests/.lock", *being_written):
-        (paths.var / name).parent.mkdir(parents=True, exist_ok=True)
-        (paths.var / name).touch()
-
-    places = [file.place for file in back_up(desk, place).backup.every_file()]
-
-    parts = [each.split("/")[1] for each in places if each.startswith("var/")]
-    assert not set(parts) & set(NOT_KEPT)
-    assert not [each for each in places if each.endswith((".lock", ".new")) or ".index/" in each or ".tmp-" in each]
-
-
-def test_a_folder_that_nobody_knows_of_is_in_it(desk: Desk, place: str) -> None:
-    (desk.workspace.paths.var / "of-tomorrow").mkdir()
-    (desk.workspace.paths.var / "of-tomorrow" / "file").write_bytes(b"new")
-
-    assert "var/of-tomorrow/file" in [file.place for file in back_up(desk, place).backup.files]
-
-
-def test_files_of_people_are_in_it_whatever_they_are_called(desk: Desk, place: str) -> None:
-    names = {"var/inbox/rows.new", "var/inbox/rows.lock", "var/inbox/.lockers.csv", "var/jobs/deep/result.lock"}
-    for name in names:
-        (desk.workspace.paths.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (desk.workspace.paths.root / name).write_bytes(b"rows")
-
-    assert names <= {file.place for file in back_up(desk, place).backup.files}
-
-
-def test_a_copy_of_the_release_log_that_came_after_the_store_is_left_out(
+def test_what_changes_while_the_store_is_copied(
     desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the restored store is older than its copies in git, which is refused."""
-    copied = module.copy_sqlite
-    root = desk.workspace.paths.root
+    """A check may have been stored of what landed; a store older than its copies in git would be refused."""
+    copied, workspace = module.copy_sqlite, desk.workspace
 
-    def copied_before_a_release(address: str, to: Path) -> bool:
-        done = copied(address, to)
-        git.keep(root, f"retrim/{desk.workspace.model}/log/2", "HEAD", "retrim: later\n\n{}")
+    def copied_meanwhile(address: str, to: Path) -> bool:
+        with pytest.raises(RefusedError, match="`retrim versions gc`"), alone_with_cache(workspace):
+            pass
+        if to.name == Path(module.STORE).name:
+            desk.land(desk.rows(10, 11), 11)
+        with using_cache(workspace):  # as a retraining does
+            done = copied(address, to)
+        git.keep(workspace.paths.root, f"retrim/{workspace.model}/log/2", "HEAD", "retrim: later\n\n{}")
         return done
 
-    monkeypatch.setattr(module, "copy_sqlite", copied_before_a_release)
+    monkeypatch.setattr(module, "copy_sqlite", copied_meanwhile)
     back_up(desk, place)
+    back = restored(desk, place, tmp_path / "back")
 
-    assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
-
-
-def test_what_landed_while_the_store_was_copied_is_in_it(
-    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A check may have been stored of it."""
-    copied = module.copy_sqlite
-
-    def landed_before(address: str, to: Path) -> bool:
-        desk.land(desk.rows(10, 11), 11)
-        return copied(address, to)
-
-    monkeypatch.setattr(module, "copy_sqlite", landed_before)
-    back_up(desk, place)
-
-    assert len(restored(desk, place, tmp_path / "back").landing.batches()) == 2
+    assert verify_log(back, kept=None).rows == 1
+    assert len(back.landing.batches()) == 2
 
 
-def test_the_cache_is_not_pruned_while_it_is_backed_up(desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    copied = module.copy_sqlite
-
-    def pruned_meanwhile(address: str, to: Path) -> bool:
-        with pytest.raises(RefusedError, match="`retrim versions gc`"), alone_with_cache(desk.workspace):
-            pass
-        with using_cache(desk.workspace):  # as a retraining does
-            return copied(address, to)
-
-    monkeypatch.setattr(module, "copy_sqlite", pruned_meanwhile)
-
-    assert back_up(desk, place).files > 10
-
-
-def test_a_second_backup_at_once_is_refused(desk: Desk, place: str) -> None:
+def test_what_cannot_be_backed_up_there_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
+    inside = str(desk.workspace.paths.var / "backups")
+    with pytest.raises(BadInputError, match=re.escape(inside)):
+        back_up(desk, inside)
+    with pytest.raises(BadInputError, match="set RETRIM_BACKUP"):
+        back_up_here(desk.workspace, None)
     with held_locks(desk.workspace, "backup"), pytest.raises(BusyError):
         back_up(desk, place)
 
-
-def test_a_place_of_another_workspace_is_refused(desk: Desk, place: str, tmp_path: Path) -> None:
     back_up(desk, place)
     other = make_desk(tmp_path / "other")
-    git.git(
-        other.workspace.paths.root, *git.IDENTITY, "commit", "-q", "--amend", "--allow-empty", "-m", "another start"
-    )
-
+    amend = ("commit", "-q", "--amend", "--allow-empty", "-m", "another start")
+    git.git(other.workspace.paths.root, *git.IDENTITY, *amend)
     with pytest.raises(RefusedError, match=r"\bgenerated from a different repository\b"):
         back_up(other, place)
 
 
-def test_without_a_place_it_is_said_where_to_name_one(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="set RETRIM_BACKUP"):
-        back_up_here(desk.workspace, None)
+@pytest.mark.parametrize("where", ["s3://key:planted@models/here", "ftp://planted@host/models", "s3://m?token=planted"])
+def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: str) -> None:
+    workspace = Workspace(desk.workspace.paths, desk.workspace.params, Env(mlflow_artifacts=where))
+
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains ") as refused:
+        make_backup(workspace, place, now=desk.day(10))
+    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains "):
+        _ = workspace.registry
+
+    assert "planted" not in str(refused.value)
+    assert holds(place, b"planted") == []
 
 
-def test_a_file_of_a_passphrase_that_is_empty_is_refused(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "word").touch()
+def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(desk: Desk, place: str) -> None:
+    env = Env(mlflow_url="http://me:planted@127.0.0.1:9")
+    made = make_backup(Workspace(desk.workspace.paths, desk.workspace.params, env), place, now=desk.day(10))
 
-    with pytest.raises(BadInputError, match="is empty"):
-        Env(backup_passphrase_file=tmp_path / "word").passphrase()
-
-
-NAMED = {
-    "RETRIM_PREDICTIONS_TABLE_FILE": "var/table",
-    "RETRIM_PING_FILE": "var/inbox/ping",
-    "RETRIM_ALERTS_FILE": "var/of-people/alerts",
-    "RETRIM_BACKUP_PASSPHRASE_FILE": "var/keys/word.key",
-}
-
-
-def test_no_file_that_a_variable_names_lies_in_the_clear(
-    desk: Desk, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = desk.workspace.paths.root
-    monkeypatch.chdir(root)
-    for number, (variable, file) in enumerate(NAMED.items()):
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).write_text(f"sqlite:///planted{number}", encoding="utf-8")
-        monkeypatch.setenv(variable, str(root / file) if number % 2 else file)
-    (root / "var" / "link").symlink_to(root / NAMED["RETRIM_PING_FILE"])
-    made = back_up(replace(desk, workspace=replace(desk.workspace, env=Env())), place)
-
-    back = restored(desk, place, tmp_path / "back").paths.root
-
-    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
-    assert [file for file in NAMED.values() if not (back / file).exists()] == ["var/keys/word.key"]
-    assert "var/keys/word.key" in [each.what for each in made.left_out]
-
-
-def test_a_place_in_the_workspace_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match=re.escape(str(desk.workspace.paths.var / "backups"))):
-        back_up(desk, str(desk.workspace.paths.var / "backups"))
+    (database,) = (left for left in made.left_out if "MLflow" in left.what)
+    assert database.what.endswith(" http://127.0.0.1:9")
+    assert "RETRIM_MLFLOW_URL" in database.why
+    assert holds(place, b"planted") == []
 
 
 def rewrite(address: str, content: bytes) -> None:
@@ -429,7 +351,7 @@ def test_a_file_at_an_address_that_tells_no_moment_is_read_again(desk: Desk, pla
     there = replace(desk.workspace, env=Env(predictions=where))
     for day, content in ((11, b"first"), (12, b"other")):
         rewrite(f"{where}/{desk.workspace.model}/file", content)
-        make_backup(there, place, word=None, now=desk.day(day))
+        make_backup(there, place, now=desk.day(day))
 
     back = restored(desk, place, tmp_path / "back").paths.var
 
@@ -472,7 +394,7 @@ def kill_backup(desk: Desk, place: str, method: str, count: int) -> None:
     call = (
         "from retrim.lineage.workspace import open_workspace\n"
         "import pandas as pd\n"
-        "module.make_backup(open_workspace(Path(sys.argv[3])), place, word=None, "
+        "module.make_backup(open_workspace(Path(sys.argv[3])), place, "
         "now=pd.Timestamp('2024-01-11', tz='UTC'))"
     )
     script = KILLED.format(module="backup", method=method, call=call)
@@ -485,10 +407,16 @@ def test_a_killed_backup_is_none_and_the_next_is_whole(
 ) -> None:
     kill_backup(desk, place, method, count)
     assert BackupStore(place).names() == []
+    (staged,) = (Path(place) / ".staged").glob("*") if method == "_lay" else (Path(place),)
 
     back_up(desk, place)
 
+    assert staged.exists()  # for a day
     assert verify_log(restored(desk, place, tmp_path / "back"), kept=None).rows == 1
+    if method == "_lay":
+        os.utime(staged, (0, 0))
+        back_up(desk, place)
+        assert not staged.exists()
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -497,7 +425,7 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
 ) -> None:
     back_up(desk, place)
     imported = "from retrim.settings import Env"
-    call = f"{imported}\nmodule.restore_backup(place, Path(sys.argv[3]), until=None, word=None, env=Env())"
+    call = f"{imported}\nmodule.restore_backup(place, Path(sys.argv[3]), until=None, env=Env())"
     folder = tmp_path / "into" / "back"
     killed(KILLED.format(module="restore", method="get", call=call), place, str(count), str(folder))
     assert not folder.exists()
@@ -506,67 +434,11 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
     assert [path.name for path in folder.parent.iterdir()] == ["back"]
 
 
-@pytest.mark.parametrize("where", ["s3://key:planted@models/here", "ftp://planted@host/models", "s3://m?token=planted"])
-def test_no_password_of_the_models_is_recorded(desk: Desk, place: str, where: str) -> None:
-    workspace = Workspace(desk.workspace.paths, desk.workspace.params, Env(mlflow_artifacts=where))
-
-    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains ") as refused:
-        make_backup(workspace, place, word=None, now=desk.day(10))
-    with pytest.raises(BadInputError, match="RETRIM_MLFLOW_ARTIFACTS contains "):
-        _ = workspace.registry
-
-    assert "planted" not in str(refused.value)
-    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
-
-
-def test_who_backs_up_an_mlflow_behind_a_server_is_said_without_its_password(desk: Desk, place: str) -> None:
-    env = Env(mlflow_url="http://me:planted@127.0.0.1:9")
-    workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
-
-    made = make_backup(workspace, place, word=None, now=desk.day(10))
-
-    said = next(each for each in made.left_out if "MLflow" in each.what)
-    assert said.what.endswith(" http://127.0.0.1:9")
-    assert "RETRIM_MLFLOW_URL" in said.why
-    assert not [file for file in Path(place).rglob("*") if file.is_file() and b"planted" in file.read_bytes()]
-
-
-def test_what_a_killed_backup_was_writing_goes_after_a_day(desk: Desk, place: str) -> None:
-    kill_backup(desk, place, "_lay", 3)
-    (room,) = (Path(place) / ".staged").iterdir()
-    back_up(desk, place)
-    assert room.exists()
-
-    os.utime(room, (0, 0))
-    back_up(desk, place)
-
-    assert not room.exists()
-
-
-def test_verify_names_a_damaged_and_a_missing_file_of_each_backup(
-    desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = back_up(desk, place, word=None)
-    assert [each.damaged for each in verify_backups(desk.workspace, place)] == [()]
-    hurt, lost = landed(made), made.backup.databases[0]
-    file = next(Path(place).rglob(hurt.digest))
-    file.write_bytes(bytes(reversed(file.read_bytes())))
-    next(Path(place).rglob(lost.digest)).unlink()
-
-    (verified,) = verify_backups(desk.workspace, place)
-
-    named = {damaged.partition(" ")[0] for damaged in verified.damaged}
-    assert named == {file.place for file in made.backup.every_file() if file.digest in (hurt.digest, lost.digest)}
-    monkeypatch.chdir(desk.workspace.paths.root)
-    with pytest.raises(RetrimError, match="1 of 1 backups are damaged"):
-        command(place, verify=True)
-
-
 def test_two_backups_at_once_to_one_place_are_both_whole(desk: Desk, place: str, tmp_path: Path) -> None:
     """As of a copy of the workspace: nothing that one brings is removed by the other."""
     other = copy_of(desk, tmp_path / "other")
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda each: back_up(each, place, word=None), (desk, other)))
+        done = list(pool.map(lambda world: back_up(world, place), (desk, other)))
 
     assert len({made.name for made in done}) == 2
-    assert [each.damaged for each in verify_backups(desk.workspace, place)] == [(), ()]
+    assert [verified.damaged for verified in verify_backups(desk.workspace, place)] == [(), ()]

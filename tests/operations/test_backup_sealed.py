@@ -19,7 +19,7 @@ def desk(tmp_path: Path) -> Desk:
     """A workspace whose backup lies in the folder `backups`."""
     desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 10), 10)
-    make_backup(desk.workspace, str(tmp_path / "backups"), word=None, now=desk.day(10))
+    make_backup(desk.workspace, str(tmp_path / "backups"), now=desk.day(10))
     return desk
 
 

@@ -42,15 +42,12 @@ def backup(store: BackupStore, day: int, *contents: bytes) -> str:
             git=state,
             databases=(),
             files=files,
-            keys=None,
-            left_out=(),
         )
     )
 
 
-def objects(store: BackupStore) -> set[str]:
-    assert store.folder is not None
-    return {path.name for path in (store.folder / "objects").rglob("*") if path.is_file()}
+def objects(store: BackupStore) -> dict[str, Path]:
+    return {path.name: path for path in (Path(store.shown) / "objects").rglob("*") if path.is_file()}
 
 
 def test_the_same_content_lies_there_once(store: BackupStore) -> None:
@@ -66,8 +63,7 @@ def test_a_content_comes_back_as_it_was(store: BackupStore, tmp_path: Path) -> N
 
 def test_a_content_that_was_altered_is_not_given(store: BackupStore, tmp_path: Path) -> None:
     digest = kept(store, b"rows").digest
-    assert store.folder is not None
-    next((store.folder / "objects").rglob(digest)).write_bytes(b"rowz")
+    objects(store)[digest].write_bytes(b"rowz")
 
     with pytest.raises(RetrimError, match=f"{digest} is damaged"):
         store.get(digest, tmp_path / "out")
@@ -85,7 +81,7 @@ def test_a_file_that_cannot_be_read_is_named_and_not_the_place_of_backups(store:
         store.put(Unreadable(), "var/rows")
 
     assert store.shown not in str(failed.value)
-    assert objects(store) == set()
+    assert objects(store) == {}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
@@ -100,19 +96,17 @@ def test_a_full_disk_where_a_content_goes_is_named_and_not_the_place_of_backups(
 
 def test_a_content_that_was_cut_is_brought_again(store: BackupStore) -> None:
     digest = kept(store, b"rows").digest
-    assert store.folder is not None
-    file = next((store.folder / "objects").rglob(digest))
+    file = objects(store)[digest]
     file.write_bytes(b"ro")
 
-    kept(BackupStore(str(store.folder)), b"rows")
+    kept(BackupStore(store.shown), b"rows")
 
     assert file.read_bytes() == b"rows"
 
 
 def test_a_record_that_was_altered_is_refused(store: BackupStore) -> None:
     name = backup(store, 0, b"rows")
-    assert store.folder is not None
-    file = store.folder / "backups" / name
+    file = Path(store.shown) / "backups" / name
     file.write_bytes(file.read_bytes().replace(b"shop", b"shoq", 1))
 
     with pytest.raises(RetrimError, match="is damaged"):

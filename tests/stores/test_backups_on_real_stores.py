@@ -8,18 +8,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from retrim.adapters import git
-from retrim.adapters.database import MARK, empty_postgresql, load_postgresql, require_empty
+from retrim.adapters.database import load_postgresql, require_empty
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
+from retrim.operations.backup_record import Backup
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
@@ -55,17 +54,23 @@ def make(folder: Path) -> Desk:
     return desk
 
 
+def record(place: str) -> Backup:
+    """That of the newest backup at a place."""
+    store = BackupStore(place)
+    return store.read(store.chosen(None))
+
+
 def back(desk: Desk, folder: Path, env: Env) -> Workspace:
     return Workspace(WorkspacePaths(folder), desk.workspace.params, env)
 
 
 def test_a_backup_in_a_bucket_is_restored_from_there(tmp_path: Path, in_bucket: S3) -> None:
     desk, place = make(tmp_path / "used"), "s3://backups/shop"
-    first = make_backup(desk.workspace, place, word="a word", now=desk.day(10))
+    first = make_backup(desk.workspace, place, now=desk.day(10))
     desk.land(desk.rows(10, 11), 11)
-    second = make_backup(desk.workspace, place, word="a word", now=desk.day(11))
+    second = make_backup(desk.workspace, place, now=desk.day(11))
 
-    restore_backup(place, tmp_path / "back", until=None, word="a word", env=Env())
+    restore_backup(place, tmp_path / "back", until=None, env=Env())
 
     assert 0 < second.new_files < first.new_files
     assert len(list((in_bucket.folder / "backups" / "shop" / "objects").iterdir())) > 10
@@ -75,13 +80,13 @@ def test_a_backup_in_a_bucket_is_restored_from_there(tmp_path: Path, in_bucket: 
 
 def test_an_object_that_was_removed_from_the_bucket_is_named(tmp_path: Path, in_bucket: S3) -> None:
     desk, place = make(tmp_path / "used"), "s3://backups/lost"
-    made = make_backup(desk.workspace, place, word=None, now=desk.day(10))
-    lost = made.backup.databases[0]
+    make_backup(desk.workspace, place, now=desk.day(10))
+    lost = record(place).databases[0]
     system, path = open_system(address_of(f"{place}/objects/{lost.digest[:2]}/{lost.digest}"))
     system.rm(path)
 
     with pytest.raises(RetrimError, match=rf"var/retrim\.db \(object {lost.digest[:16]}\)"):
-        restore_backup(place, tmp_path / "back", until=None, word=None, env=Env())
+        restore_backup(place, tmp_path / "back", until=None, env=Env())
     assert not (tmp_path / "back").exists()
 
 
@@ -98,8 +103,8 @@ def test_predictions_and_models_in_buckets_are_in_it(tmp_path: Path, in_bucket: 
         system.pipe_file(path, content)
     workspace = Workspace(desk.workspace.paths, desk.workspace.params, env)
 
-    make_backup(workspace, str(tmp_path / "backups"), word=None, now=desk.day(10))
-    restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=Env())
+    make_backup(workspace, str(tmp_path / "backups"), now=desk.day(10))
+    restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, env=Env())
 
     var = tmp_path / "back" / "var"
     assert (var / "mlflow/generated/run/model.txt").read_bytes() == b"tree"
@@ -122,20 +127,20 @@ def test_a_store_in_postgresql_is_dumped_and_filled_by_its_own_tools(
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
     leave_unpushed(in_postgresql, tmp_path / "gone")
-    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
+    make_backup(in_postgresql.workspace, str(tmp_path / "backups"), now=in_postgresql.day(10))
     address = database_server.create("filled")
 
     monkeypatch.setenv("RETRIM_STORE_URL", address)
-    done = restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=Env())
+    done = restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, env=Env())
 
-    assert made.backup.databases[0].place == "var/retrim.db.dump"
+    assert record(str(tmp_path / "backups")).databases[0].place == "var/retrim.db.dump"
     assert not [each for each in done.to_do if "retrim.db" in each]
     workspace = back(in_postgresql, tmp_path / "back", Env(store_url=address))
     with closing(workspace.store):
         assert [run.detail.run_directory for run in workspace.store.all_runs(state=UNPUSHED)] == [None]
         assert verify_log(workspace, kept=None).rows == 1
     with pytest.raises(RefusedError, match=NOT_EMPTY):
-        load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address, f"{MARK}again")
+        load_postgresql(tmp_path / "back" / "var" / "retrim.db.dump", address)
     secret = database_server.password.encode()
     assert not [file for file in (tmp_path / "backups").rglob("*") if file.is_file() and secret in file.read_bytes()]
 
@@ -144,35 +149,16 @@ def test_no_database_is_filled_where_another_is_not_empty(
     in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", on_path())
-    made = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
-    store = made.backup.databases[0]
-    both = (store, replace(store, place="var/mlflow.db.dump"))
-    BackupStore(str(tmp_path / "backups")).add(replace(made.backup, at=in_postgresql.day(11), databases=both))
+    place = str(tmp_path / "backups")
+    make_backup(in_postgresql.workspace, place, now=in_postgresql.day(10))
+    backup = record(place)
+    both = (*backup.databases, replace(backup.databases[0], place="var/mlflow.db.dump"))
+    BackupStore(place).add(replace(backup, at=in_postgresql.day(11), databases=both))
     env = Env(store_url=database_server.create("stays_empty"), mlflow_url=in_postgresql.workspace.store_url)
 
     with pytest.raises(RefusedError, match=NOT_EMPTY):
-        restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
+        restore_backup(place, tmp_path / "back", until=None, env=env)
     require_empty(str(env.store_url))
-
-
-def test_a_restore_that_fails_empties_what_it_filled_and_can_be_tried_again(
-    in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", on_path())
-    whole_one = make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
-    place = BackupStore(str(tmp_path / "backups"))
-    digest, size = place.put(BytesIO(b"PGDMP and nothing that follows"), "dump")
-    store = whole_one.backup.databases[0]
-    both = (store, replace(store, place="var/mlflow.db.dump", digest=digest, size=size))
-    place.add(replace(whole_one.backup, at=in_postgresql.day(11), databases=both))
-    env = Env(store_url=database_server.create("tried"), mlflow_url=database_server.create("never_filled"))
-
-    with pytest.raises(RetrimError, match="never_filled cannot"):
-        restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=None, word=None, env=env)
-    require_empty(str(env.store_url))
-    restore_backup(str(tmp_path / "backups"), tmp_path / "back", until=in_postgresql.day(10), word=None, env=env)
-
-    assert verify_log(back(in_postgresql, tmp_path / "back", Env(store_url=env.store_url)), kept=None).rows == 1
 
 
 KILLED = """
@@ -181,89 +167,32 @@ from pathlib import Path
 import retrim.operations.restore as module
 from retrim.settings import Env
 setattr(module, sys.argv[1], lambda *given: os.kill(os.getpid(), signal.SIGKILL))
-module.restore_backup(sys.argv[2], Path(sys.argv[3]), until=None, word=None, env=Env())
+module.restore_backup(sys.argv[2], Path(sys.argv[3]), until=None, env=Env())
 """
 
 
-def kill_restore(at: str, place: Path, folder: Path, address: str) -> None:
-    """Restores in a process that dies where it would call a function."""
-    command = [sys.executable, "-c", KILLED, at, str(place), str(folder)]
+@pytest.mark.parametrize("at", ["_forget_run_directories", "_put_in_place"])
+def test_a_killed_restore_is_run_again_with_a_new_database_and_what_it_filled_stays(
+    in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    monkeypatch.setenv("PATH", on_path())
+    place, folder = str(tmp_path / "backups"), tmp_path / "into" / "back"
+    make_backup(in_postgresql.workspace, place, now=in_postgresql.day(10))
+    address = database_server.create(f"killed{at}")
+    command = [sys.executable, "-c", KILLED, at, place, str(folder)]
     environment = {**os.environ, "RETRIM_STORE_URL": address}
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
-
-@pytest.fixture
-def backups(in_postgresql: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Backups of it."""
-    monkeypatch.setenv("PATH", on_path())
-    place = tmp_path / "backups"
-    make_backup(in_postgresql.workspace, str(place), word=None, now=in_postgresql.day(10))
-    return place
-
-
-@pytest.mark.parametrize("at", ["_forget_run_directories", "_put_in_place"])
-def test_a_restore_that_is_killed_can_be_run_again(
-    backups: Path, in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, at: str
-) -> None:
-    address, folder = database_server.create(f"killed{at}"), tmp_path / "into" / "back"
-    kill_restore(at, backups, folder, address)
     with pytest.raises(RefusedError, match=NOT_EMPTY):
-        require_empty(address)
+        restore_backup(place, folder, until=None, env=Env(store_url=address))
+    assert int(database_server.run("select count(*) from versions", database=f"killed{at}")) == 1
+    again = database_server.create(f"again{at}")
+    restore_backup(place, folder, until=None, env=Env(store_url=again))
 
-    restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
-
-    with closing(back(in_postgresql, folder, Env(store_url=address)).store) as store:
+    with closing(back(in_postgresql, folder, Env(store_url=again)).store) as store:
         assert len(store.releases("generated")) == 1
     assert [path.name for path in folder.parent.iterdir()] == ["back"]
-    assert MARK not in database_server.run("select string_agg(tablename, ' ') from pg_tables", database=f"killed{at}")
-
-
-def test_a_database_that_somebody_else_filled_is_never_emptied(
-    backups: Path, tmp_path: Path, database_server: PostgreSQL
-) -> None:
-    address, folder = database_server.create("of_somebody"), tmp_path / "into" / "back"
-    kill_restore("_put_in_place", backups, folder, address)
-    database_server.run("drop database of_somebody")
-    database_server.create("of_somebody")
-    database_server.run("create table theirs (id integer)", database="of_somebody")
-
-    with pytest.raises(RefusedError, match=NOT_EMPTY):
-        restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
-
-    assert database_server.run("select count(*) from theirs", database="of_somebody") == "0"
-
-
-def test_what_is_restored_is_not_emptied_by_another_restore_to_its_folder(
-    backups: Path, in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL
-) -> None:
-    address, folder = database_server.create("marked_yet"), tmp_path / "into" / "back"
-    kill_restore("unmark_postgresql", backups, folder, address)
-    folder.rename(tmp_path / "moved")
-
-    with pytest.raises(RefusedError, match=NOT_EMPTY):
-        restore_backup(str(backups), folder, until=None, word=None, env=Env(store_url=address))
-
-    workspace = back(in_postgresql, tmp_path / "moved", Env(store_url=address))
-    with closing(workspace.store):
-        assert verify_log(workspace, kept=None).rows == 1
-        make_backup(workspace, str(tmp_path / "next"), word=None, now=in_postgresql.day(11))
-    again = Env(store_url=database_server.create("without_mark"))
-    restore_backup(str(tmp_path / "next"), tmp_path / "again", until=None, word=None, env=again)
-
-
-def test_a_tool_that_outlives_its_restore_fills_nothing_afterwards(database_server: PostgreSQL) -> None:
-    address, mark = database_server.create("outlived"), f"{MARK}outlived"
-    database_server.run(f"create table {mark} ()", database="outlived")
-    engine = sa.create_engine(address, connect_args={"application_name": mark})
-    with engine.connect() as fills:
-        fills.execute(sa.text("create table late (id integer)"))
-        empty_postgresql(address, mark)
-        with pytest.raises(sa.exc.OperationalError, match="terminat"):
-            fills.commit()
-        fills.invalidate()
-
-    require_empty(address)
 
 
 def test_without_its_tool_a_backup_of_postgresql_is_refused(
@@ -275,5 +204,5 @@ def test_without_its_tool_a_backup_of_postgresql_is_refused(
     monkeypatch.setenv("PATH", str(git_alone))
 
     with pytest.raises(RefusedError, match="pg_dump is not installed"):
-        make_backup(in_postgresql.workspace, str(tmp_path / "backups"), word=None, now=in_postgresql.day(10))
+        make_backup(in_postgresql.workspace, str(tmp_path / "backups"), now=in_postgresql.day(10))
     assert BackupStore(str(tmp_path / "backups")).names() == []

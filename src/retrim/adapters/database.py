@@ -101,9 +101,6 @@ def in_utf8(url: sa.URL) -> sa.URL:
 
 
 PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
-MARK = "retrim_restoring_"
-"""What the names of marks begin with; a backup leaves them out."""
-SESSION_SECONDS = 30
 TICK_SECONDS = 2
 """No file system dates two writes alike that lie so far apart."""
 
@@ -120,15 +117,10 @@ def dump_postgresql(address: str, to: Path) -> None:
         RetrimError: It failed.
     """
     fails = f"{_shown(sa.engine.make_url(address))} cannot be backed up"
-    _run_tool(
-        _find_tool(PG_DUMP, address, fails),
-        address,
-        fails,
-        ["--format=custom", f"--exclude-table={MARK}*", f"--file={to}"],
-    )
+    _run_tool(_find_tool(PG_DUMP, address, fails), address, fails, ["--format=custom", f"--file={to}"])
 
 
-def load_postgresql(file: Path, address: str, mark: str) -> None:
+def load_postgresql(file: Path, address: str) -> None:
     """Fills an empty PostgreSQL database from a file that `dump_postgresql` wrote, all of it or nothing.
 
     Raises:
@@ -138,35 +130,7 @@ def load_postgresql(file: Path, address: str, mark: str) -> None:
     fails = f"{_shown(sa.engine.make_url(address))} cannot be filled"
     tool = _find_tool(PG_RESTORE, address, fails)
     require_empty(address)
-    with _sql(address, "filled") as connection:
-        connection.execute(sa.schema.CreateTable(_marked(mark)))
-    options = ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)]
-    _run_tool(tool, address, fails, options, session=mark)
-
-
-def _marked(mark: str) -> sa.Table:
-    return sa.Table(mark, sa.MetaData())
-
-
-@contextmanager
-def _sql(address: str, what: str, cure: str = "check the address and the database") -> Iterator[sa.Connection]:
-    """A transaction in a database that is not yet a store of retrim.
-
-    Raises:
-        RetrimError: It cannot be reached, or says no.
-    """
-    url = sa.engine.make_url(address)
-    engine = None
-    try:
-        engine = sa.create_engine(in_utf8(url))
-        with engine.begin() as connection:
-            yield connection
-    except sa.exc.SQLAlchemyError as error:
-        said = address_of(address).clean(str(getattr(error, "orig", None) or error))
-        raise RetrimError(f"{_shown(url)} cannot be {what}: {said}; {cure}") from None
-    finally:
-        if engine is not None:
-            engine.dispose()
+    _run_tool(tool, address, fails, ["--no-owner", "--no-acl", "--single-transaction", "--exit-on-error", str(file)])
 
 
 def require_empty(address: str) -> None:
@@ -176,47 +140,21 @@ def require_empty(address: str) -> None:
         RefusedError: It has.
         RetrimError: It cannot be reached.
     """
-    with _sql(address, "reached") as connection:
-        names = sa.inspect(connection).get_table_names()
+    url = sa.engine.make_url(address)
+    engine = None
+    try:
+        engine = sa.create_engine(in_utf8(url))
+        names = sa.inspect(engine).get_table_names()
+    except sa.exc.SQLAlchemyError as error:
+        why = address_of(address).clean(str(getattr(error, "orig", None) or error))
+        raise RetrimError(f"{_shown(url)} cannot be reached: {why}; check the address and the database") from None
+    finally:
+        if engine is not None:
+            engine.dispose()
     if names:
-        shown = _shown(sa.engine.make_url(address))
-        raise RefusedError(f"the database {shown} is not empty; create an empty database and use its address instead")
-
-
-def unmark_postgresql(address: str, mark: str) -> None:
-    """Takes a mark away: what fills the database is done.
-
-    Raises:
-        RetrimError: It cannot be reached, or says no.
-    """
-    with _sql(address, "reached") as connection:
-        connection.execute(sa.schema.DropTable(_marked(mark), if_exists=True))
-
-
-def empty_postgresql(address: str, mark: str) -> None:
-    """Drops every table of a PostgreSQL database that bears a mark: whoever filled it could not end. Of no other.
-
-    Raises:
-        RetrimError: It cannot be reached, or says no.
-    """
-    cure = "drop its tables yourself before you restore again"
-    with _sql(address, "emptied", cure) as connection:
-        if not sa.inspect(connection).has_table(mark):
-            return
-    until = time.monotonic() + SESSION_SECONDS
-    while _end_sessions(address, mark) and time.monotonic() < until:
-        time.sleep(0.05)
-    with _sql(address, "emptied", cure) as connection:
-        names = sa.inspect(connection).get_table_names()
-        quoted = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
-        connection.exec_driver_sql(f"DROP TABLE {quoted} CASCADE")
-
-
-def _end_sessions(address: str, name: str) -> int:
-    """Ends what a tool still does that outlived who started it; gives how many were there."""
-    ours = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
-    with _sql(address, "emptied") as connection:
-        return len(connection.execute(ours, {"name": name}).all())
+        raise RefusedError(
+            f"the database {_shown(url)} is not empty; create an empty database and use its address instead"
+        )
 
 
 def _find_tool(tool: str, address: str, fails: str) -> str:
@@ -239,14 +177,12 @@ def _find_tool(tool: str, address: str, fails: str) -> str:
     return found
 
 
-def _run_tool(tool: str, address: str, fails: str, options: Sequence[str], *, session: str = "") -> None:
+def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
     url = sa.engine.make_url(address)
     password = url.password or url.query.get("password")  # in the environment, as others see what is typed
     query = url.difference_update_query(["password"]).query
     plain = sa.URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     known = {**os.environ, **({} if password is None else {"PGPASSWORD": str(password)})}
-    if session:  # its name, by which it is found and ended
-        known["PGAPPNAME"] = session
     done = subprocess.run(
         [tool, *options, f"--dbname={plain.render_as_string()}", "--no-password"],
         env=known,

@@ -274,7 +274,7 @@ class DvcSession:
         return None
 
 
-SECRETS = ("ALERTS", "BACKUP", "BACKUP_PASSPHRASE", "LANDING", "MLFLOW_URL", "PING", "PREDICTIONS_TABLE", "STORE_URL")
+SECRETS = ("ALERTS", "BACKUP", "LANDING", "MLFLOW_URL", "PING", "PREDICTIONS_TABLE", "STORE_URL")
 SECRET_ADDRESSES = tuple(f"RETRIM_{name}{suffix}" for name in SECRETS for suffix in ("", "_FILE"))
 """Variables that no stage sees: the code of a custom model runs there."""
 
@@ -757,19 +757,6 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
 def has_remote(root: Path) -> bool:
     """Whether a default DVC remote is set."""
     return bool(_config(root).core.remote)
-
-
-def use_own_cache(root: Path) -> None:
-    """Lets a repository whose local settings came from elsewhere use the cache in itself."""
-    from dvc.config import Config
-
-    with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:
-        for name in ("cache", "core"):
-            section = config.get(name, {})
-            for key in ("dir", "site_cache_dir"):
-                section.pop(key, None)
-            if not section:
-                config.pop(name, None)
 
 
 def without_remote(root: Path) -> None:

@@ -388,21 +388,3 @@ def unbundle(folder: Path, file: Path, stands: Mapping[str, str], branch: str) -
     else:
         git(folder, "update-ref", "--no-deref", HEAD, branch)
     git(folder, "reset", "-q", "--hard")
-
-
-OWN_SETTINGS = r"^(remote|branch|user)\."
-
-
-def own_settings(root: Path) -> str:
-    """What a repository's own settings say of remotes, branches and its user; empty where they say nothing."""
-    try:
-        return git(root, "config", "--local", "--null", "--get-regexp", OWN_SETTINGS)
-    except RetrimError:  # none is set
-        return ""
-
-
-def set_own_settings(root: Path, text: str) -> None:
-    """Sets what `own_settings` gave."""
-    for line in filter(None, text.split("\0")):
-        name, _, value = line.partition("\n")
-        git(root, "config", "--local", "--add", name, value)

@@ -2,19 +2,13 @@
 
 Source:
     Bernstein, Duif, Lange, Schwabe and Yang (2012), High-speed high-security signatures, J. Cryptogr. Eng. 2; RFC 8032.
-
-Keys and passwords, sealed with a passphrase, so that they can lie beside the data that they protect.
-
-Source:
-    Percival and Josefsson (2016), The scrypt Password-Based Key Derivation Function, RFC 7914; NIST SP 800-38D (GCM).
 """
 
 import base64
 import binascii
-import json
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.stats.codec import to_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -199,51 +192,3 @@ def signature_fault(key: str, content: bytes, signature: str, *, known: Collecti
 
 def _public(private: "Ed25519PrivateKey") -> PublicKey:
     return PublicKey(private.public_key().public_bytes_raw())
-
-
-SEALED = b"retrim keys 1\n"
-SALT, NONCE = 16, 12
-COST, BLOCK, LANES = 1 << 16, 8, 1
-"""Of scrypt: 64 MB and a fifth of a second for each guess."""
-
-
-def seal(files: Mapping[str, bytes], word: str) -> bytes:
-    """Files by name as bytes that tell nothing without the passphrase; other bytes each time."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    salt, nonce = os.urandom(SALT), os.urandom(NONCE)
-    plain = to_json({name: base64.b64encode(content).decode() for name, content in files.items()})
-    return SEALED + salt + nonce + AESGCM(_derived(word, salt)).encrypt(nonce, plain, SEALED)
-
-
-def unseal(sealed: bytes, word: str) -> dict[str, bytes]:
-    """The files that `seal` was given.
-
-    Raises:
-        BadInputError: The passphrase is another, or the bytes were altered: which, cannot be told.
-        RetrimError: They were sealed by a newer retrim.
-    """
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    if not sealed.startswith(SEALED):
-        raise RetrimError(
-            "the keys in the backup were encrypted in a way that this version of retrim does not support; install a "
-            "newer version to restore them"
-        )
-    body = sealed[len(SEALED) :]
-    salt, nonce, hidden = body[:SALT], body[SALT : SALT + NONCE], body[SALT + NONCE :]
-    try:
-        plain = AESGCM(_derived(word, salt)).decrypt(nonce, hidden, SEALED)
-        return {name: base64.b64decode(text) for name, text in json.loads(plain).items()}
-    except (InvalidTag, ValueError, binascii.Error) as error:
-        raise BadInputError(
-            "the keys in the backup were encrypted with a different passphrase; set the right passphrase in "
-            "RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE, or unset both to restore without the keys"
-        ) from error
-
-
-def _derived(word: str, salt: bytes) -> bytes:
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-    return Scrypt(salt=salt, length=32, n=COST, r=BLOCK, p=LANES).derive(word.encode())

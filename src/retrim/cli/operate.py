@@ -177,8 +177,8 @@ def backup(
     """Back up this workspace, even while it is in use.
 
     A backup contains the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
-    predictions. Files that are already at DEST are not copied again. Keys and passwords are included only if
-    RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set. They are encrypted with that passphrase.
+    predictions. Files that are already at DEST are not copied again. Keys and passwords are not included; the output
+    names them.
     """
     from retrim.cli import render
     from retrim.operations.backup import back_up_here
@@ -193,7 +193,7 @@ def backup(
         render.show_json(to_record(made))
         return
     print_plain = render.OUT.print
-    whole, fresh = render.size(made.bytes), render.size(made.new_bytes)
+    whole, fresh = render.size(made.size), render.size(made.new_bytes)
     print_plain(f"backup {made.name} at {made.where}", highlight=False, markup=False, soft_wrap=True)
     print_plain(f"{made.files:,} files, {whole}; newly copied: {made.new_files:,} files, {fresh}", highlight=False)
     rows = [(each.what, each.why) for each in made.left_out]
@@ -244,7 +244,7 @@ def restore(
     """Restore a workspace from a backup, to any path or machine.
 
     Every file is checked against its SHA-256. If a file is missing or damaged, the error names it and nothing is
-    restored. Keys and passwords are restored only if RETRIM_BACKUP_PASSPHRASE or RETRIM_BACKUP_PASSPHRASE_FILE is set.
+    restored. Keys and passwords are not in backups.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -257,17 +257,8 @@ def restore(
         if as_json:
             render.show_json({"backups": [to_record(each) for each in backups]})
             return
-        rows = [
-            (
-                render.moment(each.at),
-                each.model,
-                f"{each.files:,}",
-                render.size(each.size),
-                "encrypted" if each.keys else "not included",
-            )
-            for each in backups
-        ]
-        render.show_table(("at", "model", "files", "size", "keys"), rows)
+        rows = [(render.moment(each.at), each.model, f"{each.files:,}", render.size(each.size)) for each in backups]
+        render.show_table(("at", "model", "files", "size"), rows)
         return
     if folder is None:
         raise BadInputError(
@@ -275,8 +266,7 @@ def restore(
         )
     with render.progress():
         until = None if at is None else as_time(at)
-        env = Env()
-        done = restore_backup(where, folder, until=until, word=env.passphrase(), env=env)
+        done = restore_backup(where, folder, until=until, env=Env())
     if as_json:
         render.show_json(to_record(done))
         return

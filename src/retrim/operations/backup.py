@@ -10,7 +10,6 @@ store that is older than its copies is refused.
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from shutil import rmtree
 from typing import BinaryIO
@@ -21,14 +20,13 @@ import retrim
 from retrim.adapters import git
 from retrim.adapters.database import copy_sqlite, dump_postgresql, is_sqlite
 from retrim.adapters.mlflow_server import is_server
-from retrim.adapters.signing import seal
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import make_private_folder
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.operations import backup_parts as parts
 from retrim.operations.backup_record import Backup, BackupFile, BackupMade, BackupVerified, GitState, LeftOut
-from retrim.operations.backup_store import BackupStore, clear_staged
+from retrim.operations.backup_store import BackupStore
 from retrim.reading.address import address_of, is_address, place_of
 
 TRIES = 5
@@ -42,11 +40,8 @@ DUMPED = ".dump"
 """Behind the place of a database that `pg_dump` wrote."""
 
 
-def make_backup(workspace: Workspace, where: str, *, word: str | None, now: pd.Timestamp) -> BackupMade:
+def make_backup(workspace: Workspace, where: str, *, now: pd.Timestamp) -> BackupMade:
     """Adds a backup to a place.
-
-    Args:
-        word: The passphrase for keys and passwords; None: they are left apart.
 
     Raises:
         BusyError: Another backup of this workspace is in progress.
@@ -56,52 +51,44 @@ def make_backup(workspace: Workspace, where: str, *, word: str | None, now: pd.T
     began, store = time.monotonic(), BackupStore(where)
     _require_apart(workspace, where)
     with held_locks(workspace, "backup"), using_cache(workspace):
-        clear_staged(store)
-        maker = _Maker(workspace, store, _before(workspace, store))
+        store.clear_staged()
+        maker = _Maker(workspace, store, _newest_there(workspace, store))
         aside = workspace.paths.var / parts.ASIDE
         rmtree(aside, ignore_errors=True)
         make_private_folder(aside)
         try:
-            backup = maker.make(aside, word=word, now=now)
+            backup, left_out = maker.make(aside, now)
         finally:
             rmtree(aside, ignore_errors=True)
         name = store.add(backup)
-    return BackupMade(
-        name=name,
+    return BackupMade.of(
+        name,
+        backup,
         where=store.shown,
-        backup=backup,
-        new_files=maker.new_files,
-        new_bytes=maker.new_bytes,
+        new_files=len(store.added),
+        new_bytes=sum(store.added.values()),
+        left_out=left_out,
         seconds=round(time.monotonic() - began, 2),
     )
 
 
 def back_up_here(workspace: Workspace, where: str | None) -> BackupMade:
-    """A backup as of now.
-
-    Args:
-        where: A folder or an address; None: that of the model below the one in `RETRIM_BACKUP`.
-
-    Raises:
-        BadInputError: No place is named.
-        As `make_backup`.
-    """
-    return make_backup(workspace, _place(workspace, where), word=workspace.env.passphrase(), now=clock())
+    """A backup as of now; where no place is given, in the model's folder below `RETRIM_BACKUP`."""
+    return make_backup(workspace, _given_or_set(workspace, where), now=clock())
 
 
 def verify_backups(workspace: Workspace, where: str | None) -> list[BackupVerified]:
     """Reads every file of every backup at a place; oldest first."""
-    store = BackupStore(_place(workspace, where))
+    store = BackupStore(_given_or_set(workspace, where))
     verified = []
     for name in store.names():
         backup = store.read(name)
-        files = backup.every_file()
-        damaged = tuple(f"{file.place} (object {file.digest[:16]})" for file in files if not store.is_sound(file))
-        verified.append(BackupVerified(name=name, at=backup.at, files=len(files), damaged=damaged))
+        damaged = tuple(file.named for file in backup.every_file() if not store.is_sound(file))
+        verified.append(BackupVerified.of(name, backup, damaged=damaged))
     return verified
 
 
-def _place(workspace: Workspace, where: str | None) -> str:
+def _given_or_set(workspace: Workspace, where: str | None) -> str:
     place = where or place_of_backups(workspace)
     if place is None:
         raise BadInputError("no destination for the backup is set; pass a folder or an address, or set RETRIM_BACKUP")
@@ -114,11 +101,6 @@ def place_of_backups(workspace: Workspace) -> str | None:
     return None if under is None else f"{under.rstrip('/')}/{workspace.model}"
 
 
-def _whole(where: str) -> str:
-    """An address, or the whole path of a folder."""
-    return where if is_address(where) else str(Path(where).resolve())
-
-
 def _require_apart(workspace: Workspace, where: str) -> None:
     """Checks that a folder for backups is not part of what is backed up."""
     if Path(place_of(where)).is_relative_to(workspace.paths.root.resolve()):
@@ -128,7 +110,7 @@ def _require_apart(workspace: Workspace, where: str) -> None:
         )
 
 
-def _before(workspace: Workspace, store: BackupStore) -> Backup | None:
+def _newest_there(workspace: Workspace, store: BackupStore) -> Backup | None:
     """The newest backup at the place, by which it is known what did not change since."""
     names = store.names()
     if not names:
@@ -144,56 +126,51 @@ def _before(workspace: Workspace, store: BackupStore) -> Backup | None:
 
 
 class _Maker:
-    """Copies what belongs to a backup, and counts what was new."""
+    """Copies what belongs to a backup."""
 
     def __init__(self, workspace: Workspace, store: BackupStore, before: Backup | None) -> None:
         self.workspace, self.store, self.before = workspace, store, before
-        self.new_files = self.new_bytes = 0
-        known = () if before is None else (*before.files, *before.git.changed)
-        self._apart = parts.files_of_variables(workspace)
-        self._known = {(file.place, file.state): file for file in known}
+        earlier = () if before is None else (*before.files, *before.git.changed)
+        self._known = {(file.place, file.state): file for file in earlier}
+        self._secret = parts.files_of_variables(workspace)
+        self._secret_names = {path.name for path in self._secret}
 
-    def make(self, aside: Path, *, word: str | None, now: pd.Timestamp) -> Backup:
-        """The record of a backup whose files lie in the place; the order is explained above."""
+    def make(self, aside: Path, now: pd.Timestamp) -> tuple[Backup, tuple[LeftOut, ...]]:
+        """The record of a backup whose files lie in the place, in the order explained above; and what is not in it."""
         workspace, root = self.workspace, self.workspace.paths.root
-        artifacts, logged = _whole(workspace.mlflow_artifacts), git.refs(root)
+        artifacts, logged = workspace.mlflow_artifacts, git.refs(root)
         report_progress("backing up predictions", 0, 4)
-        first = parts.requests_and_predictions(workspace)
-        self.copy(first)  # most of it, so that the second time takes no time
-        files = self.copy(first)
+        moving = parts.requests_and_predictions(workspace)
+        self._copy(moving)  # most of it, so that the second time takes no time
+        files = self._copy(moving)
         report_progress("backing up the store", 1, 4)
-        databases, left = self._databases(aside)
-        files += self.copy(parts.what_came(workspace))
+        databases, behind_server = self._databases(aside)
+        files += self._copy([partial(parts.arrived_files, workspace)])
         report_progress("backing up the repository", 2, 4)
         git_state, differing = self._repository(aside, logged)
         report_progress("backing up data and models", 3, 4)
-        files += self.copy(parts.the_rest(workspace))
-        keys, apart = self._keys(differing, word)
-        return Backup(
+        files += self._copy(parts.other_parts(workspace))
+        backup = Backup(
             model=workspace.model,
             at=now,
             retrim=retrim.__version__,
             root=str(root),
-            artifacts=artifacts,
+            artifacts=artifacts if is_address(artifacts) else str(Path(artifacts).resolve()),
             git=git_state,
             databases=databases,
             files=tuple(files),
-            keys=keys,
-            left_out=(*apart, *left, *parts.left_out(workspace, differing)),
             repository=git.first_commit(root),
         )
+        return backup, (*behind_server, *parts.left_out(workspace, differing))
 
-    def copy(self, listed: Iterable[parts.Listed]) -> list[BackupFile]:
-        """Copies files; a part of which one goes meanwhile is listed anew."""
-        copied: list[BackupFile] = []
-        for part in listed:
-            copied += self._copied(part)
-        return copied
+    def _copy(self, listed: Iterable[parts.Part]) -> list[BackupFile]:
+        return [file for part in listed for file in self._copy_part(part)]
 
-    def _copied(self, part: parts.Listed) -> list[BackupFile]:
+    def _copy_part(self, part: parts.Part) -> list[BackupFile]:
+        """Copies the files of a part; where one goes meanwhile, they are listed anew."""
         for _ in range(TRIES):
             try:
-                return [self._file(each) for each in part() if not parts.is_one_of(each.path, self._apart)]
+                return [self._copy_file(source) for source in part() if not self._holds_secret(source.path)]
             except FileNotFoundError as error:
                 gone = error
         raise RetrimError(
@@ -201,28 +178,27 @@ class _Maker:
             "and try again"
         )
 
-    def _file(self, found: parts.FoundFile) -> BackupFile:
-        known = self._known.get((found.place, found.state)) if found.state else None
-        if known is None or not self.store.has(known.digest, known.size):
-            with found.opened() as source:
-                known = self._put(source, found.place, state=found.state)
-            self._known[found.place, found.state] = known
-        return BackupFile(place=known.place, digest=known.digest, size=known.size, mode=found.mode, state=known.state)
+    def _holds_secret(self, path: Path | None) -> bool:
+        return path is not None and path.name in self._secret_names and path.resolve() in self._secret
 
-    def _put(self, source: BinaryIO, place: str, *, mode: int = 0o600, state: str = "") -> BackupFile:
-        before = len(self.store.objects)
-        digest, size = self.store.put(source, place)
-        if len(self.store.objects) > before:
-            self.new_files += 1
-            self.new_bytes += size
-        return BackupFile(place=place, digest=digest, size=size, mode=mode, state=state)
+    def _copy_file(self, source: parts.SourceFile) -> BackupFile:
+        known = self._known.get((source.place, source.state)) if source.state else None
+        if known is None or not self.store.has(known):
+            with source.open() as stream:
+                known = self._put(stream, source.place, state=source.state)
+            self._known[source.place, source.state] = known
+        return BackupFile(place=known.place, digest=known.digest, size=known.size, mode=source.mode, state=known.state)
+
+    def _put(self, stream: BinaryIO, place: str, *, state: str = "") -> BackupFile:
+        digest, size = self.store.put(stream, place)
+        return BackupFile(place=place, digest=digest, size=size, state=state)
 
     def _put_path(self, path: Path, place: str) -> BackupFile:
-        with path.open("rb") as source:
-            return self._put(source, place)
+        with path.open("rb") as stream:
+            return self._put(stream, place)
 
     def _databases(self, aside: Path) -> tuple[tuple[BackupFile, ...], list[LeftOut]]:
-        """The store, and then MLflow's database, each as of one moment."""
+        """The store, and then MLflow's database, each as of one moment; what only a server has is left out."""
         copied, left = [], []
         for address, place in ((self.workspace.store_url, STORE), (self.workspace.mlflow_url, MLFLOW)):
             if is_server(address):
@@ -237,38 +213,26 @@ class _Maker:
         return tuple(copied), left
 
     def _repository(self, aside: Path, logged: Mapping[str, str]) -> tuple[GitState, list[str]]:
-        """The repository, without copies of the release log that came after the store was copied."""
-        root = self.workspace.paths.root
-        prefix = f"refs/tags/retrim/{self.workspace.model}/log/"
-        before, stands, head = self.before, git.refs(root), git.checked_out(root)
-        if (
-            before is not None
-            and before.git.refs == stands
-            and self.store.has(before.git.bundle.digest, before.git.bundle.size)
-        ):
+        """The repository without copies of the release log that came after the store was copied (these `logged` were
+        there before), and the files that differ from its commit.
+        """
+        root, before = self.workspace.paths.root, self.before
+        stands, head = git.refs(root), git.checked_out(root)
+        if before is not None and before.git.refs == stands and self.store.has(before.git.bundle):
             bundle = before.git.bundle
         else:
             stands = git.bundle(root, aside / "git.bundle")
             bundle = self._put_path(aside / "git.bundle", "git.bundle")
-        refs = {name: each for name, each in stands.items() if not name.startswith(prefix) or name in logged}
+        log = f"refs/tags/retrim/{self.workspace.model}/log/"
         differing, removed = git.differing(root, stands[git.HEAD])
         differing = [name for name in differing if not name.startswith(parts.APART_FROM_GIT)]
         plain = [name for name in differing if not parts.is_secret(root / name)]
-        changed = self.copy([partial(parts.in_working_folder, self.workspace, plain)])
         state = GitState(
             bundle=bundle,
-            refs=refs,
+            refs={name: commit for name, commit in stands.items() if not name.startswith(log) or name in logged},
             head=head,
             commit=stands[git.HEAD],
-            changed=tuple(changed),
+            changed=tuple(self._copy([partial(parts.in_working_folder, self.workspace, plain)])),
             removed=tuple(removed),
         )
         return state, differing
-
-    def _keys(self, differing: list[str], word: str | None) -> tuple[BackupFile | None, list[LeftOut]]:
-        """Keys and passwords, sealed; without a passphrase they are named, and left apart."""
-        secret = parts.secret_files(self.workspace, differing)
-        if word is None or not secret:
-            why = "it is a key or a password, and no passphrase was set; keep a copy elsewhere"
-            return None, [LeftOut(what=name, why=why) for name in secret]
-        return self._put(BytesIO(seal(secret, word)), "keys"), []

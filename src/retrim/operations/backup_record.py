@@ -1,11 +1,11 @@
 """What a backup says of itself: one record, by which every file of it is found and checked."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from retrim.stats.codec import Absent, Moment, Unwritten, key, written
+from retrim.stats.codec import Absent, Moment, key
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,11 @@ class BackupFile:
     size: Annotated[int, key("bytes")]
     mode: int = 0o600
     state: str = ""
+
+    @property
+    def named(self) -> str:
+        """How an error names it, and the object that holds its content."""
+        return f"{self.place} (object {self.digest[:16]})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +71,12 @@ class Backup:
     """A backup, which appears in its place only when it is complete.
 
     Args:
-        format: Format of this record.
-        model: Name of the model.
         at: Time of the snapshot. Everything that was decided or landed by then is included.
         retrim: The retrim version that made it.
         root: Folder of the workspace.
         artifacts: Folder or address of MLflow's files.
-        git: The repository.
         databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
         files: All other files.
-        keys: Keys and passwords, encrypted; None if they were left out.
-        left_out: What is not included.
         repository: First commit of the repository.
     """
 
@@ -89,14 +89,10 @@ class Backup:
     git: GitState
     databases: tuple[BackupFile, ...]
     files: tuple[BackupFile, ...]
-    keys: BackupFile | None
-    left_out: tuple[LeftOut, ...]
     repository: Absent[str] = None
 
     def every_file(self) -> tuple[BackupFile, ...]:
-        """All of it, by which it is restored and kept from being removed."""
-        sealed = () if self.keys is None else (self.keys,)
-        return (self.git.bundle, *self.git.changed, *self.databases, *self.files, *sealed)
+        return (self.git.bundle, *self.git.changed, *self.databases, *self.files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +105,6 @@ class BackupListed:
         at: Time of the snapshot.
         files: Files in the backup.
         size: Size of these files, in bytes.
-        keys: Whether keys and passwords are in the backup.
     """
 
     name: str
@@ -117,94 +112,57 @@ class BackupListed:
     at: Moment
     files: int
     size: Annotated[int, key("bytes")]
-    keys: bool
+
+    @classmethod
+    def of(cls, name: str, backup: Backup, **more: Any) -> Self:
+        """The facts of a backup, and what a class of these says `more`."""
+        files = backup.every_file()
+        size = sum(file.size for file in files)
+        return cls(name=name, model=backup.model, at=backup.at, files=len(files), size=size, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupMade:
+class BackupMade(BackupListed):
     """The result of a backup.
 
     Args:
-        name: Name of the backup's record.
         where: Address of the backup, without secrets.
-        backup: The backup's record.
         new_files: Files that had to be copied because no earlier backup holds their contents.
         new_bytes: Size of these files, in bytes.
+        left_out: What the backup does not contain, and why.
         seconds: Duration, in seconds.
     """
 
-    name: str
     where: str
-    backup: Unwritten[Backup]
     new_files: int
     new_bytes: int
+    left_out: tuple[LeftOut, ...]
     seconds: float
-
-    @written
-    def at(self) -> Moment:
-        """Time of the snapshot."""
-        return self.backup.at
-
-    @written
-    def files(self) -> int:
-        """Files in the backup."""
-        return len(self.backup.every_file())
-
-    @written
-    def bytes(self) -> int:
-        """Size of these files, in bytes."""
-        return sum(each.size for each in self.backup.every_file())
-
-    @written
-    def keys(self) -> bool:
-        """Whether keys and passwords are in the backup."""
-        return self.backup.keys is not None
-
-    @written
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """What the backup does not contain, and why."""
-        return self.backup.left_out
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupVerified:
+class BackupVerified(BackupListed):
     """The result of reading a backup as a whole.
 
     Args:
-        name: Name of the backup's record.
-        at: Time of the snapshot.
-        files: Files in the backup.
-        damaged: Those that are missing, or whose content is not what was backed up.
+        damaged: Files that are missing, or whose content is not what was backed up.
     """
 
-    name: str
-    at: Moment
-    files: int
     damaged: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackupRestored:
-    """The result of a restore.
+class BackupRestored(BackupListed):
+    """The result of a restore, each file of which was checked against its SHA-256.
 
     Args:
-        name: Name of the backup's record.
-        at: Time of the snapshot.
         folder: The restored workspace.
-        files: Files that were restored, each verified against its SHA-256.
-        size: Size of these files, in bytes.
-        keys: Whether keys and passwords were restored.
         moved: Paths in MLflow's database that were changed to the new folder.
         to_do: What is left for a person to do.
         seconds: Duration, in seconds.
     """
 
-    name: str
-    at: Moment
     folder: str
-    files: int
-    size: Annotated[int, key("bytes")]
-    keys: bool
     moved: int
     to_do: tuple[str, ...]
     seconds: float

@@ -28,8 +28,8 @@ from retrim.operations.backup_record import FORMAT, Backup, BackupFile
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system, without_secrets
 from retrim.stats.codec import from_record, to_json, to_record
 
-NAMED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
-OBJECT = re.compile(r"[0-9a-f]{64}", re.ASCII)
+RECORD_NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
+OBJECT_NAME = re.compile(r"[0-9a-f]{64}", re.ASCII)
 STAMP = "%Y%m%dT%H%M%SZ"
 PIECE = 1 << 20
 STAGED_SECONDS = 24 * 3600
@@ -41,39 +41,31 @@ class BackupStore:
 
     Args:
         where: A folder or an address.
+
+    Attributes:
+        shown: The address without secrets.
+        added: Bytes of each content that was laid here, by digest.
     """
 
     def __init__(self, where: str) -> None:
         self._address = address_of(where) if is_address(where) else Address(where, where, ())
-        whole = where if is_address(where) else f"file://{Path(where).absolute()}"
-        self._system, path = open_system(address_of(whole))
+        self.shown = self._address.shown
+        self.added: dict[str, int] = {}
+        self._system, path = open_system(address_of(where if is_address(where) else f"file://{Path(where).absolute()}"))
         self._root = path.rstrip("/")
         self._is_here = is_here(self._system)
-        self._new: list[Path] = []
         self._sound: dict[str, bool] = {}
 
-    @property
-    def shown(self) -> str:
-        """The address without secrets."""
-        return self._address.shown
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder, where it is one of this machine."""
-        return Path(self._root) if self._is_here else None
-
     @cached_property
-    def objects(self) -> dict[str, int]:
+    def _objects(self) -> dict[str, int]:
         """Bytes of each content that lies here, as listed once; kept up while contents are added."""
         with self._told("read"):
-            return {
-                name.rpartition("/")[2]: size
-                for name, size in self._listed("objects").items()
-                if OBJECT.fullmatch(name.rpartition("/")[2])
-            }
+            sizes = {path.rpartition("/")[2]: size for path, size in self._listed("objects").items()}
+        return {name: size for name, size in sizes.items() if OBJECT_NAME.fullmatch(name)}
 
-    def has(self, digest: str, size: int) -> bool:
-        return self.objects.get(digest) == size
+    def has(self, file: BackupFile) -> bool:
+        """Whether a content of that digest and length is here."""
+        return self._objects.get(file.digest) == file.size
 
     def put(self, source: BinaryIO, name: str) -> tuple[str, int]:
         """Lays a content here, whole or not at all, if it is not here yet; gives its SHA-256 and its bytes.
@@ -83,10 +75,10 @@ class BackupStore:
         """
         with self._told("written"), self._staged() as staged:
             with open_private(staged) as file:
-                digest, size = _copied(_pieces(source, name), file)
-            if not self.has(digest, size):
+                digest, size = _copy(_pieces(source, name), file)
+            if self._objects.get(digest) != size:
                 self._lay(staged, self._path_of(digest))
-                self.objects[digest] = size
+                self._objects[digest] = self.added[digest] = size
         return digest, size
 
     def get(self, digest: str, to: Path) -> None:
@@ -98,12 +90,12 @@ class BackupStore:
         """
         try:
             with open_private(to) as file:
-                actual, _ = _copied(self._pieces_of(digest), file)
+                actual, _ = _copy(self._pieces_of(digest), file)
         except OSError as error:  # a full disk names no file
             raise OSError(error.errno, error.strerror, str(to)) from error
         if actual != digest:
             raise RetrimError(
-                f"{self.shown}/{self._within(digest)} is damaged: its SHA-256 is {actual[:16]}, not the "
+                f"{self.shown}/objects/{digest[:2]}/{digest} is damaged: its SHA-256 is {actual[:16]}, not the "
                 "SHA-256 in its name"
             )
 
@@ -111,8 +103,8 @@ class BackupStore:
         """Whether a content is here and is what its name says; it is read once, however many backups name it."""
         if file.digest not in self._sound:
             with Path(os.devnull).open("wb") as nowhere:
-                self._sound[file.digest] = self.has(file.digest, file.size) and (
-                    _copied(self._pieces_of(file.digest), nowhere) == (file.digest, file.size)
+                self._sound[file.digest] = self.has(file) and (
+                    _copy(self._pieces_of(file.digest), nowhere) == (file.digest, file.size)
                 )
         return self._sound[file.digest]
 
@@ -133,7 +125,8 @@ class BackupStore:
             with open_private(staged) as file:
                 file.write(content)
             if self._is_here:
-                flush_all(self._new, below=Path(self._root))
+                flush_all([Path(self._path_of(digest)) for digest in self.added], below=Path(self._root))
+                flush(staged)
             self._lay(staged, f"{self._root}/backups/{name}")
             if self._is_here:
                 flush(Path(self._root) / "backups")
@@ -142,14 +135,13 @@ class BackupStore:
     def names(self) -> list[str]:
         """Names of the backups, oldest first."""
         with self._told("read"):
-            return sorted(
-                name for name in (path.rpartition("/")[2] for path in self._listed("backups")) if _is_one(name)
-            )
+            names = (path.rpartition("/")[2] for path in self._listed("backups"))
+        return sorted(name for name in names if RECORD_NAME.fullmatch(name))
 
     def newest(self) -> pd.Timestamp | None:
         """The moment of the newest backup; None where there is none."""
         names = self.names()
-        return pd.Timestamp(names[-1].partition("-")[0]) if names else None
+        return _moment(names[-1]) if names else None
 
     def read(self, name: str) -> Backup:
         """A backup by its name.
@@ -174,17 +166,25 @@ class BackupStore:
             BadInputError: There is none.
         """
         names = self.names()
-        fitting = [name for name in names if until is None or pd.Timestamp(name.partition("-")[0]) <= until]
-        if fitting:
-            return fitting[-1]
-        if names:
+        if not names:
+            raise BadInputError(
+                f"{self.shown} contains no backup; pass the folder or address that the backups were written to"
+            )
+        fitting = [name for name in names if until is None or _moment(name) <= until]
+        if not fitting:
             raise BadInputError(
                 f"{self.shown} has no backup from {until} or earlier; choose a later time: the oldest backup is from "
                 f"{names[0][:16]}"
             )
-        raise BadInputError(
-            f"{self.shown} contains no backup; pass the folder or address that the backups were written to"
-        )
+        return fitting[-1]
+
+    def clear_staged(self) -> None:
+        """Removes what killed backups were writing."""
+        rooms = (Path(self._root) / ".staged").glob("*") if self._is_here else ()
+        for room in rooms:
+            with suppress(OSError):
+                if room.stat().st_mtime < time.time() - STAGED_SECONDS:
+                    shutil.rmtree(room)
 
     def _listed(self, within: str) -> dict[str, int]:
         """Bytes of each file in a folder of the place; empty where there is none."""
@@ -192,16 +192,14 @@ class BackupStore:
         folder = f"{self._root}/{within}"
         if not self._system.exists(folder):
             return {}
-        return {name: int(facts["size"]) for name, facts in self._system.find(folder, detail=True).items()}
+        return {path: int(facts["size"]) for path, facts in self._system.find(folder, detail=True).items()}
 
     def _lay(self, staged: Path, path: str) -> None:
-        if not self._is_here:
+        if self._is_here:
+            make_private_folder(Path(path).parent)
+            staged.replace(path)
+        else:
             self._system.put_file(str(staged), path)
-            return
-        target = Path(path)
-        make_private_folder(target.parent)
-        staged.replace(target)
-        self._new.append(target)
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:
@@ -213,10 +211,7 @@ class BackupStore:
             yield Path(room) / "staged"
 
     def _path_of(self, digest: str) -> str:
-        return f"{self._root}/{self._within(digest)}"
-
-    def _within(self, digest: str) -> str:
-        return f"objects/{digest[:2]}/{digest}"
+        return f"{self._root}/objects/{digest[:2]}/{digest}"
 
     def _told(self, what: str) -> AbstractContextManager[None]:
         fails = f"the backups at {self.shown} cannot be {what}"
@@ -224,8 +219,8 @@ class BackupStore:
         return without_secrets(self._address, fails, cure)
 
 
-def _is_one(name: str) -> bool:
-    return NAMED.fullmatch(name) is not None
+def _moment(name: str) -> pd.Timestamp:
+    return pd.Timestamp(name.partition("-")[0])
 
 
 def _pieces(source: BinaryIO, name: str) -> Iterator[bytes]:
@@ -237,7 +232,7 @@ def _pieces(source: BinaryIO, name: str) -> Iterator[bytes]:
         raise RetrimError(f"{name} cannot be read ({why}); check the disk or the address that it lies at") from None
 
 
-def _copied(pieces: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
+def _copy(pieces: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
     """Writes a content; gives its SHA-256 and its bytes."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:
@@ -245,13 +240,3 @@ def _copied(pieces: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
         size += len(piece)
         target.write(piece)
     return digest.hexdigest(), size
-
-
-def clear_staged(store: BackupStore) -> None:
-    """Removes what killed backups were writing."""
-    if store.folder is None:
-        return
-    for room in (store.folder / ".staged").glob("*"):
-        with suppress(OSError):
-            if room.stat().st_mtime < time.time() - STAGED_SECONDS:
-                shutil.rmtree(room)
