@@ -10,9 +10,10 @@ from typing import Any
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.lineage.tokens import Doorkeeper
+from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.models import land_labels
-from retrim.serving.predict import version_to_ask
+from retrim.serving.needed_columns import version_to_ask
 from retrim.serving.request_log import Line
 from retrim.serving.routes import make_app
 from retrim.serving.served import ServedVersion, serve_version
@@ -58,6 +59,8 @@ def served_version(desk: Desk, version: int | None = None) -> ServedVersion:
 def serving_of(desk: Desk, version: int | None = None, *, keep: Callable[[Line], None] = lambda _: None) -> Serving:
     figures = LoopFigures(desk.workspace, lambda: serving.served.version, lambda: desk.day(15))
     land = partial(land_labels, lambda: desk.workspace)
+    paths = desk.workspace.paths
+    jobs = Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, ["var/jobs"]), lambda: desk.day(15))
     serving = Serving(
         served_version(desk, version),
         Doorkeeper(desk.workspace.paths.tokens),
@@ -65,6 +68,7 @@ def serving_of(desk: Desk, version: int | None = None, *, keep: Callable[[Line],
         land,
         Metrics(figures),
         load=partial(served_version, desk),
+        jobs=jobs,
     )
     return serving
 

@@ -17,7 +17,6 @@ from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.serving.request_log import RequestLog
-from retrim.serving.request_rows import rows_of_json
 from retrim.stats.metrics import row_losses
 from tests.builders.answers import status_record
 from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
@@ -188,8 +187,7 @@ REQUEST = "0123456789abcdef"
 def ask(desk: Desk, rows: pd.DataFrame, at: float, request: str = REQUEST) -> None:
     """Has the live version answer a request at a day, kept as the server keeps it."""
     version = served_version(desk)
-    body = json.dumps(as_json(rows.drop(columns="outcome"))).encode()
-    answers = version.answer(rows_of_json(body, version.needs, version.reading), request)
+    answers = version.answer(as_json(rows.drop(columns="outcome")), request)
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     log.add((version.version, request, int(desk.day(at).value // 1000), answers, "request"))
     log.close()

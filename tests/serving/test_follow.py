@@ -36,7 +36,6 @@ from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import Client, running, served_version, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.served import SECONDS
-from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -94,23 +93,6 @@ def test_a_new_champion_is_swapped_in_without_a_failed_request(desk: Desk) -> No
     assert set(codes) == {HTTPStatus.OK}
     assert versions == sorted(versions, reverse=True)
     assert (versions[0], versions[-1]) == (2, 1)
-
-
-def test_a_look_asks_the_store_only_after_it_was_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, ask = [], Store.release_head
-    monkeypatch.setattr(Store, "release_head", lambda store, model: asked.append(model) or ask(store, model))
-    with running(serving_of(desk)) as client:
-        follower = follower_of(desk, client.serving)
-        os.utime(str(sa.engine.make_url(desk.workspace.store.place).database), (0, 0))  # written long ago
-        looks = []
-        for happens in (None, None, None, move_back):
-            if happens is not None:
-                happens(desk)
-            before = len(asked)
-            follower.look()
-            looks.append((len(asked) > before, client.serving.served.version))
-
-    assert looks == [(True, 2), (False, 2), (False, 2), (True, 1)]
 
 
 def test_a_follower_looks_only_where_something_was_written(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,24 +187,6 @@ def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(
     assert "degraded" not in after
     assert len(alerts) == 1
     assert "-1e+00" in alerts[0]
-
-
-def test_another_version_that_fails_within_the_days_of_a_reminder_is_told_too(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with running(serving_of(desk)) as client:
-        monkeypatch.setattr(served, "TOLERANCE", -1.0)  # no answer is near enough
-        follower = follower_of(desk, client.serving)
-        move_back(desk)
-        follower.look()
-        desk.make_version(16)
-        follower.look()
-    rows = [row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "flow failed"]
-
-    assert sorted((row.about, row.queued is not None) for row in rows) == [
-        ("serve, version 1", True),
-        ("serve, version 3", True),
-    ]
 
 
 class Broken:
@@ -344,25 +308,6 @@ def test_a_file_that_cannot_be_stored_keeps_no_other_waiting(desk: Desk) -> None
     assert (folder / "0.jsonl").exists()
 
 
-def test_a_disk_that_cannot_be_flushed_is_not_asked_without_a_pause(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = []
-
-    def fail(log: RequestLog) -> None:
-        tried.append(0)
-        raise OSError("too many open files")
-
-    monkeypatch.setattr(RequestLog, "_sync", fail)
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
-    log.start()
-    until(lambda: tried)
-    time.sleep(0.2)
-    log.close()
-
-    assert len(tried) < 5
-
-
 def test_what_is_not_stored_in_time_at_a_stop_is_left_to_the_next_server(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,24 +399,6 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
     assert stored == ["a"]
 
 
-def test_a_server_that_nobody_asks_writes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_log, "SYNC_SECONDS", 0.01)
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    folder = desk.workspace.paths.requests
-    log = RequestLog(folder, desk.workspace.predictions, is_durable=False)
-    log.start()
-    before = list(folder.iterdir())
-    log.store()
-    time.sleep(0.1)
-    idle = list(folder.iterdir()), list(synced)
-    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
-    until(lambda: synced)
-    log.close()
-
-    assert idle == (before, [])
-
-
 def replace_add(add: Any) -> Any:
     """The data set with another way to add to it."""
     return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add))
@@ -503,7 +430,7 @@ request_log.STORE_SECONDS, routes.MOST_CONNECTIONS = 2, 9
 folder = Path(sys.argv[2])
 log = RequestLog(folder / "requests", PredictionLog(str(folder / "p"), "m", folder / "lock"), is_durable=False)
 log.start()
-serving = Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics(), load=print)
+serving = Serving(Answering(), Doorkeeper(folder / "none"), log.add, print, Metrics(), load=print, jobs=None)
 run_server(make_app({"m": serving}), bind(int(sys.argv[1])))
 """
 

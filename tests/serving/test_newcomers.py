@@ -56,15 +56,6 @@ def test_one_that_fails_is_said_once_and_keeps_no_other_from_answering(
     assert f"twin is not served: two workspaces have the model name {name!r}" in caplog.text
 
 
-def test_a_workspace_that_cannot_be_read_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "dvc.yaml").touch()
-    (tmp_path / "params.yaml").write_text("gate: 7\n", encoding="utf-8")
-    waiting = Newcomers([tmp_path], pytest.fail)
-
-    assert [waiting.take(), waiting.take()] == [[], []]
-    assert caplog.text.count("params.yaml") == 1
-
-
 def test_a_model_that_goes_live_later_answers_beside_the_others(
     made: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

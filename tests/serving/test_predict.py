@@ -20,7 +20,6 @@ import sqlalchemy as sa
 from retrim.adapters import sql_table
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.landing.as_of_view import read_as_of
-from retrim.lineage.locks import held_locks
 from retrim.reading.table import RULES
 from retrim.release.versions import load_stored_version
 from retrim.serving import predict as module
@@ -129,16 +128,6 @@ def test_predictions_go_to_every_form(to: str, desk: Desk, tmp_path: Path, monke
     np.testing.assert_array_equal(found.sort_values("row")["prediction"], said(desk, rows))
 
 
-def test_landing_the_rows_gives_the_same_predictions(desk: Desk, tmp_path: Path) -> None:
-    landed = copy_of(desk, tmp_path / "workspace")
-    landed.land(landed.rows(10, 12), 12)
-    table = read_as_of(landed.workspace, as_of=landed.day(12))
-    rows = table.only(table.times["_event"] >= landed.day(10)).read()
-    run(desk, in_form(new_rows(desk), "csv", tmp_path), tmp_path / "out.parquet")
-
-    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(landed, rows))
-
-
 def test_bad_cells_go_beside_with_row_column_value_and_reason_and_the_rest_is_predicted(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,39 +161,10 @@ def test_rejected_cells_of_a_database_name_it(desk: Desk, tmp_path: Path) -> Non
     assert pd.read_csv(tmp_path / "out.rejected.csv")["file"].tolist() == [where]
 
 
-def test_text_that_is_stored_as_views_is_predicted(desk: Desk, tmp_path: Path) -> None:
-    rows = new_rows(desk)
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    place = table.schema.get_field_index("group")
-    table = table.set_column(place, "group", table["group"].cast(pa.string()).cast(pa.string_view()))
-    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as file:
-        file.write_table(table)
-    run(desk, tmp_path / "in.arrow", tmp_path / "out.parquet")
-
-    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
-
-
-def test_a_value_out_of_the_bounds_of_the_suite_is_rejected(desk: Desk, tmp_path: Path) -> None:
-    bound = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/bound.json"})
-    suite = bound.workspace.paths.root / "expectations" / "bound.json"
-    suite.write_text(
-        '{"name": "s", "expectations": ['
-        '{"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": 5}},'
-        '{"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "group", "value_set": ["a", "b", "c"]}}]}'
-    )
-    rows = new_rows(bound)
-    rows.loc[[2, 4], "level"] = [7.0, 5.0]
-    rows.loc[9, "group"] = "z"
-    run(bound, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
-    rejected = pd.read_csv(tmp_path / "out.rejected.csv")
-
-    assert rejected[["row", "column"]].values.tolist() == [[2, "level"], [9, "group"]]
-    assert rejected["reason"].tolist() == ["breaks the rule: is at most 5", "breaks the rule: is one of a, b, c"]
-
-
 def test_whatever_a_suite_asks_of_a_row_keeps_it_out(desk: Desk, tmp_path: Path) -> None:
     asked = with_params(copy_of(desk, tmp_path / "workspace"), data={"suite": "expectations/rows.json"})
     expectations = [
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": 5}},
         {"type": "expect_column_value_lengths_to_be_between", "kwargs": {"column": "group", "max_value": 3}},
         {
             "type": "expect_column_pair_values_a_to_be_greater_than_b",
@@ -217,20 +177,14 @@ def test_whatever_a_suite_asks_of_a_row_keeps_it_out(desk: Desk, tmp_path: Path)
     suite.write_text(json.dumps({"name": "s", "expectations": expectations}))
     rows = new_rows(asked)
     rows["level"], rows["slope"] = 2.0, 1.0
-    rows.loc[3, "group"], rows.loc[5, "level"] = "long", 0.5
+    rows.loc[3, "group"], rows.loc[[5, 7], "level"] = "long", [0.5, 7.0]
     run(asked, in_form(rows, "parquet", tmp_path), tmp_path / "out.csv")
     rejected = pd.read_csv(tmp_path / "out.rejected.csv")
 
-    assert rejected[["row", "column", "value"]].values.tolist() == [[3, "group", "long"], [5, "level, slope", "0.5"]]
-
-
-def test_missing_cells_and_new_levels_are_predicted_as_landed_rows_are(desk: Desk, tmp_path: Path) -> None:
-    rows = new_rows(desk)
-    rows.loc[1, "level"], rows.loc[2, "group"], rows.loc[3, "group"] = np.nan, None, "new"
-    done = run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.parquet")
-
-    assert done.rejected == 0
-    np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
+    assert rejected[["row", "column", "value"]].values.tolist() == [
+        [3, "group", "long"], [5, "level, slope", "0.5"], [7, "level", "7.0"],
+    ]  # fmt: skip
+    assert rejected["reason"].iloc[-1] == "breaks the rule: is at most 5"
 
 
 def test_values_that_training_did_not_know_are_counted_with_an_example(
@@ -245,14 +199,6 @@ def test_values_that_training_did_not_know_are_counted_with_an_example(
     assert (done.unseen, again.unseen) == ({"group": UnseenValues(3, "fresh")},) * 2
 
 
-def test_of_a_long_value_that_training_did_not_know_the_beginning_is_told(desk: Desk, tmp_path: Path) -> None:
-    rows = new_rows(desk)
-    rows.loc[3, "group"] = "fresh " * 10_000
-    done = run(desk, in_form(rows, "parquet", tmp_path), tmp_path / "out.parquet")
-
-    assert done.unseen == {"group": UnseenValues(1, ("fresh " * 17)[:100])}
-
-
 def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) -> None:
     where = in_form(new_rows(desk).drop(columns=["slope", "group"]), "parquet", tmp_path)
 
@@ -264,12 +210,8 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("spelt", "said"),
     [
-        ((",", ";"), r"separate the columns with commas; the header is 'at;number"),
-        (("level", "Level"), "column names must match exactly, including blanks and capitals: 'Level' is not 'level'"),
-        (
-            (",level", ", level"),
-            "column names must match exactly, including blanks and capitals: ' level' is not 'level'",
-        ),
+        ((",", ";"), "separate the columns with commas; the header is 'at;number"),
+        ((",level", ", level"), "column names must match exactly, .*: ' level' is not 'level'"),
     ],
 )
 def test_columns_that_are_spelt_otherwise_are_told(
@@ -305,15 +247,6 @@ def test_other_rows_for_the_same_out_are_refused(desk: Desk, tmp_path: Path) -> 
     in_form(new_rows(desk).iloc[:5], "csv", tmp_path)
 
     with pytest.raises(BadInputError, match="different OUT"):
-        run(desk, where, tmp_path / "out.csv")
-
-
-def test_two_at_once_do_it_once(desk: Desk, tmp_path: Path) -> None:
-    where = in_form(new_rows(desk), "csv", tmp_path)
-    request = run(desk, where, tmp_path / "out.csv").request
-    (tmp_path / "out.csv").unlink()
-
-    with held_locks(desk.workspace, f"predict-{request}"), pytest.raises(BusyError):
         run(desk, where, tmp_path / "out.csv")
 
 
@@ -436,14 +369,6 @@ def test_the_largest_contributions_stand_beside(desk: Desk, tmp_path: Path) -> N
     assert found["feature 1"].tolist() == [list(predictor.view.needs)[at] for at in np.abs(added).argmax(axis=1)]
 
 
-def test_intervals_hold_nine_in_ten_holdout_rows(desk: Desk, tmp_path: Path) -> None:
-    run(desk, in_form(desk.rows(8, 10)[FEATURES], "csv", tmp_path), tmp_path / "out.parquet")
-    found, answers = pd.read_parquet(tmp_path / "out.parquet"), desk.rows(8, 10)["outcome"]
-    within = answers.between(found["lower"], found["upper"]).mean()
-
-    assert 0.9 <= within < 1
-
-
 def test_a_damaged_file_ends_with_its_name_and_keeps_nothing_at_out(desk: Desk, tmp_path: Path) -> None:
     where = Path(in_form(new_rows(desk), "parquet", tmp_path))
     where.write_bytes(where.read_bytes()[:-30])
@@ -491,18 +416,6 @@ def test_features_from_the_past_that_rows_bring_are_taken(tmp_path: Path) -> Non
     np.testing.assert_array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], said(desk, rows))
 
 
-def test_probabilities_and_decisions_of_classes(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "a", task="binary")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    rows = new_rows(desk)
-    run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.csv")
-    found = pd.read_csv(tmp_path / "out.csv")
-
-    np.testing.assert_array_equal(found["prediction"], said(desk, rows))
-    assert not {"lower", "class"} & set(found)
-
-
 def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
     rows = pd.concat([new_rows(desk)] * 2000, ignore_index=True)
     sizes = []
@@ -521,23 +434,6 @@ def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
         sizes.append(int(done.stdout) / 1024)
 
     assert sizes[1] < sizes[0] + 60, sizes
-
-
-def test_a_part_is_there_whole_or_not_at_all(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = copy_of(desk, tmp_path / "workspace")
-    where = in_form(new_rows(desk), "csv", tmp_path)
-    real = pq.write_table
-
-    def stopped(table: pa.Table, path: Path, **options: Any) -> None:
-        real(table.slice(0, 5), path, **options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pq, "write_table", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        run(own, where, tmp_path / "out.csv")
-    monkeypatch.undo()
-
-    assert run(own, where, tmp_path / "out.csv").rows == 48
 
 
 def test_rows_of_one_file_see_one_another_across_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -579,16 +475,6 @@ def test_what_is_gone_from_out_is_predicted_again(desk: Desk, tmp_path: Path) ->
     assert run(desk, where, database).already
 
 
-def test_something_else_at_out_is_no_prediction_of_before(desk: Desk, tmp_path: Path) -> None:
-    where = in_form(new_rows(desk), "csv", tmp_path)
-    run(desk, where, tmp_path / "out.csv")
-    (tmp_path / "out.csv").write_text("mine")
-
-    with pytest.raises(BadInputError, match="different OUT"):
-        run(desk, where, tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text() == "mine"
-
-
 def test_a_suite_that_changed_makes_another_request(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -611,17 +497,6 @@ def test_a_suite_that_changed_makes_another_request(
 
     good = rows.index[rows["level"] <= rows["level"].median()].tolist()
     assert pd.read_csv(tmp_path / "out.csv")["row"].tolist() == good
-
-
-def test_another_version_of_the_code_makes_another_request(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where = in_form(new_rows(desk), "csv", tmp_path)
-    first = run(desk, where, tmp_path / "out.csv").request
-    (tmp_path / "out.csv").unlink()
-    monkeypatch.setattr(module, "__version__", "99")
-
-    assert run(desk, where, tmp_path / "out.csv").request != first
 
 
 @pytest.mark.parametrize("form", ["parquet", "folder", "address"])
@@ -727,13 +602,6 @@ def test_what_came_to_out_after_a_kill_is_not_written_over(
     assert run(own, where, out).rows == 48
 
 
-def test_a_password_that_changed_leaves_the_request(desk: Desk, tmp_path: Path) -> None:
-    where, database = in_form(new_rows(desk), "csv", tmp_path), f"sqlite:///{tmp_path}/out.db"
-    first, again = run(desk, where, database), run(desk, where, f"{database}?timeout=7")
-
-    assert (again.request, again.already) == (first.request, True)
-
-
 def test_killed_while_it_cleans_up_it_says_that_it_was_done(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -803,14 +671,6 @@ def test_local_times_of_the_hour_that_comes_twice_are_rejected(desk: Desk, tmp_p
     assert set(rejected["reason"]) == {
         "breaks the rule: is a time that occurs only once in Europe/Berlin, or has a UTC offset"
     }
-
-
-@pytest.mark.parametrize("text", ['[{"level": 1}]', '\n[\n  {"level": 1},\n  {"level": 2}\n]\n'])
-def test_an_array_of_json_is_told_to_be_lines(text: str, desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "in.json").write_text(text)
-
-    with pytest.raises(BadInputError, match=r"in\.json: .*write JSON lines"):
-        run(desk, tmp_path / "in.json", tmp_path / "out.csv")
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.json"])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrim.adapters import great_expectations
 from retrim.adapters.mlflow_server import HOST, bind
 from retrim.serving import request_rows, routes
-from retrim.serving.one_row import UnusualRowError, bounds_of
+from retrim.serving.one_row import UnusualRowError
 from retrim.serving.predict import predict
-from retrim.serving.request_rows import WrongRequestError, rows_of_json
+from retrim.serving.request_rows import WrongRequestError
+from retrim.serving.rules import rows_that_break, rule_of
 from retrim.serving.served import ServedVersion
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.builders.http_client import Client, running, served_version, serving_of
@@ -119,22 +122,20 @@ ROWS = st.fixed_dictionaries(
 @pytest.mark.parametrize("task", TASKS)
 def test_the_short_way_says_what_the_long_way_says(task: str, served: dict[str, ServedVersion]) -> None:
     version, short = served[task], []
+    without, plain_reader = replace(version, one=None), version.one
+    assert plain_reader is not None
 
     @given(ROWS)
     def same(row: dict[str, Any]) -> None:
         body = json.dumps(row).replace("NaN", "null").replace("-Infinity", "-1e999").replace("Infinity", "1e999")
+        asked = json.loads(body)
         try:
-            loaded = rows_of_json(body.encode(), version.needs, version.reading)
-            long = version.answer(loaded, "r")
-        except WrongRequestError as error:
-            long = error
-        try:
-            said = version.answer_one(json.loads(body), "r")
+            plain_reader.read(asked)
         except UnusualRowError:
             return
+        said = version.answer([asked], "r")
         short.append(said)
-        assert isinstance(long, list), (row, said, str(long))
-        assert repr(said) == repr(long[0])
+        assert repr(said) == repr(without.answer([asked], "r"))
 
     same()
     assert len(short) > 10
@@ -142,12 +143,13 @@ def test_the_short_way_says_what_the_long_way_says(task: str, served: dict[str, 
 
 @pytest.mark.parametrize("column", [{}, {"group": "unseen"}, {"level": None, "group": None}, {"noise": -3}])
 def test_plain_rows_take_the_short_way(column: dict[str, Any], served: dict[str, ServedVersion]) -> None:
-    given = plain(column)
+    given, plain_reader = plain(column), served["regression"].one
+    assert plain_reader is not None
     if given["group"] == "unseen":
         with pytest.raises(UnusualRowError):  # the suite names the groups that there are
-            served["regression"].answer_one(given, "r")
+            plain_reader.read(given)
     else:
-        assert served["regression"].answer_one(given, "r")[0] == "7"
+        assert plain_reader.read(given).keys == ["7"]
 
 
 @pytest.mark.parametrize(
@@ -173,15 +175,6 @@ def test_a_cell_that_cannot_be_used_is_named_with_its_value_and_what_is_allowed(
     assert [(each["row"], each["field"], each["value"]) for each in said["detail"]] == [(1, name, value)]
     assert said["detail"][0]["allowed"].startswith(allowed)
     assert client.json("/predict", plain(column))[0] == status
-
-
-def test_a_column_that_is_not_there_is_named(client: Client) -> None:
-    row = plain({})
-    del row["slope"]
-    status, said = client.json("/predict", row)
-
-    assert status == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert [each["field"] for each in said["detail"]] == ["slope"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[7]", b"null", b'{"level": NaN}', b"[" * 9999, b"\xff"])
@@ -242,10 +235,6 @@ def test_an_answer_does_not_wait_to_be_acknowledged() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_its_name_needs_no_port(client: Client) -> None:
-    assert client.json("/predict", plain({}), host="localhost")[0] == HTTPStatus.OK
-
-
 def test_a_category_that_training_did_not_know_is_named_and_counted(desks: dict[str, Desk]) -> None:
     frame = new_rows(desks["regression"]).head(3)
     frame.loc[frame.index[1], "group"] = "new"
@@ -278,8 +267,8 @@ def test_pages_in_a_browser_are_not_answered(client: Client) -> None:
 
 def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -> None:
     code = (
-        "import sys; from retrim.serving.one_row import suite_to_ask; from pathlib import Path;"
-        "suite_to_ask(Path(sys.argv[1]), {'level': 'number', 'group': 'category', 'slope': 'number',"
+        "import sys; from retrim.serving.rules import suite_of_rows; from pathlib import Path;"
+        "suite_of_rows(Path(sys.argv[1]), {'level': 'number', 'group': 'category', 'slope': 'number',"
         "'noise': 'number'}); assert not {'great_expectations', 'mlflow'} & set(sys.modules)"
     )
     suite = desks["binary"].workspace.paths.root / "expectations" / "none.json"
@@ -287,8 +276,6 @@ def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -
 
 
 def test_bounds_break_where_great_expectations_says_so(served: dict[str, ServedVersion]) -> None:
-    from retrim.adapters.great_expectations import rows_that_break
-
     version = served["regression"]
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.integers(-60, 60, (300, 3)) * 1.0, columns=["level", "slope", "noise"])
@@ -296,8 +283,10 @@ def test_bounds_break_where_great_expectations_says_so(served: dict[str, ServedV
     frame.loc[0:40:3, ["level", "noise"]] = np.nan
     frame["group"] = pd.Series(random.choice(["a", "c", "unseen", None], 300), dtype="str")
 
-    assert bounds_of(version.needs.suite, version.needs.required) is not None
-    assert dict(version.breaks(frame, version.needs.suite)) == rows_that_break(frame, version.needs.suite)
+    suite, types = version.needs.suite, version.needs.required
+    broken = {number: list(rows) for number, rows in rows_that_break(frame, suite, types).items()}
+    assert all(rule_of(expectation, types) is not None for expectation in suite.expectations)
+    assert broken == great_expectations.rows_that_break(frame, suite)
 
 
 def test_a_suite_that_asks_more_is_left_to_great_expectations(desks: dict[str, Desk]) -> None:
@@ -308,9 +297,8 @@ def test_a_suite_that_asks_more_is_left_to_great_expectations(desks: dict[str, D
     suite = desks["regression"].workspace.paths.root / "expectations" / "more.json"
     suite.write_text(json.dumps({"name": "more", "expectations": [more]}), encoding="utf-8")
     version = served_version(with_params(desks["regression"], data={"suite": "expectations/more.json"}))
-    good = version.answer(rows_of_json(json.dumps(plain({})).encode(), version.needs, version.reading), "r")
 
     assert version.one is None
-    assert len(good) == 1
+    assert len(version.answer([plain({})], "r")) == 1
     with pytest.raises(WrongRequestError, match="level, slope"):
-        version.answer(rows_of_json(json.dumps(plain({"slope": 2})).encode(), version.needs, version.reading), "r")
+        version.answer([plain({"slope": 2})], "r")

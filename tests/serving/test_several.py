@@ -9,11 +9,9 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.lineage.tokens import add_token
 from retrim.serving.models import open_model
-from retrim.serving.newcomers import all_at_work
 from retrim.serving.request_log import RequestLog
 from tests.builders.desk import Desk, copy_of, make_desk
-from tests.builders.http_client import Client, running, running_all, serving_of
-from tests.builders.served import serving as serving_app
+from tests.builders.http_client import running, running_all, serving_of
 
 pytestmark = pytest.mark.slow
 
@@ -124,13 +122,6 @@ def test_answers_of_a_named_version_are_no_predictions_of_the_model(desk: Desk) 
 
 def model_of(desk: Desk, *, is_local: bool = True) -> Any:
     return open_model(lambda: desk.workspace, None, is_local=is_local, is_durable=False, now=lambda: desk.day(15))
-
-
-def test_a_model_at_work_answers_at_its_name(desk: Desk) -> None:
-    model = model_of(desk)
-    with all_at_work([model]) as app, serving_app(app) as port:
-        client = Client(port, model.serving)
-        assert client.json(f"/models/{desk.workspace.model}/predict", ROW)[0] == HTTPStatus.OK
 
 
 def test_every_model_that_others_can_reach_has_a_token(desk: Desk) -> None:

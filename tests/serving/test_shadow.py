@@ -1,6 +1,7 @@
 """Shadows answer what the live version answers, unheard, kept apart, and compared once labels come."""
 
 import json
+import threading
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
 from retrim.lineage.workspace import Workspace
 from retrim.serving import shadow
+from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import RequestLog
-from retrim.serving.request_rows import rows_of_json
 from retrim.serving.shadow import Shadows, shadows_of
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, served_version, serving_of
@@ -54,17 +55,15 @@ def test_shadows_are_the_champion_before_the_newest_challenger_or_a_number(desk:
 
 def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None:
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
-    answers = Shadows(lambda: desk.workspace, ["previous", "challenger"], log.add, lambda _: None)
+    answers = Shadows(lambda: desk.workspace, ["previous", "challenger"], log.add, Metrics().shadows)
     answers.look()
-    given: list[Any] = []
     with running(serving_of(desk, keep=log.add)) as client:
-        client.serving.shadow = given.append
+        client.serving.shadow = answers.offer
         one = client.json("/predict", ROW | {"number": 900})[1]
         many = client.json("/predict", [ROW | {"number": 901}, ROW | {"number": 902}])[1]
         client.json("/predict?version=1", ROW | {"number": 903})
         client.json("/predict", ROW | {"level": "much"})
-    for request in given:
-        answers.answer(request)
+    answers._thread.shutdown()
     log.close()
     live, beside = desk.workspace.predictions.of_role("request"), desk.workspace.predictions.of_role("shadow")
     stored = {number: beside.answered(number).set_index("key") for number in (1, 3)}
@@ -83,16 +82,15 @@ def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None
 
 def test_a_shadow_that_fails_leaves_the_others(desk: Desk) -> None:
     kept: list[Any] = []
-    answers = Shadows(lambda: desk.workspace, ["1", "3", "99"], kept.append, lambda _: None)
+    answers = Shadows(lambda: desk.workspace, ["1", "3", "99"], kept.append, Metrics().shadows)
     answers.look()
     answers.versions[3] = None  # type: ignore[assignment]
-    body = json.dumps([ROW]).encode()
-    answers.answer((body, "r"))
-    answers.answer((b"not JSON", "s"))
-    version = served_version(desk, 1)
+    answers.offer(json.dumps([ROW]).encode(), "r")
+    answers.offer(b"not JSON", "s")
+    answers._thread.shutdown()
 
     assert [(line[0], line[1], line[4]) for line in kept] == [(1, "r", "shadow")]
-    assert kept[0][3] == version.answer(rows_of_json(body, version.needs, version.reading), "r")
+    assert kept[0][3] == served_version(desk, 1).answer([ROW], "r")
 
 
 def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
@@ -100,19 +98,17 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
 ) -> None:
     monkeypatch.setattr(shadow, "MOST_WAITING", 2)
     monkeypatch.setattr(shadow, "LARGEST", 500)
-    serving, noted = serving_of(desk), []
-
-    def note(taken: bool) -> None:  # noqa: FBT001
-        noted.append(taken)
-        serving.metrics.note_shadow(taken)
-
-    serving.shadow = Shadows(lambda: desk.workspace, [], print, note).offer  # nobody takes from its queue
+    serving, free = serving_of(desk), threading.Event()
+    shadows = Shadows(lambda: desk.workspace, [], print, serving.metrics.shadows)
+    shadows._thread.submit(free.wait)  # so that nobody takes from its queue
+    serving.shadow = shadows.offer
     with running(serving) as client:
         codes = [client.json("/predict", given)[0] for given in ([ROW] * 9, ROW, ROW, ROW, ROW)]
         counted = client.serving.metrics.as_text().decode()
+    free.set()
+    shadows.stop()
 
     assert codes == [HTTPStatus.OK] * 5
-    assert noted == [False, True, True, False, False]
     assert 'retrim_shadow_requests_total{fate="taken"} 2.0' in counted
     assert 'retrim_shadow_requests_total{fate="dropped"} 3.0' in counted
 
@@ -120,38 +116,34 @@ def test_requests_beyond_the_queue_are_dropped_counted_and_answered(
 BODY = b'{"at": "2024-01-16T00:00", "number": %d, "level": 1, "slope": 1, "noise": 0, "group": "a"}'
 
 
-def test_shadows_answer_beside_until_they_are_stopped_and_a_store_that_is_away_stops_none(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shadow, "LOOK_SECONDS", 0)
+def test_a_store_that_is_away_leaves_the_shadows_that_there_are_and_a_stop_ends_them(desk: Desk) -> None:
     opened, kept = list[int](), list[Any]()
 
     def open_here() -> Workspace:
         opened.append(0)
-        if len(opened) == 1:
+        if len(opened) != 2:
             raise OSError("the store is away")
         return desk.workspace
 
-    shadows = Shadows(open_here, ["previous"], kept.append, lambda _: None)
-    shadows.start()
-    for number, request in enumerate("ab"):
-        shadows.offer((BODY % number, request))
-    until(lambda: kept)
+    shadows = Shadows(open_here, ["previous"], kept.append, Metrics().shadows)
+    for number, request in enumerate("abc"):
+        shadows.look()
+        shadows.offer(BODY % number, request)
+        until(lambda: shadows._room._value == shadow.MOST_WAITING)
     shadows.stop()
-    shadows.offer((BODY % 3, "c"))
+    shadows.offer(BODY % 3, "d")
 
-    assert [(line[0], line[1]) for line in kept] == [(1, "b")]
-    assert not shadows._thread.is_alive()
+    assert [(line[0], line[1]) for line in kept] == [(1, "b"), (1, "c")]
 
 
 def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:
     """Has versions answer rows at the event of the first, as requests that came then."""
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     at = int(rows["at"].iloc[0].value // 1000)
-    body = json.dumps(as_json(rows[["at", "number", "level", "slope", "noise", "group"]])).encode()
+    asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     for number in (live, *shadows):
         version = served_version(desk, number)
-        said = version.answer(rows_of_json(body, version.needs, version.reading), "r")
+        said = version.answer(asked, "r")
         log.add((number, f"request {at}", at, said, "request" if number == live else "shadow"))
     log.close()
 
@@ -183,8 +175,8 @@ def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
     answer(desk, rows, shadows=())
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
     version = served_version(desk, 1)
-    body = json.dumps(as_json(rows[["at", "number", "level", "slope", "noise", "group"]])).encode()
-    said = version.answer(rows_of_json(body, version.needs, version.reading), "r")
+    asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
+    said = version.answer(asked, "r")
     log.add((1, "another request", int(rows["at"].iloc[0].value // 1000), said, "shadow"))
     log.close()
     desk.land(rows, 20)

@@ -234,7 +234,7 @@ def test_it_speaks_tls_with_the_files_of_a_certificate(desk: Desk, tmp_path: Pat
         "from retrim.adapters.mlflow_server import bind; from retrim.serving.routes import make_app, run_server;"
         "from retrim.serving.server import Serving; from retrim.serving.metrics import Metrics;"
         "from retrim.lineage.tokens import Doorkeeper;"
-        "one = Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics(), load=print);"
+        "one = Serving(S(version=1), Doorkeeper(Path('none')), print, print, Metrics(), load=print, jobs=None);"
         "run_server(make_app({'m': one}), bind(int(sys.argv[1])),"
         "cert=Path(sys.argv[2]), key=Path(sys.argv[3]))"
     )

@@ -3,30 +3,24 @@
 A plain row of a request takes the short way of `one_row`, and comes here only if it is refused there.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrim.adapters.great_expectations import (
-    by_row,
-    for_columns,
-    in_words,
-    read_suite,
-    rows_that_break,
-)
+from retrim.adapters.great_expectations import for_columns, in_words
 from retrim.errors import BadInputError
 from retrim.reading.container import hint_of_separator, hint_of_spelling
 from retrim.reading.table import present, rule_of, typed
+from retrim.serving.needed_columns import NeededColumns
 from retrim.serving.rows_in import LoadedRows
+from retrim.serving.rules import rows_that_break
 from retrim.table.data import ColumnType
 from retrim.table.derived_columns import calendar_part
-from retrim.table.fault import Expectation, Suite
-from retrim.table.reading import CalendarPart, ReadingParams
+from retrim.table.reading import ReadingParams
 
 REJECTED = pa.schema(
     {"row": pa.int64(), "file": pa.string(), "column": pa.string(), "value": pa.string(), "reason": pa.string()}
@@ -37,34 +31,6 @@ LONGEST = 200
 BREAKS = "breaks the rule: "
 """What the reason of a rejected cell begins with."""
 NOT_TEXT = "\ufffd"
-
-
-@dataclass(frozen=True)
-class NeededColumns:
-    """What a version takes of a row.
-
-    Args:
-        required: Columns that must be there, and their types.
-        carried: Columns that are written beside the prediction where they are there: the key, and the event's time.
-        made: Features from the past: taken as they are where they are there, else made.
-        calendar: Features that are a part of the event's time, where they are not there.
-        time: The column of the event's time.
-        filled: Columns that may not be blank.
-        suite: What is asked of each row.
-    """
-
-    required: Mapping[str, ColumnType]
-    carried: Mapping[str, ColumnType]
-    made: tuple[str, ...]
-    calendar: Mapping[str, CalendarPart]
-    time: str
-    filled: frozenset[str]
-    suite: Suite
-
-    @property
-    def columns(self) -> set[str]:
-        """All that may be read of a file."""
-        return {*self.required, *self.carried, *self.made, *self.calendar}
 
 
 @dataclass(frozen=True)
@@ -82,17 +48,7 @@ class CheckedRows:
     rejected: pa.Table
 
 
-Breaks = Callable[[pd.DataFrame, Suite], Mapping[int, Sequence[int]]]
-"""Asks rows what a suite says: of each expectation that does not hold, by its number, the places of its rows."""
-
-
-def check_rows(
-    loaded: LoadedRows,
-    file: str,
-    needs: NeededColumns,
-    reading: ReadingParams,
-    breaks: Breaks = rows_that_break,
-) -> CheckedRows:
+def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: ReadingParams) -> CheckedRows:
     """Types the cells of a part and holds them to the rules.
 
     Raises:
@@ -130,10 +86,9 @@ def check_rows(
         if name in needs.filled:
             reject(name, pc.is_null(there, nan_is_null=True).to_numpy(), cells, "is not blank")
     frame = _with_calendar(pd.DataFrame(columns), needs, reading)
-    asked = for_columns(needs.suite, frame.columns)
-    broken = breaks(frame, asked) if len(frame) else {}
-    for number, places in broken.items():
-        expectation = asked.expectations[number]
+    suite = for_columns(needs.suite, frame.columns)
+    for number, places in (rows_that_break(frame, suite, needs.required) if len(frame) else {}).items():
+        expectation = suite.expectations[number]
         about = sorted(expectation.columns)
         bad = np.zeros(len(frame), dtype=bool)
         bad[np.asarray(places, dtype="int64")] = True
@@ -141,11 +96,11 @@ def check_rows(
     for row, text in loaded.ragged:
         reason = f"{BREAKS}has exactly one value for each of the {loaded.table.num_columns} columns"
         rejected.append(_rejected(np.array([row]), file, "", [text[:LONGEST]], reason))
-    kept = np.flatnonzero(good)
+    places = np.flatnonzero(good)
     table = pa.concat_tables([REJECTED.empty_table(), *rejected])
-    if len(kept) < len(good):
-        frame = frame.iloc[kept].reset_index(drop=True)
-    return CheckedRows(frame, loaded.rows[kept], table.sort_by("row") if len(table) else table)
+    if len(places) < len(good):
+        frame = frame.iloc[places].reset_index(drop=True)
+    return CheckedRows(frame, loaded.rows[places], table.sort_by("row") if len(table) else table)
 
 
 def _with_calendar(frame: pd.DataFrame, needs: NeededColumns, reading: ReadingParams) -> pd.DataFrame:
@@ -158,7 +113,7 @@ def _with_calendar(frame: pd.DataFrame, needs: NeededColumns, reading: ReadingPa
 def _there(loaded: LoadedRows, needs: NeededColumns) -> list[str]:
     """Columns of a part, and those that it leaves out as its rows do not know them."""
     there = list(loaded.table.column_names)
-    if {*needs.required, *needs.carried, *needs.made} <= {*there}:
+    if {*needs.required, *needs.carried, *needs.past} <= {*there}:
         return there
     return there + sorted(loaded.elsewhere() & needs.columns - {*there})
 
@@ -176,8 +131,8 @@ def _wanted(there: list[str], file: str, needs: NeededColumns, reading: ReadingP
             f"{cure or 'add each column, and leave unknown values blank'}"
         )
     also = {name: kind for name, kind in needs.carried.items() if name in there}
-    made: dict[str, ColumnType] = {name: "number" for name in needs.made if name in there}
-    return {**_required(there, needs), **also, **made}
+    past: dict[str, ColumnType] = {name: "number" for name in needs.past if name in there}
+    return {**_required(there, needs), **also, **past}
 
 
 def _required(there: Collection[str], needs: NeededColumns) -> dict[str, ColumnType]:
@@ -198,8 +153,8 @@ def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArra
 
 
 def _told(cells: pa.ChunkedArray | pd.Series, places: np.ndarray) -> list[str | None]:
-    found = cells.iloc[places].tolist() if isinstance(cells, pd.Series) else cells.take(pa.array(places)).to_pylist()
-    return [None if cell is None or cell != cell else str(cell)[:LONGEST] for cell in found]  # noqa: PLR0124  NaN
+    shown = cells.iloc[places].tolist() if isinstance(cells, pd.Series) else cells.take(pa.array(places)).to_pylist()
+    return [None if cell is None or cell != cell else str(cell)[:LONGEST] for cell in shown]  # noqa: PLR0124  NaN
 
 
 def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None], reason: str) -> pa.Table:
@@ -214,21 +169,3 @@ def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None]
         ],
         schema=REJECTED,
     )
-
-
-def suite_of_rows(path: Path, columns: Collection[str]) -> Suite:
-    """The part of a suite that is asked of each row, about these columns; the rest is asked when rows land.
-
-    Raises:
-        BadInputError: It is not there, or cannot be read.
-    """
-    if not path.is_file():
-        raise BadInputError(f"suite {path} does not exist; restore it: git checkout {path}")
-    suite = for_columns(read_suite(path), columns)
-    return suite.only(filter(is_of_rows, suite.expectations))
-
-
-def is_of_rows(expectation: Expectation) -> bool:
-    """Whether it is asked of each row by itself; what type a column has, its declaration says."""
-    conditional = expectation.arguments.row_condition is not None
-    return by_row(expectation) and not conditional and not expectation.type.endswith("of_type")

@@ -14,18 +14,16 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from tempfile import TemporaryFile
-from typing import Annotated, Literal
+from typing import Literal
 
 import orjson
 import pandas as pd
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
@@ -33,7 +31,7 @@ from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import make_private_folder, write_private
 from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
-from retrim.stats.codec import from_record, key, to_json, to_record
+from retrim.stats.codec import from_record, to_json, to_record
 
 LOGGER = logging.getLogger("retrim.serve")
 NAME = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -42,16 +40,17 @@ LARGEST = 10_000
 MOST_WAITING, MOST_KEPT = 100, 1000
 """Jobs that may wait, and that are remembered: those that ended longest ago go."""
 ATTEMPTS = 5
-"""Of a job that is refused, as somebody else may write to the same place, or that cannot begin."""
+"""Of a job that is refused, as somebody else may write to the same place."""
 PAUSE_SECONDS = 30
 """Before a refused job is tried again."""
+STOP_SECONDS = 10
+"""For a job to end when the server is stopped."""
 PREDICT = (
     "import os, sys; from retrim.cli.main import main; "
     "sys.argv += os.fsdecode(sys.stdin.buffer.read()).split('\\0'); main()"
 )
-COMMAND, LOCK = (sys.executable, "-P", "-c", PREDICT, "predict"), "lock"
+COMMAND = (sys.executable, "-P", "-c", PREDICT, "predict")
 """`retrim predict`, which reads its arguments: a command line, which others can see, contains no address."""
-FIELDS = {"in", "out", "version"}
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -84,13 +83,13 @@ class Job:
     attempts: int = 0
 
 
-@dataclass(frozen=True)
-class AskedJob:
-    """What a request for a job names, as it came."""
+class JobRequest(BaseModel):
+    """What a request for a job names."""
 
-    rows: Annotated[JsonValue, key("in")]
-    out: JsonValue
-    version: JsonValue = None
+    model_config = ConfigDict(extra="forbid", strict=True)
+    rows: str = Field(alias="in")
+    out: str
+    version: int | None = Field(None, gt=0, lt=10**9)
 
 
 class AllowedPlaces:
@@ -103,35 +102,32 @@ class AllowedPlaces:
 
     def __init__(self, root: Path, prefixes: Sequence[str]) -> None:
         self._root = root
-        database = next((each for each in prefixes if is_database(each)), None)
+        database = next(filter(is_database, prefixes), None)
         if database is not None:
             raise BadInputError(
                 f"jobs read and write no database ({address_of(database).shown}); use retrim predict for it"
             )
-        self._addresses = [f"{each.rstrip('/')}/" for each in prefixes if is_address(each)]
-        self._folders = [(root / each).resolve() for each in prefixes if not is_address(each)]
+        self._addresses = [f"{prefix.rstrip('/')}/" for prefix in prefixes if is_address(prefix)]
+        self._folders = [(root / prefix).resolve() for prefix in prefixes if not is_address(prefix)]
 
-    def take(self, where: object, field: str) -> str:
+    def take(self, where: str, field: str) -> str:
         """An address below one of the prefixes, a path as an absolute one.
 
         Raises:
             WrongRequestError: It is none, or lies elsewhere.
         """
         rule = f"gives {field!r} as a path or an address without wildcards, inside one that --jobs-under allows"
-        if not isinstance(where, str) or not where.isprintable() or re.search(r"[*?\[\]{}]|::|\\", where):
-            raise wrong(rule, str(where)[:100])
-        if is_address(where):
-            inside = any(where.startswith(each) and len(where) > len(each) for each in self._addresses)
-            if not inside or ".." in where or "%" in where:
-                raise wrong(rule, where[:100])
-            return where
-        try:
-            path = (self._root / where).resolve()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise wrong(rule, where[:100]) from error
-        if not self._holds(path):
-            raise wrong(rule, where[:100])
-        return f"{path}/" if where.endswith("/") else str(path)
+        if where.isprintable() and not re.search(r"[*?\[\]{}]|::|\\", where):
+            if is_address(where):
+                inside = any(where.startswith(prefix) and where != prefix for prefix in self._addresses)
+                if inside and ".." not in where and "%" not in where:
+                    return where
+            else:
+                with suppress(OSError, ValueError, RuntimeError):  # none that the system can look at
+                    path = (self._root / where).resolve()
+                    if self._holds(path):
+                        return f"{path}/" if where.endswith("/") else str(path)
+        raise wrong(rule, where[:100])
 
     def refuse_links_out(self, where: str) -> None:
         """Refuses what `take` gave, if a link leads out of the folders by now.
@@ -152,15 +148,6 @@ class AllowedPlaces:
         return any(folder in path.parents for folder in self._folders)
 
 
-def _failed(job: Job, error: str) -> Job:
-    return replace(job, state="failed", error=error[:LARGEST])
-
-
-def _refused(job: Job, error: str) -> Job:
-    """It is tried again, some times."""
-    return replace(job, state="waiting") if job.attempts < ATTEMPTS else _failed(job, error)
-
-
 class Jobs:
     """The jobs of a workspace.
 
@@ -174,6 +161,7 @@ class Jobs:
     def __init__(self, root: Path, folder: Path, places: AllowedPlaces, now: Callable[[], pd.Timestamp]) -> None:
         self._root, self._folder, self._places, self._now = root, folder, places, now
         self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
         make_private_folder(folder)
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
@@ -184,6 +172,10 @@ class Jobs:
         """Ends what is under way; the next start goes on with it."""
         self._over.set()
         self._news.set()
+        if self._process is not None:
+            self._process.terminate()
+            self._thread.join(STOP_SECONDS)
+            self._process.kill()
         self._thread.join()
 
     def submit(self, body: bytes) -> Job:
@@ -194,22 +186,18 @@ class Jobs:
             BusyError: Too many wait.
         """
         try:
-            given = orjson.loads(body) if len(body) <= LARGEST else None
-        except orjson.JSONDecodeError:
-            given = None
-        if not isinstance(given, dict) or not {"in", "out"} <= set(given) <= FIELDS:
-            raise wrong('is a JSON object, {"in": ..., "out": ...}, with "version" if needed')
-        named = from_record(AskedJob, given)
-        version = named.version
-        if version is not None and (type(version) is not int or not 0 < version < 10**9):
-            raise wrong("gives 'version' as a version number, or leaves it out", str(version)[:100])
-        rows, out = self._places.take(named.rows, "in"), self._places.take(named.out, "out")
+            request = JobRequest.model_validate_json(body[: LARGEST + 1])
+        except ValidationError as error:
+            raise wrong(
+                'is a JSON object, {"in": ..., "out": ...}, with "version", a whole number, if needed'
+            ) from error
+        rows, out = self._places.take(request.rows, "in"), self._places.take(request.out, "out")
         with self._lock:
             jobs = self._all()
             if sum(job.ended is None for job in jobs) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} jobs are already waiting, and no more are accepted; try again later")
-            asked = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
-            job = Job(token_hex(8), rows, out, version, "waiting", asked)
+            at = self._now().tz_convert("UTC").isoformat(timespec="microseconds")
+            job = Job(token_hex(8), rows, out, request.version, "waiting", at)
             self._keep(job)
             over = [job for job in jobs if job.ended is not None]
             for old in sorted(over, key=lambda job: job.ended or "")[: max(len(jobs) + 1 - MOST_KEPT, 0)]:
@@ -237,9 +225,8 @@ class Jobs:
 
     def _all(self) -> list[Job]:
         """All of them, in the order in which they were asked for."""
-        files = self._folder.glob("*.json")
-        found = [job for job in map(self._read, sorted(files, key=lambda file: file.name)) if job is not None]
-        return sorted(found, key=lambda job: job.asked)
+        jobs = (self._read(file) for file in sorted(self._folder.glob("*.json")))
+        return sorted((job for job in jobs if job is not None), key=lambda job: job.asked)
 
     def _work(self) -> None:
         while not self._over.is_set():
@@ -251,26 +238,15 @@ class Jobs:
             self._news.wait(PAUSE_SECONDS)
 
     def work_once(self) -> None:
-        """Runs the jobs that wait; nothing while another server, or its job, does."""
-        with self._alone() as lock:
-            if lock is None:
+        """Runs the jobs that wait; nothing while another server does, or what outlived one."""
+        with (self._folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 return
             for job in self._all():
                 if job.ended is None and not self._over.is_set():
-                    self._run(job, lock)
-
-    @contextmanager
-    def _alone(self) -> Iterator[int | None]:
-        """The lock of the jobs, open; None: another process has it."""
-        lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            is_ours = False
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_ours = True
-            yield lock if is_ours else None
-        finally:
-            os.close(lock)
+                    self._run(job, lock.fileno())
 
     def _run(self, job: Job, lock: int) -> None:
         job = replace(job, state="running", attempts=job.attempts + 1)
@@ -279,43 +255,30 @@ class Jobs:
             for where in (job.rows, job.out):
                 self._places.refuse_links_out(where)
             ended = self._predicted(job, lock)
-        except BadInputError as gone:
-            ended = _failed(job, str(gone))
-        except OSError as error:  # of the machine: no process, no room
-            ended = _refused(job, f"the process that predicts cannot be started: {error}")
-        if ended is not None:
+        except (BadInputError, OSError) as error:  # no process, no room
+            ended = replace(job, state="failed", error=str(error)[:LARGEST])
+        if not self._over.is_set() or ended.state == "done":  # else the next start goes on with it
             self._keep(ended if ended.state == "waiting" else replace(ended, ended=iso(self._now())))
 
-    def _predicted(self, job: Job, lock: int) -> Job | None:
-        """What became of a job; None: the server stops, and the next start goes on with it."""
+    def _predicted(self, job: Job, lock: int) -> Job:
+        """What became of a job."""
         options = [] if job.version is None else [f"--version={job.version}"]
-        with TemporaryFile() as printed, TemporaryFile() as said:
-            process = subprocess.Popen(
-                COMMAND,
-                cwd=self._root,
-                stdin=subprocess.PIPE,
-                stdout=printed,
-                stderr=said,
-                start_new_session=True,
-                pass_fds=(lock,),
-            )
-            assert process.stdin is not None
-            with suppress(BrokenPipeError), process.stdin as arguments:  # one that has ended says why
-                arguments.write(os.fsencode("\0".join(["--json", *options, "--", job.rows, job.out])))
-            while process.poll() is None:
-                if self._over.is_set():
-                    process.terminate()
-                    try:
-                        process.wait(timeout=10)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
-                    return None
-                time.sleep(0.1)
-            for file in (printed, said):
-                file.seek(0)
-            record, lines = printed.read(), said.read().decode(errors="replace").strip().splitlines()
+        arguments = os.fsencode("\0".join(["--json", *options, "--", job.rows, job.out]))
+        self._process = process = subprocess.Popen(
+            COMMAND,
+            cwd=self._root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+        if self._over.is_set():
+            process.terminate()
+        printed, logged = process.communicate(arguments)
         with suppress(orjson.JSONDecodeError):  # nothing, or half a record of one that was killed
-            return replace(job, state="done", result=orjson.loads(record))
-        error = (lines or [f"exit code {process.returncode}"])[-1].removeprefix("error: ")
-        return _refused(job, error) if process.returncode == BusyError.exit_code else _failed(job, error)
+            return replace(job, state="done", result=orjson.loads(printed))
+        if process.returncode == BusyError.exit_code and job.attempts < ATTEMPTS:
+            return replace(job, state="waiting")
+        lines = logged.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+        return replace(job, state="failed", error=lines[-1].removeprefix("error: ")[:LARGEST])

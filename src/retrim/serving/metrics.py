@@ -17,13 +17,25 @@ SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 30.0)
 """Upper bounds of the classes of latency."""
 KEPT_SECONDS = 30
 """For which figures of the loop are kept: each reads the store."""
+HELP = {
+    "retrim_served_version": "version that answers requests",
+    "retrim_live_version": "version that is live according to the release log",
+    "retrim_last_check_age_seconds": "seconds since the as-of time of the last check",
+    "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
+    "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
+    "retrim_loss": "mean loss of the live version at the last check, estimated while labels are late",
+    "retrim_loss_expected": "mean loss to expect on the same rows, had nothing changed",
+    "retrim_loss_expected_high": "high end of the band of the expected loss",
+    "retrim_loss_naive": "mean loss of the best naive baseline on the same rows",
+    "retrim_drifted_columns": "number of columns that drifted at the last check",
+    "retrim_alerts": "number of recorded alerts",
+}
 
 
 class LoopFigures(Collector):
     """What is live and how the loop stands, looked up when asked.
 
     Args:
-        workspace: The workspace.
         served: The version that answers now.
         now: The clock.
     """
@@ -37,8 +49,7 @@ class LoopFigures(Collector):
         """A gauge each; those of checks are not there before the first."""
         if monotonic() - self._looked >= KEPT_SECONDS:
             self._figures, self._looked = self._look(), monotonic()
-        told = {"retrim_served_version": float(self._served()), **self._figures}
-        for name, value in told.items():
+        for name, value in {"retrim_served_version": float(self._served()), **self._figures}.items():
             yield GaugeMetricFamily(name, HELP[name], value)
 
     def _look(self) -> dict[str, float]:
@@ -59,74 +70,42 @@ class LoopFigures(Collector):
         return figures
 
 
-HELP = {
-    "retrim_served_version": "version that answers requests",
-    "retrim_live_version": "version that is live according to the release log",
-    "retrim_last_check_age_seconds": "seconds since the as-of time of the last check",
-    "retrim_accumulated_gain": "what a fresh model would have saved, in units of the loss, at the last check",
-    "retrim_retraining_cost": "what a retraining costs, in units of the loss, at the last check",
-    "retrim_loss": "mean loss of the live version at the last check, estimated while labels are late",
-    "retrim_loss_expected": "mean loss to expect on the same rows, had nothing changed",
-    "retrim_loss_expected_high": "high end of the band of the expected loss",
-    "retrim_loss_naive": "mean loss of the best naive baseline on the same rows",
-    "retrim_drifted_columns": "number of columns that drifted at the last check",
-    "retrim_alerts": "number of recorded alerts",
-}
-
-
 class Metrics:
-    """Counts requests by path and status, and how long they take.
+    """The figures of one model.
 
     Args:
         loop: What else is told.
     """
 
     def __init__(self, loop: Collector | None = None) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "retrim_requests", "number of requests, by path and status", ("path", "status"), registry=self._registry
+        registry = CollectorRegistry()
+        self.requests = Counter(
+            "retrim_requests", "number of requests, by path and status", ("path", "status"), registry=registry
         )
-        self._seconds = Histogram(
-            "retrim_request_seconds", "seconds to answer a request", ("path",), buckets=SECONDS, registry=self._registry
+        self.seconds = Histogram(
+            "retrim_request_seconds", "seconds to answer a request", ("path",), buckets=SECONDS, registry=registry
         )
-        self._shadows = Counter(
+        self.shadows = Counter(
             "retrim_shadow_requests",
-            "number of requests, by whether shadow versions received them too",
+            "number of requests, by whether shadow versions received them too: taken or dropped",
             ("fate",),
-            registry=self._registry,
+            registry=registry,
         )
-        self._canary = Counter(
+        self.canary = Counter(
             "retrim_canary_requests",
-            "number of requests with rows for the canary, by outcome",
+            "number of requests with rows for the canary, by outcome: answered or failed",
             ("fate",),
-            registry=self._registry,
+            registry=registry,
         )
-        self._unseen = Counter(
+        self.unseen = Counter(
             "retrim_unseen_categories",
             "number of rows with a category unseen in training, which counts as missing",
             ("column",),
-            registry=self._registry,
+            registry=registry,
         )
         if loop is not None:
-            self._registry.register(loop)
-
-    def note(self, path: str, status: int, seconds: float) -> None:
-        """Counts a request."""
-        self._requests.labels(path, str(status)).inc()
-        self._seconds.labels(path).observe(seconds)
-
-    def note_shadow(self, taken: bool) -> None:  # noqa: FBT001  the one thing that it counts
-        """Counts a request that shadows were given, or that was dropped as too many waited."""
-        self._shadows.labels("taken" if taken else "dropped").inc()
-
-    def note_canary(self, answered: bool) -> None:  # noqa: FBT001  as above
-        """Counts a request that a canary answered, or failed where the live version answered."""
-        self._canary.labels("answered" if answered else "failed").inc()
-
-    def note_unseen(self, columns: Iterable[str]) -> None:
-        """Counts a row by the columns that hold a category which training did not know."""
-        for column in columns:
-            self._unseen.labels(column).inc()
+            registry.register(loop)
+        self._registry = registry
 
     def as_text(self) -> bytes:
         """All of them, in the text format of Prometheus."""

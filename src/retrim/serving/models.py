@@ -6,7 +6,7 @@ brings land as a file of labels does.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from retrim.release.versions import find_live_version, load_champion, load_store
 from retrim.serving.canary import CanaryAnswers
 from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.metrics import LoopFigures, Metrics
-from retrim.serving.predict import version_to_ask
+from retrim.serving.needed_columns import version_to_ask
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
@@ -40,8 +40,12 @@ LOOK_SECONDS = 1
 """Between two looks at what is live: where the store was written since, one row of it is read."""
 RETRY_SECONDS = 60
 """After which a version that could not be loaded is tried again, and the store is asked all the same."""
+SHADOW_SECONDS = 5
+"""Between two looks at which versions answer as shadows."""
 QUALITY_SECONDS = 60
 """Between two looks at a canary's losses, where something has landed: the keys of the whole table are read."""
+JOB_FILES = "var/jobs"
+"""In the workspace: where jobs read and write unless other places are named."""
 NOT_LOOKED_UP = "the live version could not be looked up; retrim will try again"
 
 
@@ -63,46 +67,35 @@ class Follower:
         now: Callable[[], pd.Timestamp],
     ) -> None:
         self._workspace, self._open, self._serving, self._now = workspace, open_here, serving, now
-        self._written: tuple[int, ...] | None = None
-        self._asked: pd.Timestamp | None = None
-        self._seen: str | None = None  # the first look asks what is live: it may have changed since it was loaded
-        self._again: pd.Timestamp | None = None
+        self._files: tuple[tuple[int, ...] | None, tuple[int, ...]] | None = None
+        self._looked: pd.Timestamp | None = None
+        self._head: str | None = None  # the first look asks what is live: it may have changed since it was loaded
+        self._retry: pd.Timestamp | None = None
         self._judged: tuple[pd.Timestamp, int] | None = None
-        self._canary: tuple[int, ...] | None = None
         self._failed: str | None = None
 
     def look_once(self) -> None:
         """Looks if anything was written; where that fails, the server goes on with what it has."""
+        now, store = self._now(), self._workspace.store
         try:
-            if self._is_quiet():
+            files = (store.written(), file_state(self._workspace.paths.canary))
+            is_recent = self._looked is not None and now < self._looked + pd.Timedelta(RETRY_SECONDS, "s")
+            if self._serving.canary is None and files[0] is not None and files == self._files and is_recent:
                 return
             self.look()
-            if self._written is not None:  # nothing is asked until the next write
-                self._workspace.store.close()
-            self._failed = None
+            if files[0] is not None:  # nothing is asked until the next write
+                store.close()
+            self._files, self._looked, self._failed = files, now, None
         except Exception as error:
             if str(error) != self._failed:
                 LOGGER.warning("%s: %s", NOT_LOOKED_UP, error, exc_info=not isinstance(error, RetrimError))
-            self._failed, self._asked = str(error), None
-
-    def _is_quiet(self) -> bool:
-        """Whether the last look found all that there is, by the state of files alone."""
-        return (
-            self._serving.canary is None
-            and self._canary == file_state(self._workspace.paths.canary)
-            and self._is_unwritten(self._workspace.store.written(), self._now())
-        )
-
-    def _head(self) -> str | None:
-        head = self._workspace.store.release_head(self._workspace.model)
-        return None if head is None else head.digest
+            self._failed, self._looked = str(error), None
 
     def look(self) -> None:
         """Swaps the live version in if it is another one, and keeps the old one if it cannot answer; the canary too."""
-        canary = file_state(self._workspace.paths.canary)
-        self._look_at_live(now := self._now())
+        now = self._now()
+        self._look_at_live(now)
         self._look_at_canary(now)
-        self._canary = canary
 
     def _look_at_canary(self, now: pd.Timestamp) -> None:
         """Has the canary answer that a person began, and ends one that is over."""
@@ -126,7 +119,7 @@ class Follower:
             except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
                 end_canary(workspace, going, "errors", f"it cannot be loaded: {error}", now=now)
             else:
-                serving.canary = CanaryAnswers(going, served, serving.metrics.note_canary)
+                serving.canary = CanaryAnswers(going, served, serving.metrics.canary)
 
     def _look_at_quality(self, now: pd.Timestamp) -> None:
         """Has the canary judged by its losses where rows or labels have landed since, however they came."""
@@ -143,21 +136,14 @@ class Follower:
             look_at_canary(workspace, read_as_of(workspace, as_of=now), now=now)
         self._judged = now, landed
 
-    def _is_unwritten(self, written: tuple[int, ...] | None, now: pd.Timestamp) -> bool:
-        """Whether the store is as it was when it was last asked, which is not long ago."""
-        asked = self._asked is not None and now < self._asked + pd.Timedelta(RETRY_SECONDS, "s")
-        return asked and written is not None and written == self._written and self._again is None
-
     def _look_at_live(self, now: pd.Timestamp) -> None:
-        written = self._workspace.store.written()
-        if self._is_unwritten(written, now):
-            return
-        self._written, self._asked, head = written, now, self._head()
-        if head == self._seen and (self._again is None or now < self._again):
+        newest = self._workspace.store.release_head(self._workspace.model)
+        head = None if newest is None else newest.digest
+        if head == self._head and (self._retry is None or now < self._retry):
             return
         workspace = self._open()
         live = find_live_version(workspace)
-        self._seen, self._again = head, None  # from here on: what could not be opened is opened by the next look
+        self._head, self._retry = head, None  # from here on: what could not be opened is opened by the next look
         number = None if live is None else live.version
         gone = rolled_back_from(workspace.store.releases(workspace.model))
         if self._serving.before is not None and self._serving.before.version in gone:
@@ -166,12 +152,12 @@ class Follower:
             self._serving.behind = None
             return
         try:
-            found = load_champion(workspace)
-            if found is None:
+            stored = load_champion(workspace)
+            if stored is None:
                 raise RefusedError("no version is live any longer; release a version, or train one")
-            self._serving.swap(serve_version(workspace, found), rolled_back=gone)
+            self._serving.swap(serve_version(workspace, stored), rolled_back=gone)
         except Exception as error:  # noqa: BLE001  a model may fail in ways of its own
-            self._again = now + pd.Timedelta(RETRY_SECONDS, "s")
+            self._retry = now + pd.Timedelta(RETRY_SECONDS, "s")
             none = "no version is live any longer"
             self._serving.behind = none if number is None else f"version {number} is live and could not be loaded"
             why = str(error) if isinstance(error, RetrimError) else f"{type(error).__name__}: {error}"
@@ -183,10 +169,6 @@ class Follower:
             LOGGER.info("version %s now answers requests", number)
 
 
-JOB_FILES = "var/jobs"
-"""In the workspace: where jobs read and write unless other places are named."""
-
-
 @dataclass(frozen=True)
 class ServedModel:
     """A model that a server answers for.
@@ -196,7 +178,6 @@ class ServedModel:
         serving: What answers.
         log: Keeps the answers.
         follower: Swaps in what goes live; None where one version was asked for.
-        jobs: Predicts files and addresses.
         shadows: Answer beside; None: nobody does.
     """
 
@@ -204,28 +185,23 @@ class ServedModel:
     serving: Serving
     log: RequestLog
     follower: Follower | None
-    jobs: Jobs
     shadows: Shadows | None = None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Answers are stored and the live version is followed until the block ends."""
-        follower = self.follower
-        helpers = [each for each in (self.jobs, self.shadows) if each is not None]
-        self.log.start()
-        for each in helpers:
-            each.start()
-        try:
-            with (
-                nullcontext()
-                if follower is None
-                else repeated(follower.look_once, every_seconds=LOOK_SECONDS, name="champion")
-            ):
-                yield
-        finally:
-            for each in helpers:
-                each.stop()
-            self.log.close()
+        follower, jobs, shadows = self.follower, self.serving.jobs, self.shadows
+        with ExitStack() as stack:
+            self.log.start()
+            stack.callback(self.log.close)
+            jobs.start()
+            stack.callback(jobs.stop)
+            if shadows is not None:
+                stack.callback(shadows.stop)
+                stack.enter_context(repeated(shadows.look, every_seconds=SHADOW_SECONDS, name="shadows"))
+            if follower is not None:
+                stack.enter_context(repeated(follower.look_once, every_seconds=LOOK_SECONDS, name="champion"))
+            yield
 
 
 def open_model(
@@ -262,17 +238,22 @@ def open_model(
 
     served = serve_version(workspace, version_to_ask(workspace, version))
     paths = workspace.paths
-    places = AllowedPlaces(paths.root, jobs_under or [JOB_FILES])
+    jobs = Jobs(paths.root, paths.jobs, AllowedPlaces(paths.root, jobs_under or [JOB_FILES]), now)
     log = RequestLog(workspace.paths.requests, workspace.predictions, is_durable=is_durable)
-    figures = LoopFigures(workspace, lambda: serving.served.version, now)
-    land = partial(land_labels, while_as_it_is(open_here, workspace.paths.params))
-    serving = Serving(served, door, log.add, land, Metrics(figures), load=load, is_local=is_local)
+    workspace_of = while_as_it_is(open_here, paths.params)
+    metrics = Metrics(LoopFigures(workspace, lambda: serving.served.version, now))
+    serving = Serving(
+        served, door, log.add, partial(land_labels, workspace_of), metrics, load=load, jobs=jobs, is_local=is_local
+    )
     follower = Follower(workspace, open_here, serving, now) if version is None else None
-    serving.jobs = Jobs(paths.root, paths.jobs, places, now)
-    beside = Shadows(open_here, shadows, log.add, serving.metrics.note_shadow) if shadows else None
-    serving.shadow = None if beside is None else beside.offer
+    if not shadows:
+        beside = None
+    else:
+        beside = Shadows(workspace_of, shadows, log.add, metrics.shadows)
+        beside.look()
+        serving.shadow = beside.offer
     workspace.store.close()  # a connection to SQLite holds 0.2 MB, and a server may have a hundred models
-    return ServedModel(workspace.model, serving, log, follower, serving.jobs, beside)
+    return ServedModel(workspace.model, serving, log, follower, beside)
 
 
 def while_as_it_is(open_here: Callable[[], Workspace], settings: Path) -> Callable[[], Workspace]:

@@ -2,14 +2,12 @@
 
 Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version,
 rules and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
-
-Features from the past of rows that have not landed are made of what has landed, and of the rows themselves.
 """
 
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -28,88 +26,22 @@ from retrim.files import count_cores, flush, make_private_folder, write_file
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
-from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
-from retrim.serving.checked_rows import CheckedRows, NeededColumns, check_rows, suite_of_rows
+from retrim.release.versions import Stored, interval_width
+from retrim.serving.checked_rows import CheckedRows, check_rows
+from retrim.serving.needed_columns import NeededColumns, needed_columns, version_to_ask
+from retrim.serving.past_features import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
 from retrim.stats.codec import from_record, to_json, to_record
-from retrim.table.data import ColumnType, row_keys, total_order, with_past
-from retrim.table.fault import Suite
-from retrim.table.lags import HistoryParams, past_takes
+from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
 from retrim.training.estimators import is_own
 from retrim.training.predicted import largest_contributions, predicted_columns, probability_columns
 
-
-@dataclass(frozen=True)
-class LandedPast:
-    """What has landed, as far as features from the past are made of it.
-
-    Args:
-        workspace: The workspace.
-        history: Of the version.
-        landed: Landed rows with their times and what the features are made of, in total order.
-    """
-
-    workspace: Workspace
-    history: HistoryParams
-    landed: pd.DataFrame
-
-    @property
-    def see_one_another(self) -> bool:
-        """Whether a row's features are made of other rows that have not landed: of a column known before its label."""
-        return any(feature.of not in self._late for feature in self.history.features)
-
-    @property
-    def _late(self) -> set[str]:
-        columns = self.workspace.params.data.columns
-        return {name for name, column in columns.items() if column.role in ("target", "forbidden")}
-
-    def narrow(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Of rows, what features from the past are made of."""
-        data = self.workspace.params.data
-        wanted = {data.time, *data.key, *past_takes(self.history)} - self._late
-        return rows[[name for name in rows if name in wanted]]
-
-    def features(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The features of rows that have not landed, by name, shape (n,); a landed row of the same key is replaced."""
-        data = self.workspace.params.data
-        named = set(data.key) <= set(rows)
-        keys = row_keys(rows, data.key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
-        fresh = rows.assign(_key=keys.to_numpy(), _event=rows[data.time], _due=None, _place=np.arange(len(rows)))
-        before = self.landed[~self.landed["_key"].isin(fresh["_key"])] if named else self.landed
-        fresh = fresh.reindex(columns=[*before.columns, "_place"])
-        fresh = fresh.astype({name: before[name].dtype for name in before})
-        table = pd.concat([before.assign(_place=-1), fresh], ignore_index=True)
-        table = table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
-        made = with_past(table, data, self.history)
-        own = made[made["_place"] >= 0].sort_values("_place")
-        return {name: own[name].to_numpy() for name in self.history.columns if name in own}
-
-
-def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str], *, now: pd.Timestamp) -> LandedPast:
-    """What has landed by `now`, for features that a version needs.
-
-    Raises:
-        BadInputError: No rows have landed, or a feature is made of a column that the table no longer has.
-    """
-    from retrim.landing.as_of_view import read_as_of  # for features of the past, which most versions have not
-
-    table = read_as_of(workspace, as_of=now)
-    takes = sorted(past_takes(history))
-    gone = [name for name in takes if name not in table.times]
-    if gone:
-        feature = next(name for name in history.columns if name in set(needed))
-        raise BadInputError(
-            f"the version needs {feature!r}, which is computed from {gone[0]!r}, but the table no longer has "
-            f"{gone[0]!r}; add {feature!r} to the rows, or use a different version: --version N"
-        )
-    columns = dict.fromkeys(["_key", "_event", "_due", workspace.params.data.time, *takes])
-    return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])
-
-
 EXAMPLE = 100
 """Characters of an unknown value that are told: a cell may hold a whole text."""
+PUBLISHING = "publishing"
+"""A file beside the parts: OUT is being written."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +87,11 @@ class PredictedRows:
     already: bool = False
 
 
-SuiteOf = Callable[[Path, Mapping[str, ColumnType]], Suite]
-
-
 @dataclass(frozen=True)
 class _Scoring:
     """What every part is predicted with."""
 
-    found: Stored
+    stored: Stored
     needs: NeededColumns
     reading: ReadingParams
     rows_in: RowsIn
@@ -195,7 +124,7 @@ def predict(
         RefusedError: A stored bundle was altered, or its model has no exact contributions.
         BusyError: The same is in progress in another process.
     """
-    found = version_to_ask(workspace, version)
+    stored = version_to_ask(workspace, version)
     out = RowsOut(to, into)
     out.refuse_unusable()
     home = workspace.paths.var / "predict"
@@ -206,16 +135,16 @@ def predict(
     with held_locks(workspace, f"predict-{turn}"):
         try:
             with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
-                needs, history = needed_columns(workspace, found, rows_in.names())
-                past = None if history is None else read_past(workspace, history, found.predictor.view.needs, now=now)
-                request = _request(workspace, found, rows_in, out, explained, past, needs, now=now)
+                needs, history = needed_columns(workspace, stored, rows_in.names())
+                past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
+                request = _request(workspace, stored, rows_in, out, explained, past, needs, now=now)
                 with held_locks(workspace, f"predict-{request}"):
                     scoring = _Scoring(
-                        found=found,
+                        stored=stored,
                         needs=needs,
                         reading=workspace.params.reading,
                         rows_in=rows_in,
-                        width=interval_width(found),
+                        width=interval_width(stored),
                         explained=explained,
                         request=request,
                         of_table=out.is_table,
@@ -250,10 +179,6 @@ def _once(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -
     return done
 
 
-PUBLISHING = "publishing"
-"""A file beside the parts: OUT is being written."""
-
-
 def _gone(folder: Path) -> Path:
     return folder.with_name(f".gone-{folder.name}")
 
@@ -264,57 +189,9 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(_gone(folder))
 
 
-def version_to_ask(workspace: Workspace, version: int | None) -> Stored:
-    """A version by its number; None: the live one.
-
-    Raises:
-        BadInputError: There is none.
-        RefusedError: Its stored bundle was altered.
-    """
-    found = load_champion(workspace) if version is None else load_stored_version(workspace, version)
-    if found is None:
-        raise BadInputError(
-            f"no version of {workspace.model} is live; choose one with --version N, or train one: retrim retrain"
-        )
-    return found
-
-
-def history_of(workspace: Workspace, version: int) -> HistoryParams:
-    """The features from the past that a version was made with."""
-    row = workspace.store.version(workspace.model, version)
-    noted = None if row is None else row.made_from.history
-    return HistoryParams.model_validate(noted) if noted else HistoryParams()
-
-
-def needed_columns(
-    workspace: Workspace, found: Stored, there: set[str], suite_of: SuiteOf = suite_of_rows
-) -> tuple[NeededColumns, HistoryParams | None]:
-    """Columns that a version takes, and its features from the past where IN does not have them."""
-    data, reading = workspace.params.data, workspace.params.reading
-    history = history_of(workspace, found.version)
-    needed = found.predictor.view.needs
-    from_past = [name for name in history.columns if name in needed]
-    to_make = [name for name in from_past if name not in there]
-    types = {name: column.type for name, column in data.columns.items()}
-    required: dict[str, ColumnType] = {name: kind for name, kind in needed.items() if name not in from_past}
-    for name in found.predictor.columns:
-        if name not in from_past:
-            required.setdefault(name, types.get(name, "category"))
-    calendar = {name: part for name, part in reading.calendar.items() if name in required}
-    if to_make:
-        late = {name for name, column in data.columns.items() if column.role in ("target", "forbidden")}
-        for name in (data.time, *sorted(past_takes(history) - late)):
-            required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
-    carried = {name: types[name] for name in (*data.key, data.time) if name in types}
-    filled = frozenset({data.time} if calendar or to_make else ())
-    suite = suite_of(workspace.paths.root / data.suite, required)
-    made = () if to_make else tuple(from_past)
-    return NeededColumns(required, carried, made, calendar, data.time, filled, suite), history if to_make else None
-
-
 def _request(
     workspace: Workspace,
-    found: Stored,
+    stored: Stored,
     rows_in: RowsIn,
     out: RowsOut,
     explained: int,
@@ -324,10 +201,10 @@ def _request(
     now: pd.Timestamp,
 ) -> str:
     """The id of a request: all that its bytes depend on."""
-    row = workspace.store.version(workspace.model, found.version)
+    row = workspace.store.version(workspace.model, stored.version)
     batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
     settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
-    about = [workspace.model, found.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
+    about = [workspace.model, stored.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
     return _id([*about, settings, to_record(needs.suite), __version__, place_of(out.where), out.table])
 
 
@@ -342,7 +219,7 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
         whole = _whole_past(scoring, scoring.past)
     rows = rejected = 0
     parts: list[Path] = []
-    for path, count, predicted in _made(scoring, folder, whole):
+    for path, count, predicted in _parts_made(scoring, folder, whole):
         parts.append(path)
         rows, rejected = rows + predicted, rejected + count - predicted
         report_progress(f"predicting: {rows + rejected:,} rows of {scoring.rows_in.shown}")
@@ -361,15 +238,15 @@ def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timesta
     out.publish(parts, spoilt, scoring.request, folder)
     beside = out.rejected if rejected else None
     unseen = _unseen_in(parts)
-    return PredictedRows(scoring.request, scoring.found.version, rows, rejected, out.shown, beside, iso(now), unseen)
+    return PredictedRows(scoring.request, scoring.stored.version, rows, rejected, out.shown, beside, iso(now), unseen)
 
 
-def _made(
+def _parts_made(
     scoring: _Scoring, folder: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
 ) -> Iterator[tuple[Path, int, int]]:
     """Each part's file, its rows, and how many of them are predicted; several are made at once, given in order."""
-    cores = 1 if is_own(scoring.found.predictor.recipe.model) else count_cores()
-    _ = scoring.found.predictor.model  # loaded once, before threads ask for it
+    cores = 1 if is_own(scoring.stored.predictor.recipe.model) else count_cores()
+    _ = scoring.stored.predictor.model  # loaded once, before threads ask for it
     waiting: deque[tuple[Path, int, Future[int]]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
@@ -402,8 +279,8 @@ def _unseen_in(parts: Iterable[Path]) -> dict[str, UnseenValues]:
     whole: dict[str, UnseenValues] = {}
     for path in filter(Path.exists, map(_unseen_of, parts)):
         for name, record in json.loads(path.read_bytes()).items():
-            found = from_record(UnseenValues, record)
-            whole[name] = whole[name] + found if name in whole else found
+            unseen = from_record(UnseenValues, record)
+            whole[name] = whole[name] + unseen if name in whole else unseen
     return whole
 
 
@@ -422,29 +299,29 @@ def _make_part(
         frame = frame.assign(**scoring.past.features(scoring.past.narrow(frame)))
     if len(checked.rejected):
         _write(_for_table(checked.rejected, scoring), _rejected_of(path))
-    unseen = scoring.found.predictor.view.unseen_values(frame)
+    unseen = scoring.stored.predictor.view.unseen_values(frame)
     if unseen:
-        told = {name: UnseenValues(len(each), min(each.astype(str))[:EXAMPLE]) for name, each in unseen.items()}
-        write_file(_unseen_of(path), to_json({name: to_record(each) for name, each in told.items()}))
+        counts = {name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE]) for name, cells in unseen.items()}
+        write_file(_unseen_of(path), to_json({name: to_record(count) for name, count in counts.items()}))
     _write(_predictions(scoring, frame, checked), path)
     return len(frame)
 
 
 def _predictions(scoring: _Scoring, frame: pd.DataFrame, checked: CheckedRows) -> pa.Table:
-    predictor = scoring.found.predictor
+    predictor = scoring.stored.predictor
     view = predictor.view
     predicted = predictor.predict(frame)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(checked.rows, pa.int64())}
     for name, kind in scoring.needs.carried.items():
         if name in frame:
             columns[name] = _carried(frame[name], kind)
-    said = predicted_columns(view, predicted, predictor.decide(predicted), scoring.width)
+    answers = predicted_columns(view, predicted, predictor.decide(predicted), scoring.width)
     wanted = {"prediction": True, "class": view.task == "multiclass", "decision": predictor.threshold is not None}
-    columns |= {name: values for name, values in said.items() if wanted.get(name, scoring.width is not None)}
+    columns |= {name: values for name, values in answers.items() if wanted.get(name, scoring.width is not None)}
     columns |= probability_columns(view, predicted)
     if scoring.explained:
         columns |= largest_contributions(predictor, view.matrix(frame), predicted, scoring.explained)
-    columns["version"] = pa.array(np.full(len(frame), scoring.found.version), pa.int64())
+    columns["version"] = pa.array(np.full(len(frame), scoring.stored.version), pa.int64())
     columns[REQUEST] = pa.array([scoring.request] * len(frame), pa.string())
     return pa.table(columns)
 

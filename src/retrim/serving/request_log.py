@@ -2,10 +2,8 @@
 
 A line is written before its request is answered. The system keeps what is written when the process dies, so a kill
 loses no answered request; a power cut loses the last `SYNC_SECONDS`, and nothing where the log is durable. A line that
-was cut off is left out: the request was not answered.
-
-What a server left behind is taken by the next one that starts, and by any that runs beside it. Predictions are in the
-data set once, however often a file is read.
+was cut off is left out: the request was not answered. What a server left behind is taken by the next one that starts,
+and by any that runs beside it. Predictions are in the data set once, however often a file is read.
 """
 
 import fcntl
@@ -71,8 +69,8 @@ class RequestLog:
         Raises:
             OSError: The disk does not take it.
         """
-        version, request, at, said, role = line
-        content = orjson.dumps((version, request, at, [each[:STORED] for each in said], role)) + b"\n"
+        version, request, at, answers, role = line
+        content = orjson.dumps((version, request, at, [answer[:STORED] for answer in answers], role)) + b"\n"
         with self._lock:
             written = os.write(self._file, content)
             if written != len(content):
@@ -194,11 +192,11 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
     """The version, the role and the rows of a line, in the order of the data set."""
-    version, request, at, said, role = orjson.loads(text)
+    version, request, at, answers, role = orjson.loads(text)
     if role not in ROLES:
         raise ValueError(role)
     rows = []
-    for key, event, prediction, label, lower, upper, shares, decision, features in said:
+    for key, event, prediction, label, lower, upper, shares, decision, features in answers:
         pairs = None if shares is None else list(shares.items())
         moment = at if event is None else event
         rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, role, features))

@@ -1,16 +1,18 @@
-"""Rows of a request as the reader of rows to predict takes them; and what is wrong with them."""
+"""Rows of a request, typed and held to the rules; and what is wrong with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import orjson
+import pandas as pd
 import pyarrow as pa
 
 from retrim.errors import BadInputError
 from retrim.reading.table import rule_of
-from retrim.serving.checked_rows import BREAKS, LONGEST, NeededColumns, lacking_columns
+from retrim.serving.checked_rows import BREAKS, LONGEST, check_rows, lacking_columns
+from retrim.serving.needed_columns import NeededColumns
 from retrim.serving.rows_in import LoadedRows
 from retrim.table.data import ColumnType
 from retrim.table.reading import ReadingParams
@@ -21,8 +23,6 @@ MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
 DEEPEST = 254
 """Levels of arrays and objects that orjson writes."""
-Asked = tuple[bytes, str]
-"""A request: its body and its id."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,27 @@ def lines_of_json(body: bytes) -> bytes:
     Raises:
         WrongRequestError: It is no such JSON, or has too many rows.
     """
-    rows = _rows(body)
-    found = [_no_object(number, row) for number, row in enumerate(rows) if not isinstance(row, dict)]
-    if found:
-        raise WrongRequestError(found)
-    return b"\n".join(map(_as_json, rows))
+    return b"\n".join(map(_as_json, rows_of_json(body)))
 
 
-def _rows(body: bytes) -> list[Any]:
+def rows_of_json(body: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON array, or the one that it is.
+
+    Raises:
+        WrongRequestError: It is no such JSON, or has too many rows.
+    """
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise wrong("is a row, {column: value}, or an array of rows, in JSON", f"not JSON: {error}") from error
     rows = given if isinstance(given, list) else [given]
-    _refuse_count(len(rows))
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise wrong(f"has 1 to {MOST_ROWS:,} rows", f"{len(rows)} rows")
+    others = [(number, row) for number, row in enumerate(rows) if not isinstance(row, dict)]
+    if others:
+        raise WrongRequestError(
+            [WrongCell(number, None, _shown(row), "is an object: {column: value}") for number, row in others]
+        )
     return rows
 
 
@@ -94,49 +101,51 @@ def _as_json(value: Any) -> bytes:
         raise wrong(f"nests arrays and objects at most {DEEPEST} deep") from error
 
 
-def _no_object(number: int, row: Any) -> WrongCell:
-    return WrongCell(number, None, _as_json(row).decode()[:LONGEST], "is an object: {column: value}")
+def _shown(value: Any) -> str:
+    return _as_json(value).decode()[:LONGEST]
 
 
-def rows_of_json(body: bytes, needs: NeededColumns, reading: ReadingParams) -> LoadedRows:
-    """The rows of a JSON object, or of an array of them.
-
-    Text is read as in CSV, numbers as they are.
+def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading: ReadingParams) -> pd.DataFrame:
+    """The rows of a request as a version takes them: text is read as in CSV, numbers as they are.
 
     Raises:
-        WrongRequestError: It is no such JSON, lacks a column, or has too many rows.
+        WrongRequestError: A column is not there, or a cell cannot be used.
     """
-    rows = _rows(body)
-    found: list[WrongCell] = []
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            found.append(_no_object(number, row))
-        else:
-            lacking = lacking_columns(row, needs)
-            found += [WrongCell(number, name, None, "is in each row, with null if it is unknown") for name in lacking]
-    if found:
-        raise WrongRequestError(found)
+    wrong_cells = [
+        WrongCell(number, name, None, "is in each row, with null if it is unknown")
+        for number, row in enumerate(rows)
+        for name in lacking_columns(row, needs)
+    ]
+    if wrong_cells:
+        raise WrongRequestError(wrong_cells)
     kinds: dict[str, ColumnType] = {**dict.fromkeys(needs.calendar, "integer"), **needs.carried, **needs.required}
     there = {name for row in rows for name in row}
     table = {
-        name: _column([row.get(name) for row in rows], name, kind, reading, found)
+        name: _column([row.get(name) for row in rows], name, kind, reading, wrong_cells)
         for name, kind in kinds.items()
         if name in there
     }
-    if found:
-        raise WrongRequestError(found)
-    return LoadedRows(pa.table(table), np.arange(len(rows)))
+    if wrong_cells:
+        raise WrongRequestError(wrong_cells)
+    checked = check_rows(LoadedRows(pa.table(table), np.arange(len(rows))), "the request", needs, reading)
+    if len(checked.rejected):
+        cells = zip(*(checked.rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
+        raise WrongRequestError(
+            [WrongCell(row, column, value, reason.removeprefix(BREAKS)) for row, column, value, reason in cells]
+        )
+    return checked.frame
 
 
-def _column(values: list[Any], name: str, kind: ColumnType, reading: ReadingParams, found: list[WrongCell]) -> pa.Array:
+def _column(
+    values: list[Any], name: str, kind: ColumnType, reading: ReadingParams, wrong_cells: list[WrongCell]
+) -> pa.Array:
     """A column as it would stand in a file: numbers, or text."""
     is_number = kind in ("number", "integer")
     allowed = (int, float, str) if is_number else (int, str)
     for number, value in enumerate(values):
         if value is not None and (not isinstance(value, allowed) or (is_number and isinstance(value, bool))):
-            text = _as_json(value).decode()[:LONGEST]
-            found.append(WrongCell(number, name, text, rule_of(name, kind, reading)))
-    if found:
+            wrong_cells.append(WrongCell(number, name, _shown(value), rule_of(name, kind, reading)))
+    if wrong_cells:
         return pa.nulls(len(values))
     if is_number and not any(isinstance(value, str) for value in values):
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
@@ -149,14 +158,3 @@ def _text(value: Any, sign: str) -> str | None:
     if isinstance(value, float):
         return repr(value).replace(".", sign)
     return str(value).lower()  # of true and false, as Arrow writes them
-
-
-def _refuse_count(rows: int) -> None:
-    if not 1 <= rows <= MOST_ROWS:
-        raise wrong(f"has 1 to {MOST_ROWS:,} rows", f"{rows} rows")
-
-
-def rejected_cells(rejected: pa.Table) -> list[WrongCell]:
-    """What `check_rows` rejected."""
-    cells = zip(*(rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
-    return [WrongCell(row, column, value, reason.removeprefix(BREAKS)) for row, column, value, reason in cells]

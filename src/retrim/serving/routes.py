@@ -55,8 +55,8 @@ async def read_body(request: Request) -> bytes:
             async for part in request.stream():
                 body += part
                 if len(body) > MOST_BYTES:
-                    said = f"a request may have at most {MOST_BYTES:,} bytes; send fewer rows at once"
-                    raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+                    reason = f"a request may have at most {MOST_BYTES:,} bytes; send fewer rows at once"
+                    raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
     except TimeoutError:
         raise RefusedRequestError(
             HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s; send fewer rows at once"
@@ -88,7 +88,8 @@ class Counted:
         finally:
             route = scope.get("route")  # the mount, where none of the application takes it
             path = route.path if isinstance(route, APIRoute) else OTHER
-            self._metrics.note(path, status, perf_counter() - began)
+            self._metrics.requests.labels(path, str(status)).inc()
+            self._metrics.seconds.labels(path).observe(perf_counter() - began)
 
 
 def make_app(models: Mapping[str, Serving]) -> Router:
@@ -106,7 +107,7 @@ def add_model(app: Router, name: str, serving: Serving) -> None:
 
 
 async def _refuse(_: Request, error: Any) -> Response:
-    answer = _json({"detail": [{"allowed": error.said}]}, error.status)
+    answer = _json({"detail": [{"allowed": error.reason}]}, error.status)
     if error.status is HTTPStatus.UNAUTHORIZED:
         answer.headers["www-authenticate"] = "Bearer"
     return answer
@@ -141,13 +142,13 @@ def app_of_model(serving: Serving) -> FastAPI:
             reason = f"the content type {kind[:100]!r} is not supported; send {JSON}"
             raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
         body, version = await read_body(request), request.query_params.get("version")
-        answer = serving.answer_quickly(body) if version is None else None
-        if answer is None:
-            answer = await _in_turn(serving.answers, lambda: serving.answer(body, version=version))
+        if version is None and serving.is_quick(body):
+            return Response(serving.answer(body), media_type=JSON)
+        answer = await _in_turn(serving.answers, lambda: serving.answer(body, version=version))
         return Response(answer, media_type=JSON)
 
     async def json_in_turn(
-        thread: Executor, request: Request, scope: Scope, work: Callable[[bytes], bytes]
+        thread: Executor | None, request: Request, scope: Scope, work: Callable[[bytes], bytes]
     ) -> Response:
         serving.check(request.headers.raw, scope)
         body = await read_body(request)
@@ -168,14 +169,14 @@ def app_of_model(serving: Serving) -> FastAPI:
     @app.post("/jobs", summary="Predict the rows of a file or an address")
     async def ask_for_job(request: Request) -> Response:
         """An object with `in`, `out` and, for a version that is not live, `version`; /jobs/ID shows the progress."""
-        answer = await json_in_turn(serving.job_requests, request, "operate", serving.take_job)
+        answer = await json_in_turn(None, request, "operate", serving.take_job)
         answer.status_code = HTTPStatus.ACCEPTED
         return answer
 
     @app.get("/jobs/{job}", summary="Show the progress of a job")
     async def show_job(request: Request, job: str) -> Response:
         serving.check(request.headers.raw, "operate")
-        return Response(await _in_turn(serving.job_requests, lambda: serving.show_job(job)), media_type=JSON)
+        return Response(await _in_turn(None, lambda: serving.show_job(job)), media_type=JSON)
 
     @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
@@ -202,7 +203,7 @@ def app_of_model(serving: Serving) -> FastAPI:
     return app
 
 
-async def _in_turn(thread: Executor, work: Callable[[], bytes]) -> bytes:
+async def _in_turn(thread: Executor | None, work: Callable[[], bytes]) -> bytes:
     return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 

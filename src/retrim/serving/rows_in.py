@@ -165,7 +165,7 @@ def open_rows(
 def _remote(where: str) -> tuple[InFile, ...]:
     shown = address_of(where).shown
     return tuple(
-        InFile(each.shown, each.opened, each.state, _partition(each.shown, shown)) for each in remote_files(where)
+        InFile(file.shown, file.opened, file.state, _partition(file.shown, shown)) for file in remote_files(where)
     )
 
 
@@ -225,8 +225,8 @@ def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) 
         pq.write_table(writable(table_of(names, held)), paths[-1])
         held.clear()
 
-    def take(found: list[str], rows: object) -> None:
-        names[:] = found
+    def take(columns: list[str], rows: object) -> None:
+        names[:] = columns
         held.extend(map(tuple, cast("list[tuple[object, ...]]", rows)))
         if len(held) >= SPOOLED:
             write()
@@ -261,8 +261,8 @@ def _loaded(file: InFile, first: int, load: Load, elsewhere: Callable[[], frozen
         if name not in table.column_names:
             table = table.append_column(name, pa.array([value] * len(table), pa.string()))
     numbers = np.arange(first, first + len(table) + len(ragged))
-    rows = np.delete(numbers, [place for place, _ in ragged]) if ragged else numbers
-    return LoadedRows(table, rows, tuple((first + place, text) for place, text in ragged), elsewhere)
+    rows = np.delete(numbers, [line for line, _ in ragged]) if ragged else numbers
+    return LoadedRows(table, rows, tuple((first + line, text) for line, text in ragged), elsewhere)
 
 
 def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]) -> Iterator[tuple[int, Load]]:
@@ -283,8 +283,8 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
         if JSON_ARRAY.match(text.read(HEAD).removeprefix(UTF8_MARK)):
             raise BadInputError(f"the file is a JSON array; {AS_LINES}")
         text.seek(0)
-        for made in cut_text(text, TEXT, reading):
-            yield made.rows, partial(_text, made.content(), reading)
+        for chunk in cut_text(text, TEXT, reading):
+            yield chunk.rows, partial(_text, chunk.content(), reading)
 
 
 def _names(stream: BinaryIO, reading: ReadingParams) -> list[str]:

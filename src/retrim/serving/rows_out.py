@@ -75,9 +75,9 @@ class RowsOut:
         ending = UNKNOWN.search(self.shown)
         is_none = self.where.strip() in ("", "-")  # an empty variable of a script; what other programs write to stdout
         if is_none or (ending and not self.suffix):
-            found = f"OUT is {self.where!r}" if is_none or ending is None else f"{self.shown} ends in {ending[0]}"
+            fault = f"OUT is {self.where!r}" if is_none or ending is None else f"{self.shown} ends in {ending[0]}"
             raise BadInputError(
-                f"{found}; specify a file that ends in {', '.join(SUFFIXES)}, or a folder with a slash at its end"
+                f"{fault}; specify a file that ends in {', '.join(SUFFIXES)}, or a folder with a slash at its end"
             )
 
     def state(self, request: str) -> str | None:
@@ -169,11 +169,11 @@ def _batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
 
 def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rejected cells with a quote before what a spreadsheet would compute."""
-    place = batch.schema.get_field_index("value")
-    value = batch.column(place)
+    index = batch.schema.get_field_index("value")
+    value = batch.column(index)
     computed = pc.and_not(pc.match_substring_regex(value, FORMULA), pc.match_substring_regex(value, NUMBER))
     quoted = pc.if_else(computed, pc.binary_join_element_wise("'", value, ""), value)
-    return batch.set_column(place, batch.schema.field(place), quoted)
+    return batch.set_column(index, batch.schema.field(index), quoted)
 
 
 def _join(

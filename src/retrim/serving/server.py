@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http import HTTPStatus
 from secrets import token_hex
 from time import thread_time, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import JsonValue
@@ -23,13 +23,12 @@ from retrim.serving.jobs import Jobs
 from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import (
-    Asked,
     WrongRequestError,
     lines_of_json,
     rows_of_json,
     wrong,
 )
-from retrim.serving.served import RowAnswer, ServedVersion, said_of
+from retrim.serving.served import RowAnswer, ServedVersion
 from retrim.stats.codec import to_record
 
 if TYPE_CHECKING:  # what lands is needed once labels come
@@ -52,12 +51,12 @@ class RefusedRequestError(Exception):
 
     Args:
         status: Of HTTP.
-        said: Why, and what to do.
+        reason: Why, and what to do.
     """
 
-    def __init__(self, status: HTTPStatus, said: str) -> None:
-        super().__init__(said)
-        self.status, self.said = status, said
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
 
 
 @dataclass(frozen=True)
@@ -66,45 +65,40 @@ class RequestAnswer:
 
     Args:
         served: Who answers.
-        said: What it says of each row.
+        rows: What it says of each row.
         request: Id of the request.
-        mark: Why the live version does not answer; None: it does.
-        other: The canary, which answers some rows in its place; None: it has none of them.
-        others: What that says, by the number of the row.
+        degraded: Why the live version does not answer; None: it does.
+        canary: Answers some rows in its place; None: it has none of them.
+        canary_rows: What that says, by the number of the row.
     """
 
     served: ServedVersion
-    said: list[RowAnswer]
+    rows: list[RowAnswer]
     request: str
-    mark: str | None = None
-    other: ServedVersion | None = None
-    others: Mapping[int, RowAnswer] = field(default_factory=dict)
+    degraded: str | None = None
+    canary: ServedVersion | None = None
+    canary_rows: Mapping[int, RowAnswer] = field(default_factory=dict)
 
     @property
-    def own(self) -> list[RowAnswer]:
+    def served_rows(self) -> list[RowAnswer]:
         """What `served` says of the rows that are answered by it."""
-        return [said for row, said in enumerate(self.said) if row not in self.others] if self.others else self.said
-
-    def unseen(self) -> dict[int, list[str]]:
-        """Of each row that has some, the columns with a category that the training of who answers did not know."""
-        last = ((row, self.others.get(row, said).unseen) for row, said in enumerate(self.said))
-        return {row: names for row, names in last if names}
+        return [answer for row, answer in enumerate(self.rows) if row not in self.canary_rows]
 
     def as_json(self) -> bytes:
         """A prediction by another version than the others of the answer names it."""
-        served, records = self.served, [self.served.as_record(each) for each in self.said]
-        if self.other is not None:
-            for row, said in self.others.items():
-                records[row] = self.other.as_record(said)
-            if len(self.others) == len(records):
-                served = self.other
+        version, predictions = self.served.version, [self.served.as_record(answer) for answer in self.rows]
+        if self.canary is not None:
+            for row, answer in self.canary_rows.items():
+                predictions[row] = self.canary.as_record(answer)
+            if len(self.canary_rows) == len(predictions):
+                version = self.canary.version
             else:
-                for row in self.others:
-                    records[row]["version"] = self.other.version
-        record: dict[str, JsonValue] = {"version": served.version, "request_id": self.request}
-        if self.mark is not None:
-            record[DEGRADED] = self.mark
-        return orjson.dumps({**record, "predictions": records})
+                for row in self.canary_rows:
+                    predictions[row]["version"] = self.canary.version
+        record: dict[str, JsonValue] = {"version": version, "request_id": self.request}
+        if self.degraded is not None:
+            record[DEGRADED] = self.degraded
+        return orjson.dumps({**record, "predictions": predictions})
 
 
 class Serving:
@@ -117,6 +111,7 @@ class Serving:
         land: Lands labels: lines of JSON.
         metrics: Counts requests.
         load: Loads another version for who names it.
+        jobs: Predict files.
         shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
     """
@@ -130,20 +125,18 @@ class Serving:
         metrics: Metrics,
         *,
         load: Callable[[int], ServedVersion],
-        shadow: Callable[[Asked], None] | None = None,
+        jobs: Jobs,
+        shadow: Callable[[bytes, str], None] | None = None,
         is_local: bool = True,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
-        self.land, self.metrics, self.shadow = land, metrics, shadow
+        self.land, self.metrics, self.jobs, self.shadow = land, metrics, jobs, shadow
         self.before: ServedVersion | None = None
         self.behind: str | None = None
         self.canary: CanaryAnswers | None = None
-        self.jobs: Jobs | None = None
         self.load = lru_cache(MOST_VERSIONS)(load)
         # A thread each: a custom model may bear only one, and labels that land keep no prediction waiting.
-        self.answers, self.labels, self.job_requests = (
-            ThreadPoolExecutor(1, name) for name in ("answers", "labels", "job requests")
-        )
+        self.answers, self.labels = (ThreadPoolExecutor(1, name) for name in ("answers", "labels"))
 
     def swap(self, fresh: ServedVersion, *, rolled_back: Collection[int] = ()) -> None:
         """Lets another version answer from the next request on.
@@ -231,22 +224,9 @@ class Serving:
                 f"the request names a host other than {', '.join(LOOPBACK)}; use one of these names",
             )
 
-    def answer_quickly(self, body: bytes) -> bytes | None:
-        """The answer to a plain row of JSON; None: `answer` has to look at it."""
-        request, served, mark, began = token_hex(8), self.served, self.behind, thread_time()
-        try:
-            row = orjson.loads(body)
-            if type(row) is not dict:
-                return None
-            answer = RequestAnswer(served, [served.answer_one(row, request)], request, mark)
-        except Exception:  # noqa: BLE001  a model may fail in ways of its own; `answer` says what is wrong
-            return None
-        if self.canary is not None:
-            answer = self._beside(answer, began, (body, request))
-        self._keep(answer)
-        if self.shadow is not None:
-            self.shadow((body, request))
-        return answer.as_json()
+    def is_quick(self, body: bytes) -> bool:
+        """Whether a request takes a millisecond, and so no other thread: a single row that can go the short way."""
+        return self.served.one is not None and body[:1] == b"{"
 
     def answer(self, body: bytes, *, version: str | None = None) -> bytes:
         """The answer to a request.
@@ -256,13 +236,15 @@ class Serving:
             RefusedRequestError: No version can answer, or it cannot be kept.
         """
         request, named, began = token_hex(8), self.pick(version), thread_time()
+        rows = rows_of_json(body)
+        answer, canary = self._answered(rows, request, named), self.canary
+        if canary is not None and named is None and answer.served.version == canary.canary.against:
+            others = canary.answer(rows, answer.rows, thread_time() - began, request)
+            answer = replace(answer, canary=canary.served, canary_rows=others) if others else answer
         is_live = named is None or named is self.served
-        answer = self._said(body, request, named)
-        if named is None and answer.served is self.served:
-            answer = self._beside(answer, began, (body, request))
         self._keep(answer, "request" if is_live else "named")
         if self.shadow is not None and is_live:
-            self.shadow((body, request))
+            self.shadow(body, request)
         return answer.as_json()
 
     def take_job(self, body: bytes) -> bytes:
@@ -270,11 +252,10 @@ class Serving:
 
         Raises:
             WrongRequestError: It is none, or an address is not allowed.
-            RefusedRequestError: Too many wait, it cannot be kept, or there are no jobs here.
+            RefusedRequestError: Too many wait, or it cannot be kept.
         """
         try:
-            if self.jobs is not None:
-                return orjson.dumps(to_record(self.jobs.submit(body)))
+            return orjson.dumps(to_record(self.jobs.submit(body)))
         except BusyError as error:
             raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
         except OSError as error:
@@ -282,7 +263,6 @@ class Serving:
             raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the job cannot be stored; see the server's log for the reason"
             ) from error
-        raise RefusedRequestError(HTTPStatus.NOT_FOUND, "this server accepts no jobs; send the rows to /predict")
 
     def show_job(self, name: str) -> bytes:
         """A job.
@@ -290,18 +270,10 @@ class Serving:
         Raises:
             RefusedRequestError: There is none of that id.
         """
-        found = None if self.jobs is None else self.jobs.find(name)
-        if found is None:
+        job = self.jobs.find(name)
+        if job is None:
             raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"there is no job {name[:100]!r}; check its id")
-        return orjson.dumps(to_record(found))
-
-    def _beside(self, answer: RequestAnswer, began: float, asked: Asked) -> RequestAnswer:
-        """An answer with the canary's rows in it, where there is one."""
-        canary = self.canary
-        if canary is None or canary.canary.against != answer.served.version:
-            return answer
-        rows = canary.answer(answer.said, thread_time() - began, asked, lambda other: said_of(other, asked))
-        return replace(answer, other=canary.served, others=rows) if rows else answer
+        return orjson.dumps(to_record(job))
 
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
         """What each feature adds to the raw score of rows of JSON.
@@ -312,10 +284,10 @@ class Serving:
         """
         served = self.pick(version) or self.served
         try:
-            found = served.explain(rows_of_json(body, served.needs, served.reading))
+            contributions = served.explain(rows_of_json(body))
         except RefusedError as error:
             raise RefusedRequestError(HTTPStatus.CONFLICT, str(error)) from error
-        return orjson.dumps({"version": served.version, "contributions": found})
+        return orjson.dumps({"version": served.version, "contributions": contributions})
 
     def take_labels(self, body: bytes) -> bytes:
         """Lands labels, and says which batch they are.
@@ -331,38 +303,39 @@ class Serving:
         except BadInputError as error:
             raise wrong(str(error)) from error
         if landed.outcome == "quarantined":
-            told = "; ".join(map(str, landed.faults))
-            raise wrong(told, f"batch {landed.batch}, which is in quarantine")
+            raise wrong("; ".join(map(str, landed.faults)), f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
 
-    def _said(self, body: bytes, request: str, named: ServedVersion | None) -> RequestAnswer:
+    def _answered(self, rows: Sequence[Mapping[str, Any]], request: str, named: ServedVersion | None) -> RequestAnswer:
         """What is said, by whom, and why not by the live version: by the one before, where that fails."""
         versions = (self.served, self.before) if named is None else (named,)
-        mark = self.behind if named is None else None
+        degraded = self.behind if named is None else None
         for version in versions:
             if version is None:
                 break
             try:
-                answers = version.answer(rows_of_json(body, version.needs, version.reading), request)
-                return RequestAnswer(version, answers, request, mark)
+                return RequestAnswer(version, version.answer(rows, request), request, degraded)
             except WrongRequestError:
                 raise
             except BadInputError as error:
                 raise wrong(str(error)) from error
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
-                mark = f"version {version.version} cannot answer"
-        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{mark}; see the server's log for the reason")
+                degraded = f"version {version.version} cannot answer"
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
-        for names in answer.unseen().values():
-            self.metrics.note_unseen(names)
+        lines: list[tuple[ServedVersion | None, list[RowAnswer], Role]] = [
+            (answer.served, answer.served_rows, role),
+            (answer.canary, list(answer.canary_rows.values()), "canary"),
+        ]
         at = time_ns() // 1000
         try:
-            if answer.own:
-                self.keep((answer.served.version, answer.request, at, answer.own, role))
-            if answer.other is not None:
-                self.keep((answer.other.version, answer.request, at, list(answer.others.values()), "canary"))
+            for version, rows, why in lines:
+                for column in (column for answer in rows for column in answer.unseen or ()):
+                    self.metrics.unseen.labels(column).inc()
+                if version is not None and rows:
+                    self.keep((version.version, answer.request, at, rows, why))
         except OSError as error:
             LOGGER.error("predictions cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
