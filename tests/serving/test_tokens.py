@@ -81,7 +81,7 @@ def test_a_server_whose_last_token_is_removed_answers_nobody(desk: Desk) -> None
 
 
 def test_an_empty_file_of_tokens_lets_nobody_in(desk: Desk) -> None:
-    desk.workspace.paths.tokens.parent.mkdir(parents=True)
+    desk.workspace.paths.tokens.parent.mkdir(parents=True, exist_ok=True)
     desk.workspace.paths.tokens.write_text("[]", encoding="utf-8")
     with running(serving_of(desk)) as client:
         assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
@@ -161,7 +161,7 @@ def test_the_body_of_who_may_not_ask_is_not_waited_for(desk: Desk) -> None:
 @pytest.mark.parametrize("held", ["[", "{", "3", '["a"]', '[{"name": "a"}]', '[{"name": "a", "scopes": 3}]'])
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(held: str, desk: Desk) -> None:
     with running(serving_of(desk)) as client:
-        desk.workspace.paths.tokens.parent.mkdir(parents=True)
+        desk.workspace.paths.tokens.parent.mkdir(parents=True, exist_ok=True)
         desk.workspace.paths.tokens.write_text(held, encoding="utf-8")
 
         assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE

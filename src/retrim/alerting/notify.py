@@ -2,8 +2,6 @@
 
 Each message is sent by a process of its own, this file run as a program: it ends in time whatever a receiver does, and
 what apprise and its libraries log of an address ends with it. It imports nothing heavy.
-
-A ping, by which a watcher elsewhere learns that the schedule is alive.
 """
 
 import json
@@ -16,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -48,34 +47,17 @@ class AlertAddress:
     @property
     def protocol(self) -> str:
         """Its protocol; `address` where it has none."""
-        found = PROTOCOL.fullmatch(self.text)
-        return "address" if found is None else found[1].lower()
+        match = PROTOCOL.fullmatch(self.text)
+        return "address" if match is None else match[1].lower()
 
 
-@dataclass(frozen=True)
-class AskedMessage:
-    """What the process that sends a message is asked."""
-
-    address: str = field(repr=False)
-    title: str
-    body: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class SentMessage:
-    """What that process answers: why the message was not sent; None where it was."""
-
-    error: str | None
-
-
-def masked(said: object, address: str) -> str:
+def masked(message: object, address: str) -> str:
     """What a tool said, on one line, without any part of an address but its protocol."""
-    found = PROTOCOL.fullmatch(address)
-    rest = address if found is None else found[2]
+    match = PROTOCOL.fullmatch(address)
+    rest = address if match is None else match[2]
     split = {rest, *PARTS.split(rest)}
     parts = split | {unquote(part) for part in split} | set(PARTS.split(unquote(rest)))
-    text = " ".join(str(said).split()).replace(address, HIDDEN)
+    text = " ".join(str(message).split()).replace(address, HIDDEN)
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= LEAST_SECRET:
             text = re.sub(re.escape(part), HIDDEN, text, flags=re.IGNORECASE)
@@ -90,8 +72,8 @@ def read_addresses(given: str | None, file: Path | None, *, root: Path, var: Pat
     """
     texts = [] if given is None else given.split()
     if file is not None:
-        place = file.resolve()
-        if place.is_relative_to(root.resolve()) and not place.is_relative_to(var.resolve()):
+        path = file.resolve()
+        if path.is_relative_to(root.resolve()) and not path.is_relative_to(var.resolve()):
             raise BadInputError(
                 f"RETRIM_ALERTS_FILE is {file}, which lies in the workspace, where git may commit it; move the file "
                 "out of the workspace, or into var/"
@@ -126,13 +108,10 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
     ]
     ended: list[str | None] = []
     for process, address, message in zip(started, addresses, messages, strict=True):
-        asked = AskedMessage(address.text, message.title, message.body, TYPES[message.severity])
+        task = {"address": address.text, "title": message.title, "body": message.body, "kind": TYPES[message.severity]}
         assert process.stdin is not None
-        try:
-            process.stdin.write(json.dumps(vars(asked)))
-            process.stdin.close()
-        except BrokenPipeError:  # how it ended is read below
-            pass
+        with suppress(BrokenPipeError), process.stdin as stdin:  # how it ended is read below
+            stdin.write(json.dumps(task))
         process.stdin = None
     last = time.monotonic() + WAIT_SECONDS  # for all of them, as they are asked at once
     for process, address in zip(started, addresses, strict=True):
@@ -143,15 +122,15 @@ def send_messages(addresses: Sequence[AlertAddress], messages: Sequence["Message
 def _end_of(process: "subprocess.Popen[str]", address: AlertAddress, *, until: float) -> str | None:
     try:
         answer, _ = process.communicate(timeout=max(until - time.monotonic(), 0.1))
-        said = SentMessage(**json.loads(answer)).error
+        error: str | None = json.loads(answer)
     except subprocess.TimeoutExpired:
-        said = f"there was no response within {WAIT_SECONDS:g} s"
+        error = f"there was no response within {WAIT_SECONDS:g} s"
     except ValueError:
-        said = f"the sending process ended with exit code {process.returncode}"
+        error = f"the sending process ended with exit code {process.returncode}"
     finally:
         process.kill()
         process.communicate()
-    return None if said is None else masked(said, address.text)
+    return None if error is None else masked(error, address.text)
 
 
 def send_ping(address: str) -> str | None:
@@ -162,40 +141,39 @@ def send_ping(address: str) -> str | None:
         with urllib.request.urlopen(address, timeout=PING_SECONDS) as answer:
             answer.read(1)
     except (OSError, ValueError, HTTPException) as error:
-        said = f"{error.code} {error.reason}" if isinstance(error, urllib.error.HTTPError) else str(error)
-        return masked(said, address)
+        reason = f"{error.code} {error.reason}" if isinstance(error, urllib.error.HTTPError) else str(error)
+        return masked(reason, address)
     return None
 
 
-def _send(asked: AskedMessage) -> str | None:
+def _send(address: str, title: str, body: str, kind: str) -> str | None:
+    """Sends a message; gives why it was not sent, or None."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
-    said: list[str] = []
+    lines: list[str] = []
 
     class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            lines.append(record.getMessage())
 
     logger = logging.getLogger("apprise")
     logger.propagate = False
     logger.addHandler(Kept(logging.WARNING))
     sender = Apprise(asset=AppriseAsset(app_id="retrim", app_desc="retrim", service_timeout=WAIT_SECONDS))
-    if not sender.add(asked.address):
-        why = "; ".join(said[:-1])
+    if not sender.add(address):
+        why = "; ".join(lines[:-1])
         return f"apprise does not accept the address{': ' if why else ''}{why}; use a format from apprise's wiki"
-    kind = NotifyType(asked.kind)
-    if sender.notify(body=asked.body, title=asked.title, notify_type=kind, body_format=NotifyFormat.TEXT):
+    if sender.notify(body=body, title=title, notify_type=NotifyType(kind), body_format=NotifyFormat.TEXT):
         return None
-    return "; ".join(said) or "apprise gave no reason"
+    return "; ".join(lines) or "apprise gave no reason"
 
 
 def _main() -> None:
-    asked = AskedMessage(**json.load(sys.stdin))
     try:
-        error = _send(asked)
+        error = _send(**json.load(sys.stdin))
     except Exception as fault:  # noqa: BLE001  whatever a plug-in of apprise does: it was not sent
         error = f"{type(fault).__name__}: {fault}"
-    print(json.dumps(vars(SentMessage(error))), flush=True)  # noqa: T201  the answer
+    print(json.dumps(error), flush=True)  # noqa: T201  the answer
     os._exit(0)  # threads of apprise may wait for a receiver
 
 

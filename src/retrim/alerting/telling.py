@@ -62,8 +62,8 @@ def addresses_of(workspace: Workspace) -> dict[str, AlertAddress]:
     """
     env, paths = workspace.env, workspace.paths
     given = None if env.alerts is None else env.alerts.get_secret_value()
-    found = read_addresses(given, env.alerts_file, root=paths.root, var=paths.var)
-    return {_name(workspace, address): address for address in found}
+    addresses = read_addresses(given, env.alerts_file, root=paths.root, var=paths.var)
+    return {_name(workspace, address): address for address in addresses}
 
 
 def _name(workspace: Workspace, address: AlertAddress) -> str:
@@ -92,7 +92,7 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
     if not claims:
         return []
     errors = send([address for _, _, address, _, _ in claims], [message for _, _, _, message, _ in claims])
-    made = []
+    sendings = []
     for (claim, name, _, _, rows), error in zip(claims, errors, strict=True):
         queued = max(str(row.queued) for row, _ in rows)  # one that was recorded just now may be later than `now`
         if error is None:
@@ -103,8 +103,8 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
             LOGGER.warning(
                 "%d alerts were not sent to %s; the next attempt is at %s: %s", len(rows), name, again, error
             )
-        made.append(Sending(name, len(rows), error))
-    return made
+        sendings.append(Sending(name, len(rows), error))
+    return sendings
 
 
 def tell_people_quietly(workspace: Workspace, *, now: pd.Timestamp) -> None:
@@ -137,10 +137,10 @@ def _choose(
     last = max(busy, default=None)
     waits = [row for row in alerts if _waits(row, of_alert.get(row.id), now)]
     if any(row.kind == AlertKind.BATCH_OVERDUE for row in waits):  # those that waited while the batch came are dropped
-        came = max(Landing(workspace.paths.landing).arrivals(), default=None)
-        waits = [row for row in waits if not _has_come(row, came)]
+        newest = max(Landing(workspace.paths.landing).arrivals(), default=None)
+        waits = [row for row in waits if not _has_come(row, newest)]
     waiting = [_waiting(row, of_alert.get(row.id)) for row in waits]
-    return [each.alert.id for each in alerts_due(waiting, last_sent=last, now=now)]
+    return [due.alert.id for due in alerts_due(waiting, last_sent=last, now=now)]
 
 
 def _waits(row: AlertRow, sent: DeliveryRow | None, now: pd.Timestamp) -> bool:
@@ -149,9 +149,9 @@ def _waits(row: AlertRow, sent: DeliveryRow | None, now: pd.Timestamp) -> bool:
     return _is_untold(row, sent) and now - pd.Timestamp(row.queued) <= KEPT
 
 
-def _has_come(row: AlertRow, came: pd.Timestamp | None) -> bool:
-    """Whether an alert is of a batch that was overdue and has come since."""
-    return row.kind == AlertKind.BATCH_OVERDUE and came is not None and came > pd.Timestamp(row.at)
+def _has_come(row: AlertRow, newest: pd.Timestamp | None) -> bool:
+    """Whether an alert is of a batch that was overdue and has come since, by the newest arrival."""
+    return row.kind == AlertKind.BATCH_OVERDUE and newest is not None and newest > pd.Timestamp(row.at)
 
 
 def _is_untold(row: AlertRow, sent: DeliveryRow | None) -> bool:
@@ -230,8 +230,8 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
     Raises:
         BadInputError: No address is set, or as `addresses_of`.
     """
-    found = addresses_of(workspace)
-    if not found:
+    addresses = addresses_of(workspace)
+    if not addresses:
         raise BadInputError(
             "no alert address is set; set RETRIM_ALERTS to one or more addresses, separated by spaces, such as "
             "mailto://user:password@host?to=you@example.com, or set RETRIM_ALERTS_FILE to a file with one address per "
@@ -239,8 +239,8 @@ def send_test(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_mess
         )
     body = f"Alerts from {workspace.model} reach this address. This is a test message, sent at {iso(now)}."
     message = Message(Severity.INFO, f"retrim {workspace.model}: test", body)
-    errors = send(list(found.values()), [message] * len(found))
-    return [Sending(name, 0, error) for name, error in zip(found, errors, strict=True)]
+    errors = send(list(addresses.values()), [message] * len(addresses))
+    return [Sending(name, 0, error) for name, error in zip(addresses, errors, strict=True)]
 
 
 def ping_watcher(workspace: Workspace) -> str | None:

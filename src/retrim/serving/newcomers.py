@@ -4,21 +4,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 from starlette.routing import Router
 
-from retrim.files import WorkspacePaths
 from retrim.lineage.locks import repeated
 from retrim.lineage.workspace import open_workspace, refuse_same_names
-from retrim.release.versions import find_live_version
-from retrim.serving.models import ServedModel, while_as_it_is
+from retrim.serving.models import ServedModel
 from retrim.serving.routes import add_model, make_app
 
 LOGGER = logging.getLogger("retrim.serve")
 LOOK_SECONDS = 10.0
-NO_VERSION = "no version is live yet; waiting for one"
 
 
 class Newcomers:
@@ -30,48 +26,38 @@ class Newcomers:
     """
 
     def __init__(self, roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> None:
-        # Opened anew only if its settings have changed: there may be a hundred, looked at all the time.
-        self._waiting = {
-            root: while_as_it_is(partial(open_workspace, root), WorkspacePaths(root).params) for root in roots
-        }
-        self._open, self._names, self._warned = open_one, set[str](), set[str]()
+        self._waiting, self._open = list(roots), open_one
+        self._names, self._warnings = list[str](), set[str]()
 
     def take(self) -> list[ServedModel]:
-        """Opens those that have a live version by now; of one that cannot be opened it is said why, once."""
+        """Opens those that can be served by now; of each other it is said why not, once."""
         opened = []
-        for root, workspace_of in list(self._waiting.items()):
+        for root in list(self._waiting):
             try:
-                workspace = workspace_of()
-                live = find_live_version(workspace)
-                workspace.store.close()  # a connection to SQLite holds 0.2 MB
-                if live is None:
-                    continue
-                refuse_same_names([*self._names, workspace.model])  # before anything is opened that stays so
-                opened.append(self._open(root))
+                refuse_same_names([*self._names, open_workspace(root).model])  # before anything stays open
+                model = self._open(root)
             except Exception as error:  # noqa: BLE001  a model may fail in ways of its own; the others answer
-                self._warn(f"{root} is not served: {error}")
+                warning = f"{root} is not served: {error}"
+                if warning not in self._warnings:
+                    self._warnings.add(warning)
+                    LOGGER.warning("%s", warning)
             else:
-                del self._waiting[root]
-                self._names.add(workspace.model)
-                LOGGER.info("version %s of %s is now served", live.version, workspace.model)
+                self._waiting.remove(root)
+                self._names.append(model.name)
+                opened.append(model)
+                LOGGER.info("version %s of %s is now served", model.serving.served.version, model.name)
         return opened
 
     def wait(self) -> list[ServedModel]:
         """Waits until one of them can be served."""
         while not (opened := self.take()):
-            self._warn(NO_VERSION)
             time.sleep(LOOK_SECONDS)
         return opened
-
-    def _warn(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
-            LOGGER.warning("%s", text)
 
 
 @contextmanager
 def all_at_work(models: Sequence[ServedModel], newcomers: Newcomers | None = None) -> Iterator[Router]:
-    """The application of models at work; those that newcomers gives join it until the block ends."""
+    """The application of models at work; those that newcomers give join it until the block ends."""
     with ExitStack() as stack:
         for model in models:
             stack.enter_context(model.at_work())
