@@ -1,6 +1,5 @@
 """Performance measures what was served; how far that is from what its version says now is told, and alarms."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
