@@ -104,8 +104,8 @@ class World:
         frame = generate(**{**self.table, "start": START, "every": "1h", "rows": max(count, 1)})
         return frame[(frame["at"] >= first) & (frame["at"] < pd.Timestamp(until))]
 
-    def land(self, until: str, *, since: str | None = None) -> Landed:
-        """Lands the rows in `[since, until)` as one batch that arrives at `until`."""
+    def land(self, until: str, *, since: str | None = None, arrived: pd.Timestamp | None = None) -> Landed:
+        """Lands the rows in `[since, until)` as one batch that arrives at `until`, or when `arrived` says."""
         file = self.root / "var" / "arriving" / f"{pd.Timestamp(until):%Y%m%dT%H%M}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         self.rows(since, until).to_csv(file, index=False)
@@ -114,7 +114,7 @@ class World:
             file,
             workspace=self.workspace.paths,
             data=params.data,
-            now=pd.Timestamp(until),
+            now=pd.Timestamp(until) if arrived is None else arrived,
             correction=False,
             batches=params.batches,
             at=self.workspace.landing_address,

@@ -68,7 +68,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     times = {"ingest": "1h", "check": EVERY, "score": "1h"}
     changes = {"schedule": {**times, "prove": None}}
     world = lay_world(tmp_path_factory.mktemp("schedule") / "workspace", changes=changes)
-    world.land(world.day(25))
+    arrived = pd.Timestamp.now("UTC") - pd.Timedelta("2h")  # a batch that is overdue would be told before the promotion
+    world.land(world.day(25), arrived=arrived)
     before = world.retrim("status", environment=QUICK).stdout
     log = world.root / "schedule.log"
     with log.open("wb") as out, webhook(path=SECRETS[0]) as (address, posted):
