@@ -19,13 +19,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from retrim.decision.policy_compare import RULE
+from retrim.decision.policy_rules import RULE
 from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.draft import delays_of, draft
 from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
 from retrim.reading.raw import open_raw
 from retrim.reports.policy import backtest
+from retrim.stats.codec import to_record
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
@@ -102,11 +103,11 @@ def policies(file: Path, folder: Path, others: Sequence[str]) -> None:
             left = sum((("--forbid", name) for name in FORBIDDEN), ())
             retrim(place, "init", "--data", str(file), "--target", TARGET, *known, *left, "--yes")
         workspace = open_workspace(place)
-        told = backtest(workspace, now=pd.Timestamp.now("UTC"), windows=50).as_record()
+        told = to_record(backtest(workspace, now=pd.Timestamp.now("UTC"), windows=50))
         horizon = workspace.params.data.label_horizon
         lines = {line["name"]: line for line in told["policies"]}
         own = lines.pop(RULE)
-        beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items() if line["changes"] is not None]
+        beside = [f"{name} {line['cost']:.4g}" for name, line in lines.items()]
         figures = f"{own['ratio_to_hindsight']:.3f} | {own['retrainings']} ({told['hindsight']['retrainings']})"
         cells = f"{figures} | {own['cost']:.4g} | {', '.join(beside)} | {told['sentence']}"
         name = f"**{horizon}, measured**" if given is None else horizon

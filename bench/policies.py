@@ -23,16 +23,9 @@ from streams import NAMES, ROOT, Stream, load
 
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
-from retrim.decision.policy_compare import periodic, usual_fit
-from retrim.decision.policy_play import (
-    GateSimulation,
-    PlayedPolicy,
-    PlayedRules,
-    Setting,
-    best_in_hindsight,
-    play_policy,
-    read,
-)
+from retrim.decision.policy_compare import best_in_hindsight, periodic_costs, usual_fit
+from retrim.decision.policy_gate import GateSimulation, Setting
+from retrim.decision.policy_play import PlayedPolicy, PlayedRules, play_policy
 from retrim.decision.probe import NEEDED
 from retrim.decision.rules import TriggerParams
 from retrim.settings import load_params
@@ -158,7 +151,7 @@ def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
     for check in range(1, matrix.windows):
         live, window = played.served[check - 1], check - 1 - setting.delays.labels
         if window > live.model:
-            reading = read(setting, live, window)
+            reading = setting.read(live, window)
             accumulated_gain = accumulated_gain.deposit(
                 reading.gain, error=reading.error, share=float(matrix.share[window])
             )
@@ -179,7 +172,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for run in runs:
         played = play_policy(run.setting, shipped(run.retraining_cost))
-        calendar = periodic(run.setting, played.retrainings, retraining_cost=run.retraining_cost)
+        median, best = periodic_costs(run.setting, len(played.checks), retraining_cost=run.retraining_cost)
         late = delays_to_run(run, played)
         cost = played.cost(run.retraining_cost)
         lines.append(
@@ -188,7 +181,7 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "windows": run.windows,
                 "late": run.late,
                 "price": f"1/{run.part}",
-                "retrainings": played.retrainings,
+                "retrainings": len(played.checks),
                 "refused": len(played.refused),
                 "waited": played.waited,
                 "due": len(late),
@@ -198,8 +191,8 @@ def records(runs: Sequence[Run]) -> pd.DataFrame:
                 "with probe, refit": (cost + probe_cost(run.setting, run.retraining_cost, played, "refit")) / run.least,
                 "with probe, search": (cost + probe_cost(run.setting, run.retraining_cost, played, "search"))
                 / run.least,
-                "periodic, median": calendar.median / run.least,
-                "periodic, best": calendar.best / run.least,
+                "periodic, median": median / run.least,
+                "periodic, best": best / run.least,
             }
         )
     return pd.DataFrame(lines)

@@ -28,8 +28,8 @@ from policies import (
 from streams import NAMES, STATIONARY, Stream, load, shuffled
 
 from retrim.decision.policy_backtest import LossMatrix
-from retrim.decision.policy_compare import PERIODS
 from retrim.decision.policy_play import PlayedPolicy, play_policy
+from retrim.decision.policy_rules import PERIODS
 
 AFTER = PARAMS.retrain.refit_after
 CALENDARS = (*PERIODS, 1)
@@ -73,7 +73,7 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
         lines.append(
             {
                 "stream": name,
-                "retrainings": float(np.mean([each.retrainings for each in judged])),
+                "retrainings": float(np.mean([len(each.checks) for each in judged])),
                 "refused": float(np.mean([len(each.refused) for each in judged])),
                 "in hindsight": float(np.mean([run.retrainings for run in free])),
                 "cost": float(cost.mean()),
@@ -114,7 +114,7 @@ def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[s
                 "windows": run.windows,
                 "late": run.late,
                 "price": label,
-                "retrainings": played.retrainings,
+                "retrainings": len(played.checks),
                 "refused": len(played.refused),
                 "in hindsight": run.retrainings,
                 "cost": played.cost(run.retraining_cost) / run.least,

@@ -187,7 +187,7 @@ def _truth(table: Table, answers: pd.Series, positive: str | None) -> np.ndarray
 
 def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     """The accumulated gain as it ships, and the best calendar, over the best schedule in hindsight."""
-    from retrim.decision.policy_compare import RULE
+    from retrim.decision.policy_rules import RULE
 
     record, seconds = retrim_json(place, "policy", "backtest", "--windows", str(WINDOWS), code=(0, 1))
     if "policies" not in record:

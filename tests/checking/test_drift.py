@@ -11,14 +11,18 @@ import pytest
 
 from retrim.checking.drift import asked_of, enough_time, find_drift, importances_of
 from retrim.checking.rows import row_counts
-from retrim.decision.policy_compare import WindowAlarms, count_windows
-from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, Profile, ProfileParams
+from retrim.decision import policy_rules
+from retrim.decision.policy_backtest import PolicyDelays
+from retrim.decision.policy_gate import LiveModel, Setting
+from retrim.drift.alarms import AlarmRequest
+from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, Profile
 from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.table.data import assemble
 from tests.builders.desk import START, Desk, make_desk
 from tests.builders.landed import read_landed
+from tests.builders.turning import matrix
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 
@@ -203,15 +207,28 @@ def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Mak
 
 
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
-def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_them(make: Make, task: str) -> None:
+def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_them(
+    make: Make, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = make(task=task)
     workspace, kept = desk.workspace, load_stored_version(desk.workspace, 1).reference
     assert kept is not None
     live = asked_of(workspace, kept).rows
     rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
     edges, data = np.array([100, 170, 240]), workspace.params.data
-    counted = count_windows(rows, data.features, edges, ProfileParams(), chunks=2, parts=1)
-    backtest = WindowAlarms(counted, workspace.params.drift, pd.Timedelta(data.batch_every), task=data.task)
+    asked: list[AlarmRequest] = []
+    monkeypatch.setattr(policy_rules, "findings", lambda *_, alarms, **__: asked.append(alarms) or [])
+    drifted = policy_rules.drift_of_windows(
+        rows,
+        edges,
+        Setting(matrix(), (0,), PolicyDelays(0, 0), 1, [], None),
+        data.features,
+        workspace.params.drift,
+        every=pd.Timedelta(data.batch_every),
+        task=data.task,
+        sliding_rows=60,
+        seed=7,
+    )
+    drifted(LiveModel(0, 0, 0), 1)
 
-    assert live is not None
-    assert backtest._rate == pytest.approx(live.rate * live.share)
+    assert asked == [live]

@@ -9,30 +9,28 @@ import pytest
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_compare import Policy, WindowAlarms, policies
-from retrim.decision.policy_play import GateSimulation, PlayedRules, Setting, play_policy
+from retrim.decision.policy_gate import GateSimulation, LiveModel, Setting
+from retrim.decision.policy_play import PlayedRules, play_policy
+from retrim.decision.policy_rules import CURRENT, Policy, policies
 from retrim.decision.rules import Evidence, TriggerParams, decide
 from retrim.gate.verdict import GateParams
 from retrim.settings import with_derived
 from tests.builders.turning import BLOCKS, START, USUAL, WINDOWS, matrix
 from tests.decision.test_play import OPEN, TRIGGERS
-from tests.drift.test_counted import EVERY, SETTINGS, counted
 
 DAY = pd.Timedelta("1D")
 SHIPPED = TRIGGERS.model_copy(update={"cooldown_checks": 2, "loop_checks": 5})
 PERIODS = {"always": 1, "every-2": 2}  # of 7 windows
 
 
+def in_window_2(live: LiveModel, window: int) -> tuple[str, ...]:
+    return ("x",) if window == 2 else ()
+
+
 def calendar(name: str, triggers: TriggerParams = SHIPPED, *, window_span: pd.Timedelta = DAY) -> Policy:
     """A calendar over windows of a day, or of another span."""
-    tried = policies(
-        setting(),
-        PlayedRules(triggers, 1.0, errors=1.0, ahead=0.0, seed=7),
-        WindowAlarms(counted(shift_from=3), SETTINGS, EVERY, task="regression"),
-        window_span=window_span,
-        sliding_rows=10,
-        least=10,
-    )
+    rules = PlayedRules(triggers, 1.0, errors=1.0, ahead=0.0, seed=7)
+    tried = policies(setting(), rules, in_window_2, window_span=window_span)
     return next(policy for policy in tried if policy.name == name)
 
 
@@ -86,7 +84,6 @@ def test_a_calendar_retrains_every_so_many_windows(name: str) -> None:
 def test_what_is_set_retrains_live_at_the_checks_that_were_priced(name: str) -> None:
     policy, history = calendar(name), setting()
 
-    assert policy.changes is not None
     assert live_checks(dict(policy.changes), list(history.moments), "promoted") == list(
         play_policy(history, policy.rules).checks
     )
@@ -97,7 +94,6 @@ def test_refusals_hold_a_calendar_as_they_do_live(name: str) -> None:
     policy, history = calendar(name), setting(gate=OPEN.model_copy(update={"min_gain": 0.99}))
     played = play_policy(history, policy.rules)
 
-    assert policy.changes is not None
     assert len(played.refused) == 2
     assert list(played.checks) == live_checks(dict(policy.changes), list(history.moments), "refused")
 
@@ -117,7 +113,6 @@ def test_windows_that_are_not_equally_long_shift_no_calendar(name: str) -> None:
 def test_a_calendar_of_short_windows_is_set_as_it_was_priced(window_span: str, every: str) -> None:
     changes = calendar("every-2", window_span=pd.Timedelta(window_span)).changes
 
-    assert changes is not None
     assert changes["triggers.every"] == every
     assert TriggerParams(every=every).every == every
 
@@ -125,9 +120,8 @@ def test_a_calendar_of_short_windows_is_set_as_it_was_priced(window_span: str, e
 def test_a_calendar_of_every_check_asks_for_no_budget() -> None:
     changes = calendar("always").changes
 
-    assert changes is not None
     assert changes["triggers.budget"] is None
-    assert "triggers.budget" not in (calendar("every-2").changes or {})
+    assert "triggers.budget" not in calendar("every-2").changes
 
 
 def test_the_budget_binds_a_calendar() -> None:
@@ -135,3 +129,13 @@ def test_the_budget_binds_a_calendar() -> None:
     played = play_policy(setting(), calendar("every-2", triggers).rules)
 
     assert played.checks == (2,)  # the first model was a run too
+
+
+def test_several_rules_of_the_settings_are_played_together() -> None:
+    triggers = SHIPPED.model_copy(
+        update={"rules": ("drift", "schedule"), "every": "2D", "cooldown_checks": 0, "loop_checks": 0}
+    )
+    policy = calendar(CURRENT, triggers)
+
+    assert policy.changes == {"triggers.rules": ["drift", "schedule"]}
+    assert play_policy(setting(), policy.rules).checks == (2, 3, 5)  # by hand: 3 by drift, from which 5 is counted

@@ -8,22 +8,19 @@ import pytest
 
 from retrim.decision.policy_backtest import FitLosses, LossMatrix, PolicyDelays, WindowCuts, cut, equal_rows
 from retrim.decision.policy_compare import (
-    NEVER,
-    RULE,
-    Policy,
     PolicyChoice,
     PolicyOutcome,
-    WindowAlarms,
+    best_in_hindsight,
     choose,
     compare_policies,
-    periodic,
+    periodic_costs,
     phases,
-    policies,
     stretch_edges,
 )
-from retrim.decision.policy_play import PlayedRules, Setting
+from retrim.decision.policy_gate import Setting
+from retrim.decision.policy_play import PlayedRules
+from retrim.decision.policy_rules import RULE, Policy, policies
 from tests.decision.test_play import START, TRIGGERS
-from tests.drift.test_counted import EVERY, SETTINGS, counted
 
 WINDOWS, ROWS, BLOCKS = 20, 20, 2
 DAY = pd.Timedelta("1D")
@@ -70,16 +67,14 @@ def make_setting(scored: list[FitLosses], windows: int, *, late: int) -> Setting
 
 def compared(setting: Setting) -> list[PolicyOutcome]:
     """Never, the rule and the calendars, at a retraining cost of 1."""
-    tried = policies(
-        setting,
-        PlayedRules(TRIGGERS, 1.0, errors=1.0, ahead=1.0, seed=7),
-        WindowAlarms(counted(shift_from=3), SETTINGS, EVERY, task="regression"),
-        window_span=DAY,
-        sliding_rows=10,
-        least=10,
-    )
-    tried = [policy for policy in tried if policy.is_calendar or policy.name in (NEVER, RULE)]
-    return compare_policies(setting, tried, retraining_cost=1.0, fits_per_retraining=1.0)
+    rules = PlayedRules(TRIGGERS, 1.0, errors=1.0, ahead=1.0, seed=7)
+    tried = policies(setting, rules, lambda live, window: (), window_span=DAY)
+    return priced(setting, [policy for policy in tried if policy.name not in ("drift", "performance")], 1.0)
+
+
+def priced(setting: Setting, tried: list[Policy], retraining_cost: float) -> list[PolicyOutcome]:
+    hindsight = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
+    return compare_policies(setting, tried, hindsight, retraining_cost=retraining_cost, fits_per_retraining=1.0)
 
 
 def advice(setting: Setting) -> PolicyChoice:
@@ -95,7 +90,7 @@ def violent_then_quiet() -> np.ndarray:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_quiet_present_does_not_hide_a_violent_past(seed: int) -> None:
     choice = advice(history(violent_then_quiet(), seed=seed))
-    ratios = {outcome.policy.name: outcome.ratio for outcome in choice.outcomes}
+    ratios = {outcome.name: outcome.ratio_to_hindsight for outcome in choice.outcomes}
 
     assert (ratios["never"] > 4, ratios[RULE] < 1.2) == (True, True)
     assert (choice.recommended, choice.low > 1) == (RULE, True)
@@ -136,7 +131,7 @@ def test_what_one_stretch_alone_shows_is_called_not_proven() -> None:
 def told(never: list[float], rule: list[float], **calendars: list[float]) -> PolicyChoice:
     """The advice on given costs of five stretches, by policy."""
     setting = history(np.zeros(25))
-    outcomes = {outcome.policy.name.replace("-", "_"): outcome for outcome in compared(setting)}
+    outcomes = {outcome.name.replace("-", "_"): outcome for outcome in compared(setting)}
     costs = {"never": never, RULE.replace("-", "_"): rule, **calendars}
     changed = [replace(outcomes[name], costs=np.array(values)) for name, values in costs.items()]
     return choose(setting, changed)
@@ -174,16 +169,16 @@ def test_stretches_are_of_about_ten_windows_and_at_least_five() -> None:
 def test_costs_of_the_stretches_add_up(late: int) -> None:
     for outcome in compared(history(violent_then_quiet(), late=late)):
         assert outcome.costs.sum() == pytest.approx(outcome.cost)
-        assert outcome.hindsight_costs.sum() == pytest.approx(outcome.hindsight.cost(1.0))
-        assert outcome.ratio_interval[0] <= outcome.ratio <= outcome.ratio_interval[1]
+        assert outcome.ratio_low <= outcome.ratio_to_hindsight <= outcome.ratio_high
 
 
 def test_the_ratio_is_over_hindsight_and_a_calendar_asks_no_probe() -> None:
     # By hand: with a price of 0 always is what hindsight does.
-    always = Policy("always", {}, compared(aging(1.0))[-1].policy.rules)
-    (outcome,) = compare_policies(aging(1.0), [always], retraining_cost=0.0, fits_per_retraining=1.0)
+    always = TRIGGERS.model_copy(update={"rules": ("schedule",), "every": "1h", "cooldown_checks": 0})
+    rules = PlayedRules(always, 0.0, errors=1.0, ahead=1.0, seed=7)
+    (outcome,) = priced(aging(1.0), [Policy("always", {}, rules)], 0.0)
 
-    assert (outcome.ratio, outcome.probe_cost) == (pytest.approx(1.0), 0.0)
+    assert (outcome.ratio_to_hindsight, outcome.probe_cost) == (pytest.approx(1.0), 0.0)
 
 
 @pytest.mark.parametrize("count", range(1, 50))
@@ -197,9 +192,7 @@ def test_every_phase_has_as_many_retrainings_evenly_apart(count: int) -> None:
 
 
 def test_no_retraining_is_periodic_too() -> None:
-    found = periodic(aging(1.0), 0, retraining_cost=1.0)
-
-    assert found.median == found.best == pytest.approx(20 + 190)
+    assert periodic_costs(aging(1.0), 0, retraining_cost=1.0) == pytest.approx((20 + 190, 20 + 190))
 
 
 def test_labels_that_come_after_most_windows_leave_the_others_to_tell() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_play import best_in_hindsight
+from retrim.decision.policy_compare import best_in_hindsight
 
 WINDOWS = 6
 

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
-from retrim.decision.policy_play import (
-    GateSimulation,
-    LiveModel,
-    PlayedRules,
-    Setting,
-    play_policy,
-)
+from retrim.decision.policy_gate import GateSimulation, LiveModel, Setting
+from retrim.decision.policy_play import PlayedRules, play_policy
 from retrim.gate.losses import judge
 from retrim.gate.size import Size
 from retrim.gate.support import ShownEvidence

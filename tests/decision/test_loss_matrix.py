@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from retrim.decision.policy_backtest import FitInputs, LossMatrix, PolicyDelays, cut, equal_rows, jobs
-from retrim.decision.policy_play import LiveModel, Setting, known_from, read
+from retrim.decision.policy_backtest import FitInputs, LossMatrix, PolicyDelays, cut, equal_rows, jobs, known_from
+from retrim.decision.policy_gate import LiveModel, Setting
 from retrim.decision.probe import ProbeParams, refit_losses
 from retrim.errors import RefusedError
 from retrim.features.fitted import PrepareParams
@@ -30,7 +30,7 @@ from tests.builders.turning import (
 @pytest.mark.parametrize(("model", "window"), [(0, 0), (0, 4), (1, 3), (5, 6)])
 def test_it_reads_what_the_live_probe_reads(kind: int, model: int, window: int) -> None:
     setting = Setting(matrix(), (kind,), PolicyDelays(0, 0), BLOCKS, [START] * (WINDOWS + 1), None)
-    found = read(setting, LiveModel(model, kind, model), window)
+    found = setting.read(LiveModel(model, kind, model), window)
     live = live_reading(losses_of(model, KINDS[kind], rows_of(window)), KINDS[kind], window)
 
     assert found.rows == live.rows

@@ -13,13 +13,9 @@ from retrim.decision import policy_play
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_play import (
-    GateSimulation,
-    PlayedRules,
-    Setting,
-    best_in_hindsight,
-    play_policy,
-)
+from retrim.decision.policy_compare import best_in_hindsight
+from retrim.decision.policy_gate import GateSimulation, Setting
+from retrim.decision.policy_play import PlayedRules, play_policy
 from retrim.decision.rules import Decision, Evidence, TriggerParams, decide
 from tests.builders.gates import make_gate
 from tests.builders.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of

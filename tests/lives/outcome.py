@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrim.decision.policy_backtest import PolicyDelays
-from retrim.decision.policy_play import best_in_hindsight
+from retrim.decision.policy_compare import best_in_hindsight
 from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 from retrim.training.recipe import fit_recipe

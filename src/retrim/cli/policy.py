@@ -91,12 +91,12 @@ def _compare_policies(windows: int | None, since: "pd.Timestamp | None", *, as_j
     with render.progress():
         result = op(workspace_here(), now=as_time(None), windows=windows, since=since)
     if as_json:
-        render.show_json(result.as_record())
+        render.show_json(result)
         return
     _show_policies(result)
-    if result.recommended is not None and result.recommended.changes is not None:
-        command = command_for(result.recommended.changes)
-        render.OUT.print(f"switch it on: {command}", highlight=False, markup=False, soft_wrap=True)
+    for policy in result.policies:
+        if policy.name == result.recommended:
+            render.say(f"switch it on: {command_for(policy.changes)}")
 
 
 def _show_policies(result: "BacktestResult") -> None:
@@ -108,7 +108,7 @@ def _show_policies(result: "BacktestResult") -> None:
     for fact in facts(result):
         render.OUT.print(fact, style="dim", highlight=False, markup=False)
     render.OUT.print()
-    render.OUT.print(result.choice.sentence, highlight=False, markup=False)
+    render.OUT.print(result.sentence, highlight=False, markup=False)
 
 
 @policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-row 0.02 --currency EUR"))
@@ -156,19 +156,19 @@ def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     from retrim.errors import BadInputError
     from retrim.files import load_yaml
 
-    found: dict[str, JsonValue] = {}
+    values: dict[str, JsonValue] = {}
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise BadInputError(f"{text!r} is not of the form KEY=VALUE, such as train.windows=[sliding]")
         try:
-            found[key.strip()] = load_yaml(value)
+            values[key.strip()] = load_yaml(value)
         except (YAMLError, ValueError) as error:
-            said = " ".join(str(error).split())
+            why = " ".join(str(error).split())
             raise BadInputError(
-                f"{key.strip()}: {value!r} cannot be read as YAML ({said}); put text with special characters in quotes"
+                f"{key.strip()}: {value!r} cannot be read as YAML ({why}); put text with special characters in quotes"
             ) from error
-    return found
+    return values
 
 
 def _compare_settings(
@@ -195,10 +195,10 @@ def _compare_settings(
             for side in (workspace, replace(workspace, params=tried.params))
         )
     if as_json:
-        render.show_json({"current": current.as_record(), "changed": changed.as_record()})
+        render.show_json({"current": current, "changed": changed})
         return
     _show_policies(changed)
-    render.OUT.print(f"with the current settings: {current.choice.sentence}", highlight=False, markup=False)
+    render.OUT.print(f"with the current settings: {current.sentence}", highlight=False, markup=False)
 
 
 def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: bool, as_json: bool) -> None:

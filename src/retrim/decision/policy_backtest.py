@@ -25,6 +25,9 @@ from retrim.stats.windows import past_of
 from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
+COUNTED = 5  # of that many windows one has to count, and three in all
+ALMOST = 0.1  # of a window: labels that come sooner count as immediate
+
 
 class PolicyParams(SettingsSection):
     """How policies are tried on the history that has landed."""
@@ -243,9 +246,9 @@ class LossMatrix:
         sums = np.full((len(kinds), len(cut.starts), len(cut.window)), np.nan)
         fitted = np.zeros((len(kinds), len(cut.starts)), dtype="int64")
         for fit in scored:
-            place = kinds.index(fit.kind)
-            sums[place, fit.origin, cut.first_cell(fit.origin) :] = fit.sums
-            fitted[place, fit.origin] = fit.fitted_rows
+            kind = kinds.index(fit.kind)
+            sums[kind, fit.origin, cut.first_cell(fit.origin) :] = fit.sums
+            fitted[kind, fit.origin] = fit.fitted_rows
         if not np.isfinite(sums[:, :, -1]).all():
             raise ValueError("a fit is missing in the loss matrix; run the backtest again")
         return cls(kinds, cut, sums, fitted, rows_per_check, back)
@@ -306,5 +309,54 @@ class LossMatrix:
     def means_of_parts(self, cells: np.ndarray, sums: np.ndarray) -> np.ndarray:
         """The same from losses summed over each of some cells, ascending; of a part that lies in them partly, that."""
         named = self.cut.window[cells] * len(self.cut.window) + self.cut.part[cells]
-        place = np.unique(named, return_inverse=True)[1]
-        return np.asarray(np.bincount(place, weights=sums) / np.bincount(place, weights=self.cut.rows[cells]))
+        part = np.unique(named, return_inverse=True)[1]
+        return np.asarray(np.bincount(part, weights=sums) / np.bincount(part, weights=self.cut.rows[cells]))
+
+
+def require_seen(delay: int, windows: int, span: pd.Timedelta) -> None:
+    """Refuses a history of which labels come too late for anything to be said.
+
+    Raises:
+        RefusedError: Too few windows are left that tell policies apart.
+    """
+    left, least = max(windows - delay, 0), max(windows // COUNTED, 3)
+    if left < least:
+        raise RefusedError(
+            f"labels arrive {delay} windows late ({span / pd.Timedelta(1, 'D'):.3g} days per window), so only {left} "
+            f"of {windows} windows can be used to compare policies, but {least} are needed; wait for more history"
+        )
+
+
+def label_delay(event: pd.Series, known: pd.Series, span: pd.Timedelta) -> int:
+    """Windows until labels are known.
+
+    Args:
+        event: Of each row, shape (n,).
+        known: When its label was due and known, shape (n,).
+    """
+    return int(max(np.ceil(pd.Timedelta((known - event).median()) / span - ALMOST), 0))
+
+
+def newest_labels(known: pd.Series, moments: Sequence[pd.Timestamp]) -> list[pd.Timestamp]:
+    """When the newest label had come by each moment; before the first of them, the moment itself.
+
+    Args:
+        moments: Ascending.
+    """
+    ordered = known.sort_values(ignore_index=True)
+    counts = ordered.searchsorted(pd.Series(moments), side="right")
+    return [ordered.iloc[count - 1] if count else moment for count, moment in zip(counts, moments, strict=True)]
+
+
+def known_from(event: pd.Series, known: pd.Series, cut: WindowCuts, *, delay: int) -> np.ndarray:
+    """The first block, counted through all windows, before which a fit may know the label of each row, shape (n,).
+
+    A fit before a block is made `delay` windows after it: a label that had not come by then, though it was due, cannot
+    be known to it. Where the answer decides how late labels come, what is left is no fair sample, here as it is live.
+
+    Args:
+        event: Of each row, in total order, shape (n,).
+        known: When its label was due and known, shape (n,).
+    """
+    begins = event.iloc[cut.starts].reset_index(drop=True)
+    return np.asarray(begins.searchsorted(known, side="left") - delay * cut.blocks)

@@ -1,209 +1,88 @@
-"""The policies a backtest tries, side by side: what each would have cost, and which one to switch on."""
+"""The policies of a backtest side by side: what each would have cost, and which one to switch on."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from pydantic import JsonValue
 
-from retrim.decision.policy_play import (
-    Drifted,
-    LiveModel,
-    PlayedPolicy,
-    PlayedRules,
-    Schedule,
-    Setting,
-    best_in_hindsight,
-    play_policy,
-)
-from retrim.decision.rules import TriggerParams
-from retrim.drift.alarms import LEAST_STRETCHES
-from retrim.drift.calibration import WindowCalibration, calibrate
-from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells
-from retrim.drift.findings import part_seen, tests_of
-from retrim.drift.params import DriftParams
-from retrim.drift.profile import ColumnProfile, Profile, ProfileParams, score_types
-from retrim.drift.tests import DRIFT_TESTS
-from retrim.drift.watched import mean_waves, watch
+from retrim.decision.policy_backtest import PolicyDelays
+from retrim.decision.policy_gate import Setting
+from retrim.decision.policy_play import play_policy
+from retrim.decision.policy_rules import NEVER, RULE, Policy
 from retrim.stats.bootstrap import ratio_interval
-from retrim.table.data import ColumnType
+from retrim.stats.codec import Moment, Numbers, Unwritten
 
-RULE, NEVER = "gain", "never"  # the shipped rule, and no retraining at all
 STRETCHES = 5  # that a history is cut into, at least
 STRETCH_WINDOWS = 10  # of a stretch, where there are enough windows
 LEAST_WINDOWS = 20  # for an advice: with fewer, a stretch has fewer than four
-PERIODS = (2, 4, 8, 16)
-EARLY = 0.5  # of a window that a calendar is due early in a backtest: its windows are not equally long
-USUAL_PSI = 0.2  # the limit that PSI is used with elsewhere
-UNITS = {unit: pd.Timedelta(f"1{unit}") for unit in ("D", "h", "min", "s")}
-
-Over = Callable[[str, ColumnProfile, Counts, Counts], bool]
-"""Whether a column has drifted, from its counts in reference and current window."""
 
 
 @dataclass(frozen=True)
-class Counted:
-    """How each column was distributed in each chunk of the history: those before the first window, then the windows'.
+class Schedule:
+    """Checks at which a retraining is decided, and the resulting loss.
 
     Args:
-        columns: Counts by column; a block of theirs is a chunk.
-        blocks: First and last event time and rows of each chunk.
-        before: Chunks before the first window.
-        parts: Chunks of a window.
+        checks: For each decision, the window that follows it, ascending.
+        loss: Sum over all windows of mean loss times share.
     """
 
-    columns: Mapping[str, ColumnProfile]
-    blocks: pd.DataFrame
-    before: int
-    parts: int
+    checks: tuple[int, ...]
+    loss: float
 
-    @property
-    def rows(self) -> np.ndarray:
-        """Rows of each chunk."""
-        return self.blocks["rows"].to_numpy()
+    def cost(self, retraining_cost: float) -> float:
+        return self.loss + retraining_cost * len(self.checks)
 
-    def behind(self, *, model: int, sliding_rows: int | None) -> tuple[int, int]:
-        """The chunks `[first, last)` that a model was made from.
-
-        Args:
-            sliding_rows: Rows of its training window, to whole chunks; None for all.
-        """
-        end = self.before + model * self.parts
-        if sliding_rows is None:
-            return 0, end
-        rows = np.cumsum(self.rows[:end][::-1])
-        return end - 1 - int(np.searchsorted(rows, min(sliding_rows, int(rows[-1])))), end
-
-    def of_window(self, window: int) -> tuple[int, int]:
-        """The chunks `[first, last)` of a window."""
-        first = self.before + window * self.parts
-        return first, first + self.parts
-
-    def profile(self, first: int, last: int) -> Profile:
-        """The chunks `[first, last)` as a reference, a block each."""
-        columns = {name: replace(column, counts=column.counts[first:last]) for name, column in self.columns.items()}
-        return Profile(columns, self.blocks.iloc[first:last], pd.DataFrame())
-
-    def drifted(self, over: Over, *, model: int, window: int, sliding_rows: int | None) -> tuple[str, ...]:
-        """Columns that drifted.
-
-        Args:
-            sliding_rows: Rows of its training window, to whole chunks; None for all.
-        """
-        behind, now = self.behind(model=model, sliding_rows=sliding_rows), self.of_window(window)
-        found = [
-            name
-            for name, column in self.columns.items()
-            if over(name, column, column.window(*behind), column.window(*now))
-        ]
-        return tuple(found)
+    def costs(self, totals: np.ndarray, retraining_cost: float, delays: PolicyDelays) -> np.ndarray:
+        """The same by window, shape (windows,); `totals` and `delays` are those that the schedule was sought for."""
+        costs = np.zeros(totals.shape[1])
+        starts = [0, *self.checks]
+        for check, start, end in zip((0, *self.checks), starts, [*starts[1:], None], strict=True):
+            losses = totals[:, max(check - delays.age, 0), start:end]
+            costs[start:end] = losses[np.argmin(losses.sum(axis=1))]
+            costs[start] += retraining_cost if check else 0.0
+        return costs
 
 
-def count_windows(
-    rows: pd.DataFrame,
-    features: Mapping[str, ColumnType],
-    edges: np.ndarray,
-    params: ProfileParams,
-    *,
-    chunks: int,
-    parts: int,
-) -> Counted:
-    """Every column counted, in cells that are cut from the rows before the first window."""
-    stretches = [(0, int(edges[0]), chunks), *((int(a), int(b), parts) for a, b in pairwise(edges))]
-    cuts = [np.linspace(start, end, many + 1).round().astype("int64")[:-1] for start, end, many in stretches]
-    starts = np.concatenate([*cuts, edges[-1:]])
-    sizes = np.diff(starts)
-    event = rows["_event"]
-    begin = np.minimum(starts[:-1], len(event) - 1)  # a chunk may have no row
-    last = np.maximum(starts[1:] - 1, begin)
-    blocks = pd.DataFrame({"first": event.iloc[begin].array, "last": event.iloc[last].array, "rows": sizes})
-    chunk = np.repeat(np.arange(len(sizes)), sizes)
-    columns = {}
-    for name, kind in features.items():
-        if kind == "time":
-            continue
-        first = rows[name].iloc[: edges[0]]
-        cells: Cells
-        if kind == "category":
-            cells = CategoryCells.cut(first, levels=params.levels, buckets=params.buckets)
-        else:
-            cells = NumericCells.cut(first, cells=params.cells)
-        wide = cells.size + 1
-        counts = np.bincount(chunk * wide + cells.place(rows[name]), minlength=len(sizes) * wide)
-        kept: Literal["numeric", "categorical"] = "categorical" if kind == "category" else "numeric"
-        columns[name] = ColumnProfile(kept, cells, counts.reshape(len(sizes), wide))
-    return Counted(columns, blocks, chunks, parts)
+def best_in_hindsight(totals: np.ndarray, delays: PolicyDelays, *, retraining_cost: float) -> Schedule:
+    """The cheapest schedule, looking back: which retrainings, and the best training window for each.
 
-
-class WindowAlarms:
-    """What the drift tests of params.yaml say of a window; calibrations are made once for each model and length.
-
-    Predictions, target and joint tests are not looked at; the features have the part of the rate that a check gives
-    them.
+    A retraining decided before window `t` is of model `t - labels - held_back`, and live from window `t` on.
 
     Args:
-        counted: The columns, window by window.
-        params: Of the drift tests.
-        every: Time between two checks.
-        task: Of the model: it says how many columns the predictions are.
+        totals: `LossMatrix.totals`, of the training windows that may be chosen, shape (kinds, windows, windows).
+
+    Returns:
+        The cheapest; of equals one with the fewest retrainings.
+
+    Source:
+        Dynamic programming over the last decision, as Bellman (1957) has it; the state is the model that is live.
     """
+    n = totals.shape[1]
+    running = np.concatenate([np.zeros((*totals.shape[:2], 1)), np.nancumsum(totals, axis=2)], axis=2)
 
-    def __init__(self, counted: Counted, params: DriftParams, every: pd.Timedelta, *, task: str) -> None:
-        self.counted, self._params = counted, params
-        features = len(counted.columns)
-        share = features / (features + len(params.joint.tests) + len(score_types(task)) + 1)  # 1: the target
-        self._rate = None if params.alarms is None else params.alarms.rate(every) * share
-        self._calibrations: dict[tuple[int, int, int], WindowCalibration] = {}
-        self._seen = {
-            name: {part_seen(test) for test in tests_of(name, column, params)}
-            for name, column in counted.columns.items()
-        }
+    def loss_of(model: int, first: int, last: int) -> float:
+        return float((running[:, model, last] - running[:, model, first]).min())
 
-    def __call__(self, model: int, window: int, sliding_rows: int | None) -> tuple[str, ...]:
-        """Columns that drifted since what a model was made from."""
-        counted = self.counted
-        first, last = counted.behind(model=model, sliding_rows=sliding_rows)
-        if self._rate is None or last - first < LEAST_STRETCHES:
-            return counted.drifted(self._over, model=model, window=window, sliding_rows=sliding_rows)
-        now = slice(*counted.of_window(window))
-        rows = int(counted.rows[now].sum())
-        counts = {name: column.counts[now].sum(axis=0) for name, column in counted.columns.items()}
-        waves = mean_waves(counted.blocks.iloc[now])
-        alarms = self._calibrated(first, last, rows).judge(counts, rate=self._rate, waves=waves)
-        alarmed = {alarm.column for alarm in alarms if alarm.alarmed and alarm.of in self._seen[alarm.column]}
-        return tuple(name for name in counted.columns if name in alarmed)
-
-    def _calibrated(self, first: int, last: int, rows: int) -> WindowCalibration:
-        key = (first, last, rows)
-        if key not in self._calibrations:
-            alarms = self._params.alarms
-            assert alarms is not None
-            watched = watch(self.counted.profile(first, last))
-            self._calibrations[key] = calibrate(watched, rows=rows, draws=alarms.draws, seed=alarms.seed)
-        return self._calibrations[key]
-
-    def _over(self, name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
-        tests = tests_of(name, column, self._params)
-        return any(
-            float(DRIFT_TESTS[test](reference, current, **arguments).effect) > self._params.threshold_of(test)
-            for test, arguments in tests.items()
-        )
-
-
-@dataclass(frozen=True)
-class Periodic:
-    """Costs of the periodic schedules with a given number of retrainings, over their phases.
-
-    Args:
-        median: Cost of the median phase.
-        best: Cost of the best phase, which cannot be known in advance.
-    """
-
-    median: float
-    best: float
+    # cost_from[t]: cheapest cost of all windows from the going-live of the decision t on, its cost included.
+    cost_from = np.full(n + 1, np.inf)
+    count_from = np.zeros(n + 1, dtype="int64")
+    then: list[int | None] = [None] * (n + 1)
+    for check in range(n - 1, -1, -1):
+        model = max(check - delays.age, 0)
+        options: list[tuple[float, int, int | None]] = [(loss_of(model, check, n), 0, None)]
+        for later in range(check + 1, n):
+            cost = loss_of(model, check, later) + cost_from[later]
+            options.append((cost, int(count_from[later]), later))
+        cost, count, then[check] = min(options, key=lambda option: (option[0], option[1]))
+        count_from[check] = count + (1 if check else 0)
+        cost_from[check] = cost + (retraining_cost if check else 0.0)
+    checks: list[int] = []
+    at = then[0]
+    while at is not None:
+        checks.append(at)
+        at = then[at]
+    return Schedule(tuple(checks), float(cost_from[0] - retraining_cost * len(checks)))
 
 
 def phases(windows: int, count: int) -> list[tuple[int, ...]]:
@@ -213,121 +92,105 @@ def phases(windows: int, count: int) -> list[tuple[int, ...]]:
         windows: Windows of the history, 2 or more.
     """
     period = windows / count
-    found = set()
+    schedules = set()
     for shift in np.arange(0.0, period, 0.5):
         checks = tuple(sorted({round(shift + number * period) for number in range(count)}))
         if len(checks) == count and checks[0] >= 1 and checks[-1] < windows:
-            found.add(checks)
-    return sorted(found) or [tuple(range(windows - count, windows))]
+            schedules.add(checks)
+    return sorted(schedules) or [tuple(range(windows - count, windows))]
 
 
-def periodic(setting: Setting, count: int, *, retraining_cost: float) -> Periodic:
-    """What the periodic policy of `count` retrainings costs, at its median and at its best phase."""
+def periodic_costs(setting: Setting, count: int, *, retraining_cost: float) -> tuple[float, float]:
+    """What the periodic policy of `count` retrainings costs, at its median phase and at its best, known only later."""
     schedules = phases(setting.matrix.windows - setting.begin, count) if count else [()]
     costs = [
         play_policy(setting, [setting.begin + check for check in checks]).cost(retraining_cost) for checks in schedules
     ]
-    return Periodic(float(np.median(costs)), float(min(costs)))
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A policy of a backtest, and the settings that switch it on.
-
-    Args:
-        name: Name of the policy.
-        changes: Values of params.yaml by dotted key; None if the policy is only for comparison.
-        rules: The rules that decide; no checks at all for never.
-    """
-
-    name: str
-    changes: Mapping[str, JsonValue] | None
-    rules: PlayedRules | tuple[()]
-
-    @property
-    def probes(self) -> bool:
-        """Whether it needs the probe."""
-        return isinstance(self.rules, PlayedRules) and self.rules.probes
-
-    @property
-    def is_calendar(self) -> bool:
-        """Whether it retrains by the calendar alone."""
-        return self.changes is not None and self.changes.get("triggers.rules") == ["schedule"]
+    return float(np.median(costs)), float(min(costs))
 
 
 @dataclass(frozen=True)
 class PolicyOutcome:
-    """What a policy would have cost.
+    """A policy in a backtest.
 
     Args:
-        policy: The policy.
-        played: Its course, window by window.
-        retraining_cost: Cost of a retraining, in mean loss times checks.
-        hindsight: The best schedule under the same delays.
-        probe_cost: Cost of the probe's fits: the retraining cost times their rows divided by those of a retraining.
-        periodic: Periodic schedules with as many retrainings.
+        name: Name of the policy.
+        retrainings: Number of retrainings.
+        refused: Runs that the gate would have refused.
+        waited: Checks at which a person would have had to start the retraining.
+        loss: Mean loss over the windows.
+        cost: Loss plus retrainings, in mean loss times checks.
+        ratio_to_hindsight: `cost` divided by the cost of the best schedule in hindsight.
+        ratio_low: Lower end of the ratio's 95% interval, from how it differs between the stretches of the history.
+        ratio_high: Upper end of this interval.
+        probe_cost: Cost of its probes, in mean loss times checks.
+        ratio_with_probe: The same ratio with the cost of the probes.
+        periodic_median: Cost of a periodic schedule with as many retrainings as this policy: median over its phases.
+        periodic_best: Cost of the best phase of that schedule.
+        decided: Times at which it retrains.
+        changes: Settings that switch it on.
         costs: `cost` by stretch of the history, shape (stretches,).
-        hindsight_costs: Cost of the best schedule by stretch, shape (stretches,).
     """
 
-    policy: Policy
-    played: PlayedPolicy
-    retraining_cost: float
-    hindsight: Schedule
+    name: str
+    retrainings: int
+    refused: int
+    waited: int
+    loss: float
+    cost: float
+    ratio_to_hindsight: float
+    ratio_low: float
+    ratio_high: float
     probe_cost: float
-    periodic: Periodic
-    costs: np.ndarray
-    hindsight_costs: np.ndarray
-
-    @property
-    def cost(self) -> float:
-        """Loss summed over the windows and the retraining cost of each retraining, in mean loss times checks."""
-        return self.played.cost(self.retraining_cost)
-
-    @property
-    def ratio(self) -> float:
-        """Cost over that of the best schedule in hindsight, the probe's own cost left out; 1 or more."""
-        return self.cost / self.hindsight.cost(self.retraining_cost)
-
-    @property
-    def ratio_interval(self) -> tuple[float, float]:
-        """95% interval of `ratio`, from how it differs between the stretches; no policy costs less than hindsight."""
-        low, high = ratio_interval(self.costs, self.hindsight_costs)
-        return max(low, min(self.ratio, 1.0)), high
-
-    @property
-    def ratio_with_probe(self) -> float:
-        """The same with the probe's own cost."""
-        return (self.cost + self.probe_cost) / self.hindsight.cost(self.retraining_cost)
+    ratio_with_probe: float
+    periodic_median: float
+    periodic_best: float
+    decided: tuple[Moment, ...]
+    changes: dict[str, JsonValue]
+    costs: Unwritten[Numbers]
 
 
 def compare_policies(
-    setting: Setting, policies: Sequence[Policy], *, retraining_cost: float, fits_per_retraining: float
+    setting: Setting,
+    policies: Sequence[Policy],
+    hindsight: Schedule,
+    *,
+    retraining_cost: float,
+    fits_per_retraining: float,
 ) -> list[PolicyOutcome]:
-    """Every policy over one history.
-
-    Args:
-        policies: Any number: none of them needs another fit.
-    """
-    totals, delays, edges = setting.totals, setting.delays, stretch_edges(setting)
-    hindsight = best_in_hindsight(totals, delays, retraining_cost=retraining_cost)
-    hindsight_costs = np.add.reduceat(hindsight.costs(totals, retraining_cost, delays), edges[:-1])
-    calendar: dict[int, Periodic] = {}
+    """Every policy over one history, beside the best schedule of it; none of them needs another fit."""
+    edges = stretch_edges(setting)
+    hindsight_costs = np.add.reduceat(hindsight.costs(setting.totals, retraining_cost, setting.delays), edges[:-1])
+    least = hindsight.cost(retraining_cost)
+    calendars: dict[int, tuple[float, float]] = {}
     outcomes = []
     for policy in policies:
         played = play_policy(setting, policy.rules)
-        if played.retrainings not in calendar:
-            calendar[played.retrainings] = periodic(setting, played.retrainings, retraining_cost=retraining_cost)
+        count, cost = len(played.checks), played.cost(retraining_cost)
+        if count not in calendars:
+            calendars[count] = periodic_costs(setting, count, retraining_cost=retraining_cost)
+        costs = np.add.reduceat(played.costs(retraining_cost), edges[:-1])
+        low, high = ratio_interval(costs, hindsight_costs)
+        # The probe's fits, as a share of the rows that a retraining fits.
+        probe_cost = retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining)
         outcomes.append(
             PolicyOutcome(
-                policy,
-                played,
-                retraining_cost,
-                hindsight,
-                probe_cost=retraining_cost * played.probed / (usual_fit(setting) * fits_per_retraining),
-                periodic=calendar[played.retrainings],
-                costs=np.add.reduceat(played.costs(retraining_cost), edges[:-1]),
-                hindsight_costs=hindsight_costs,
+                name=policy.name,
+                retrainings=count,
+                refused=len(played.refused),
+                waited=played.waited,
+                loss=played.loss,
+                cost=cost,
+                ratio_to_hindsight=cost / least,
+                ratio_low=max(low, min(cost / least, 1.0)),  # no policy costs less than hindsight
+                ratio_high=high,
+                probe_cost=probe_cost,
+                ratio_with_probe=(cost + probe_cost) / least,
+                periodic_median=calendars[count][0],
+                periodic_best=calendars[count][1],
+                decided=tuple(setting.moments[check] for check in played.checks),
+                changes=policy.changes,
+                costs=costs,
             )
         )
     return outcomes
@@ -384,7 +247,7 @@ class PolicyChoice:
     def sentence(self) -> str:
         """The advice, and what the choices would have cost."""
         costs = ", ".join(
-            "{} {:.3g} ({:.3g} to {:.3g})".format(outcome.policy.name, outcome.ratio, *outcome.ratio_interval)
+            f"{outcome.name} {outcome.ratio_to_hindsight:.3g} ({outcome.ratio_low:.3g} to {outcome.ratio_high:.3g})"
             for outcome in self.outcomes
         )
         return f"{self._advice} Cost, times the best schedule in hindsight, with its 95% interval: {costs}."
@@ -394,7 +257,7 @@ class PolicyChoice:
         if self.recommended is None:
             needed = f"{LEAST_WINDOWS} are needed; land more history, or raise --windows"
             return f"{self.windows} windows are too few to tell whether retraining pays: {needed}."
-        if not any(outcome.played.checks for outcome in self.outcomes if outcome.policy.name == self.name):
+        if not any(outcome.retrainings for outcome in self.outcomes if outcome.name == self.name):
             return f"Do not retrain: over all {self.windows} windows {self.name} started no retraining."
         retraining = self.name if set(self.chosen) == {self.name} else "what was the cheapest on the other stretches"
         ratio = f"{self.ratio:.3g} times as much as {retraining} (95% interval {self.low:.3g} to {self.high:.3g})"
@@ -412,9 +275,9 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome]) -> PolicyChoice:
     Args:
         setting: The whole history, at least 2 windows that count.
     """
-    by_name = {outcome.policy.name: outcome for outcome in outcomes}
+    by_name = {outcome.name: outcome for outcome in outcomes}
     rule, never = by_name[RULE], by_name[NEVER]
-    calendars = [outcome for outcome in outcomes if outcome.policy.is_calendar]
+    calendars = [outcome for outcome in outcomes if outcome.changes.get("triggers.rules") == ["schedule"]]
     choices = [rule, *calendars]
     costs = np.array([outcome.costs for outcome in choices])
     stretches = range(costs.shape[1])
@@ -426,8 +289,8 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome]) -> PolicyChoice:
     low, high = ratio_interval(never.costs, retraining)
     shown = [rule, never, *sorted(calendars, key=lambda outcome: outcome.cost)[:1]]
     return PolicyChoice(
-        name=choices[best].policy.name,
-        chosen=tuple(choices[place].policy.name for place in chosen),
+        name=choices[best].name,
+        chosen=tuple(choices[index].name for index in chosen),
         outcomes=tuple(sorted(shown, key=lambda outcome: outcome.cost)),
         windows=setting.matrix.windows - setting.begin,
         ratio=float(never.costs.sum() / retraining.sum()),
@@ -435,72 +298,3 @@ def choose(setting: Setting, outcomes: Sequence[PolicyOutcome]) -> PolicyChoice:
         high=high,
         dearer=int((never.costs > retraining).sum()),
     )
-
-
-def policies(
-    setting: Setting,
-    rules: PlayedRules,
-    alarms: WindowAlarms,
-    *,
-    window_span: pd.Timedelta,
-    sliding_rows: int,
-    least: int,
-) -> list[Policy]:
-    """Never, the accumulated gain, calendars, the performance band, and drift by our alarms and by PSI.
-
-    Args:
-        rules: Those of params.yaml.
-        alarms: The drift tests of params.yaml.
-        sliding_rows: Of the sliding training window.
-        least: Rows of a window below which no drift is tested.
-    """
-
-    def by(name: str, **changes: Any) -> PlayedRules:
-        return replace(rules, triggers=rules.triggers.model_copy(update={"rules": (name,), **changes}))
-
-    def looked(columns_over: Callable[[int, int, int | None], tuple[str, ...]]) -> Drifted:
-        def drifted(live: LiveModel, window: int) -> tuple[str, ...] | None:
-            if setting.matrix.rows[window] < least:
-                return None
-            is_sliding = setting.matrix.kinds[live.kind] == "sliding"
-            return columns_over(live.model, window, sliding_rows if is_sliding else None)
-
-        return drifted
-
-    def usual(model: int, window: int, rows: int | None) -> tuple[str, ...]:
-        return alarms.counted.drifted(_usual_psi, model=model, window=window, sliding_rows=rows)
-
-    # PSI as it is used elsewhere: every alarm retrains.
-    at_once = by("drift", drift_checks=(1, 1), cooldown_checks=0, loop_checks=0, budget=None)
-    periods = [*(period for period in PERIODS if period <= setting.matrix.windows // 2), 1]
-    return [
-        Policy(NEVER, {"triggers.rules": []}, ()),
-        Policy(RULE, {"triggers.rules": ["gain"]}, by("gain")),
-        *(_calendar(rules, period, window_span) for period in periods),
-        Policy("performance", {"triggers.rules": ["performance"]}, by("performance")),
-        Policy("drift", {"triggers.rules": ["drift"]}, replace(by("drift"), drifted=looked(alarms))),
-        Policy("psi", None, replace(at_once, drifted=looked(usual))),
-    ]
-
-
-def _calendar(rules: PlayedRules, period: int, window_span: pd.Timedelta) -> Policy:
-    name = "always" if period == 1 else f"every-{period}"
-    exact = period * window_span
-    fine = next((unit for unit, size in UNITS.items() if exact > 3 * size), "s")
-    span = max(exact.round(fine), UNITS["s"])
-    text = next(f"{span // size}{unit}" for unit, size in UNITS.items() if not span % size)
-    switched: dict[str, JsonValue] = {"rules": ["schedule"], "every": text}
-    if period == 1:
-        switched["budget"] = None  # it stops what retrains at every check, and here that is what was asked for
-    seconds = max(int((period - EARLY) * window_span / pd.Timedelta("1s")), 1)
-    played = {"every": f"{seconds}s", "cooldown_checks": 0, "loop_checks": 0}  # as follows from the rule alone
-    triggers = TriggerParams.model_validate({**dict(rules.triggers), **switched, **played})
-    return Policy(
-        name, {f"triggers.{key}": value for key, value in switched.items()}, replace(rules, triggers=triggers)
-    )
-
-
-def _usual_psi(name: str, column: ColumnProfile, reference: Counts, current: Counts) -> bool:
-    if column.kind == "numeric":
-        return float(DRIFT_TESTS["psi"](reference, current, cells=10).effect) > USUAL_PSI
-    return float(DRIFT_TESTS["psi_categories"](reference, current).effect) > USUAL_PSI

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.decision.policy_play import usual_recipe
 from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
@@ -33,6 +32,7 @@ from retrim.settings import Params, parse_params, stated_by
 from retrim.stats.windows import past_of
 from retrim.table.data import assemble, mature
 from retrim.training.groups import as_trained
+from retrim.training.midpoint import usual_recipe
 from retrim.training.recipe import Recipe, WindowKind, in_parallel
 
 USUAL = {"space", "stop_share", "max_rounds", "patience"}
@@ -154,7 +154,7 @@ def _comparable(params: Params, tried: Params) -> None:
         if name not in old or old[name].type != column.type:
             raise BadInputError(
                 f"data.columns.{name}: no landed column has this name and the type {column.type}; name one of: "
-                + ", ".join(f"{each} ({landed.type})" for each, landed in old.items())
+                + ", ".join(f"{column} ({landed.type})" for column, landed in old.items())
             )
     refuse_other_facts(params.model_dump(mode="json"), tried.model_dump(mode="json"))
     for role in ("target", "time", "due"):
@@ -172,26 +172,26 @@ def _comparable(params: Params, tried: Params) -> None:
 def _fitted_by(params: Params, live: Recipe | None) -> dict[str, JsonValue]:
     """All settings that a fit of either side rests on."""
     data = params.data.model_dump(mode="json")
-    own: dict[str, JsonValue] = params.model_dump(mode="json", include={"prepare", "train"})
-    own["data"] = {key: value for key, value in data.items() if not key.startswith("batch_") and key != "suite"}
-    own |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
+    settings: dict[str, JsonValue] = params.model_dump(mode="json", include={"prepare", "train"})
+    settings["data"] = {key: value for key, value in data.items() if not key.startswith("batch_") and key != "suite"}
+    settings |= {"sliding_rows": params.split.sliding_rows, "loss": params.judge.loss}
     groups: list[JsonValue] = [group.model_dump(mode="json") for group in params.fairness.groups]
-    own["reweight"] = groups if params.fairness.reweights else None
+    settings["reweight"] = groups if params.fairness.reweights else None
     if live is None or live.model != params.train.model:
-        own["tune"] = params.tune.model_dump(mode="json", include=USUAL)
+        settings["tune"] = params.tune.model_dump(mode="json", include=USUAL)
     else:
-        own["train"] = params.train.model_dump(mode="json", exclude={"seed"})
-    return own
+        settings["train"] = params.train.model_dump(mode="json", exclude={"seed"})
+    return settings
 
 
 def _tables(workspace: Workspace, tried: Params, now: pd.Timestamp) -> list[pd.DataFrame]:
     """Mature rows as each side makes them."""
     report_progress("try: reading what has landed")
     tables, files = [], workspace.landing.batches(now)
-    for each in (workspace.params, tried) if any(file.kind == "rows" for file in files) else ():
-        landed, labels = open_landed(files, each.data, {}, root=workspace.landing.root)
+    for side in (workspace.params, tried) if any(file.kind == "rows" for file in files) else ():
+        landed, labels = open_landed(files, side.data, {}, root=workspace.landing.root)
         rows = without_numbers(landed.narrow(landed.columns))
-        tables.append(as_trained(mature(assemble(rows, labels, each.data, as_of=now)), each.fairness))
+        tables.append(as_trained(mature(assemble(rows, labels, side.data, as_of=now)), side.fairness))
     fewest = min(map(len, tables), default=0)
     if fewest < 4:
         raise RefusedError(
@@ -204,23 +204,23 @@ def _recipes(
     params: Params, tried: Params, live: Recipe | None, tables: list[pd.DataFrame], first: pd.Series
 ) -> list[Recipe]:
     """What either side fits: the champion's recipe, or the middle of the search space; one, where they can share it."""
-    made: list[Recipe] = []
-    for each, table in zip((params, tried), tables, strict=True):
-        shared = made and _usual_by(each) == _usual_by(params)
-        if live is not None and live.model == each.train.model:
+    recipes: list[Recipe] = []
+    for side, table in zip((params, tried), tables, strict=True):
+        shared = recipes and _usual_by(side) == _usual_by(params)
+        if live is not None and live.model == side.train.model:
             recipe = live
         elif shared:
-            recipe = made[0]
+            recipe = recipes[0]
         else:
             report_progress("try: the midpoint of tune.space as recipe")
             start = int(table.index[table["_key"].isin(first)][0])
             past = table.iloc[past_of(table["_event"], table["_due"], start)].reset_index(drop=True)
             recipe = usual_recipe(
-                past, each.data, each.tune, each.train, each.prepare.steps, loss=each.judge.loss, threads=count_cores()
+                past, side.data, side.tune, side.train, side.prepare.steps, loss=side.judge.loss, threads=count_cores()
             )
-        recipe = replace(recipe, loss=each.judge.loss, reweight=each.fairness.reweights)
-        made.append(replace(recipe, balance=each.train.balance))
-    return made
+        recipe = replace(recipe, loss=side.judge.loss, reweight=side.fairness.reweights)
+        recipes.append(replace(recipe, balance=side.train.balance))
+    return recipes
 
 
 def _usual_by(params: Params) -> tuple[str, int, dict[str, JsonValue]]:
@@ -243,10 +243,12 @@ def _refits(
         report_progress("try: refits", len(done), len(jobs))
         return losses, perf_counter() - begun
 
-    made = list(zip(jobs, in_parallel(work, jobs, cores=count_cores()), strict=True))
-    told = [
-        counted([{kind: found[0] for (of, at, kind), found in made if of is side and at is keys} for keys in judged])
+    fits = list(zip(jobs, in_parallel(work, jobs, cores=count_cores()), strict=True))
+    by_side = [
+        counted(
+            [{kind: losses for (of, at, kind), (losses, _) in fits if of is side and at is keys} for keys in judged]
+        )
         for side in sides
     ]
-    first, second = (sum(found[1] for (of, _, _), found in made if of is side) for side in sides)
-    return told, (first, second)
+    first, second = (sum(seconds for (of, _, _), (_, seconds) in fits if of is side) for side in sides)
+    return by_side, (first, second)

@@ -2,19 +2,16 @@
 
 import hashlib
 import json
-import multiprocessing
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
 
-from retrim.adapters.database import iso
-from retrim.adapters.processes import start_reaper
+from retrim.checking.sizing import refitted
 from retrim.checking.totals import fits_of_a_retraining, share_of_refit
 from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
@@ -27,66 +24,57 @@ from retrim.decision.policy_backtest import (
     cut,
     equal_rows,
     jobs,
-)
-from retrim.decision.policy_compare import (
-    Policy,
-    PolicyChoice,
-    PolicyOutcome,
-    WindowAlarms,
-    choose,
-    compare_policies,
-    count_windows,
-    policies,
-)
-from retrim.decision.policy_play import (
-    GateSimulation,
-    PlayedRules,
-    Setting,
     known_from,
     label_delay,
     newest_labels,
     require_seen,
-    usual_recipe,
 )
+from retrim.decision.policy_compare import PolicyOutcome, best_in_hindsight, choose, compare_policies
+from retrim.decision.policy_gate import GateSimulation, Setting
+from retrim.decision.policy_play import Drifted, PlayedRules
+from retrim.decision.policy_rules import drift_of_windows, policies
 from retrim.decision.probe import NEEDED
-from retrim.drift.profile import ProfileParams
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import count_cores
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.release.versions import load_champion, worth_of_live
-from retrim.stats.codec import Moment, from_record, to_json, to_record
+from retrim.stats.codec import Moment, Unwritten, from_record, key, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.table.clock_columns import clock_columns
 from retrim.table.data import mature
 from retrim.training.baseline import BASELINES
 from retrim.training.groups import as_trained
-from retrim.training.recipe import Recipe, WindowKind
+from retrim.training.midpoint import usual_recipe
+from retrim.training.recipe import Recipe, WindowKind, in_parallel
 
 LEAST_ROWS = 20  # of a window
-PARTS = 8  # of a window that are counted apart, and of as many rows before: their series shows how far windows stray
 
 
 def all_scored(work: FitInputs, kinds: tuple[WindowKind, ...], log: Path, *, cores: int) -> list[FitLosses]:
     """Every fit of a backtest; those that stand in `log` are not made again, the others are added to it.
 
     Args:
-        cores: Processes, each of one thread; changes no result.
+        cores: Fits at once, each of one thread; changes no result.
     """
     done = read_log(log)
     every = jobs(work.cut, kinds)
-    todo = [job for job in every if job not in done]
     report_progress(f"policy: {len(every)} fits, {len(done)} of them made before")
     log.parent.mkdir(parents=True, exist_ok=True)
     _end_last_line(log)
+    turn = Lock()
     with log.open("ab", buffering=0) as out:
-        for scored in _made(work, todo, cores=min(cores, len(todo))):
-            out.write(
-                json.dumps(to_record(scored)).encode() + b"\n"
-            )  # one write of a file opened to append: whole or not at all
-            done[scored.job] = scored
-            report_progress("policy: loss matrix", len(done), len(every))
+
+        def fit(job: FitJob, _threads: int) -> None:
+            scored = work.score(job)
+            line = json.dumps(to_record(scored)).encode() + b"\n"
+            with turn:
+                out.write(line)  # one write of a file opened to append: whole or not at all
+                done[job] = scored
+                report_progress("policy: loss matrix", len(done), len(every))
+
+        in_parallel(fit, [job for job in every if job not in done], cores=cores)
     return [done[job] for job in every]
 
 
@@ -110,74 +98,21 @@ def _end_last_line(log: Path) -> None:
             out.write(b"\n")
 
 
-def _made(work: FitInputs, todo: list[FitJob], *, cores: int) -> Iterator[FitLosses]:
-    if cores <= 1:
-        yield from map(work.score, todo)
-        return
-    # Processes that begin afresh: one that is forked would share the threads' locks of libraries loaded by now.
-    start_reaper()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context, initializer=_begin, initargs=(work,)) as pool:
-        waiting = [pool.submit(_one, job) for job in todo]
-        try:
-            for ready in as_completed(waiting):
-                yield ready.result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-# What a process of the pool makes all of its fits from: sent once, as it begins, and not with every job.
-_WORK: list[FitInputs] = []
-
-
-def _begin(work: FitInputs) -> None:
-    os.environ["OMP_WAIT_POLICY"] = "passive"
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _WORK.append(work)
-
-
-def _one(job: FitJob) -> FitLosses:
-    return _WORK[0].score(job)
-
-
 @dataclass(frozen=True)
-class PolicyFacts:
-    """A policy in a backtest.
+class BestSchedule:
+    """The best schedule in hindsight.
 
     Args:
-        name: Name of the policy.
         retrainings: Number of retrainings.
-        refused: Runs that the gate would have refused.
-        waited: Checks at which a person would have had to start the retraining.
         loss: Mean loss over the windows.
         cost: Loss plus retrainings, in mean loss times checks.
-        ratio_to_hindsight: `cost` divided by the cost of the best schedule in hindsight.
-        ratio_low: Lower end of the ratio's 95% interval, from how it differs between the stretches of the history.
-        ratio_high: Upper end of this interval.
-        probe_cost: Cost of its probes, in mean loss times checks.
-        ratio_with_probe: The same ratio with the cost of the probes.
-        periodic_median: Cost of a periodic schedule with as many retrainings as this policy: median over its phases.
-        periodic_best: Cost of the best phase of that schedule.
         decided: Times at which it retrains.
-        changes: Settings that switch it on; None if it is only for comparison.
     """
 
-    name: str
     retrainings: int
-    refused: int
-    waited: int
     loss: float
     cost: float
-    ratio_to_hindsight: float
-    ratio_low: float
-    ratio_high: float
-    probe_cost: float
-    ratio_with_probe: float
-    periodic_median: float
-    periodic_best: float
     decided: tuple[Moment, ...]
-    changes: dict[str, JsonValue] | None
 
 
 @dataclass(frozen=True)
@@ -185,96 +120,46 @@ class BacktestResult:
     """The result of a backtest.
 
     Args:
-        setting: Losses and delays.
-        outcomes: Every policy, the cheapest first.
-        choice: The recommended policy.
+        policies: Every [policy](#policy), the cheapest first.
+        hindsight: The best schedule in hindsight: `retrainings`, `loss`, `cost`, `decided`.
+        recommended: The recommended policy, which may be never to retrain; None if there are too few windows to tell.
+        sentence: The advice, and what the choices would have cost.
+        ratio: Cost of never retraining divided by that of the rule or calendar that the advice is about.
+        interval: 95% interval of this ratio; retraining pays if it lies above 1.
+        stretches: Stretches of the history, each judged by the policy that was chosen on the others.
         retraining_cost: Cost of a retraining, in mean loss times checks.
         loss: Name of the loss.
+        windows: Number of checks in the backtest.
+        since: Time of the first check.
+        until: Time of the last check.
+        label_delay: Windows until labels are known.
+        held_back: Windows that a run holds out from training.
         digest: Digest of everything that the fits depend on.
-        recipe: The recipe that was fitted.
         rows: Rows of the history.
+        kinds: Training windows.
+        uncounted: First windows that do not count, as their labels come later.
+        checks: Usual checks that the other windows count for.
     """
 
-    setting: Setting
-    outcomes: tuple[PolicyOutcome, ...]
-    choice: PolicyChoice
+    policies: tuple[PolicyOutcome, ...]
+    hindsight: BestSchedule
+    recommended: str | None
+    sentence: str
+    ratio: float
+    interval: tuple[float, float]
+    stretches: int
     retraining_cost: float
     loss: str
+    windows: int
+    since: Annotated[Moment, key("from")]
+    until: Moment
+    label_delay: int
+    held_back: float
     digest: str
-    recipe: Recipe
-    rows: int
-
-    @property
-    def held_back(self) -> float:
-        """Windows that a run holds out from training."""
-        matrix = self.setting.matrix
-        return self.setting.delays.held_back + matrix.back / matrix.cut.blocks
-
-    @property
-    def recommended(self) -> Policy | None:
-        """The recommended policy; None where there are too few windows to tell."""
-        named = (each.policy for each in self.outcomes if each.policy.name == self.choice.recommended)
-        return next(named, None)
-
-    def as_record(self) -> dict[str, JsonValue]:
-        """The record that `--json` prints.
-
-        Returns:
-            policies: Every [policy](#policy), the cheapest first.
-            hindsight: The best schedule in hindsight: `retrainings`, `loss`, `cost`, `decided`.
-            ratio: Cost of never retraining divided by that of the rule or calendar that the advice is about.
-            interval: 95% interval of this ratio; retraining pays if it lies above 1.
-            stretches: Stretches of the history, each judged by the policy that was chosen on the others.
-            windows: Number of checks in the backtest.
-            from: Time of the first check.
-            until: Time of the last check.
-            label_delay: Windows until labels are known.
-        """
-        delays, moments = self.setting.delays, self.setting.moments
-        hindsight = self.outcomes[0].hindsight
-        return {
-            "policies": [to_record(self._facts(outcome)) for outcome in self.outcomes],
-            "hindsight": {
-                "retrainings": len(hindsight.checks),
-                "loss": hindsight.loss,
-                "cost": hindsight.cost(self.retraining_cost),
-                "decided": [iso(moments[check]) for check in hindsight.checks],
-            },
-            "recommended": self.choice.recommended,
-            "sentence": self.choice.sentence,
-            "ratio": self.choice.ratio,
-            "interval": [self.choice.low, self.choice.high],
-            "stretches": len(self.choice.chosen),
-            "retraining_cost": self.retraining_cost,
-            "loss": self.loss,
-            "windows": self.setting.matrix.windows,
-            "from": iso(moments[0]),
-            "until": iso(moments[-1]),
-            "label_delay": delays.labels,
-            "held_back": self.held_back,
-            "digest": self.digest,
-        }
-
-    def _facts(self, outcome: PolicyOutcome) -> PolicyFacts:
-        played, policy = outcome.played, outcome.policy
-        low, high = outcome.ratio_interval
-        return PolicyFacts(
-            name=policy.name,
-            retrainings=played.retrainings,
-            refused=len(played.refused),
-            waited=played.waited,
-            loss=played.loss,
-            cost=outcome.cost,
-            ratio_to_hindsight=outcome.ratio,
-            ratio_low=low,
-            ratio_high=high,
-            probe_cost=outcome.probe_cost,
-            ratio_with_probe=outcome.ratio_with_probe,
-            periodic_median=outcome.periodic.median,
-            periodic_best=outcome.periodic.best,
-            decided=tuple(self.setting.moments[check] for check in played.checks),
-            changes=None if policy.changes is None else dict(policy.changes),
-        )
+    rows: Unwritten[int]
+    kinds: Unwritten[tuple[str, ...]]
+    uncounted: Unwritten[int]
+    checks: Unwritten[float]
 
 
 def backtest(
@@ -316,24 +201,47 @@ def backtest(
         at_event=delay > 0,  # the delay in windows keeps fits back; an embargo within the window would do so twice
         known=None if label_times is None else known_from(table["_event"], label_times, whole, delay=delay),
     )
-    digest = _digest(workspace, work, table)
-    kinds = params.train.windows
-    kept_back, apart = _kept_back(whole, params.split.judge_rows), 0
+    digest = _digest(workspace, work)
+    setting = _setting(workspace, work, digest, moments, label_times, delay=delay)
+    return _compared(workspace, setting, work, digest)
+
+
+def _setting(
+    workspace: Workspace,
+    work: FitInputs,
+    digest: str,
+    moments: Sequence[pd.Timestamp],
+    label_times: pd.Series | None,
+    *,
+    delay: int,
+) -> Setting:
+    """The loss matrix, and what policies are played under; fits that are missing are made.
+
+    Args:
+        delay: Windows until labels are known.
+    """
+    params, blocks, kinds = workspace.params, work.cut.blocks, workspace.params.train.windows
+    kept_back, apart = _kept_back(work.cut, params.split.judge_rows), 0
     if params.retrain.refit_after:  # what is released keeps nothing back, what is judged does
         kept_back, apart = 0, kept_back
     scored = all_scored(work, kinds, workspace.paths.policy / f"{digest}.jsonl", cores=count_cores())
-    again = share_of_refit(workspace)
-    setting = Setting(
-        matrix=LossMatrix.of(
-            kinds, whole, scored, rows_per_check=params.gain.rows_per_check, back=kept_back % whole.blocks
-        ),
+    usual = params.gain.rows_per_check
+    return Setting(
+        matrix=LossMatrix.of(kinds, work.cut, scored, rows_per_check=usual, back=kept_back % blocks),
         kinds=tuple(range(len(kinds))),
-        delays=PolicyDelays(delay, kept_back // whole.blocks),
+        delays=PolicyDelays(delay, kept_back // blocks),
         blocks=params.probe.blocks,
         moments=moments,
-        judging=GateSimulation(params.gate, params.split.judge_rows, params.judge.draws, apart, again),
+        judging=GateSimulation(
+            params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(workspace)
+        ),
         labels_until=None if label_times is None else newest_labels(label_times, moments),
     )
+
+
+def _compared(workspace: Workspace, setting: Setting, work: FitInputs, digest: str) -> BacktestResult:
+    """Every policy over a history, and the advice."""
+    params, matrix, moments = workspace.params, setting.matrix, setting.moments
     retraining_cost = params.gain.cost_in_loss(worth_of_live(workspace) or _worth_of_first(workspace, setting, work))
     rules = PlayedRules(
         params.triggers,
@@ -343,30 +251,61 @@ def backtest(
         params.policy.seed,
         probes_if_needed=params.probe.when == NEEDED,
     )
-    tried = policies(
+    edges = np.append(work.cut.starts[:: work.cut.blocks], len(work.table))
+    span = (moments[-1] - moments[0]) / matrix.windows
+    hindsight = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
+    outcomes = compare_policies(
         setting,
-        rules,
-        _alarms(workspace, table, edges),
-        window_span=span,
-        sliding_rows=params.split.sliding_rows,
-        least=params.drift.min_rows,
+        policies(setting, rules, _drifted(workspace, work.table, edges, setting), window_span=span),
+        hindsight,
+        retraining_cost=retraining_cost,
+        fits_per_retraining=fits_of_a_retraining(workspace),
     )
-    fits = fits_of_a_retraining(workspace)
-    outcomes = compare_policies(setting, tried, retraining_cost=retraining_cost, fits_per_retraining=fits)
-    ranked = tuple(sorted(outcomes, key=lambda outcome: outcome.cost))
     choice = choose(setting, outcomes)
-    return BacktestResult(setting, ranked, choice, retraining_cost, params.judge.loss, digest, recipe, len(table))
+    return BacktestResult(
+        policies=tuple(sorted(outcomes, key=lambda outcome: outcome.cost)),
+        hindsight=BestSchedule(
+            len(hindsight.checks),
+            hindsight.loss,
+            hindsight.cost(retraining_cost),
+            tuple(moments[check] for check in hindsight.checks),
+        ),
+        recommended=choice.recommended,
+        sentence=choice.sentence,
+        ratio=choice.ratio,
+        interval=(choice.low, choice.high),
+        stretches=len(choice.chosen),
+        retraining_cost=retraining_cost,
+        loss=params.judge.loss,
+        windows=matrix.windows,
+        since=moments[0],
+        until=moments[-1],
+        label_delay=setting.delays.labels,
+        held_back=setting.delays.held_back + matrix.back / matrix.cut.blocks,
+        digest=digest,
+        rows=len(work.table),
+        kinds=matrix.kinds,
+        uncounted=setting.begin,
+        checks=float(matrix.share[setting.begin :].sum()),
+    )
 
 
-def _alarms(workspace: Workspace, table: pd.DataFrame, edges: np.ndarray) -> WindowAlarms:
+def _drifted(workspace: Workspace, table: pd.DataFrame, edges: np.ndarray, setting: Setting) -> Drifted:
     """The drift tests of params.yaml on the windows of a table, parts of the clock left out."""
     params = workspace.params
     features, reading = params.data.features, params.reading
     clocks = {*reading.calendar, *clock_columns(table.iloc[: edges[0]], list(features), reading.zone)}
-    tested = {name: kind for name, kind in features.items() if name not in clocks}
-    before = max(round(PARTS * edges[0] * (len(edges) - 1) / (edges[-1] - edges[0])), PARTS)
-    counted = count_windows(table, tested, edges, ProfileParams(seed=params.seed), chunks=before, parts=PARTS)
-    return WindowAlarms(counted, params.drift, pd.Timedelta(params.data.batch_every), task=params.data.task)
+    return drift_of_windows(
+        table,
+        edges,
+        setting,
+        {name: kind for name, kind in features.items() if name not in clocks},
+        params.drift,
+        every=pd.Timedelta(params.data.batch_every),
+        task=params.data.task,
+        sliding_rows=params.split.sliding_rows,
+        seed=params.seed,
+    )
 
 
 def _edges(table: pd.DataFrame, share: float, windows: int) -> np.ndarray:
@@ -385,12 +324,10 @@ def _kept_back(whole: WindowCuts, judge_rows: int) -> int:
 
 
 def _recipe(workspace: Workspace, first: pd.DataFrame) -> Recipe:
-    found = load_champion(workspace)
-    params = workspace.params
-    if found is not None:
-        made = found.predictor.recipe
-        made = replace(made, loss=params.judge.loss, balance=params.train.balance)
-        return replace(made, reweight=params.fairness.reweights)
+    """The champion's recipe, as a retraining would refit it; before a version that from the middle of the space."""
+    champion, params = load_champion(workspace), workspace.params
+    if champion is not None:
+        return refitted(workspace, champion.predictor)
     try:
         usual = usual_recipe(
             first,
@@ -423,10 +360,11 @@ def _worth_of_first(workspace: Workspace, setting: Setting, work: FitInputs) -> 
     return ModelWorth(loss, float(min(naive)))
 
 
-def _digest(workspace: Workspace, work: FitInputs, table: pd.DataFrame) -> str:
+def _digest(workspace: Workspace, work: FitInputs) -> str:
     """Of all that the fits rest on: rows, cut, recipe, training windows' length."""
-    own = table[[*workspace.params.data.columns, *workspace.params.data.history.columns, "_key", "_event", "_due"]]
-    rows = hashlib.sha256(pd.util.hash_pandas_object(own, index=False).to_numpy().tobytes()).hexdigest()
+    columns = [*workspace.params.data.columns, *workspace.params.data.history.columns, "_key", "_event", "_due"]
+    hashes = pd.util.hash_pandas_object(work.table[columns], index=False).to_numpy()
+    rows = hashlib.sha256(hashes.tobytes()).hexdigest()
     facts = {
         "rows": rows,
         "cells": [work.cut.starts.tolist(), work.cut.cells.tolist()],

@@ -22,62 +22,48 @@ COLUMNS = (
 )
 
 
-def lines(tried: BacktestResult) -> list[tuple[str, ...]]:
+def lines(result: BacktestResult) -> list[tuple[str, ...]]:
     """The table: a line a policy, the cheapest first, and hindsight on top."""
-    share = float(tried.setting.matrix.share[tried.setting.begin :].sum())
-    hindsight = tried.outcomes[0].hindsight
-    cost = hindsight.cost(tried.retraining_cost)
-    first = (
-        "hindsight",
-        str(len(hindsight.checks)),
-        "",
-        f"{hindsight.loss / share:.4g}",
-        f"{cost:.4g}",
-        "1",
-        "",
-        "",
-        "",
-        "",
-    )
+    hindsight = result.hindsight
+    best = f"{hindsight.loss / result.checks:.4g}", f"{hindsight.cost:.4g}"
+    first = ("hindsight", str(hindsight.retrainings), "", *best, "1", *("" for _ in COLUMNS[6:]))
     return [
         first,
         *(
             (
-                outcome.policy.name,
-                str(outcome.played.retrainings),
-                str(len(outcome.played.refused)),
-                f"{outcome.played.loss / share:.4g}",
-                f"{outcome.cost:.4g}",
-                f"{outcome.ratio:.3f}",
-                "{:.3g} to {:.3g}".format(*outcome.ratio_interval),
-                f"{outcome.ratio_with_probe:.3f}" if outcome.policy.probes else "",
-                f"{outcome.periodic.median / cost:.3f}",
-                f"{outcome.periodic.best / cost:.3f}",
+                policy.name,
+                str(policy.retrainings),
+                str(policy.refused),
+                f"{policy.loss / result.checks:.4g}",
+                f"{policy.cost:.4g}",
+                f"{policy.ratio_to_hindsight:.3f}",
+                f"{policy.ratio_low:.3g} to {policy.ratio_high:.3g}",
+                f"{policy.ratio_with_probe:.3f}" if policy.probe_cost else "",
+                f"{policy.periodic_median / hindsight.cost:.3f}",
+                f"{policy.periodic_best / hindsight.cost:.3f}",
             )
-            for outcome in tried.outcomes
+            for policy in result.policies
         ),
     ]
 
 
-def facts(tried: BacktestResult) -> list[str]:
+def facts(result: BacktestResult) -> list[str]:
     """What was tried, a sentence a line."""
-    setting = tried.setting
-    delays, moments = setting.delays, setting.moments
-    first = f", without the first {setting.begin}, whose labels come later" if setting.begin else ""
-    history = (
-        f"{tried.rows:,} mature rows; {setting.matrix.windows} windows from {moments[0]:%Y-%m-%d} to "
-        f"{moments[-1]:%Y-%m-%d}{first}; training windows: {', '.join(setting.matrix.kinds)}"
-    )
-    terms = (
-        f"retraining cost {tried.retraining_cost:.4g}, in mean {tried.loss} times checks; windows until labels are "
-        f"known: {delays.labels}, held out from training "
-        f"for the gate: {tried.held_back:g}"
-    )
-    words = (
-        "cost: loss summed over the windows plus the cost of each retraining; relative: cost divided by the cost "
-        "of the best schedule in hindsight with the same delays; periodic: as many retrainings, evenly spaced"
-    )
-    return [history, terms, words]
+    first = f", without the first {result.uncounted}, whose labels come later" if result.uncounted else ""
+    return [
+        (
+            f"{result.rows:,} mature rows; {result.windows} windows from {result.since:%Y-%m-%d} to "
+            f"{result.until:%Y-%m-%d}{first}; training windows: {', '.join(result.kinds)}"
+        ),
+        (
+            f"retraining cost {result.retraining_cost:.4g}, in mean {result.loss} times checks; windows until labels "
+            f"are known: {result.label_delay}, held out from training for the gate: {result.held_back:g}"
+        ),
+        (
+            "cost: loss summed over the windows plus the cost of each retraining; relative: cost divided by the cost "
+            "of the best schedule in hindsight with the same delays; periodic: as many retrainings, evenly spaced"
+        ),
+    ]
 
 
 def command_for(changes: Mapping[str, JsonValue]) -> str:
