@@ -15,6 +15,6 @@ def backup(now: str | None = None) -> BackupMade | None:
     with due_once("backup", now) as at:
         if at is None:
             return None
-        made = back_up_here(open_workspace(), None)
-        say("backed up", f"{made.name} at {made.where}, {made.new_bytes} new bytes")
-        return made
+        snapshot = back_up_here(open_workspace(), None)
+        say("backed up", f"{snapshot.name} at {snapshot.where}, {snapshot.new_bytes} new bytes")
+        return snapshot

@@ -59,12 +59,12 @@ def check(now: str | None = None) -> CheckDone | None:
 
     On the schedule, a check for each missed time runs first.
     """
-    own, done = moment(now), None
+    by_clock, done = moment(now), None
     for due in due_each("check", now):
         try:
-            done = check_and_act(due.isoformat(), missed=due < own)
+            done = check_and_act(due.isoformat(), missed=due < by_clock)
         except BadInputError as error:
-            if due == own:
+            if due == by_clock:
                 raise
             # Mostly nothing had landed by then: there is nothing to make up for.
             say("left out", f"missed check as of {due:%Y-%m-%dT%H:%M:%S} UTC: {error}")

@@ -77,12 +77,10 @@ def say_failed(flow: object, run: FlowRun, state: State) -> None:
     """A line for a flow run that ended in an error: told when it ends, whatever it was at."""
     if run.deployment_id is not None:
         name = str(getattr(flow, "name", flow))
-        said = (state.message or state.name or "no reason was given").removeprefix(
-            "Flow run encountered an exception: "
-        )
-        say_line("failed", f"{name}: {said}")
+        why = (state.message or state.name or "no reason was given").removeprefix("Flow run encountered an exception: ")
+        say_line("failed", f"{name}: {why}")
         if name != "retrain":  # whose run is told of where it ends
-            text = f"{name}: {said}"
+            text = f"{name}: {why}"
             record_alert(
                 _workspace_of(run),
                 AlertKind.FLOW_FAILED,
@@ -98,7 +96,7 @@ def _last_completed(run: FlowRun) -> pd.Timestamp | None:
     well = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED]))
     try:
         with get_client(sync_client=True) as client:
-            found = client.read_flow_runs(
+            page = client.read_flow_runs(
                 deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id])),
                 flow_run_filter=FlowRunFilter(state=well),
                 sort=FlowRunSort.END_TIME_DESC,
@@ -106,7 +104,7 @@ def _last_completed(run: FlowRun) -> pd.Timestamp | None:
             )
     except Exception:  # noqa: BLE001  the failure is told all the same
         return None
-    return pd.Timestamp(found[0].end_time) if found and found[0].end_time is not None else None
+    return pd.Timestamp(page[0].end_time) if page and page[0].end_time is not None else None
 
 
 def _workspace_of(run: FlowRun) -> Workspace:

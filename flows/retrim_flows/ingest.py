@@ -29,11 +29,11 @@ def ingest(file: str | None = None, now: str | None = None) -> list[Landed]:
         arrives = None if now is None else at
         landed: list[Landed] = []
         try:
-            for each in _taken(workspace, file, arrives):
-                say_landed(each)
-                landed.append(each)
+            for outcome in _taken(workspace, file, arrives):
+                say_landed(outcome)
+                landed.append(outcome)
         finally:  # a file that stays in the inbox is told last, and keeps no row that landed from its prediction
-            if any(each.outcome == "landed" and each.kind == "rows" for each in landed):
+            if any(outcome.outcome == "landed" and outcome.kind == "rows" for outcome in landed):
                 score_at_once(workspace, max(at, clock()))
     return landed
 

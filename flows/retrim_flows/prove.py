@@ -33,8 +33,8 @@ def prove(now: str | None = None) -> dict[str, Any] | None:
     with due_once("prove", now) as at:
         proof = None if at is None else prove_one(at.isoformat())
         if proof is not None:
-            said = "identical" if proof["identical"] else "not identical: " + proof["differences"][0]
-            say("proved", f"version {proof['version']}: {said}")
+            verdict = "identical" if proof["identical"] else "not identical: " + proof["differences"][0]
+            say("proved", f"version {proof['version']}: {verdict}")
         return proof
 
 

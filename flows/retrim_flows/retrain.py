@@ -69,10 +69,10 @@ def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> 
         run_directory = make_run_directory(workspace, run)
         names = dvc.stages(run_directory.folder)
         with stages_of(workspace, run_directory) as session:
-            for place, stage in enumerate(names):
+            for number, stage in enumerate(names):
                 limits = limits_of(workspace, stage, mode=run.mode)
                 reproduce.with_options(task_run_name=stage)(
-                    workspace, session, parent, stage, (place, len(names)), limits
+                    workspace, session, parent, stage, (number, len(names)), limits
                 )
             workspace.store.add_stage_times(run, session.seconds)
     return publish(workspace, run, run_directory, parent, now)
@@ -139,12 +139,12 @@ def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
 
 def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
     """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
-    made = run_deployment(
+    flow_run = run_deployment(
         f"retrain/{open_workspace().model}",
         parameters={"decision": decision, "now": now},
         idempotency_key=decision,
         timeout=timeout,
         as_subflow=False,  # it outlives this flow run
     )
-    assert isinstance(made, FlowRun)  # in a process that runs no loop
-    return made
+    assert isinstance(flow_run, FlowRun)  # in a process that runs no loop
+    return flow_run

@@ -102,7 +102,7 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
     }
     queue = LONG_QUEUE if name in LONG else None
     made_from = json.dumps([schedule.pool, queue, written, variables, name], sort_keys=True)
-    made = _load(name).to_deployment(
+    deployment = _load(name).to_deployment(
         name=workspace.model,
         work_pool_name=schedule.pool,
         work_queue_name=queue,
@@ -112,8 +112,8 @@ def _deployment(schedule: WorkerSchedule, workspace: Workspace, name: str) -> Ru
         entrypoint_type=EntrypointType.MODULE_PATH,
         version=sha256(made_from.encode()).hexdigest()[:16],
     )
-    assert isinstance(made, RunnerDeployment)  # in a process that runs no loop
-    return made
+    assert isinstance(deployment, RunnerDeployment)  # in a process that runs no loop
+    return deployment
 
 
 def _make_pool(client: SyncPrefectClient, pool: str) -> None:
@@ -123,11 +123,11 @@ def _make_pool(client: SyncPrefectClient, pool: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
     for queue, limit in (("default", max(cores, 2)), (LONG_QUEUE, max(cores // 2, 1))):
         try:
-            found = client.read_work_queue_by_name(queue, work_pool_name=pool)
+            work_queue = client.read_work_queue_by_name(queue, work_pool_name=pool)
         except ObjectNotFound:
-            found = client.create_work_queue(queue, work_pool_name=pool)
-        if found.concurrency_limit != limit:
-            client.update_work_queue(found.id, concurrency_limit=limit)
+            work_queue = client.create_work_queue(queue, work_pool_name=pool)
+        if work_queue.concurrency_limit != limit:
+            client.update_work_queue(work_queue.id, concurrency_limit=limit)
 
 
 def _deployed(client: SyncPrefectClient) -> dict[str, str | None]:
@@ -135,10 +135,10 @@ def _deployed(client: SyncPrefectClient) -> dict[str, str | None]:
     flows: dict[object, str] = {}
     while page := client.read_flows(offset=len(flows)):
         flows |= {flow.id: flow.name for flow in page}
-    found: dict[str, str | None] = {}
-    while more := client.read_deployments(offset=len(found)):
-        found |= {f"{flows.get(each.flow_id)}/{each.name}": each.version for each in more}
-    return found
+    versions: dict[str, str | None] = {}
+    while more := client.read_deployments(offset=len(versions)):
+        versions |= {f"{flows.get(deployment.flow_id)}/{deployment.name}": deployment.version for deployment in more}
+    return versions
 
 
 def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None) -> None:
@@ -200,9 +200,9 @@ def _where(schedule: WorkerSchedule, server: prefect_server.Server | None) -> st
 
 def python_of(workspace: Workspace) -> Path:
     """The Python of a workspace's own environment, where it has one; else the one that runs this."""
-    own = workspace.paths.root / ".venv" / "bin" / "python"
-    is_other = own.exists() and own.parent.parent.resolve() != Path(sys.prefix).resolve()
-    return own if is_other else Path(sys.executable)
+    python_here = workspace.paths.root / ".venv" / "bin" / "python"
+    is_other = python_here.exists() and python_here.parent.parent.resolve() != Path(sys.prefix).resolve()
+    return python_here if is_other else Path(sys.executable)
 
 
 def _timetable(written: str | None, offset: int) -> Schedule | None:
@@ -215,9 +215,9 @@ def _timetable(written: str | None, offset: int) -> Schedule | None:
 
 
 def _load(name: str) -> "Flow[..., object]":
-    found = getattr(import_module(f"retrim_flows.{name}"), name)
-    assert isinstance(found, Flow)
-    return found
+    loaded = getattr(import_module(f"retrim_flows.{name}"), name)
+    assert isinstance(loaded, Flow)
+    return loaded
 
 
 def _environment(schedule: WorkerSchedule, workspace: Workspace) -> dict[str, str]:

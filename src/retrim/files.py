@@ -274,7 +274,7 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
     Raises:
         BadInputError: A folder is not a workspace and holds none.
     """
-    found: dict[Path, WorkspacePaths] = {}
+    workspaces: dict[Path, WorkspacePaths] = {}
     for folder in folders:
         root = folder.resolve()
         own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
@@ -283,8 +283,8 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
                 f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); choose a "
                 "workspace, or a folder that contains workspaces"
             )
-        found |= {path: WorkspacePaths(path) for path in own}
-    return list(found.values())
+        workspaces |= {path: WorkspacePaths(path) for path in own}
+    return list(workspaces.values())
 
 
 def _below(folder: Path) -> list[Path]:
@@ -441,7 +441,7 @@ def flush_all(paths: Iterable[Path], *, below: Path) -> None:
     for path in paths:
         flush(path)
         folders |= {folder for folder in path.parents if folder.is_relative_to(below)}
-    for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         flush(folder)
 
 
@@ -549,8 +549,8 @@ class PlacedConstructor(SafeConstructor):
         try:
             return super().construct_object(node, deep=deep)
         except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
-            said = f"{node.value!r} is not a valid {str(node.tag).rpartition(':')[2]}: {error}"
-            raise ConstructorError(None, None, said, node.start_mark) from error
+            problem = f"{node.value!r} is not a valid {str(node.tag).rpartition(':')[2]}: {error}"
+            raise ConstructorError(None, None, problem, node.start_mark) from error
 
     def flatten_mapping(self, node: MappingNode) -> None:
         """Merges in what a mapping names; its keys are compared as they are written, before that stands among them.
@@ -630,8 +630,8 @@ def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
-        said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BadInputError(f"{name}{where}: this is not valid YAML: {said}; correct the file") from error
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BadInputError(f"{name}{where}: this is not valid YAML: {problem}; correct the file") from error
     if not isinstance(document, dict):
         raise BadInputError(f"{name} contains a {type(document).__name__}; write a mapping of sections instead")
     return document

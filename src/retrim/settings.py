@@ -70,13 +70,13 @@ def resolved(root: Path, document: Mapping[str, JsonValue]) -> dict[str, JsonVal
     if not is_own(model):
         return dict(document)
     path, wanted = parts_of(model)
-    found = trust(read_code(root, path))
-    if wanted not in (None, found):
+    digest = trust(read_code(root, path))
+    if wanted not in (None, digest):
         raise BadInputError(
-            f"train.model: {path} has SHA-256 {found[:12]}, but train.model requires {str(wanted)[:12]}; write "
+            f"train.model: {path} has SHA-256 {digest[:12]}, but train.model requires {str(wanted)[:12]}; write "
             f"own:{path} to use the file as it is"
         )
-    return {**document, "train": {**section_in(document, "train"), "model": f"own:{path}@{found}"}}
+    return {**document, "train": {**section_in(document, "train"), "model": f"own:{path}@{digest}"}}
 
 
 def read_code(root: Path, path: str) -> bytes:
@@ -123,7 +123,7 @@ def _of_rows(key: str, count: Callable[[int], int]) -> Callable[[Mapping[str, Js
 def _space(document: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None:
     model = _at(document, "train.model")
     space = SPACES.get(model, {}) if isinstance(model, str) else None
-    return None if space is None else {name: each.model_dump(mode="json") for name, each in space.items()}
+    return None if space is None else {name: parameter.model_dump(mode="json") for name, parameter in space.items()}
 
 
 def _but_by_calendar(checks: int) -> Callable[[Mapping[str, JsonValue]], int]:
@@ -191,14 +191,14 @@ DERIVED: Mapping[str, Derived] = {
 
 def with_derived(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The document with each derived default that it does not state, where the settings that it follows have values."""
-    made = dict(document)
+    complete = dict(document)
     for key, derived in DERIVED.items():
         section, name = key.split(".")
-        stated = made.get(section, {})
-        value = derived.value(made) if isinstance(stated, Mapping) and name not in stated else None
+        stated = complete.get(section, {})
+        value = derived.value(complete) if isinstance(stated, Mapping) and name not in stated else None
         if value is not None:
-            made[section] = {**section_in(made, section), name: value}
-    return made
+            complete[section] = {**section_in(complete, section), name: value}
+    return complete
 
 
 def with_seed(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -211,20 +211,20 @@ def with_seed(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _seeded(
-    kind: type[SettingsSection], stated: Mapping[str, JsonValue], seed: Any, place: str = ""
+    kind: type[SettingsSection], stated: Mapping[str, JsonValue], seed: Any, section: str = ""
 ) -> dict[str, JsonValue]:
-    made = dict(stated)
+    filled = dict(stated)
     for name, field in kind.model_fields.items():
-        if FOLLOWS_SEED in field.metadata and made.setdefault(name, seed) != seed:
+        if FOLLOWS_SEED in field.metadata and filled.setdefault(name, seed) != seed:
             raise ValueError(
-                f"{place}{name}: {made[name]!r} differs from seed, which is {seed!r}; retrim uses one seed: set only "
-                "the key seed"
+                f"{section}{name}: {filled[name]!r} differs from seed, which is {seed!r}; retrim uses one seed: set "
+                "only the key seed"
             )
         for below in nested_sections(field.annotation):
-            inner = made.get(name, None if field.default is None else {})
-            if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{place}{name}.")):
-                made[name] = seeded
-    return made
+            inner = filled.get(name, None if field.default is None else {})
+            if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{section}{name}.")):
+                filled[name] = seeded
+    return filled
 
 
 def stated_by(params: "Params") -> dict[str, JsonValue]:
@@ -234,19 +234,19 @@ def stated_by(params: "Params") -> dict[str, JsonValue]:
         section, name = key.split(".")
         stated = section_in(document, section)
         if name in stated and stated[name] == derived.value(document):
-            document[section] = {each: value for each, value in stated.items() if each != name}
+            document[section] = {other: value for other, value in stated.items() if other != name}
     return document
 
 
 def settings_alone(kind: type[SettingsSection], stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """What a section states, without values that follow others, as seeds do."""
-    made: dict[str, JsonValue] = {}
+    recorded: dict[str, JsonValue] = {}
     for name, value in stated.items():
         field = kind.model_fields[name]
         below = nested_sections(field.annotation)
         if is_setting(field):
-            made[name] = settings_alone(below[0], value) if below and isinstance(value, Mapping) else value
-    return made
+            recorded[name] = settings_alone(below[0], value) if below and isinstance(value, Mapping) else value
+    return recorded
 
 
 def why_none(key: str) -> str | None:
@@ -364,16 +364,16 @@ class Params(SettingsSection):
 
     @model_validator(mode="after")
     def _reading_fits_the_table(self) -> "Params":
-        found = faults_of(self.data, self.reading)
-        if found:
-            raise ValueError("; ".join(found))
+        faults = faults_of(self.data, self.reading)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     @model_validator(mode="after")
     def _steps_fit_the_table(self) -> "Params":
-        found = prepare_faults_of(self.prepare, self.data)
-        if found:
-            raise ValueError("; ".join(found))
+        faults = prepare_faults_of(self.prepare, self.data)
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     @model_validator(mode="after")
@@ -454,8 +454,8 @@ class ValuesInFiles(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         stated = {name for name in IN_FILES if os.environ.get(f"{PREFIX}{name.upper()}")}
         fields = self.settings_cls.model_fields
-        found = {name: self.get_field_value(fields[name], name)[0] for name in IN_FILES if name not in stated}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: self.get_field_value(fields[name], name)[0] for name in IN_FILES if name not in stated}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Env(BaseSettings):
@@ -509,9 +509,9 @@ def parse_params(document: dict[str, JsonValue], name: str) -> Params:
     """
     if stated_at(document, "data") is None:
         raise BadInputError(f"{name} describes no table yet; describe one with `retrim init --data TABLE --target COL`")
-    for key, value, said, stated in fixed_in(document):
+    for key, value, why, stated in fixed_in(document):
         if stated != value:
-            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({said}), but {stated!r} is set; remove {key}")
+            raise BadInputError(f"{name}: {key} is fixed at {value!r} ({why}), but {stated!r} is set; remove {key}")
     try:
         return Params.model_validate(document)
     except ValidationError as error:
@@ -524,10 +524,10 @@ def fixed_in(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Any, str,
     for key, derived in DERIVED.items():
         section, name = key.split(".")
         stated = stated_at(document, key)
-        field = next(field for each, field in _fields(section) if each == name)
+        field = next(field for field_name, field in _fields(section) if field_name == name)
         if FOLLOWS in field.metadata and stated is not ABSENT:
-            own = {each: value for each, value in section_in(document, section).items() if each != name}
-            fewer = {**document, section: own}
+            others = {other: value for other, value in section_in(document, section).items() if other != name}
+            fewer = {**document, section: others}
             yield key, stated_at(with_derived(fewer), key), f"it is derived from other settings: {derived.said}", stated
 
 
@@ -539,8 +539,8 @@ def _fixed_in(kind: type[SettingsSection], stated: Any, place: str) -> Iterator[
     for key in stated if isinstance(stated, Mapping) else ():
         field = kind.model_fields.get(key)
         below = [] if field is None else nested_sections(field.annotation)
-        for each in below:
-            yield from _fixed_in(each, stated[key], f"{place}{key}.")
+        for nested in below:
+            yield from _fixed_in(nested, stated[key], f"{place}{key}.")
         if field is not None and field.exclude and not below:
             yield f"{place}{key}", plain_default(field), str(field.description), stated[key]
 
@@ -564,10 +564,10 @@ def stated_digest(document: Mapping[str, JsonValue]) -> str:
     return sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def section_names(place: Sequence[int | str]) -> list[str]:
+def section_names(path: Sequence[int | str]) -> list[str]:
     """The settings that there are at a place of params.yaml, such as `gate`; none where its keys are free."""
     kind: Any = Params
-    for part in place:
+    for part in path:
         field = kind.model_fields.get(part)
         kind = None if field is None else next(iter(nested_sections(field.annotation)), None)
         if kind is None:
@@ -580,36 +580,36 @@ def nested_sections(annotation: Any) -> list[type[SettingsSection]]:
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         return [annotation]
     either = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
-    return [each for each in either if isinstance(each, type) and issubclass(each, SettingsSection)]
+    return [part for part in either if isinstance(part, type) and issubclass(part, SettingsSection)]
 
 
-def setting_fields(kind: type[SettingsSection] = Params, place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def setting_fields(kind: type[SettingsSection] = Params, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every setting by its dotted key, in order; a section that is off by default is one setting."""
     for name, field in kind.model_fields.items():
         if not is_setting(field):
             continue
         below = nested_sections(field.annotation)
         if below and field.default is not None:
-            yield from setting_fields(below[0], f"{place}{name}.")
+            yield from setting_fields(below[0], f"{prefix}{name}.")
         else:
-            yield f"{place}{name}", field
+            yield f"{prefix}{name}", field
 
 
-def fields_within(annotation: Any, place: str) -> Iterator[tuple[str, FieldInfo]]:
+def fields_within(annotation: Any, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     """What a setting holds that is no plain value: its fields by dotted place, `[]` for an item and NAME for a key."""
     if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
         for name, field in annotation.model_fields.items():
-            yield f"{place}.{name}", field
-            yield from fields_within(field.annotation, f"{place}.{name}")
+            yield f"{prefix}.{name}", field
+            yield from fields_within(field.annotation, f"{prefix}.{name}")
         return
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin in (dict, Mapping):
-        yield from fields_within(inner[1], f"{place}.NAME")
+        yield from fields_within(inner[1], f"{prefix}.NAME")
     elif origin in (Union, UnionType):
-        for each in inner:
-            yield from fields_within(each, place)
+        for nested in inner:
+            yield from fields_within(nested, prefix)
     elif origin is tuple:
-        yield from fields_within(inner[0], f"{place}[]")
+        yield from fields_within(inner[0], f"{prefix}[]")
 
 
 def plain_default(field: FieldInfo) -> Any:
@@ -631,9 +631,10 @@ def bounds_said(field: FieldInfo) -> str:
     """What values a setting may have, where its type has bounds or a choice."""
     kinds = [field.annotation, *get_args(field.annotation)]
     bounds = {**BOUNDS, "min_length": "number of characters: at least"} if field.annotation is str else BOUNDS
-    said = [f"{word} {getattr(each, name):g}" for each in field.metadata for name, word in bounds.items()
-            if getattr(each, name, None) is not None]  # fmt: skip
+    limits = [f"{word} {getattr(bound, name):g}" for bound in field.metadata for name, word in bounds.items()
+            if getattr(bound, name, None) is not None]  # fmt: skip
     for kind in kinds:
         if get_origin(kind) is Literal:
-            said += [", ".join(each if isinstance(each, str) else json.dumps(each) for each in get_args(kind))]
-    return "; ".join(said)
+            choices = get_args(kind)
+            limits += [", ".join(choice if isinstance(choice, str) else json.dumps(choice) for choice in choices)]
+    return "; ".join(limits)
