@@ -23,10 +23,9 @@ import sqlalchemy as sa
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.adapters.store import Store
-from retrim.errors import BadInputError, RetrimError
+from retrim.errors import RetrimError
 from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import PredictionLog
-from retrim.lineage.workspace import Workspace
 from retrim.release.canary import start_canary
 from retrim.release.release import rollback
 from retrim.serving import request_log, served
@@ -139,26 +138,6 @@ def test_a_release_after_the_live_version_was_loaded_is_seen_by_the_first_look(d
     follower_of(desk, served).look()
 
     assert served.served.version == 1
-
-
-def test_a_workspace_that_could_not_be_opened_is_opened_by_the_next_look(desk: Desk) -> None:
-    served, tried = serving_of(desk), list[int]()
-
-    def open_here() -> Workspace:
-        tried.append(0)
-        if len(tried) == 1:
-            raise BadInputError("params.yaml: half written")
-        return desk.workspace
-
-    follower = Follower(desk.workspace, open_here, served, lambda: desk.day(15))
-    move_back(desk)
-    write_long_ago(desk)
-    versions = []
-    for _ in range(2):
-        follower.look_once()
-        versions.append(served.served.version)
-
-    assert versions == [2, 1]
 
 
 def test_a_champion_that_fails_stays_out_with_an_alert_and_is_tried_again(

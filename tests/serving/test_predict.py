@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters import sql_table
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.table import RULES
@@ -533,23 +532,6 @@ def while_predicting(monkeypatch: pytest.MonkeyPatch, do: Any) -> None:
     monkeypatch.setattr(module, "_predictions", called)
 
 
-def test_the_rows_of_a_database_stay_while_the_same_is_asked_again(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small_parts(monkeypatch)
-    monkeypatch.setattr(module, "count_cores", lambda: 1)  # else all files are read before the first part is there
-    monkeypatch.setattr(sql_table, "AT_ONCE", 10)  # so that there are several
-    own = copy_of(desk, tmp_path / "workspace")
-    where = in_form(new_rows(desk), "database", tmp_path)
-
-    def again() -> None:
-        with pytest.raises(BusyError):
-            run(own, where, tmp_path / "out.csv")
-
-    while_predicting(monkeypatch, again)
-    assert run(own, where, tmp_path / "out.csv").rows == 48
-
-
 def test_two_requests_for_one_out_do_not_go_on_at_once(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -631,15 +613,6 @@ def test_without_its_suite_nothing_is_predicted(desk: Desk, tmp_path: Path) -> N
 
     with pytest.raises(BadInputError, match=f"git checkout {suite}"):
         run(own, in_form(new_rows(own), "csv", tmp_path), tmp_path / "out.csv")
-
-
-def test_a_driver_that_cannot_write_is_refused_before_anything_is_predicted(desk: Desk, tmp_path: Path) -> None:
-    pytest.importorskip("aiosqlite")
-    where = in_form(new_rows(desk), "csv", tmp_path)
-
-    with pytest.raises(BadInputError, match="driver aiosqlite"):
-        run(desk, where, f"sqlite+aiosqlite:///{tmp_path}/out.db")
-    assert not (tmp_path / "out.db").exists()
 
 
 def test_a_key_that_a_whole_part_of_json_lacks_is_missing_there(

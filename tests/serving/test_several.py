@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from retrim.errors import BadInputError
 from retrim.lineage.tokens import add_token
 from retrim.serving.models import open_model
 from retrim.serving.request_log import RequestLog
@@ -122,8 +121,3 @@ def test_answers_of_a_named_version_are_no_predictions_of_the_model(desk: Desk) 
 
 def model_of(desk: Desk, *, is_local: bool = True) -> Any:
     return open_model(lambda: desk.workspace, None, is_local=is_local, is_durable=False, now=lambda: desk.day(15))
-
-
-def test_every_model_that_others_can_reach_has_a_token(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="retrim token add"):
-        model_of(desk, is_local=False)

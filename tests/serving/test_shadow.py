@@ -162,14 +162,6 @@ def test_with_labels_the_shadow_is_compared_and_the_status_says_so(desk: Desk) -
     assert facts["shadow"].startswith("worse: version 2 against 1: loss ")
 
 
-def test_an_answer_after_the_label_was_due_is_not_compared(desk: Desk) -> None:
-    rows = desk.rows(18, 20)
-    answer(desk, rows.assign(at=rows["at"] + pd.Timedelta("30D")).assign(at=lambda late: late["at"]), shadows=(1,))
-    desk.land(rows, 20)
-
-    assert [each.rows for each in compare_shadows(desk.workspace, now=desk.day(21))] == [0]
-
-
 def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
     rows = desk.rows(18, 20)
     answer(desk, rows, shadows=())

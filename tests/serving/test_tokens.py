@@ -80,13 +80,6 @@ def test_a_server_whose_last_token_is_removed_answers_nobody(desk: Desk) -> None
     assert (codes, health) == ([HTTPStatus.UNAUTHORIZED] * 3, HTTPStatus.OK)
 
 
-def test_an_empty_file_of_tokens_lets_nobody_in(desk: Desk) -> None:
-    desk.workspace.paths.tokens.parent.mkdir(parents=True, exist_ok=True)
-    desk.workspace.paths.tokens.write_text("[]", encoding="utf-8")
-    with running(serving_of(desk)) as client:
-        assert client.json("/predict", ROW)[0] == HTTPStatus.UNAUTHORIZED
-
-
 def test_a_person_opens_a_server_that_has_no_token_left(desk: Desk, sit: Sit) -> None:
     session = sit(desk)
     add_token(desk.workspace, "a", ["predict"], now=NOW)

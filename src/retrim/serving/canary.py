@@ -24,10 +24,7 @@ def _as_text(value: object) -> str | None:
 class CanaryAnswers:
     """Answers the canary's rows; where it cannot, the live version's answer stands.
 
-    Args:
-        canary: Whose share.
-        served: Its version.
-        counter: Counts requests by their fate: answered or failed.
+    Requests are counted by their fate: answered or failed.
     """
 
     def __init__(self, canary: Canary, served: ServedVersion, counter: Counter) -> None:

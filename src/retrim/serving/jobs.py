@@ -93,12 +93,7 @@ class JobRequest(BaseModel):
 
 
 class AllowedPlaces:
-    """Where jobs may read and write.
-
-    Args:
-        root: Of the workspace; other paths are relative to it.
-        prefixes: Folders and addresses.
-    """
+    """Where jobs may read and write: below prefixes, which are addresses, or folders relative to the workspace."""
 
     def __init__(self, root: Path, prefixes: Sequence[str]) -> None:
         self._root = root
@@ -149,14 +144,7 @@ class AllowedPlaces:
 
 
 class Jobs:
-    """The jobs of a workspace.
-
-    Args:
-        root: Of the workspace.
-        folder: Where the jobs are kept.
-        places: Where they may read and write.
-        now: The clock.
-    """
+    """The jobs of a workspace, kept in a folder, and the thread that has them run."""
 
     def __init__(self, root: Path, folder: Path, places: AllowedPlaces, now: Callable[[], pd.Timestamp]) -> None:
         self._root, self._folder, self._places, self._now = root, folder, places, now

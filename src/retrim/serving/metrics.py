@@ -33,12 +33,7 @@ HELP = {
 
 
 class LoopFigures(Collector):
-    """What is live and how the loop stands, looked up when asked.
-
-    Args:
-        served: The version that answers now.
-        now: The clock.
-    """
+    """What is live, which version is served, and how the loop stands, looked up when asked."""
 
     def __init__(self, workspace: Workspace, served: Callable[[], int], now: Callable[[], pd.Timestamp]) -> None:
         self._workspace, self._served, self._now = workspace, served, now
@@ -71,11 +66,7 @@ class LoopFigures(Collector):
 
 
 class Metrics:
-    """The figures of one model.
-
-    Args:
-        loop: What else is told.
-    """
+    """The figures of one model: counts of requests, and those of the loop."""
 
     def __init__(self, loop: Collector | None = None) -> None:
         registry = CollectorRegistry()

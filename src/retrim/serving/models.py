@@ -50,14 +50,7 @@ NOT_LOOKED_UP = "the live version could not be looked up; retrim will try again"
 
 
 class Follower:
-    """Keeps a server at the live version.
-
-    Args:
-        workspace: Of the model.
-        open_here: Opens it; anew for each version, as settings change with it.
-        serving: What answers.
-        now: The clock.
-    """
+    """Keeps a server at the live version; the workspace is opened anew for each, as settings change with it."""
 
     def __init__(
         self,
@@ -171,15 +164,7 @@ class Follower:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that a server answers for.
-
-    Args:
-        name: Of the model.
-        serving: What answers.
-        log: Keeps the answers.
-        follower: Swaps in what goes live; None where one version was asked for.
-        shadows: Answer beside; None: nobody does.
-    """
+    """A model that a server answers for; without a follower where one version was asked for."""
 
     name: str
     serving: Serving

@@ -18,12 +18,7 @@ LOOK_SECONDS = 10.0
 
 
 class Newcomers:
-    """Workspaces that are not served yet.
-
-    Args:
-        roots: Of the workspaces.
-        open_one: Opens the model of a workspace.
-    """
+    """Workspaces that are not served yet."""
 
     def __init__(self, roots: Sequence[Path], open_one: Callable[[Path], ServedModel]) -> None:
         self._waiting, self._open = list(roots), open_one

@@ -50,15 +50,7 @@ class ReadRows:
 
 
 class OneRow:
-    """Reads plain rows for one version.
-
-    Args:
-        predictor: Of the version.
-        needs: What it takes of a row.
-        rules: What the suite asks of a row.
-        reading: How text is spelled.
-        key: Columns that name a row.
-    """
+    """Reads plain rows for one version, each held to the rules of the suite."""
 
     def __init__(
         self,

@@ -17,8 +17,6 @@ class LandedPast:
     """What has landed, as far as features from the past are made of it.
 
     Args:
-        workspace: The workspace.
-        history: Of the version.
         landed: Landed rows with their times and what the features are made of, in total order.
     """
 

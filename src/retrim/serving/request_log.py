@@ -46,8 +46,6 @@ class RequestLog:
     """Keeps answers; one for each server.
 
     Args:
-        folder: Where the files beside lie.
-        predictions: The data set.
         is_durable: Whether each line survives a power cut before its request is answered.
     """
 

@@ -43,11 +43,7 @@ class WrongCell:
 
 
 class WrongRequestError(BadInputError):
-    """A request that cannot be answered: every cell that is at fault.
-
-    Args:
-        cells: What is wrong.
-    """
+    """A request that cannot be answered: every cell that is at fault."""
 
     def __init__(self, cells: Sequence[WrongCell]) -> None:
         first, more = cells[0], f", and {len(cells) - 1} more" if len(cells) > 1 else ""

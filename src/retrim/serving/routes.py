@@ -65,12 +65,7 @@ async def read_body(request: Request) -> bytes:
 
 
 class Counted:
-    """Counts the requests of an application: path of the route, status, seconds.
-
-    Args:
-        app: What answers.
-        metrics: Where they are counted.
-    """
+    """Counts the requests of an application: path of the route, status, seconds."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -129,7 +124,7 @@ REFUSALS: dict[int | type[Exception], Callable[[Request, Any], Any]] = {
 
 
 def app_of_model(serving: Serving) -> FastAPI:
-    """The routes of a model, and their description at /openapi.json."""
+    """The routes of a model."""
     app = FastAPI(openapi_url=None, exception_handlers=REFUSALS)
     app.add_middleware(Counted, metrics=serving.metrics)
 
@@ -178,6 +173,13 @@ def app_of_model(serving: Serving) -> FastAPI:
         serving.check(request.headers.raw, "operate")
         return Response(await _in_turn(None, lambda: serving.show_job(job)), media_type=JSON)
 
+    _add_facts(app, serving)
+    return app
+
+
+def _add_facts(app: FastAPI, serving: Serving) -> None:
+    """The routes that say how the server is."""
+
     @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
@@ -199,8 +201,6 @@ def app_of_model(serving: Serving) -> FastAPI:
         schema = get_openapi(title="retrim", version=__version__, routes=app.routes, servers=at)
         schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
         return _json(schema)
-
-    return app
 
 
 async def _in_turn(thread: Executor | None, work: Callable[[], bytes]) -> bytes:

@@ -105,13 +105,9 @@ class Serving:
     """What a server answers with about one model, and how.
 
     Args:
-        served: The version that answers.
-        door: Knows the tokens.
         keep: Keeps what was answered, before it is sent.
         land: Lands labels: lines of JSON.
-        metrics: Counts requests.
         load: Loads another version for who names it.
-        jobs: Predict files.
         shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
     """

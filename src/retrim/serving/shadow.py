@@ -48,8 +48,7 @@ class Shadows:
     Args:
         workspace_of: Gives the workspace as it is.
         who: As `shadows_of` takes it.
-        keep: Keeps the answers.
-        counter: Counts requests by their fate: taken or dropped.
+        counter: Counts requests by their fate, taken or dropped.
     """
 
     def __init__(
