@@ -54,7 +54,7 @@ def store(url: str) -> Iterator[Store]:
     for day in (1, 2, 3):
         store.add_decision(decision(day))
     yield store
-    store._database._engine.dispose()
+    store.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ and keeps aliases: all that a check and a move ask of it.
 """
 
 import inspect
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -294,7 +295,14 @@ def add_checks(desk: Desk, count: int) -> None:
         at = first + pd.Timedelta(number, "h")
         row = columns_of(kept[number % len(kept)])
         named = {"id": f"{desk.workspace.model}-{at:%Y%m%dT%H%M%SZ}", "as_of": iso(at), "at": iso(at)}
-        rows.append({**row, **named, "sequence": sequence + 1 + number, "record": {**row["record"], "as_of": iso(at)}})
+        rows.append(
+            {
+                **row,
+                **named,
+                "sequence": sequence + 1 + number,
+                "text": json.dumps({**json.loads(row["text"]), "as_of": iso(at)}),
+            }
+        )
     with store.begin() as connection:
         connection.execute(sa.insert(DECISIONS), rows)
 

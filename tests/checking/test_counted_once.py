@@ -241,7 +241,7 @@ def test_what_has_landed_is_tested_waits_or_is_exempt(checked: Desk) -> None:
 def test_a_row_that_no_check_counted_is_named(checked: Desk) -> None:
     with checked.workspace.store.begin() as connection:
         connection.execute(sa.delete(COUNTED_ROWS).where(COUNTED_ROWS.c.kind == "tested"))
-        connection.execute(sa.text("UPDATE decisions SET record = json_set(record, '$.counted.tested', 0)"))
+        connection.execute(sa.text("UPDATE decisions SET text = json_set(text, '$.counted.tested', 0)"))
     empty = audit(checked.workspace, now=checked.day(13))
     checked.check(13)
     checked.land(checked.rows(13, 15), 15)

@@ -1,7 +1,4 @@
-"""A database behind an address: opened, and what goes wrong with it told in our words, never with its password.
-
-A database read and written row by row: a transaction, a query, an insert that may find its row there.
-"""
+"""A database behind an address: opened, read, written; what goes wrong is told in our words, without its password."""
 
 import os
 import shutil
@@ -12,16 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.migrations import is_current, migrate
-from retrim.decision.stored_rows import StoredRow, columns_of
+from retrim.decision.stored_rows import columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_state, make_private_file
 from retrim.reading.address import address_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 WRITE = "use an address such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
@@ -222,13 +222,17 @@ def move_places(address: str, moved: Mapping[str, str]) -> int:
 class Database:
     """The store at an address; its tables are made, or brought to their newest shape, when it is opened.
 
+    Attributes:
+        shown: The address without its password and its query.
+        place: The address with its query, which tells two stores apart; never shown.
+
     Raises:
         BadInputError: The address is none.
         RetrimError: It cannot be opened, or a newer retrim wrote it.
     """
 
     def __init__(self, url: str) -> None:
-        self._address = address_of(url)
+        self.url, self._address = url, address_of(url)
         try:
             parsed = sa.engine.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:  # neither is shown: it may hold the password
@@ -316,44 +320,16 @@ def iso(time: pd.Timestamp) -> str:
     return time.tz_convert("UTC").isoformat(timespec="seconds")
 
 
-class SqlTables:
+class SqlTables(Database):
     """The tables at an address."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._database = Database(url)
-
-    @property
-    def shown(self) -> str:
-        """The address without its password and its query."""
-        return self._database.shown
-
-    @property
-    def place(self) -> str:
-        """The address with its query, which tells two stores apart; never shown."""
-        return self._database.place
-
-    def written(self) -> tuple[int, ...] | None:
-        """What every write changes; None: that cannot be told."""
-        return self._database.written()
-
-    def close(self) -> None:
-        """Closes its connections; the next question opens others."""
-        self._database.close()
-
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A transaction: all of it, or nothing."""
-        with self._database.begin() as connection:
-            yield connection
-
     def all(self, query: "sa.Select[Any]") -> "Sequence[sa.Row[Any]]":
-        with self._database.connect() as connection:
+        with self.connect() as connection:
             return connection.execute(query).all()
 
     def rows(self, query: "sa.Select[Any]", kind: type[T]) -> list[T]:
         """Whole rows of a table, as the dataclass whose fields are its columns."""
-        with self._database.connect() as connection:
+        with self.connect() as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
 
     def one(self, query: "sa.Select[Any]", kind: type[T]) -> T | None:
@@ -361,7 +337,10 @@ class SqlTables:
         return next(iter(self.rows(query.limit(1), kind)), None)
 
     def _insert(
-        self, table: sa.Table, row: StoredRow, others: Mapping[sa.Table, Sequence[StoredRow]] = MappingProxyType({})
+        self,
+        table: sa.Table,
+        row: "DataclassInstance",
+        others: "Mapping[sa.Table, Sequence[DataclassInstance]]" = MappingProxyType({}),
     ) -> bool:
         """Inserts a row, and the rows of other tables that belong to it; False, and none of them, if one is there."""
         try:
@@ -369,7 +348,7 @@ class SqlTables:
                 connection.execute(sa.insert(table).values(**columns_of(row)))
                 for other, rows in others.items():
                     if rows:
-                        connection.execute(sa.insert(other), [columns_of(each) for each in rows])
+                        connection.execute(sa.insert(other), [columns_of(other_row) for other_row in rows])
         except sa.exc.IntegrityError:
             return False
         return True

@@ -14,6 +14,7 @@ A store begun from another's past: what was decided, run, made and released befo
 Gives stored decisions and runs another date: only after the clock ran ahead.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -58,17 +59,11 @@ from retrim.decision.stored_rows import (
     StageTime,
     UsedRow,
     VersionRow,
+    as_text,
     columns_of,
 )
 from retrim.errors import RefusedError, RetrimError
 from retrim.stats.codec import from_record, to_record
-
-DECIDED = sa.select(
-    *(column for column in DECISIONS.c if column.name != "record"), sa.cast(DECISIONS.c.record, sa.Text).label("text")
-)
-RAN = sa.select(
-    *(column for column in RUNS.c if column.name != "detail"), sa.cast(RUNS.c.detail, sa.Text).label("text")
-)
 
 
 class CountedRows(SqlTables):
@@ -96,7 +91,7 @@ class CountedRows(SqlTables):
     def last_sequence(self, model: str) -> int:
         """The number of the newest check of a model; 0 before the first."""
         query = sa.select(sa.func.max(DECISIONS.c.sequence)).where(DECISIONS.c.model == model)
-        with self._database.connect() as connection:
+        with self.connect() as connection:
             return connection.execute(query).scalar() or 0
 
     def counted_rows(self, model: str) -> list[LedgerEntry]:
@@ -238,7 +233,7 @@ class Store(StoredTimes, CountedRows, Outbox):
         return [str(row.model) for row in self.all(sa.select(named.c.model).order_by(named.c.model))]
 
     def decision(self, identity: str) -> DecisionRow | None:
-        return self.one(DECIDED.where(DECISIONS.c.id == identity), DecisionRow)
+        return self.one(sa.select(DECISIONS).where(DECISIONS.c.id == identity), DecisionRow)
 
     def decisions(
         self,
@@ -257,7 +252,7 @@ class Store(StoredTimes, CountedRows, Outbox):
             until: Those about this moment or earlier, as the store spells it; None: all.
             acted: Only those that something was done after: their outcome is not `none`.
         """
-        query = DECIDED.where(DECISIONS.c.model == model)
+        query = sa.select(DECISIONS).where(DECISIONS.c.model == model)
         if source is not None:
             query = query.where(DECISIONS.c.source == source)
         if until is not None:
@@ -274,11 +269,11 @@ class Store(StoredTimes, CountedRows, Outbox):
         return self._insert(DECISIONS, row)
 
     def run(self, identity: str) -> RunRow | None:
-        return self.one(RAN.where(RUNS.c.id == identity), RunRow)
+        return self.one(sa.select(RUNS).where(RUNS.c.id == identity), RunRow)
 
     def runs(self, model: str, *, state: str | None = None) -> list[RunRow]:
         """Runs of a model, oldest first."""
-        query = RAN.where(RUNS.c.model == model)
+        query = sa.select(RUNS).where(RUNS.c.model == model)
         if state is not None:
             query = query.where(RUNS.c.state == state)
         return self.rows(query.order_by(RUNS.c.as_of, RUNS.c.started), RunRow)
@@ -319,14 +314,15 @@ class Store(StoredTimes, CountedRows, Outbox):
         """Adds to what is kept of a run."""
         with self.begin() as connection:
             this = RUNS.c.id == identity
-            kept = connection.execute(sa.select(RUNS.c.detail).where(this)).scalar_one()
-            connection.execute(sa.update(RUNS).where(this).values(detail={**kept, **to_record(detail)}))
+            before = json.loads(connection.execute(sa.select(RUNS.c.text).where(this)).scalar_one())
+            text = json.dumps({**before, **to_record(detail)})
+            connection.execute(sa.update(RUNS).where(this).values(text=text))
 
     def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: RunDetail) -> None:
         """Ends a run in a state."""
         with self.begin() as connection:
             change = sa.update(RUNS).where(RUNS.c.id == identity)
-            connection.execute(change.values(state=state, ended=ended, version=version, detail=to_record(detail)))
+            connection.execute(change.values(state=state, ended=ended, version=version, text=as_text(detail)))
 
     def add_version(self, row: VersionRow, *, used: Mapping[str, bytes] = MappingProxyType({})) -> bool:
         """Records a version; False if it is there already."""
@@ -350,7 +346,7 @@ class Store(StoredTimes, CountedRows, Outbox):
 
     def all_runs(self, *, state: str) -> list[RunRow]:
         """Runs of every model in a state."""
-        return self.rows(RAN.where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
+        return self.rows(sa.select(RUNS).where(RUNS.c.state == state).order_by(RUNS.c.id), RunRow)
 
     def add_to_envelope(
         self, model: str, version: int, *, kind: str, name: str, at: str, record: Mapping[str, JsonValue]
@@ -456,7 +452,7 @@ def date_decision_anew(store: SqlTables, identity: str, *, as_of: str, record: d
     """Sets the moment that a decision is about, in its row and in its record."""
     this = sa.update(DECISIONS).where(DECISIONS.c.id == identity)
     with store.begin() as connection:
-        connection.execute(this.values(as_of=as_of, at=as_of, record=record))
+        connection.execute(this.values(as_of=as_of, at=as_of, text=json.dumps(record)))
 
 
 def date_run_anew(store: SqlTables, identity: str, *, as_of: str, latest: str) -> None:

@@ -1,9 +1,9 @@
-"""Rows of the store, as they lie there: a field is a column, and a column of JSON is what was written into it."""
+"""Rows of the store, as they lie there: a field is a column. Times are ISO 8601 in UTC, so they sort as text."""
 
 import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue
 
@@ -11,6 +11,9 @@ from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import Absent, from_record, to_record
 from retrim.table.data import ColumnType
 from retrim.training.mode import RunMode
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def as_text(evidence: object) -> str:
@@ -23,7 +26,10 @@ class DecisionRow:
     """A decision: of a check, a person, an acknowledgement, a pause, or to fit a recipe once more.
 
     Args:
-        text: The evidence as it lies there; read when it is first asked for, as a life has thousands of checks.
+        source: `check`, `person`, `settlement` or `refit`.
+        outcome: `none`, `retrain`, `restore`, `held` or `settled`.
+        actor: Who took it: a person, or `schedule`.
+        text: The evidence as JSON; read when it is first asked for, as a life has thousands of checks.
         sequence: Of checks alone, from 1.
     """
 
@@ -260,7 +266,12 @@ class ReleaseMove:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRow(ReleaseMove):
-    """A release in the log, signed together with the previous one."""
+    """A release in the log, signed together with the previous one.
+
+    Args:
+        follows: Digest of the row before (`decision/release_log.py`).
+        signer: Public key of the workspace that moved it.
+    """
 
     sequence: int
     previous: int | None
@@ -366,7 +377,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True)
 class CountedRow:
-    """Rows of a batch that a check counted, one bit per row."""
+    """What a check did with rows of a batch (`decision/rows_counted.py`): a bit a row of the file, the lowest first."""
 
     model: str
     decision: str
@@ -406,15 +417,6 @@ class DueTime:
     done_until: str
 
 
-StoredRow = (
-    DecisionRow | RunRow | VersionRow | ReleaseRow | ReleaseHeadRow | EnvelopeRow | AlertRow | CountedRow | UsedRow
-    | StageTime | DueTime
-)  # fmt: skip
-
-
-def columns_of(row: StoredRow) -> dict[str, Any]:
+def columns_of(row: "DataclassInstance") -> dict[str, Any]:
     """A row by column, as it is inserted."""
-    columns = {column.name: getattr(row, column.name) for column in fields(row)}
-    if isinstance(row, DecisionRow | RunRow):
-        columns["record" if isinstance(row, DecisionRow) else "detail"] = json.loads(columns.pop("text"))
-    return columns
+    return {column.name: getattr(row, column.name) for column in fields(row)}

@@ -18,7 +18,6 @@ VERSION_TABLE = "retrim_alembic_version"
 """Ours alone: Prefect and MLflow keep theirs, and may share the database."""
 HEAD = "0001"
 """The newest revision. Here too, so that a store in the newest shape is opened without loading Alembic."""
-LOCK = 0x72657472  # "retr": the advisory lock on PostgreSQL under which tables are made
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -29,13 +28,11 @@ def is_current(connection: sa.Connection) -> bool:
 def migrate(connection: sa.Connection) -> None:
     """Makes or changes the tables, within the transaction of `connection`: all of it, or nothing.
 
-    Two processes may do so at once: the second waits for the first and finds nothing to do.
+    It is a writer's transaction: of two processes at once, the second waits for the first and finds nothing to do.
 
     Raises:
         RetrimError: The store has tables without a revision, or a revision that this version does not know.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     before = _revision(connection)
     if before == HEAD:
         return
