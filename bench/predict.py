@@ -4,7 +4,7 @@
 
 Bare: the file is read by pyarrow, made a matrix, given to `Booster.predict` with as many threads, and the answers are
 written as Parquet. Retrim: the same file, model and machine by `retrim.serving.predict`: cells checked, each column
-held to a bound of the suite, rejected ones apart, resumable. Each in a process of its own, in turns, `--turns` times;
+held to a bound of the suite, rejected ones apart. Each in a process of its own, in turns, `--turns` times;
 the fastest of each counts.
 """
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -289,12 +288,11 @@ def reopened(folder: Path) -> Desk:
 
 def test_killed_before_any_of_its_writes_it_ends_with_the_same_bytes(desk: Desk, tmp_path: Path) -> None:
     own = copy_of(desk, tmp_path / "workspace")
-    shutil.rmtree(own.workspace.paths.var / "predict", ignore_errors=True)  # of other tests
     rows = new_rows(desk).astype({"level": object})
     rows.loc[3, "level"] = "much"
     where = in_form(rows, "csv", tmp_path)
     expected = None
-    for writes in (99, 0, 2, 5, 7):
+    for writes in (99, 0, 1, 2, 3):
         to = tmp_path / "out.csv"
         for old in (to, tmp_path / "out.rejected.csv"):
             old.unlink(missing_ok=True)
@@ -313,35 +311,6 @@ def test_killed_before_any_of_its_writes_it_ends_with_the_same_bytes(desk: Desk,
         found = to.read_bytes(), (tmp_path / "out.rejected.csv").read_bytes()
         expected = expected or found
         assert found == expected, writes
-        assert not (left := [path for path in (own.workspace.paths.var / "predict").iterdir() if path.is_dir()]), (
-            writes,
-            left,
-            [list(x.iterdir()) for x in left],
-        )
-
-
-def test_parts_that_are_there_are_not_made_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small_parts(monkeypatch)
-    own = copy_of(desk, tmp_path / "workspace")
-    where = in_form(new_rows(desk), "parquet", tmp_path)
-    made = []
-    real = module._predictions
-
-    def counted(scoring: Any, frame: pd.DataFrame, checked: Any) -> pa.Table:
-        made.append(checked.rows[0])
-        if len(made) == 3:
-            raise KeyboardInterrupt
-        return real(scoring, frame, checked)
-
-    monkeypatch.setattr(module, "count_cores", lambda: 1)
-    monkeypatch.setattr(module, "_predictions", counted)
-    with pytest.raises(KeyboardInterrupt):
-        run(own, where, tmp_path / "out.parquet")
-    stopped = list(made)
-    run(own, where, tmp_path / "out.parquet")
-
-    assert set(made[len(stopped) :]).isdisjoint({0, 10})
-    assert {0, 10, 20, 30, 40} <= set(made)
 
 
 def test_a_database_has_each_row_once_however_often_it_is_written(desk: Desk, tmp_path: Path) -> None:
@@ -474,28 +443,17 @@ def test_what_is_gone_from_out_is_predicted_again(desk: Desk, tmp_path: Path) ->
     assert run(desk, where, database).already
 
 
-def test_a_suite_that_changed_makes_another_request(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small_parts(monkeypatch)
+def test_a_suite_that_changed_makes_another_request(desk: Desk, tmp_path: Path) -> None:
     own = with_suite(desk, tmp_path / "workspace", 1e9)
-    rows = new_rows(own)
-    where, real = in_form(rows, "parquet", tmp_path), module._make_part
-
-    def stopped(scoring: Any, part: Any, *rest: Any) -> int:
-        if part.first >= 20:
-            raise KeyboardInterrupt
-        return real(scoring, part, *rest)
-
-    monkeypatch.setattr(module, "_make_part", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        run(own, where, tmp_path / "out.csv")
-    monkeypatch.setattr(module, "_make_part", real)
+    rows, to = new_rows(own), tmp_path / "out.csv"
+    where = in_form(rows, "parquet", tmp_path)
+    first = run(own, where, to)
+    to.unlink()
     bound_by(own, float(rows["level"].median()))
-    run(own, where, tmp_path / "out.csv")
+    again = run(own, where, to)
 
-    good = rows.index[rows["level"] <= rows["level"].median()].tolist()
-    assert pd.read_csv(tmp_path / "out.csv")["row"].tolist() == good
+    assert again.request != first.request
+    assert pd.read_csv(to)["row"].tolist() == rows.index[rows["level"] <= rows["level"].median()].tolist()
 
 
 @pytest.mark.parametrize("form", ["parquet", "folder", "address"])
@@ -582,28 +540,6 @@ def test_what_came_to_out_after_a_kill_is_not_written_over(
     assert mine.read_text() == "mine"
     mine.unlink()
     assert run(own, where, out).rows == 48
-
-
-def test_killed_while_it_cleans_up_it_says_that_it_was_done(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own, where = copy_of(desk, tmp_path / "workspace"), in_form(new_rows(desk), "csv", tmp_path)
-    shutil.rmtree(own.workspace.paths.var / "predict", ignore_errors=True)  # of other tests
-    real = module.shutil.rmtree
-
-    def killed(folder: Path, *given: Any, **more: Any) -> None:
-        if (folder / "publishing").exists():
-            (folder / "publishing").unlink()
-            raise KeyboardInterrupt
-        real(folder, *given, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module.shutil, "rmtree", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(own, where, tmp_path / "out.csv")
-
-    assert run(own, where, tmp_path / "out.csv").already
-    assert not [path for path in (own.workspace.paths.var / "predict").iterdir() if path.is_dir()]
 
 
 def test_without_its_suite_nothing_is_predicted(desk: Desk, tmp_path: Path) -> None:

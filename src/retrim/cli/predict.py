@@ -71,7 +71,7 @@ def predict(
     """Predict rows whose label is not known yet.
 
     Rows with a cell that is unreadable or out of bounds are written to a file beside OUT, with the reason. If the
-    command is stopped, the same call continues where it stopped. If IN is omitted, the live version predicts every
+    command is stopped, run it again: no row is written twice. If IN is omitted, the live version predicts every
     landed row that it was not trained on and has not predicted yet.
     """
     from retrim.cli import render

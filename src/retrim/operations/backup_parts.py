@@ -23,7 +23,7 @@ NOT_KEPT = {
     "trials": "logs from which a killed search resumes",
     "prefect": "Prefect's records of runs; the schedule creates new ones, with a new login",
     "environments": "Python environments, which are rebuilt from the versions' lock files",
-    "predict": "parts of interrupted predictions; the same command starts over",
+    "predict": "notes of which files were predicted; the same command predicts them again",
     "demo": "a separate workspace",
     "policy": "fits of policy backtests, which can be repeated",
     "exports": "exported versions, which can be exported again",

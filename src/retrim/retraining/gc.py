@@ -257,7 +257,6 @@ def _pieces(workspace: Workspace, now: pd.Timestamp, grace: pd.Timedelta | None)
     yield from run_directories
     yield from _trials(workspace)
     yield from _environments(workspace)
-    yield from stopped_predictions(workspace, now=now)
     yield from copies(workspace, now=now)
     yield from _taken_files(workspace, now=now)
     yield from _mlflow(workspace, now=now)
@@ -316,31 +315,14 @@ def _trials(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem("trial log", log.stem, size, "no search resumes from it", partial(unlink, log))
 
 
-RESUMED_WITHIN = "7D"
-"""A prediction that was stopped waits that long for the same command."""
-
-
-def stopped_predictions(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
-    """Parts of predictions that were stopped, under `var/predict/`: asked for again, they are gone on from."""
-    since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
-    for folder in sorted(path for path in (workspace.paths.var / "predict").glob("*") if path.is_dir()):
-        of_whom = folder.name.removeprefix(".gone-").removeprefix("spool-")
-        frees = size_of(folder)
-        if is_alive(workspace, f"predict-{of_whom}"):
-            yield GarbageItem("prediction", folder.name, frees, "it is in progress", None)
-        elif folder.stat().st_mtime > since:
-            yield GarbageItem(
-                "prediction", folder.name, frees, f"stopped within {RESUMED_WITHIN}: it may be resumed", None
-            )
-        else:
-            why = f"nobody resumed it within {RESUMED_WITHIN}"
-            yield GarbageItem("prediction", folder.name, frees, why, partial(shutil.rmtree, folder))
+LEFT_FOR = "7D"
+"""What nobody has changed for so long in `var/tmp/` was left behind."""
 
 
 def copies(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:
     """What lies in `var/tmp/`: a command takes it away when it ends."""
-    since = (now - pd.Timedelta(RESUMED_WITHIN)).timestamp()
-    why = f"it was left behind by a killed command and has not changed for {RESUMED_WITHIN}"
+    since = (now - pd.Timedelta(LEFT_FOR)).timestamp()
+    why = f"it was left behind by a killed command and has not changed for {LEFT_FOR}"
     for folder in sorted(path for path in workspace.paths.tmp.glob("*") if path.is_dir()):
         try:
             changed, frees = folder.stat().st_mtime, size_of(folder)

@@ -1,7 +1,7 @@
 """Jobs: `retrim predict` at somebody's request over HTTP, one at a time, each in a process of its own.
 
 A job is a small file, written whole, so it survives the server. One that was under way is run again at the next
-start: `retrim predict` goes on where it was and writes its rows once. One process at a time carries jobs out: a lock
+start: `retrim predict` writes its rows once. One process at a time carries jobs out: a lock
 is held by a server and by what it runs, which may outlive it. Paths and addresses lie under prefixes that are named
 when the server starts.
 """

@@ -1,17 +1,18 @@
 """Predicts rows whose answer nobody knows yet: from IN to OUT, in parts, once.
 
-Parts lie under `var/predict/<request>/` until all are there. A request is told by its content: the same rows, version,
-rules and OUT. So one that was stopped goes on where it was, with the same bytes in the end as if it had not been.
+A request is told by its content: the same rows, version, rules and OUT. One that was stopped is begun again, with the
+same bytes in the end; one that was carried out is not repeated, as `var/predict/<request>.json` notes it.
 """
 
 import json
-import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 from retrim import __version__
 from retrim.adapters.database import iso
 from retrim.errors import BadInputError
-from retrim.files import count_cores, flush, make_private_folder, write_file
+from retrim.files import count_cores, make_private_folder, write_file
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
@@ -40,8 +41,6 @@ from retrim.training.predicted import largest_contributions, predicted_columns, 
 
 EXAMPLE = 100
 """Characters of an unknown value that are told: a cell may hold a whole text."""
-PUBLISHING = "publishing"
-"""A file beside the parts: OUT is being written."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,17 @@ class PredictedRows:
 
 
 @dataclass(frozen=True)
+class MadePart:
+    """A part that was predicted: the file of its predictions, its rows, those predicted, and its rejected cells."""
+
+    path: Path
+    count: int
+    rows: int
+    rejected: Path | None
+    unseen: Mapping[str, UnseenValues]
+
+
+@dataclass(frozen=True)
 class _Scoring:
     """What every part is predicted with."""
 
@@ -100,6 +110,7 @@ class _Scoring:
     request: str
     of_table: bool
     past: LandedPast | None
+    folder: Path
 
 
 def predict(
@@ -131,28 +142,29 @@ def predict(
     make_private_folder(home)
     source = [place_of(where), query, table]
     turn = _id([out.target, *(source if out.is_table else [])])  # many may write into one table at once
-    spool = home / f"spool-{turn}"
-    with held_locks(workspace, f"predict-{turn}"):
-        try:
-            with open_rows(where, workspace.params.reading, query=query, table=table, spool=spool) as rows_in:
-                needs, history = needed_columns(workspace, stored, rows_in.names())
-                past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
-                request = _request(workspace, stored, rows_in, out, explained, past, needs, now=now)
-                with held_locks(workspace, f"predict-{request}"):
-                    scoring = _Scoring(
-                        stored=stored,
-                        needs=needs,
-                        reading=workspace.params.reading,
-                        rows_in=rows_in,
-                        width=interval_width(stored),
-                        explained=explained,
-                        request=request,
-                        of_table=out.is_table,
-                        past=past,
-                    )
-                    return _once(scoring, out, home / request, now=now)
-        finally:
-            shutil.rmtree(spool, ignore_errors=True)
+    make_private_folder(workspace.paths.tmp)
+    with (
+        held_locks(workspace, f"predict-{turn}"),
+        TemporaryDirectory(prefix="predict-", dir=workspace.paths.tmp) as name,
+        open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in") as rows_in,
+    ):
+        needs, history = needed_columns(workspace, stored, rows_in.names())
+        past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
+        request = _request(workspace, stored, rows_in, out, explained, past, needs, now=now)
+        scoring = _Scoring(
+            stored=stored,
+            needs=needs,
+            reading=workspace.params.reading,
+            rows_in=rows_in,
+            width=interval_width(stored),
+            explained=explained,
+            request=request,
+            of_table=out.is_table,
+            past=past,
+            folder=Path(name),
+        )
+        with held_locks(workspace, f"predict-{request}"):
+            return _once(scoring, out, home / f"{request}.json", now=now)
 
 
 @dataclass(frozen=True)
@@ -163,30 +175,29 @@ class NotedRequest:
     out: str | None = None
 
 
-def _once(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:
+def _once(scoring: _Scoring, out: RowsOut, record: Path, *, now: pd.Timestamp) -> PredictedRows:
     """Carries a request out, or says that it was."""
-    shutil.rmtree(_gone(folder), ignore_errors=True)
-    record = folder.with_name(f"{folder.name}.json")
-    if record.is_file() and not folder.exists():  # it is there where one was stopped right before its end
+    publishing = record.with_suffix(".publishing")  # there while OUT is being written
+    if record.is_file() and not publishing.exists():
         noted = from_record(NotedRequest, json.loads(record.read_bytes()))
         if noted.out is not None and noted.out == out.state(scoring.request):
             return replace(noted.done, already=True)
-    if not (folder / PUBLISHING).exists():
+    if not publishing.exists():
         out.refuse_existing()
-    done = _carry_out(scoring, out, folder, now=now)
+    parts = _all_parts(scoring)
+    if not publishing.exists():
+        out.refuse_existing()
+    write_file(publishing, b"")
+    out.publish(
+        [part.path for part in parts],
+        [part.rejected for part in parts if part.rejected],
+        scoring.request,
+        scoring.folder,
+    )
+    done = _result(scoring, out, parts, now=now)
     write_file(record, to_json(to_record(NotedRequest(done, out.state(scoring.request)))))
-    _remove(folder)
+    publishing.unlink()
     return done
-
-
-def _gone(folder: Path) -> Path:
-    return folder.with_name(f".gone-{folder.name}")
-
-
-def _remove(folder: Path) -> None:
-    """Removes the parts: all of them at once, for who comes after a kill."""
-    folder.rename(_gone(folder))
-    shutil.rmtree(_gone(folder))
 
 
 def _request(
@@ -212,99 +223,71 @@ def _id(about: list[Any]) -> str:
     return sha256(to_json(about)).hexdigest()[:16]
 
 
-def _carry_out(scoring: _Scoring, out: RowsOut, folder: Path, *, now: pd.Timestamp) -> PredictedRows:
-    make_private_folder(folder)
+def _all_parts(scoring: _Scoring) -> list[MadePart]:
     whole = None
     if scoring.past is not None and scoring.past.see_one_another:
         whole = _whole_past(scoring, scoring.past)
-    rows = rejected = 0
-    parts: list[Path] = []
-    for path, count, predicted in _parts_made(scoring, folder, whole):
-        parts.append(path)
-        rows, rejected = rows + predicted, rejected + count - predicted
-        report_progress(f"predicting: {rows + rejected:,} rows of {scoring.rows_in.shown}")
+    parts: list[MadePart] = []
+    count = 0
+    for part in _parts_made(scoring, whole):
+        parts.append(part)
+        count += part.count
+        report_progress(f"predicting: {count:,} rows of {scoring.rows_in.shown}")
     if not parts:
         raise BadInputError(f"{scoring.rows_in.shown} has no rows; specify a table with rows")
-    spoilt = [path for path in map(_rejected_of, parts) if path.exists()]
-    if not (folder / PUBLISHING).exists():
-        if scoring.rows_in.state_now() != scoring.rows_in.state():
-            _remove(folder)
-            raise BadInputError(
-                f"{scoring.rows_in.shown} changed while retrim was reading it, so nothing was written; run the "
-                "command again when nothing is writing to the source"
-            )
-        out.refuse_existing()
-    write_file(folder / PUBLISHING, b"")
-    out.publish(parts, spoilt, scoring.request, folder)
-    beside = out.rejected if rejected else None
-    unseen = _unseen_in(parts)
-    return PredictedRows(scoring.request, scoring.stored.version, rows, rejected, out.shown, beside, iso(now), unseen)
+    if scoring.rows_in.state_now() != scoring.rows_in.state():
+        raise BadInputError(
+            f"{scoring.rows_in.shown} changed while retrim was reading it, so nothing was written; run the "
+            "command again when nothing is writing to the source"
+        )
+    return parts
 
 
-def _parts_made(
-    scoring: _Scoring, folder: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
-) -> Iterator[tuple[Path, int, int]]:
-    """Each part's file, its rows, and how many of them are predicted; several are made at once, given in order."""
+def _parts_made(scoring: _Scoring, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None) -> Iterator[MadePart]:
+    """The parts in order; several are made at once."""
     cores = 1 if is_own(scoring.stored.predictor.recipe.model) else count_cores()
     _ = scoring.stored.predictor.model  # loaded once, before threads ask for it
-    waiting: deque[tuple[Path, int, Future[int]]] = deque()
+    waiting: deque[Future[MadePart]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
             for number, part in enumerate(scoring.rows_in.parts(scoring.needs.columns)):
-                path = folder / f"part-{number:06d}.parquet"
-                waiting.append((path, part.count, pool.submit(_make_part, scoring, part, path, whole)))
-                while len(waiting) > cores:
-                    yield _first(waiting)
-            while waiting:
-                yield _first(waiting)
+                path = scoring.folder / f"part-{number:06d}.parquet"
+                waiting.append(pool.submit(_make_part, scoring, part, path, whole))
+                if len(waiting) > cores:
+                    yield waiting.popleft().result()
+            yield from (future.result() for future in waiting)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _first(waiting: deque[tuple[Path, int, Future[int]]]) -> tuple[Path, int, int]:
-    path, count, future = waiting.popleft()
-    return path, count, future.result()
-
-
-def _rejected_of(part: Path) -> Path:
-    return part.with_name(f"{part.stem}.rejected")
-
-
-def _unseen_of(part: Path) -> Path:
-    return part.with_name(f"{part.stem}.unseen")
-
-
-def _unseen_in(parts: Iterable[Path]) -> dict[str, UnseenValues]:
-    """What the parts hold of values that training did not know, by feature."""
-    whole: dict[str, UnseenValues] = {}
-    for path in filter(Path.exists, map(_unseen_of, parts)):
-        for name, record in json.loads(path.read_bytes()).items():
-            unseen = from_record(UnseenValues, record)
-            whole[name] = whole[name] + unseen if name in whole else unseen
-    return whole
-
-
 def _make_part(
     scoring: _Scoring, part: RowsPart, path: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
-) -> int:
-    """Writes a part, if it is not there; gives how many rows it has."""
-    if path.exists():
-        return int(pq.read_metadata(path).num_rows)
+) -> MadePart:
     checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
-    frame = checked.frame
+    frame, rejected = checked.frame, path.with_suffix(".rejected")
     if whole is not None:
         places = np.searchsorted(whole[0], checked.rows)
         frame = frame.assign(**{name: values[places] for name, values in whole[1].items()})
     elif scoring.past is not None:
         frame = frame.assign(**scoring.past.features(scoring.past.narrow(frame)))
+    unseen = {
+        name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE])
+        for name, cells in scoring.stored.predictor.view.unseen_values(frame).items()
+    }
+    pq.write_table(_predictions(scoring, frame, checked), path, compression="zstd")
     if len(checked.rejected):
-        _write(_for_table(checked.rejected, scoring), _rejected_of(path))
-    unseen = scoring.stored.predictor.view.unseen_values(frame)
-    if unseen:
-        counts = {name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE]) for name, cells in unseen.items()}
-        write_file(_unseen_of(path), to_json({name: to_record(count) for name, count in counts.items()}))
-    _write(_predictions(scoring, frame, checked), path)
-    return len(frame)
+        pq.write_table(_for_table(checked.rejected, scoring), rejected, compression="zstd")
+    return MadePart(path, part.count, len(frame), rejected if len(checked.rejected) else None, unseen)
+
+
+def _result(scoring: _Scoring, out: RowsOut, parts: Sequence[MadePart], *, now: pd.Timestamp) -> PredictedRows:
+    unseen: dict[str, UnseenValues] = {}
+    for name, count in chain.from_iterable(part.unseen.items() for part in parts):
+        unseen[name] = unseen[name] + count if name in unseen else count
+    rows = sum(part.rows for part in parts)
+    rejected = sum(part.count for part in parts) - rows
+    beside = out.rejected if rejected else None
+    return PredictedRows(scoring.request, scoring.stored.version, rows, rejected, out.shown, beside, iso(now), unseen)
 
 
 def _predictions(scoring: _Scoring, frame: pd.DataFrame, checked: CheckedRows) -> pa.Table:
@@ -336,13 +319,6 @@ def _for_table(rejected: pa.Table, scoring: _Scoring) -> pa.Table:
     if not scoring.of_table:
         return rejected
     return rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    pq.write_table(table, fresh, compression="zstd")
-    flush(fresh)
-    fresh.replace(path)
 
 
 def _whole_past(scoring: _Scoring, past: LandedPast) -> tuple[np.ndarray, dict[str, np.ndarray]]:
