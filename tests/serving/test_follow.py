@@ -24,7 +24,6 @@ import sqlalchemy as sa
 from retrim.adapters.mlflow_server import HOST
 from retrim.adapters.store import Store
 from retrim.errors import RetrimError
-from retrim.lineage import prediction_log
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.release.canary import start_canary
 from retrim.release.release import rollback
@@ -287,31 +286,6 @@ def test_a_file_that_cannot_be_stored_keeps_no_other_waiting(desk: Desk) -> None
     assert (folder / "0.jsonl").exists()
 
 
-def test_what_is_not_stored_in_time_at_a_stop_is_left_to_the_next_server(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
-    months: list[int] = []
-    add = PredictionLog.add
-    monkeypatch.setattr(PredictionLog, "add", lambda log, *given: months.append(0) or add(log, *given))
-    monkeypatch.setattr(prediction_log, "MONTHS_AT_ONCE", 1)
-    monkeypatch.setattr(request_log, "CLOSE_SECONDS", 2)
-    monkeypatch.setattr(request_log, "monotonic", lambda: float(len(months)))  # a month takes a second
-    first = RequestLog(folder, predictions, is_durable=False)
-    month = 31 * 24 * 3600 * 10**6
-    first.add((1, "r", 0, [(f"{n}", n * month, 1.0, None, None, None, None, None, "f") for n in range(4)], "request"))
-    first.close()
-    in_time, left = predictions.of_role("request").all_keys(1), list(folder.iterdir())
-    second = RequestLog(folder, predictions, is_durable=False)
-    second.store()
-    stored = predictions.of_role("request").all_keys(1)
-    second.close()
-
-    assert (in_time, len(left)) == (["0", "1"], 1)
-    assert stored == ["0", "1", "2", "3"]
-    assert list(folder.iterdir()) == []
-
-
 def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None:
     folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
     log = RequestLog(folder, predictions, is_durable=False)
@@ -449,7 +423,6 @@ def test_more_connections_than_it_has_room_for_are_turned_away(tmp_path: Path) -
 
 @pytest.mark.server
 def test_a_kill_under_load_tears_no_row_and_loses_no_answer(tmp_path: Path) -> None:
-    from retrim.lineage.prediction_log import PredictionLog
 
     answered: list[str] = []
     for _ in range(3):

@@ -8,7 +8,6 @@ and by any that runs beside it. Predictions are in the data set once, however of
 
 import fcntl
 import logging
-import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -32,8 +31,6 @@ SYNC_SECONDS = 1
 """After which a line survives a power cut."""
 STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
-CLOSE_SECONDS = 5
-"""After which a server that is stopped begins to store no more months, and leaves the rest to the next one."""
 LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
 STORED = len(RowAnswer.__annotations__) - 1
@@ -51,8 +48,7 @@ class RequestLog:
 
     def __init__(self, folder: Path, predictions: PredictionLog, *, is_durable: bool) -> None:
         self._folder, self._predictions, self._is_durable = folder, predictions, is_durable
-        self._lock, self._until = threading.Lock(), math.inf
-        self._news, self._over = threading.Event(), threading.Event()
+        self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
         make_private_folder(folder)
         self._file, self._synced = self._fresh(), 0
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
@@ -80,8 +76,7 @@ class RequestLog:
             self._news.set()
 
     def close(self) -> None:
-        """Moves what is kept into the data set; what takes longer than `CLOSE_SECONDS` stays for the next server."""
-        self._until = monotonic() + CLOSE_SECONDS
+        """Moves what is kept into the data set."""
         self._over.set()
         self._news.set()
         if self._thread.is_alive():
@@ -103,11 +98,10 @@ class RequestLog:
                 os.close(full)
         failed: Exception | None = None
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            if monotonic() < self._until:
-                try:
-                    self._take(path)
-                except Exception as error:  # noqa: BLE001  one file does not keep the others waiting
-                    failed = failed or error
+            try:
+                self._take(path)
+            except Exception as error:  # noqa: BLE001  one file does not keep the others waiting
+                failed = failed or error
         if failed is not None:
             raise failed
 
@@ -158,8 +152,6 @@ class RequestLog:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for (version, role), rows in read_lines(file).items():
                 for part in in_parts(rows):
-                    if monotonic() >= self._until:
-                        return
                     self._predictions.of_role(role).add(version, part)
             path.unlink()
 
