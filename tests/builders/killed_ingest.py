@@ -82,32 +82,6 @@ def withdraw_there(root: Path) -> None:
         landing.withdraw(Withdrawal(batch.batch, batch.digest, NOW + pd.Timedelta(7, "D"), "a test", "a test file"))
 
 
-def land_and_withdraw_there(root: Path) -> None:
-    land_there(root)
-    withdraw_there(root)
-
-
-def date_anew_there(root: Path, arrived: pd.Timestamp) -> None:
-    date_anew(Landing(root / "var" / "landing", address(root)), arrived)
-
-
-def land_and_withdraw(root: Path) -> None:
-    ingest(root, GOOD, 6)
-    landing = Landing(root / "var" / "landing")
-    with landing.locked():
-        (batch,) = landing.batches()
-        landing.withdraw(Withdrawal(batch.batch, batch.digest, NOW + pd.Timedelta(7, "D"), "a test", "a test file"))
-
-
-def date_anew(landing: Landing, arrived: pd.Timestamp) -> None:
-    """Whatever is later than a moment, batch and withdrawal, is dated anew."""
-    with landing.locked():
-        for file in [file for file in landing.batches() if file.arrived > arrived]:
-            landing.date_anew(file, arrived)
-        for each in [each for each in landing.withdrawals().values() if each.at > arrived]:
-            landing.date_withdrawal_anew(each, arrived)
-
-
 def in_pieces(root: Path) -> None:
     path = root / "large.csv"
     path.write_text(GOOD + "2024-01-01,2,0.5,\n2024-01-01,3,0.5,4\n", encoding="utf-8")  # the second is set aside
@@ -159,20 +133,8 @@ SCENARIOS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "drop": (hold, give_up),
     "quarantine again": (hold_and_drop, lambda root: ingest(root, BAD, 6)),
     "correct": (hold_a_correction, lambda root: ingest(root, GOOD.replace("0.5", "0.7"), 6, correction=True)),
-    "date anew": (
-        land_and_withdraw,
-        lambda root: date_anew(Landing(root / "var" / "landing"), NOW + pd.Timedelta(6, "D") - pd.Timedelta("1h")),
-    ),
     "land at an address": (lambda root: None, land_there),
     "withdraw at an address": (land_there, withdraw_there),
-    "date anew at an address": (
-        land_and_withdraw_there,
-        lambda root: date_anew_there(root, NOW + pd.Timedelta(5, "D")),
-    ),
-    "date anew the same day at an address": (
-        land_and_withdraw_there,
-        lambda root: date_anew_there(root, NOW + pd.Timedelta(6, "D") - pd.Timedelta("1h")),
-    ),
 }
 
 
@@ -181,11 +143,6 @@ def tree(root: Path) -> dict[str, str]:
     files = sorted(path for path in (root / "var").rglob("*") if path.is_file() and path.name != ".lock")
     kept = (path for path in files if path.parent.name != FOLDER)
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
-
-
-def without_lone_hashes(files: dict[str, str]) -> dict[str, str]:
-    """The files, but for a hash whose file was removed before a kill: alone it is nothing."""
-    return {name: digest for name, digest in files.items() if name.removesuffix(".sha256") in files}
 
 
 def index_faults(root: Path) -> list[str]:
@@ -259,8 +216,7 @@ def main(scenario: str, folder: Path) -> None:
         landed_files(root / "var" / "landing")  # no torn file among them
         act(root)
         wrong.extend(f"{name}: {fault}" for fault in index_faults(root))
-        left = without_lone_hashes(tree(root)) if scenario.startswith("date anew") else tree(root)
-        if left != tree(clean):
+        if (left := tree(root)) != tree(clean):
             wrong.append(f"{name}: {sorted(set(left.items()) ^ set(tree(clean).items()))}")
         return not killed
 

@@ -265,8 +265,7 @@ WRONG = {
     "predictions": "error: unknown command 'predictions'; use `retrim predict --show`",
     "explain 7": "error: unknown command 'explain'; use `retrim versions explain`",
     "list": "error: unknown command 'list'; use `retrim batch list` or `retrim token list`",
-    "batch lst": "error: unknown command 'lst'; known: audit, list, redate, release, show, withdraw. "
-    "Did you mean 'list'?",
+    "batch lst": "error: unknown command 'lst'; known: audit, list, release, show, withdraw. Did you mean 'list'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",
     "versions reproduce x": "error: 'x' is not a version number, such as 7; list the versions with `retrim versions`",
@@ -433,13 +432,3 @@ def test_a_cell_that_would_write_on_the_terminal_is_spelled_out(with_rows: World
     shown = with_rows.retrim("batch", "show", batch).stdout
 
     assert ("\x1b" in shown, r"\x1b[2Jlevel" in shown) == (False, True)
-
-
-def test_the_repair_of_dates_is_said_first(ask: Ask, with_rows: World) -> None:
-    before = json.loads(ask(with_rows.root, "batch", "list", "--json").out)
-    ended = ask(with_rows.root, "batch", "redate", "--now", with_rows.day(9))
-
-    assert ended.code == 0
-    assert f"batch {before[0]['batch']}: {before[0]['arrived'][:19]}" in ended.out
-    assert f"redate --yes --now {with_rows.day(9)}" in ended.out
-    assert json.loads(ask(with_rows.root, "batch", "list", "--json").out) == before

@@ -20,9 +20,6 @@ WRITES = {
     "correct": 8,
     "land at an address": 23,
     "withdraw at an address": 12,
-    "date anew": 12,
-    "date anew at an address": 24,
-    "date anew the same day at an address": 24,
 }
 
 

@@ -52,11 +52,6 @@ class Machine:
         with self.landing.locked():
             self.landing.withdraw(Withdrawal(batch.batch, batch.digest, at, "a test", "a test file"))
 
-    def date_anew(self, arrived: pd.Timestamp) -> None:
-        with self.landing.locked():
-            (batch,) = self.landing.batches()
-            self.landing.date_anew(batch, arrived)
-
     def seen(self) -> list[str]:
         self.address.catch_up()
         return [batch.digest for batch in self.landing.batches()]
@@ -124,34 +119,6 @@ def test_a_withdrawal_counts_on_the_other_machine_too(here: Machine, other: Mach
 
     assert other.landing.standing() == []
     assert other.landing.withdrawals() == here.landing.withdrawals()
-
-
-@pytest.mark.parametrize("ago", ["1h", "1D"])
-def test_a_batch_that_is_dated_anew_is_so_on_the_other_machine_and_never_twice(
-    here: Machine, other: Machine, ago: str
-) -> None:
-    here.land("a")
-    assert other.seen() == [DIGEST]
-    here.date_anew(NOW - pd.Timedelta(ago))
-    assert other.seen() == [DIGEST]
-    other.land("a")  # brings nothing old back
-
-    for machine in (here, other):
-        assert [batch.arrived for batch in machine.landing.batches()] == [NOW - pd.Timedelta(ago)]
-        assert check_whole(machine.landing.batches()[0].path)
-    assert here.address.count() == (1, 0)
-
-
-def test_a_withdrawal_that_is_dated_anew_is_so_on_the_other_machine(here: Machine, other: Machine) -> None:
-    here.land("a")
-    here.withdraw(NOW + pd.Timedelta("1h"))
-    other.address.catch_up()
-    with here.landing.locked():
-        (withdrawal,) = here.landing.withdrawals().values()
-        here.landing.date_withdrawal_anew(withdrawal, NOW + pd.Timedelta("1min"))
-    other.address.catch_up()
-
-    assert [each.at for each in other.landing.withdrawals().values()] == [NOW + pd.Timedelta("1min")]
 
 
 def test_each_model_has_a_folder_of_its_own(here: Machine, where: str, tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_what_arrived_after_now_says_that_the_clock_was_ahead(tmp_path: Path) ->
         list(look(Examined(paths, desk.workspace, paths.root, desk.day(day)))) for day in (4, 6)
     )
 
-    assert (str(before[0]), "clock" in before[1], "redate" in before[2]) == ("critical", True, True)
+    assert (str(before[0]), "clock" in before[1], ".sha256" in before[2]) == ("critical", True, True)
     assert str(after[0]) == "ok"
 
 

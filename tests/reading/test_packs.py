@@ -14,7 +14,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
 from retrim.parquet import parquet_table
 from retrim.reading import packs
-from retrim.reading.landed import LandedRows, check_whole, hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.landed import LandedRows, hash_file, landed_files, read_rows, schemas_of
 from retrim.reading.packs import FAN, packed_files
 from retrim.table.schema import ReadColumns, as_they_stand
 
@@ -153,19 +153,6 @@ def test_a_batch_has_landed_though_the_disk_takes_no_pack(
     assert land(tmp_path, FAN, after=FAN).is_file()
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [str(tmp_path) in each for each in warned] == [True]
-
-
-def test_files_that_were_dated_anew_are_packed_again(root: Path) -> None:
-    landing = Landing(root)
-    with landing.locked():
-        for file in landing.batches():
-            landing.date_anew(file, file.arrived - pd.Timedelta("1h"))
-    pack(root)
-
-    digests = {file.path.name: check_whole(file.path) for file in landed_files(root)}
-    found = packed(root)
-    assert len(found) == 3 * FAN
-    assert all(each.digest == digests[name] for name, each in found.items())
 
 
 def test_rows_of_a_file_that_has_gone_leave_the_packs(root: Path) -> None:

@@ -20,7 +20,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -32,8 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from retrim.files import file_digest, file_state, flush, make_private_folder, open_private
-from retrim.parquet import parquet_table
+from retrim.files import file_state, flush, make_private_folder, open_private
 from retrim.reading.landed import (
     OF,
     SCHEMA,
@@ -42,7 +41,6 @@ from retrim.reading.landed import (
     Kind,
     Withdrawal,
     batch_id,
-    check_whole,
     facts_of,
     hash_file,
     in_order,
@@ -303,7 +301,6 @@ def _from_note(path: Path, note: _NotedFile, schemas: Sequence[LandedSchema]) ->
 
 
 ASIDE = ".tmp-"
-BEFORE = b"retrim.arrived_before"  # a fact of batches whose arrival was dated anew: what it was
 ROW_GROUP = 1 << 17
 """Rows of a row group: docs/decisions/partitions.md."""
 
@@ -316,9 +313,6 @@ class AtAddress(Protocol):
 
     def lay(self, name: str, file: Path, digest: str) -> None:
         """Lays a file there, by its name in the landing zone and its SHA-256."""
-
-    def remove(self, name: str) -> None:
-        """Removes it there."""
 
 
 class Landing:
@@ -353,10 +347,6 @@ class Landing:
         make_private_folder(self.root)
         with (self.root / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for each in withdrawn_names(self.root):  # of one that was killed while it was dated anew
-                path = withdrawal_file(self.root, each)
-                if not hash_file(path).exists():
-                    _flushed(hash_file(path), f"{file_digest(path)}\n".encode())
             for left in self.root.glob(f"{ASIDE}*"):
                 left.unlink(missing_ok=True)
             self._is_held, self._seen = True, None
@@ -458,16 +448,8 @@ class Landing:
         if self._at is not None:
             self._at.lay(self._name(path), aside, digest)
         self._seen = None
-        if (
-            path.exists()
-        ):  # dated anew in its place: without a hash the old and the new count, beside the other's neither
-            hash_file(path).unlink(missing_ok=True)
-            flush(path.parent)
-            aside.replace(path)
-            flush(path.parent)
         _flushed(hash_file(path), f"{digest}\n".encode())  # alone it is nothing
-        if aside.exists():
-            aside.replace(path)
+        aside.replace(path)
         flush(path.parent)
         flush(self.root)
         return path
@@ -550,47 +532,6 @@ class Landing:
         _write(table, aside)
         folder.mkdir(parents=True, exist_ok=True)
         return self._move_in(aside, folder / name)
-
-    def date_anew(self, file: BatchFile, arrived: pd.Timestamp) -> Path:
-        """Gives a batch another arrival: only after the clock ran ahead. Hold `locked()`.
-
-        The file is written anew, with the arrival that it had before as a fact. A kill in between leaves both, whose
-        rows are the same; called again for the old one, this takes it away.
-        """
-        written = [each.path for each in self._all() if (each.batch, each.kind) == (file.batch, file.kind)]
-        if len(written) > 1:
-            self._remove(file.path)
-            return next(path for path in written if path != file.path)
-        check_whole(file.path)
-        arrived = arrived.tz_convert("UTC").as_unit("us")
-        table = parquet_table(file.path)
-        place, stored = table.schema.get_field_index("_arrived"), table.schema.metadata or {}
-        moments = pa.repeat(pa.scalar(arrived.to_pydatetime(), table.schema.field(place).type), len(table))
-        facts = {**stored, b"retrim.arrived": arrived.isoformat().encode(), BEFORE: file.arrived.isoformat().encode()}
-        table = table.set_column(place, table.schema.field(place), moments).replace_schema_metadata(facts)
-        if self._at is not None:
-            self._at.remove(self._name(file.path))  # never both: it lies here, whence a kill has it laid there again
-        path = self._put(table, file.path.name, arrived=arrived)
-        if path != file.path:
-            self._remove(file.path)
-        return path
-
-    def _remove(self, path: Path) -> None:
-        if self._at is not None:
-            self._at.remove(self._name(path))
-        path.unlink()
-        hash_file(path).unlink(missing_ok=True)
-        flush(path.parent)
-        self._seen = None
-
-    def date_withdrawal_anew(self, withdrawal: Withdrawal, at: pd.Timestamp) -> None:
-        """Gives a withdrawal another time: only after the clock ran ahead. Hold `locked()`."""
-        path = withdrawal_file(self.root, withdrawal.batch)
-        aside = self.root / f"{ASIDE}{path.name}"
-        _flushed(aside, to_json(to_record(replace(withdrawal, at=at))))
-        if self._at is not None:
-            self._at.remove(self._name(path))
-        self._move_in(aside, path)
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:

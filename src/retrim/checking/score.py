@@ -256,7 +256,7 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at), as_then=True)
     start, end = span_of(kept["event_time"])
     near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
-    if not len(near):  # dated anew since, or left out by newer settings
+    if not len(near):  # left out by newer settings
         return RecomputedSample(version, at, 0, ())
     rows = near.read()
     predictor = load_stored_version(workspace, version).predictor

@@ -216,44 +216,6 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     render.show(done, text, as_json=as_json)
 
 
-@batch_app.command("redate", epilog=example("retrim batch redate"))
-def batch_redate(
-    by: By,
-    yes: Annotated[
-        bool,
-        typer.Option("--yes", help="Change the dates. Without this option, the command only shows what would change."),
-    ] = False,
-    reason: Annotated[
-        str, typer.Option("--reason", help="The reason, which is stored with the record.")
-    ] = "the clock ran ahead",
-    now: Now = None,
-    as_json: AsJson = False,
-) -> None:
-    """Repair dates that lie in the future because a clock ran ahead.
-
-    While any date lies in the future, no file lands and no check runs. The command gives batches, withdrawals,
-    decisions and runs new dates, in the same order. Versions keep their dates, so that they can be rebuilt. The command
-    lists the versions that are dated in the future.
-    """
-    from retrim.cli import render
-    from retrim.landing.clock_repair import plan_repair, repair
-    from retrim.lineage.workspace import clock
-    from retrim.stats.codec import to_record
-
-    workspace, at = workspace_here(), clock() if now is None else past_time(now)
-    plan = repair(workspace, by=by, reason=reason, now=at) if yes else plan_repair(workspace, now=at)
-    if as_json:
-        render.show_json(to_record(plan))
-        return
-    if not plan.moves:
-        render.OUT.print("no date lies in the future", highlight=False)
-    for line in (*map(str, plan.moves), *plan.stays):
-        render.OUT.print(line, highlight=False, markup=False, soft_wrap=True)
-    if plan.moves and not yes:
-        cure = "nothing was changed; to change the dates: retrim batch redate --yes"
-        render.OUT.print(cure if now is None else f"{cure} --now {now}", highlight=False, soft_wrap=True)
-
-
 Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch list --quarantined` prints the ids.")]
 QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
 

@@ -61,7 +61,6 @@ class AlertKind(StrEnum):
     BATCH_QUARANTINED = "batch quarantined"
     BATCH_OVERDUE = "batch overdue"
     SUSPICIOUS_BATCH = "suspicious batch"
-    DATES_REPAIRED = "dates repaired"
     REBUILD_DIFFERS = "rebuild differs"
     REMOTE_AWAY = "remote away"
 
@@ -147,7 +146,6 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.SUSPICIOUS_BATCH: KindFacts(
         WARNING, "look at its file; if it is wrong", ("batch withdraw {about} --reason WHY",)
     ),
-    AlertKind.DATES_REPAIRED: KindFacts(INFO, "nothing to do: the text says what was redated"),
     AlertKind.REBUILD_DIFFERS: KindFacts(CRITICAL, "to see the differences", ("versions reproduce {about} --prove",)),
     AlertKind.REMOTE_AWAY: KindFacts(WARNING, "make the DVC remote reachable again, then", ("check",), lasts=True),
 }

@@ -76,8 +76,8 @@ def arrival(
         raise BadInputError(f"the arrival time {now} has no time zone; write it in UTC")
     if last is not None and (now < last or (correction and now == last)):
         raise BadInputError(
-            f"the arrival time {now} is not after that of the last batch, {last}; specify a later time, or, if the "
-            "clock was fast when that batch arrived, correct its date: retrim batch redate"
+            f"the arrival time {now} is not after that of the last batch, {last}; specify a later time; if the "
+            "clock was fast when that batch arrived, see `retrim doctor`"
         )
     return now
 

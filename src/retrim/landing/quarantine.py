@@ -158,10 +158,6 @@ class Quarantine:
             path.unlink()
         return entry
 
-    def date_anew(self, entry: QuarantinedBatch, arrived: pd.Timestamp) -> None:
-        """Gives an entry another arrival: only after the clock ran ahead."""
-        self._report(self.root / entry.batch, replace(entry, arrived=arrived))
-
     def _report(self, folder: Path, entry: QuarantinedBatch) -> None:
         text = json.dumps({"batch": entry.batch, **to_record(entry)}, indent=2, ensure_ascii=False) + "\n"
         _write_quarantine(folder / REPORT, text.encode("utf-8"))

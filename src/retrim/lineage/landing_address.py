@@ -4,8 +4,7 @@
     <address>/<model>/withdrawn/<16 digits>.<SHA-256>.json                     a withdrawal
     <address>/<model>/locks/<16 digits>.json                                   who lands now; in a folder: `.lock`
 
-The name says which bytes they are, so one listing tells what a copy lacks, and what is fetched is held to it. Of one
-batch the address has one file: another one of it in the copy was dated anew elsewhere, and goes when that is fetched.
+The name says which bytes they are, so one listing tells what a copy lacks, and what is fetched is held to it.
 """
 
 import fcntl
@@ -125,14 +124,6 @@ class LandingAddress:
             else:
                 self._system.put_file(str(file), target)
 
-    def remove(self, name: str) -> None:
-        """Removes what is called so in the landing zone. Only while `held`."""
-        self._require_turn()
-        laid = self._listed().get(name)
-        if laid is not None:
-            with self._told():
-                self._system.rm_file(laid.path)
-
     def require_empty(self) -> None:
         """Checks that nothing has landed there, before a table is set up.
 
@@ -156,15 +147,11 @@ class LandingAddress:
         (self._root / FOLDER / AWAY).unlink(missing_ok=True)
 
     def _fetch(self, there: Mapping[str, LaidFile]) -> None:
-        """Fetches what lies there and not here, and then removes here what was dated anew there."""
+        """Fetches what lies there and not here."""
         here = self._here()
         lacking = [(name, laid) for name, laid in there.items() if here.get(name) != laid.digest]
         for start in range(0, len(lacking), AT_ONCE):
             self._fetch_some(dict(lacking[start : start + AT_ONCE]))
-        batches = {PurePosixPath(name).name for name in there}
-        for name in here:
-            if name not in there and PurePosixPath(name).name in batches:
-                _take_away(self._root / name)
 
     def _fetch_some(self, lacking: Mapping[str, LaidFile]) -> None:
         aside = {name: self._root / f"{ASIDE}{name.replace('/', '-')}" for name in lacking}
@@ -275,17 +262,13 @@ def _noted_digest(path: Path) -> str:
 def _put_here(fetched: Path, path: Path, digest: str) -> None:
     """Renames a fetched file into its place; killed at any moment, it is whole, or not there and fetched again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _take_away(path)  # other bytes of that name: with the new hash they would be damaged
+    for old in (path, hash_file(path)):  # other bytes of that name: with the new hash they would be damaged
+        old.unlink(missing_ok=True)
     flush(fetched)
     hash_file(path).write_text(f"{digest}\n", encoding="ascii")
     flush(hash_file(path))
     fetched.replace(path)
     flush(path.parent)
-
-
-def _take_away(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    hash_file(path).unlink(missing_ok=True)
 
 
 def _lay_here(file: Path, target: Path) -> None:

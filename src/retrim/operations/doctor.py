@@ -221,7 +221,9 @@ def _clock(examined: Examined) -> Said:
     ahead = [file for file in Landing(examined.paths.landing).batches() if file.arrived > examined.now]
     if ahead:
         said = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
-        yield CRITICAL, said, "set the clock; if the clock is right, run retrim batch redate"
+        path = ahead[0].path
+        cure = f"set the clock; if it is right, remove {path} and its .sha256, and ingest the original file again"
+        yield CRITICAL, said, f"{cure} (docs/how-to/landing.md, After the clock ran ahead)"
     else:
         yield OK, f"it is {examined.now.isoformat()}, and no batch is dated later", ""
 
