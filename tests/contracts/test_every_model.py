@@ -12,7 +12,7 @@ from retrim.features.view import FeatureView
 from retrim.stats.metrics import METRICS, row_losses
 from retrim.templates import own_model
 from retrim.training.custom import CONTENT_FILE
-from retrim.training.estimators import MODELS, Estimator, FittedModel, outputs, trust
+from retrim.training.estimators import MODELS, Estimator, FitTask, FittedModel, outputs, trust
 from retrim.training.predicted import check_sums
 
 TEMPLATE = Path(own_model.__file__).read_bytes()
@@ -89,7 +89,7 @@ def fit(name: str, task: str, rows: pd.DataFrame, actual: np.ndarray, **changed:
         "seed": 7,
         "threads": 1,
     }
-    return MODELS[name].fit(view_of(task), view_of(task).matrix(rows), actual, **{**given, **changed})
+    return MODELS[name].fit(view_of(task), view_of(task).matrix(rows), actual, FitTask(**{**given, **changed}))
 
 
 @pytest.mark.parametrize(("name", "task"), KIND_AND_TASK)
@@ -198,14 +198,7 @@ class TestEveryModel:
             view_of(task),
             matrix,
             actual_of(rows, task),
-            loss=LOSSES[task],
-            hyperparameters=SETTINGS[name],
-            rounds=5,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
+            FitTask(loss=LOSSES[task], hyperparameters=SETTINGS[name], rounds=5, seed=7, threads=1),
         )
 
         assert np.isfinite(made.model.predict(matrix)).all()
@@ -299,14 +292,7 @@ class TestEveryModel:
             view_of(task),
             matrix,
             actual,
-            loss=LOSSES[task],
-            hyperparameters=SETTINGS[name],
-            rounds=2,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
+            FitTask(loss=LOSSES[task], hyperparameters=SETTINGS[name], rounds=2, seed=7, threads=1),
         )
 
         assert np.array_equal(matrix, given[0])
@@ -336,14 +322,7 @@ class TestEveryMulticlassModel:
             of,
             of.matrix(rows),
             actual_of(rows, "binary"),
-            loss="log_loss",
-            hyperparameters=SETTINGS[name],
-            rounds=12,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
+            FitTask(loss="log_loss", hyperparameters=SETTINGS[name], rounds=12, seed=7, threads=1),
         )
         predicted = made.model.predict(of.matrix(rows))
 

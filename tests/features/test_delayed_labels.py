@@ -9,7 +9,7 @@ import pandas as pd
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams, assemble, mature
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 from tests.builders.churn import TERM, churn
 
 ROWS, SLIDING, AHEAD = 5000, 600, 400
@@ -78,14 +78,13 @@ def score(rule: Rule, *, at_once: bool = False) -> float:
             view,
             view.matrix(table),
             view.actual(table),
-            loss="log_loss",
-            hyperparameters={"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.1},
-            rounds=40,
-            stop=None,
-            patience=10,
-            weights=None,
-            seed=7,
-            threads=1,
+            FitTask(
+                loss="log_loss",
+                hyperparameters={"num_leaves": 7, "min_child_samples": 20, "learning_rate": 0.1},
+                rounds=40,
+                seed=7,
+                threads=1,
+            ),
         )
         ahead = truth.iloc[cut + 1 : cut + 1 + AHEAD]
         losses.append(row_losses("log_loss", view.actual(ahead), fitted.model.predict(view.matrix(ahead))).mean())

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.features import view
 from retrim.features.view import FeatureView, Matrix, RowMatrix, matrix_of
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 
 VIEW = FeatureView({"x": "number", "k": "category", "n": "integer"}, {"k": ("a", "b", "c")}, "y", "regression", ())
 
@@ -46,10 +46,12 @@ def model(matrix: Matrix, stop: Matrix, actual: np.ndarray, weights: np.ndarray 
         VIEW,
         matrix,
         actual[:-2000],
-        hyperparameters={"num_leaves": 7, "bagging_fraction": 0.7, "bin_construct_sample_cnt": 3000},
-        weights=weights,
-        stop=(stop, actual[-2000:]),
-        **given,
+        FitTask(
+            hyperparameters={"num_leaves": 7, "bagging_fraction": 0.7, "bin_construct_sample_cnt": 3000},
+            weights=weights,
+            stop=(stop, actual[-2000:]),
+            **given,
+        ),
     )
     return fitted.model.files()["model.txt"]
 

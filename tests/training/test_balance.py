@@ -19,7 +19,7 @@ from retrim.training.classes import (
     sampled,
     threshold_of,
 )
-from retrim.training.estimators import MODELS, outputs
+from retrim.training.estimators import MODELS, FitTask, outputs
 from retrim.training.linear import Linear
 from retrim.training.predicted import check_sums
 
@@ -45,14 +45,7 @@ def fit(kind: str, balance: Balance | None, actual: np.ndarray = Y, of: FeatureV
         of or view(),
         X,
         actual,
-        loss="log_loss",
-        hyperparameters=SPACES[kind],
-        rounds=40,
-        weights=None,
-        stop=None,
-        patience=1,
-        seed=7,
-        threads=1,
+        FitTask(loss="log_loss", hyperparameters=SPACES[kind], rounds=40, seed=7, threads=1),
     ).model
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
-from retrim.training.estimators import MODELS, Model, outputs
+from retrim.training.estimators import MODELS, FitTask, Model, outputs
 from retrim.training.predicted import check_sums, importance
 
 VIEW = FeatureView({"x": "number", "n": "number"}, {}, "y", "binary", ("not yes", "yes"))
@@ -22,14 +22,7 @@ def fitted(**hyperparameters: Any) -> Model:
         VIEW,
         VIEW.matrix(ROWS),
         ACTUAL,
-        weights=None,
-        loss="log_loss",
-        hyperparameters={"num_leaves": 7, **hyperparameters},
-        rounds=10,
-        stop=None,
-        patience=1,
-        seed=7,
-        threads=1,
+        FitTask(loss="log_loss", hyperparameters={"num_leaves": 7, **hyperparameters}, rounds=10, seed=7, threads=1),
     )
     return made.model
 

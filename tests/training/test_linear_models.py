@@ -8,7 +8,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.features.view import FeatureView
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 from retrim.training.linear import FILE, LEVELS, Linear
 
 DRAW = np.random.default_rng(1)
@@ -24,19 +24,7 @@ def view(*, levels: tuple[str, ...] = (), task: str = "regression", classes: tup
 def fit(kind: str, of: FeatureView, matrix: np.ndarray, actual: np.ndarray, *, loss: str, l2: float) -> Linear:
     model = (
         MODELS[kind]
-        .fit(
-            of,
-            matrix,
-            actual,
-            loss=loss,
-            hyperparameters={"l2": l2},
-            rounds=9,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
-        )
+        .fit(of, matrix, actual, FitTask(loss=loss, hyperparameters={"l2": l2}, rounds=9, seed=7, threads=1))
         .model
     )
     assert isinstance(model, Linear)

@@ -7,7 +7,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 from retrim.training.trees import Gbm
 
 X = np.random.default_rng(1).normal(size=(300, 2))
@@ -27,14 +27,13 @@ def fit(of: FeatureView, matrix: np.ndarray, actual: np.ndarray, *, loss: str = 
             of,
             matrix,
             actual,
-            loss=loss,
-            hyperparameters={"num_leaves": 7, "min_child_samples": 5, **hyperparameters},
-            rounds=20,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
+            FitTask(
+                loss=loss,
+                hyperparameters={"num_leaves": 7, "min_child_samples": 5, **hyperparameters},
+                rounds=20,
+                seed=7,
+                threads=1,
+            ),
         )
         .model
     )

@@ -8,7 +8,7 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.training.custom import CONTENT_FILE, module_of, one_form
-from retrim.training.estimators import CODE_FILE, MODELS, parts_of, trust
+from retrim.training.estimators import CODE_FILE, MODELS, FitTask, parts_of, trust
 from retrim.training.recipe import TrainParams
 
 X = np.random.default_rng(1).normal(size=(60, 2))
@@ -35,19 +35,7 @@ def view(task: str = "regression", classes: tuple[str, ...] = ()) -> FeatureView
 def fit(name: str, of: FeatureView | None = None, actual: Any = Y, loss: str = "mse") -> Any:
     return (
         MODELS[name]
-        .fit(
-            of or view(),
-            X,
-            actual,
-            loss=loss,
-            hyperparameters={"share": 1.0},
-            rounds=9,
-            weights=None,
-            stop=None,
-            patience=1,
-            seed=7,
-            threads=1,
-        )
+        .fit(of or view(), X, actual, FitTask(loss=loss, hyperparameters={"share": 1.0}, rounds=9, seed=7, threads=1))
         .model
     )
 

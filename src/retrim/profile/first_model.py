@@ -24,7 +24,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.baseline import baselines_of, season_cell
-from retrim.training.estimators import MODELS, FittedModel, Hyperparameters, Model
+from retrim.training.estimators import MODELS, FitTask, FittedModel, Hyperparameters, Model
 
 JUDGED = 0.25
 MODEL = {
@@ -85,14 +85,15 @@ class FirstRows:
             self.view,
             self.matrix[fitted],
             self.actual[fitted],
-            loss=loss,
-            hyperparameters=hyperparameters,
-            rounds=rounds,
-            stop=None if held is None else (self.matrix[held], self.actual[held]),
-            patience=PATIENCE,
-            weights=None,
-            seed=seed,
-            threads=threads,
+            FitTask(
+                loss,
+                hyperparameters,
+                rounds,
+                seed,
+                threads,
+                stop=None if held is None else (self.matrix[held], self.actual[held]),
+                patience=PATIENCE,
+            ),
         )
 
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:

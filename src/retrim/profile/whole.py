@@ -20,7 +20,7 @@ from retrim.profile.leaks import Leak, leaks_of
 from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
 from retrim.stats.codec import to_record
 from retrim.table.data import ColumnType, DataParams
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 
 FOLDS = 5
 LEAST, MOST = 100, 30_000
@@ -129,19 +129,7 @@ def _out_of_fold(
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for part in range(FOLDS):
         rest, own = fold != part, fold == part
-        fitted = MODELS["gbm"].fit(
-            view,
-            matrix[rest],
-            actual[rest],
-            loss=loss,
-            hyperparameters=MODEL,
-            rounds=ROUNDS,
-            stop=None,
-            patience=ROUNDS,
-            weights=None,
-            seed=seed,
-            threads=threads,
-        )
+        fitted = MODELS["gbm"].fit(view, matrix[rest], actual[rest], FitTask(loss, MODEL, ROUNDS, seed, threads))
         parts.append((own, fitted.model.predict(matrix[own]).reshape(int(own.sum()), -1)))
     said = np.empty((len(actual), parts[0][1].shape[1]))
     for own, values in parts:

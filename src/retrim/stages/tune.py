@@ -25,7 +25,7 @@ from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.metrics import JudgeParams, row_losses
 from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced
-from retrim.training.estimators import MODELS, Hyperparameters
+from retrim.training.estimators import MODELS, FitTask, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
 from retrim.training.recipe import Recipe, TrainParams, WindowKind
@@ -214,20 +214,17 @@ def _evaluate(task: TrialTask, laid: _Folds, *, threads: int) -> Score:
 
 def _score(task: TrialTask, fold: _Laid, *, threads: int) -> tuple[float, int]:
     train = task.train
-    fitted = fit_balanced(
-        train.model,
-        train.balance,
-        fold.view,
-        *fold.fit,
-        loss=task.judge.loss,
-        hyperparameters=task.hyperparameters,
-        rounds=task.tune.max_rounds,
+    how = FitTask(
+        task.judge.loss,
+        task.hyperparameters,
+        task.tune.max_rounds,
+        train.seed,
+        threads,
         weights=fold.weights,
         stop=fold.stop,
         patience=task.tune.patience,
-        seed=train.seed,
-        threads=threads,
     )
+    fitted = fit_balanced(train.model, train.balance, fold.view, *fold.fit, how)
     matrix, actual = fold.scored
     losses = row_losses(task.judge.loss, actual, fitted.model.predict(matrix))
     return float(np.mean(losses)), fitted.rounds

@@ -5,8 +5,8 @@ they become those of the table again, so that log loss and calibration stay hone
 """
 
 import json
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +15,7 @@ from retrim.errors import RefusedError
 from retrim.features.view import FeatureView, Matrix
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.plugins import SettingsSection
-from retrim.training.estimators import MODELS, FittedModel, Link, Model, outputs
+from retrim.training.estimators import MODELS, FitTask, FittedModel, Link, Model, outputs
 
 Balance = Literal["weights", "sample"]
 FILE = "balance.json"
@@ -116,11 +116,7 @@ def fit_balanced(
     view: FeatureView,
     matrix: Matrix,
     actual: np.ndarray,
-    *,
-    weights: np.ndarray | None,
-    stop: tuple[Matrix, np.ndarray] | None,
-    seed: int,
-    **rest: Any,
+    task: FitTask,
 ) -> FittedModel:
     """A fit of a kind of model, with classes as they are or balanced.
 
@@ -129,15 +125,16 @@ def fit_balanced(
     """
     kind = MODELS[model]
     if balance is None or not len(actual):
-        return kind.fit(view, matrix, actual, weights=weights, stop=stop, seed=seed, **rest)
-    places = sampled(actual, seed=seed) if balance == "sample" else np.arange(len(actual))
+        return kind.fit(view, matrix, actual, task)
+    weights, stop = task.weights, task.stop
+    places = sampled(actual, seed=task.seed) if balance == "sample" else np.arange(len(actual))
     own = None if weights is None else weights[places]
     if balance == "weights":
         own = class_weights(actual) if own is None else own * class_weights(actual)
     if stop is not None and set(np.unique(stop[1])) == set(np.unique(actual)):
-        watched = sampled(stop[1], seed=seed)
+        watched = sampled(stop[1], seed=task.seed)
         stop = (stop[0][watched], stop[1][watched])
-    fitted = kind.fit(view, matrix[places], actual[places], weights=own, stop=stop, seed=seed, **rest)
+    fitted = kind.fit(view, matrix[places], actual[places], replace(task, weights=own, stop=stop))
     classes = max(len(view.classes), 2)
     known = np.ones(len(actual)) if weights is None else weights
     true = np.bincount(actual, weights=known, minlength=classes)

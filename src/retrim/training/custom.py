@@ -21,8 +21,8 @@ from retrim.table.data import ColumnType
 from retrim.training.estimators import (
     CODE,
     CODE_FILE,
+    FitTask,
     FittedModel,
-    Hyperparameters,
     Link,
     check_classes,
     check_names,
@@ -301,22 +301,8 @@ class CustomEstimator:
     def path(self) -> str:
         return parts_of(self.name)[0]
 
-    def fit(
-        self,
-        view: FeatureView,
-        matrix: Matrix,
-        actual: np.ndarray,
-        *,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        rounds: int,
-        weights: np.ndarray | None,
-        stop: tuple[Matrix, np.ndarray] | None,
-        patience: int,
-        seed: int,
-        threads: int,
-    ) -> FittedModel:
-        self.check_aim(view.task, loss)
+    def fit(self, view: FeatureView, matrix: Matrix, actual: np.ndarray, task: FitTask) -> FittedModel:
+        self.check_aim(view.task, task.loss)
         check_classes(view.task, len(view.classes))
         if not len(matrix):
             raise BadInputError(f"{self.path} cannot be trained on 0 rows; wait for more rows")
@@ -325,7 +311,16 @@ class CustomEstimator:
             name: "category" if place in view.categorical else kind
             for place, (name, kind) in enumerate(view.columns.items())
         }
-        about = FitContext(kinds, view.task, view.classes, loss, dict(hyperparameters), weights, seed, threads)
+        about = FitContext(
+            columns=kinds,
+            task=view.task,
+            classes=view.classes,
+            loss=task.loss,
+            hyperparameters=dict(task.hyperparameters),
+            weights=task.weights,
+            seed=task.seed,
+            threads=task.threads,
+        )
         code = self._code()
         made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" on {len(matrix)} rows")
         places = np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).round().astype("int64")

@@ -82,6 +82,26 @@ Hyperparameters = Mapping[str, int | float | str | bool | None]
 
 
 @dataclass(frozen=True)
+class FitTask:
+    """How a model is fitted, beside its rows.
+
+    Args:
+        rounds: Of boosting; fewer where the rows of `stop` (matrix, actual) show no gain for `patience` rounds.
+        threads: Changes no result.
+        weights: How often each row counts, above 0, shape (n,); None: once.
+    """
+
+    loss: str
+    hyperparameters: Hyperparameters
+    rounds: int
+    seed: int
+    threads: int
+    weights: np.ndarray | None = None
+    stop: tuple[Matrix, np.ndarray] | None = None
+    patience: int = 0
+
+
+@dataclass(frozen=True)
 class FittedModel:
     """A model, and the rounds it kept."""
 
@@ -92,26 +112,8 @@ class FittedModel:
 class Estimator(Protocol):
     """Fits and loads models of one kind."""
 
-    def fit(
-        self,
-        view: FeatureView,
-        matrix: Matrix,
-        actual: np.ndarray,
-        *,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        rounds: int,
-        weights: np.ndarray | None,
-        stop: tuple[Matrix, np.ndarray] | None,
-        patience: int,
-        seed: int,
-        threads: int,
-    ) -> FittedModel:
-        """Fits `rounds` rounds, or fewer when `stop` (matrix, actual) sees no gain for `patience` rounds.
-
-        A row counts as often as its weight says, above 0, shape (n,); None: once. A matrix of very many rows can be
-        read in slices alone: a kind that needs it whole begins with `np.asarray(matrix)`.
-        """
+    def fit(self, view: FeatureView, matrix: Matrix, actual: np.ndarray, task: FitTask) -> FittedModel:
+        """A matrix of very many rows can be read in slices alone: who needs it whole takes `np.asarray(matrix)`."""
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Model:
         """The model that `Model.files` described."""

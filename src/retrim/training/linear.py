@@ -24,8 +24,8 @@ from retrim.features.view import FeatureView, Matrix
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.estimators import (
     MODELS,
+    FitTask,
     FittedModel,
-    Hyperparameters,
     Link,
     Losses,
     aim_at,
@@ -358,30 +358,16 @@ class LinearEstimator:
     name: str
     losses: Losses
 
-    def fit(
-        self,
-        view: FeatureView,
-        matrix: Matrix,
-        actual: np.ndarray,
-        *,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        rounds: int,
-        weights: np.ndarray | None,
-        stop: tuple[Matrix, np.ndarray] | None,
-        patience: int,
-        seed: int,
-        threads: int,
-    ) -> FittedModel:
-        way, level = aim_at(self.name, self.losses, view.task, loss)
+    def fit(self, view: FeatureView, matrix: Matrix, actual: np.ndarray, task: FitTask) -> FittedModel:
+        way, level = aim_at(self.name, self.losses, view.task, task.loss)
         check_classes(view.task, len(view.classes))
         check_target(self.name, actual)
         if not len(matrix):
             raise BadInputError(f"{self.name} cannot be trained on 0 rows; wait for more rows")
-        l2 = float(hyperparameters["l2"] or 0)
+        l2 = float(task.hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; write a number above 0, such as 0.0001")
-        weighed = np.ones(len(matrix)) if weights is None else weights
+        weighed = np.ones(len(matrix)) if task.weights is None else task.weights
         matrix = np.asarray(matrix)
         terms = Terms.learn(matrix, weighed, view.categorical)
         parts = [term for column in terms.of(matrix) for term in column]

@@ -11,7 +11,7 @@ from retrim.features.view import FeatureView
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.classes import fit_balanced
-from retrim.training.estimators import MODELS
+from retrim.training.estimators import MODELS, FitTask
 from retrim.training.recipe import Recipe, TrainParams
 from retrim.training.tuning import Dimension, TuneParams
 
@@ -46,14 +46,15 @@ def usual_recipe(
         view,
         view.training(fitted),
         view.actual(fitted),
-        loss=loss,
-        hyperparameters=middle,
-        rounds=tune.max_rounds,
-        weights=None,
-        stop=(view.matrix(watched), view.actual(watched)),
-        patience=tune.patience,
-        seed=train.seed,
-        threads=threads,
+        FitTask(
+            loss,
+            middle,
+            tune.max_rounds,
+            train.seed,
+            threads,
+            stop=(view.matrix(watched), view.actual(watched)),
+            patience=tune.patience,
+        ),
     )
     return Recipe(train.model, loss, middle, max(fitted_model.rounds, 1), train.seed, balance=train.balance)
 

@@ -21,7 +21,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
 from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, ChosenThreshold, fit_balanced
-from retrim.training.estimators import MODELS, Hyperparameters, Model, is_own, parts_of
+from retrim.training.estimators import MODELS, FitTask, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
 from retrim.training.mode import Mode
 from retrim.training.tuning import TuneParams
@@ -157,21 +157,9 @@ def fit_recipe(
     if take is not None:
         matrix, rows = np.asarray(matrix)[take], rows.iloc[take]
     actual = view.actual(rows)
-    return fit_balanced(
-        recipe.model,
-        recipe.balance,
-        view,
-        matrix,
-        actual,
-        loss=recipe.loss,
-        hyperparameters=recipe.hyperparameters,
-        rounds=recipe.rounds,
-        weights=reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None,
-        stop=None,
-        patience=0,
-        seed=recipe.seed,
-        threads=threads,
-    ).model
+    weights = reweighting(rows[GROUP].to_numpy(), actual) if recipe.reweight else None
+    task = FitTask(recipe.loss, recipe.hyperparameters, recipe.rounds, recipe.seed, threads, weights)
+    return fit_balanced(recipe.model, recipe.balance, view, matrix, actual, task).model
 
 
 def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, cores: int) -> list[Result]:

@@ -15,8 +15,8 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView, Matrix, RowMatrix
 from retrim.training.estimators import (
     MODELS,
+    FitTask,
     FittedModel,
-    Hyperparameters,
     Link,
     Losses,
     aim_at,
@@ -109,63 +109,51 @@ class GbmEstimator:
         Ke et al. (2017), LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 30.
     """
 
-    def fit(
-        self,
-        view: FeatureView,
-        matrix: Matrix,
-        actual: np.ndarray,
-        *,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        rounds: int,
-        weights: np.ndarray | None,
-        stop: tuple[Matrix, np.ndarray] | None,
-        patience: int,
-        seed: int,
-        threads: int,
-    ) -> FittedModel:
+    def fit(self, view: FeatureView, matrix: Matrix, actual: np.ndarray, task: FitTask) -> FittedModel:
         import lightgbm
 
         check_target("gbm", actual)
-        names, chosen = _safe_names(list(view.columns)), _objective(view, loss)
+        names, chosen = _safe_names(list(view.columns)), _objective(view, task.loss)
         if chosen["objective"] == "poisson":
             check_counts(actual)
             if not actual.astype("float32").any():  # as LightGBM keeps them; it refuses a sum of 0
                 actual = np.full(len(actual), CERTAIN)
         parameters = {
             "bagging_freq": 1,
-            **hyperparameters,
+            **task.hyperparameters,
             **chosen,
-            "seed": seed,
+            "seed": task.seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": threads,
+            "num_threads": task.threads,
             "verbosity": -1,
         }
-        if isinstance(matrix, RowMatrix) and not SAMPLE_SEEDS & set(hyperparameters):
-            parameters["data_random_seed"] = _sample_seed(seed)
+        if isinstance(matrix, RowMatrix) and not SAMPLE_SEEDS & set(task.hyperparameters):
+            parameters["data_random_seed"] = _sample_seed(task.seed)
         train = lightgbm.Dataset(
-            _source(matrix), actual, weight=weights, feature_name=names, categorical_feature=view.categorical
+            _source(matrix), actual, weight=task.weights, feature_name=names, categorical_feature=view.categorical
         )
         valid: list[lightgbm.Dataset] | None = None
         callbacks: list[Callable[..., Any]] | None = None
-        if stop is not None:
+        if (stop := task.stop) is not None:
             # Of pieces, LightGBM takes rows without weights for rows of weight 0 where those it trains on have some.
-            valid = [train.create_valid(_source(stop[0]) if weights is None else np.asarray(stop[0]), stop[1])]
-            callbacks = [lightgbm.early_stopping(patience, first_metric_only=True, verbose=False)]
+            valid = [train.create_valid(_source(stop[0]) if task.weights is None else np.asarray(stop[0]), stop[1])]
+            callbacks = [lightgbm.early_stopping(task.patience, first_metric_only=True, verbose=False)]
         try:
-            booster = lightgbm.train(parameters, train, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
+            booster = lightgbm.train(
+                parameters, train, num_boost_round=task.rounds, valid_sets=valid, callbacks=callbacks
+            )
         except lightgbm.basic.LightGBMError as error:
             raise BadInputError(
-                f"LightGBM cannot train on {len(matrix)} rows with {hyperparameters}: {str(error).strip()}; check "
+                f"LightGBM cannot train on {len(matrix)} rows with {task.hyperparameters}: {str(error).strip()}; check "
                 "tune.space"
             ) from error
-        kept = rounds if stop is None else booster.best_iteration
+        kept = task.rounds if stop is None else booster.best_iteration
         text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
         if stop is not None:
             booster = lightgbm.Booster(model_str=text)  # the trees that were kept, and no others: rf averages them
         stored = text.encode()
-        return FittedModel(Gbm(stored, booster, threads, _link(view, stored)), kept)
+        return FittedModel(Gbm(stored, booster, task.threads, _link(view, stored)), kept)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
         import lightgbm
