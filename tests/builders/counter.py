@@ -7,7 +7,8 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import Landing
 from retrim.files import WorkspacePaths
-from retrim.landing.ingest import Landed, drop_quarantined, land_batch, land_labels, release_quarantined
+from retrim.landing.ingest import Landed, drop_quarantined, land_batch, release_quarantined
+from retrim.reading.landed import Kind
 from retrim.table.data import DataParams, assemble
 from tests.builders.landed import read_landed
 
@@ -34,8 +35,8 @@ class Counter:
     def land(self, content: str | bytes | Path, *, correction: bool = False, labels: bool = False) -> Landed:
         path = content if isinstance(content, Path) else self.file(content)
         self.now += DAY
-        use = land_labels if labels else land_batch
-        return use(path, workspace=self.workspace, data=self.data, now=self.now, correction=correction)
+        kind: Kind = "labels" if labels else "rows"
+        return land_batch(path, kind, workspace=self.workspace, data=self.data, now=self.now, correction=correction)
 
     @property
     def where(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import FOLDER, Landing
 from retrim.files import WorkspacePaths
-from retrim.landing.ingest import drop_quarantined, land_batch, quarantine_list, release_quarantined
+from retrim.landing.ingest import drop_quarantined, land_batch, release_quarantined
+from retrim.landing.quarantine import Quarantine
 from retrim.lineage.landing_address import LandingAddress
 from retrim.reading.chunks import large_at
 from retrim.reading.landed import Withdrawal, landed_files, read_column
@@ -92,7 +93,7 @@ def in_pieces(root: Path) -> None:
 
 
 def let_go(root: Path) -> None:
-    (entry,) = quarantine_list(WorkspacePaths(root))
+    (entry,) = Quarantine(WorkspacePaths(root).quarantine).entries()
     release_quarantined(
         entry.batch,
         workspace=WorkspacePaths(root),
@@ -104,7 +105,7 @@ def let_go(root: Path) -> None:
 
 
 def give_up(root: Path) -> None:
-    (entry,) = quarantine_list(WorkspacePaths(root))
+    (entry,) = Quarantine(WorkspacePaths(root).quarantine).entries()
     drop_quarantined(
         entry.batch, workspace=WorkspacePaths(root), now=NOW + pd.Timedelta(5, "D"), by="a test", reason="a test file"
     )

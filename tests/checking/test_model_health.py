@@ -6,7 +6,7 @@ import pytest
 
 from retrim.decision.model_health import HealthLevel
 from retrim.errors import BadInputError
-from retrim.landing.ingest import withdraw
+from retrim.landing.withdraw import withdraw
 from retrim.release.acknowledged import acknowledge_kind
 from retrim.reports.health import Health, find_health
 from retrim.table.data import row_keys

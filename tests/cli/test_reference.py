@@ -13,7 +13,8 @@ from retrim import errors
 from retrim.cli.answers import find_versions
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import DecisionRow, VersionRow
-from retrim.landing.ingest import Landed, listed_batches, show_batch
+from retrim.landing.ingest import Landed
+from retrim.landing.withdraw import listed_batches, show_batch
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import to_record
 from tests.builders.answers import decision_record, status_record

@@ -10,8 +10,9 @@ from retrim.checking.audit import audit
 from retrim.checking.gain import balance
 from retrim.checking.history import as_check, checks_of
 from retrim.files import dump_yaml, file_digest, load_yaml
-from retrim.landing.ingest import land_batch, land_labels
+from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import REFIT
+from retrim.reading.landed import Kind
 from retrim.training.mode import FINAL
 from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world, without_cooldown
@@ -76,9 +77,9 @@ def hand_in(world: World, frame: pd.DataFrame, day: float, *, labels: bool = Fal
     file = world.root / "var" / "arriving" / f"{'labels' if labels else 'rows'}-{day}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(file, index=False)
-    use = land_labels if labels else land_batch
+    kind: Kind = "labels" if labels else "rows"
     workspace, now = world.workspace, pd.Timestamp(world.day(day))
-    landed = use(file, workspace=workspace.paths, data=workspace.params.data, now=now, correction=False)
+    landed = land_batch(file, kind, workspace=workspace.paths, data=workspace.params.data, now=now, correction=False)
 
     assert landed.outcome == "landed", landed.faults
 

@@ -5,7 +5,8 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.landing.ingest import A_SECOND, arrival, land_batch
+from retrim.landing.ingest import arrival, land_batch
+from retrim.landing.withdraw import A_SECOND
 from retrim.lineage.workspace import clock
 from tests.builders.counter import HEAVY, NEXT, Counter
 from tests.builders.landed import quarantine_show

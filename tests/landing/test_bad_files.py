@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.ingest import quarantine_list
+from retrim.landing.quarantine import Quarantine
 from tests.builders.counter import GOOD, HEADER, HEAVY, Counter
 from tests.builders.landed import quarantine_show
 
@@ -113,7 +113,7 @@ def test_a_quarantined_correction_may_be_handed_in_as_one(counter: Counter) -> N
     landed = counter.land(GOOD.replace("9.5", "7"), correction=True)
 
     assert landed.outcome == "landed"
-    assert [entry.state for entry in quarantine_list(counter.workspace)] == ["landed"]
+    assert [entry.state for entry in Quarantine(counter.workspace.quarantine).entries()] == ["landed"]
 
 
 def test_a_suite_that_cannot_be_used_stops_before_anything_is_written(counter: Counter) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from retrim.batches.concern import BatchParams
 from retrim.files import WorkspacePaths
-from retrim.landing.ingest import Landed, land_batch, release_quarantined, withdraw
+from retrim.landing.ingest import Landed, land_batch, release_quarantined
+from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import Workspace
 from retrim.settings import Env, Params
 from retrim.table.data import DataParams

@@ -15,8 +15,9 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.landing import inbox
 from retrim.landing.inbox import AGAIN, CLAIMED, TAKEN, take_from_inbox
-from retrim.landing.ingest import quarantine_list, release_quarantined, withdraw
+from retrim.landing.ingest import release_quarantined
 from retrim.landing.quarantine import Quarantine
+from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import read_column
 from tests.builders.desk import Desk, make_desk, with_params
@@ -108,11 +109,11 @@ def test_a_file_that_stays_does_not_replace_one_that_has_come_since(
     folder = desk.workspace.paths.inbox
     drop(desk, "labels.csv", desk.rows(0, 1))
 
-    def breaks(path: Path, **how: object) -> object:
+    def breaks(path: Path, kind: str, **how: object) -> object:
         (folder / "labels.csv").write_bytes(b"the next")
         raise OSError(5, "the disk is gone")
 
-    monkeypatch.setattr(inbox, "land_labels", breaks)
+    monkeypatch.setattr(inbox, "land_batch", breaks)
     with pytest.raises(RetrimError, match=r"labels\.csv .*\bErrno 5\b"):
         list(take_from_inbox(desk.workspace, now=desk.day(4)))
 
@@ -219,7 +220,7 @@ def test_a_file_that_killed_two_processes_is_set_aside_unread_and_stops_no_other
     drop(desk, "b.csv", desk.rows(1, 2))
     codes = [kill_at(desk, "a.csv"), kill_at(desk, "a.csv")]
     outcomes = [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(5))]
-    (entry,) = quarantine_list(desk.workspace.paths)
+    (entry,) = Quarantine(desk.workspace.paths.quarantine).entries()
 
     assert (codes, outcomes, entry.file, entry.state) == ([-9, -9], ["quarantined", "landed"], "a.csv", "held")
     assert Quarantine(desk.workspace.paths.quarantine).content(entry) == content
@@ -322,7 +323,7 @@ def test_a_file_cut_within_a_row_is_quarantined_and_lands_whole_later(desk: Desk
     then = [(each.outcome, each.rows) for each in take_from_inbox(desk.workspace, now=desk.day(4))]
 
     assert (first, then) == (["quarantined"], [("landed", 24)])
-    assert [entry.state for entry in quarantine_list(desk.workspace.paths)] == ["dropped"]
+    assert [entry.state for entry in Quarantine(desk.workspace.paths.quarantine).entries()] == ["dropped"]
 
 
 def test_a_landed_last_row_that_was_cut_stops_the_rest_until_its_batch_is_withdrawn(desk: Desk) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from retrim.files import WorkspacePaths
-from retrim.landing.ingest import Landed, land_batch, land_labels
+from retrim.landing.ingest import Landed, land_batch
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
 from tests.builders.landed import read_landed
@@ -31,7 +31,7 @@ class Hand:
         path = self.workspace.root / "batch.csv"
         frame.to_csv(path, index=False)
         how: dict[str, Any] = {"workspace": self.workspace, "data": self.data, "reading": self.reading}
-        return (land_labels if labels else land_batch)(path, now=self.now, correction=correction, **how)
+        return land_batch(path, "labels" if labels else "rows", now=self.now, correction=correction, **how)
 
     def times(self) -> list[str]:
         """Events of what has landed, in the order in which it lies there."""

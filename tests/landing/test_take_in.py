@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.landing import ingest
+from retrim.landing import examine
 from retrim.landing.inbox import TAKEN, large_file, take_from_inbox, take_in
 from retrim.landing.ingest import Landed, land_batch, release_quarantined
 from retrim.lineage.workspace import tell_suspicious
@@ -339,7 +339,7 @@ def test_the_pieces_of_a_file_are_one_batch_of_history(tmp_path: Path) -> None:
     desk = fresh(tmp_path / "look")
     pieces = hand_in(desk, file_of(desk, desk.rows(0, DAYS)))
     params, landing = desk.workspace.params, desk.workspace.landing
-    history = ingest._history(landing.standing(), params.data, params.batches, root=landing.root)
+    history = examine._history(landing.standing(), params.data, params.batches, root=landing.root)
 
     assert len(pieces) > 1
     assert (len(history.ends), history.counts) == (1, [sum(each.rows for each in pieces)])

@@ -21,8 +21,9 @@ from retrim.checking.rows import used_rows
 from retrim.cli.main import app
 from retrim.decision.stored_rows import RunRow, VersionRow
 from retrim.files import Paths, folder_digest, read_folder
-from retrim.landing.ingest import land_batch, land_labels
+from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import Workspace, ask_for_run, open_workspace
+from retrim.reading.landed import Kind
 from retrim.release.approval import refit_waiting
 from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, conclude_run, defer_run, make_run_directory
@@ -108,15 +109,12 @@ class Life:
             known = self.world.week(number - late)[["order", "minutes"]]
             self._land_file(known, f"labels-{number}", now, kind="labels")
 
-    def _land_file(self, rows: pd.DataFrame, name: str, now: pd.Timestamp, *, kind: str) -> None:
+    def _land_file(self, rows: pd.DataFrame, name: str, now: pd.Timestamp, *, kind: Kind) -> None:
         file = self.workspace.paths.root / "var" / f"{name}.csv"
         as_csv(rows, file)
         params = self.workspace.params
         how = {"workspace": self.workspace.paths, "data": params.data, "now": now, "correction": False}
-        if kind == "rows":
-            landed = land_batch(file, **how, batches=params.batches, reading=params.reading)
-        else:
-            landed = land_labels(file, **how, reading=params.reading)
+        landed = land_batch(file, kind, **how, batches=params.batches, reading=params.reading)
         assert landed.outcome != "quarantined", (name, landed.faults)
 
     def _act(self, outcome: CheckOutcome, now: pd.Timestamp) -> tuple[tuple[int, ...], bool]:

@@ -11,7 +11,7 @@ from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
 from retrim.decision.rules import ApprovalParams
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.landing.ingest import withdraw
+from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release import approval as op
 from retrim.release import release

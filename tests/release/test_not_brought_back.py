@@ -6,7 +6,7 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.decision.stored_rows import VersionRow
-from retrim.landing.ingest import withdraw
+from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import find_live_version
 from retrim.retraining import retrain

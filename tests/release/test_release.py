@@ -7,7 +7,7 @@ from retrim.adapters.database import iso
 from retrim.checking.previous_champions import files_for_run
 from retrim.decision.alerts import AlertKind
 from retrim.errors import RefusedError
-from retrim.landing.ingest import withdraw
+from retrim.landing.withdraw import withdraw
 from retrim.release import release
 from retrim.release.release import make_live, rollback
 from retrim.release.versions import find_live_version

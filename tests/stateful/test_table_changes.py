@@ -24,7 +24,8 @@ from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import NO_CHAMPION, Paths, folder_digest, link, write_file
 from retrim.landing.as_of_view import known_table
-from retrim.landing.ingest import land_batch, release_quarantined, withdraw
+from retrim.landing.ingest import land_batch, release_quarantined
+from retrim.landing.withdraw import withdraw
 from retrim.settings import Params
 from retrim.stages import compare, features, train, validate
 from retrim.stats.codec import to_json, to_record

@@ -151,11 +151,12 @@ def batch_list(
 ) -> None:
     """List the batches that landed, or those in quarantine."""
     from retrim.cli import render
-    from retrim.landing.ingest import listed_batches, quarantine_list
+    from retrim.landing.quarantine import Quarantine
+    from retrim.landing.withdraw import listed_batches
 
     workspace = workspace_here()
     if quarantined:
-        _list_quarantined(quarantine_list(workspace.paths), as_json=as_json)
+        _list_quarantined(Quarantine(workspace.paths.quarantine).entries(), as_json=as_json)
         return
     records = listed_batches(workspace)
     rows = [
@@ -181,7 +182,7 @@ def batch_show(batch: Batch, as_json: AsJson = False) -> None:
     """
     from retrim.cli import render
     from retrim.cli.screens import batch_report
-    from retrim.landing.ingest import quarantined_batch, show_batch
+    from retrim.landing.withdraw import quarantined_batch, show_batch
 
     workspace = workspace_here()
     if as_json:
@@ -200,7 +201,8 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     the report stays.
     """
     from retrim.cli import render
-    from retrim.landing.ingest import drop_quarantined, quarantined_batch, withdraw
+    from retrim.landing.ingest import drop_quarantined
+    from retrim.landing.withdraw import quarantined_batch, withdraw
 
     workspace = workspace_here()
     if quarantined_batch(workspace, batch) is not None:

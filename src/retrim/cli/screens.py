@@ -13,7 +13,7 @@ from retrim.decision.check_verdict import CALM
 from retrim.decision.model_health import LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE
 from retrim.errors import BadInputError
 from retrim.gate.verdict import mark_of
-from retrim.landing.ingest import quarantined_batch, show_batch
+from retrim.landing.withdraw import quarantined_batch, show_batch
 from retrim.release.pause import RESUME
 from retrim.release.versions import judged_in_words
 from retrim.stats.codec import Number, from_record

@@ -30,7 +30,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -50,15 +49,9 @@ from retrim.landing.growing import (
     standing_of,
     write_rest,
 )
-from retrim.landing.ingest import (
-    A_SECOND,
-    Landed,
-    land_batch,
-    land_labels,
-    quarantine_unread,
-    refuse_withdrawn,
-)
+from retrim.landing.ingest import Landed, land_batch, quarantine_unread
 from retrim.landing.quarantine import Quarantine
+from retrim.landing.withdraw import A_SECOND, refuse_withdrawn
 from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
 from retrim.reading.address import address_of, fetch, is_address
 from retrim.reading.chunks import Chunk, LargeFile, large_at
@@ -100,7 +93,7 @@ def take_in(
     withdrawals = workspace.landing.withdrawals()
     if whole is not None:
         refuse_withdrawn(whole, withdrawals.get(whole.batch))
-        yield Landed("already", whole.kind, whole.digest, whole.rows, whole.path, (), None)
+        yield Landed.already(whole)
         return
     for batch in landed:
         if batch.of == large.of and batch.digest not in large.digests:
@@ -161,11 +154,12 @@ def _take_in(
     workspace: Workspace, source: Path | Chunk, *, now: pd.Timestamp | None, labels: bool, correction: bool
 ) -> Landed:
     params = workspace.params
-    land = land_labels if labels else partial(land_batch, batches=params.batches)
-    landed = land(
+    landed = land_batch(
         source,
+        "labels" if labels else "rows",
         workspace=workspace.paths,
         data=params.data,
+        batches=params.batches,
         reading=params.reading,
         now=now,
         correction=correction,

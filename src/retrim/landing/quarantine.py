@@ -56,10 +56,10 @@ class QuarantinedBatch:
     beside: tuple[int, int] = (0, 0)
     size: int
     arrived: Instant
-    state: State
-    by: str
-    reason: str
-    closed: Instant | None
+    state: State = "held"
+    by: str = ""
+    reason: str = ""
+    closed: Instant | None = None
     faults: tuple[Fault, ...]
 
     @written

@@ -22,7 +22,7 @@ from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, load_yaml, read_yaml, write_file
-from retrim.landing.ingest import Landed, land_batch, land_labels
+from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
@@ -196,9 +196,9 @@ def size_note(raw: RawTable) -> TableNote:
     return TableNote("size", "", seen, "these notes describe the inspected rows; all rows land", "warn")
 
 
-def _landing(workspace: Workspace, land: Callable[..., Landed]) -> Callable[..., Landed]:
+def _landing(workspace: Workspace) -> Callable[..., Landed]:
     params = workspace.params
-    return partial(land, workspace=workspace.paths, data=params.data, reading=params.reading, correction=False)
+    return partial(land_batch, workspace=workspace.paths, data=params.data, reading=params.reading, correction=False)
 
 
 def land_pieces(workspace: Workspace, large: LargeFile, *, by_order: bool) -> Iterator[tuple[pd.Timestamp, Landed]]:
@@ -206,7 +206,7 @@ def land_pieces(workspace: Workspace, large: LargeFile, *, by_order: bool) -> It
 
     One whose rows break the suite is set aside, and the others land: the suite was drafted from the last of them.
     """
-    now, land = clock(), _landing(workspace, land_batch)
+    now, land = clock(), _landing(workspace)
     for piece in large.pieces():
         ago = (piece.part.count - piece.part.number) * pd.Timedelta("1D") if by_order else pd.Timedelta(0)
         yield now - ago, land(piece, now=now - ago)
@@ -403,9 +403,9 @@ def commit_setup(workspace: WorkspacePaths, suite: Path, model: str) -> str | No
 def _land(workspace: Workspace, drafted: WorkspaceDraft, raw: RawTable) -> Iterator[tuple[pd.Timestamp, Landed]]:
     folder = workspace.paths.var / "init"
     folder.mkdir(parents=True, exist_ok=True)
-    land = {"rows": _landing(workspace, land_batch), "labels": _landing(workspace, land_labels)}
+    land = _landing(workspace)
     for piece, content in contents(drafted, raw, now=clock()):
         file = folder / f"{piece.kind}-{piece.arrives:%Y%m%dT%H%M%S}{SUFFIXES[raw.kind]}"
         file.write_bytes(content)
-        yield piece.arrives, land[piece.kind](file, now=piece.arrives)
+        yield piece.arrives, land(file, piece.kind, now=piece.arrives)
         file.unlink()
