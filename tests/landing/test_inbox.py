@@ -19,7 +19,7 @@ from retrim.landing.ingest import release_quarantined
 from retrim.landing.quarantine import Quarantine
 from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import Workspace
-from retrim.reading.landed import read_column
+from retrim.reading.landed import Kind, read_column
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.conftest import SUITE
 
@@ -88,10 +88,10 @@ def test_any_exception_leaves_its_file_and_the_others_land(desk: Desk, monkeypat
         drop(desk, f"{name}.csv", desk.rows(day, day + 1))
     real = inbox.land_batch
 
-    def breaks(path: Path, **how: object) -> object:
+    def breaks(path: Path, kind: Kind, **how: object) -> object:
         if path.name == "b.csv":
             raise MemoryError("a fault nobody thought of")
-        return real(path, **how)  # type: ignore[arg-type]
+        return real(path, kind, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inbox, "land_batch", breaks)
     landed = []
@@ -300,8 +300,8 @@ def test_a_file_that_grows_while_it_is_read_is_put_back_and_said(desk: Desk, mon
     next(written)
     real = inbox.land_batch
 
-    def grows(path: Path, **how: object) -> object:
-        landed = real(path, **how)  # type: ignore[arg-type]
+    def grows(path: Path, kind: Kind, **how: object) -> object:
+        landed = real(path, kind, **how)  # type: ignore[arg-type]
         next(written, None)
         return landed
 

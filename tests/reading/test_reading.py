@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from retrim.errors import BadInputError
 from retrim.reading.container import NoTableError, columns_of
 from retrim.reading.raw import look_of
-from retrim.reading.table import read_content, row_of_file, typed
+from retrim.reading.table import read_content, typed
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
 from tests.builders.landed import read_table
@@ -542,13 +542,6 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
         reading = read_content(head + content, data, labels=False)
 
         assert (reading.frame is not None) or reading.faults
-
-
-def test_a_file_of_one_row_that_lacks_a_column_is_named(tmp_path: Path) -> None:
-    (tmp_path / "row.csv").write_text("km\n2\n", encoding="utf-8")
-
-    with pytest.raises(BadInputError, match=r"row\.csv: .*\bweather\b"):
-        row_of_file(tmp_path / "row.csv", {"km": "number", "weather": "category"}, {})
 
 
 @pytest.mark.parametrize("twice", [False, True])

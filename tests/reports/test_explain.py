@@ -55,9 +55,10 @@ def ask(desk: Desk, what: str, *, version: int | None = None, asked: str | None 
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("[" * 50_000, "is not JSON"),
-        ('{"a": "\\ud800"}', "is not JSON"),
-        ("[1, 2]", "is not a JSON object; write one row"),
+        ("[" * 50_000, "is a row, .*JSON"),
+        ('{"a": "\\ud800"}', "is a row, .*JSON"),
+        ("[1, 2]", "is an object"),
+        ("{", "is a row, .*JSON"),
     ],
 )
 def test_a_row_that_is_no_json_object_is_bad_input(desk: Desk, what: str, says: str) -> None:
@@ -187,21 +188,8 @@ def test_a_row_that_lacks_a_feature_is_refused_and_names_it(desk: Desk) -> None:
     given = features_of(desk, 13)
     name = next(iter(given))
     del given[name]
-    with pytest.raises(BadInputError, match=f"lacks {name}"):
+    with pytest.raises(BadInputError, match=f"{name} is in each row"):
         ask(desk, json.dumps(given))
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{", "is not JSON"),
-        ("[1, 2]", "is not a JSON object"),
-        ('{"colour": 1}', "unknown column 'colour'"),
-    ],
-)
-def test_json_that_is_no_row_is_refused(desk: Desk, text: str, said: str) -> None:
-    with pytest.raises(BadInputError, match=said):
-        ask(desk, text)
 
 
 def test_a_value_of_another_type_is_refused_and_names_the_column(desk: Desk) -> None:

@@ -29,7 +29,7 @@ from retrim.reading.landed import BatchFile, Kind, batch_id
 from retrim.reading.table import KEY, read_bytes
 from retrim.stats.codec import to_record
 from retrim.table.data import LABEL_TIME, DataParams
-from retrim.table.fault import Fault
+from retrim.table.fault import Fault, Suite
 from retrim.table.reading import PLAIN, ReadingParams
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def land_batch(
     """
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)")
-    incoming = _incoming(path, kind, correction=correction)
+    suite, incoming = read_suite(workspace.root / data.suite), _incoming(path, kind, correction=correction)
     landing, quarantine = Landing(workspace.landing, at), Quarantine(workspace.quarantine)
     with landing.locked():
         entry, before = quarantine.find(incoming.digest), landing.find(incoming.digest)
@@ -161,7 +161,7 @@ def land_batch(
         refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction, came=came)
         look = None if correction or kind == "labels" else batches
-        judged = _judged(incoming, data, reading, look, landing=landing, begun=begun, now=now, root=workspace.root)
+        judged = _judged(incoming, suite, data, reading, look, landing=landing, begun=begun, now=now)
         closed = now or clock()
         now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
         frame, faults, notes = judged.frame, judged.faults, judged.notes
@@ -225,6 +225,7 @@ class _Judged:
 
 def _judged(
     incoming: Incoming,
+    suite: Suite,
     data: DataParams,
     reading: ReadingParams,
     batches: BatchParams | None,
@@ -232,9 +233,7 @@ def _judged(
     landing: Landing,
     begun: pd.Timestamp,
     now: pd.Timestamp | None,
-    root: Path,
 ) -> _Judged:
-    suite = read_suite(root / data.suite)
     frame, faults = examine(incoming, data, reading, landing=landing, now=begun)
     notes: tuple[str, ...] = ()
     if frame is not None and all(fault.releasable for fault in faults):

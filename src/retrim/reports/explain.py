@@ -14,11 +14,14 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
-from retrim.reading.table import row_of_file, row_of_json
 from retrim.release.versions import Stored, find_live_version, load_stored_version
+from retrim.serving.checked_rows import NeededColumns, check_rows
+from retrim.serving.request_rows import rejected_cells, rows_of_json
+from retrim.serving.rows_in import open_rows
 from retrim.stats.codec import to_record
 from retrim.stats.plugins import near_keys
-from retrim.table.data import ColumnType, DataParams, row_keys
+from retrim.table.data import DataParams, row_keys
+from retrim.table.fault import Suite
 from retrim.training.predicted import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
@@ -115,12 +118,10 @@ def explain(
         BadInputError: There is no such row, prediction, version or class.
         RefusedError: The bundle was altered, or its model has no exact contributions.
     """
-    if what.lstrip().startswith(("{", "[")):
+    if what.lstrip().startswith(("{", "[")) or _is_file(what):
         found = _version(workspace, version)
-        return _given(found, row_of_json(what, *_columns(workspace, found)), asked)
-    if _is_file(what):
-        found = _version(workspace, version)
-        return _given(found, row_of_file(Path(what), *_columns(workspace, found)), asked)
+        said = explain_row(found.predictor, _given_row(workspace, found, what), asked=asked)
+        return ExplainedRow(found.version, None, None, None, None, None, said)
     table = read_as_of(workspace, as_of=now)
     keys = table.landed_keys()
     spelt = _spelt(what, keys, workspace.params.data)
@@ -150,15 +151,31 @@ def _version(workspace: Workspace, version: int | None) -> Stored:
     return load_stored_version(workspace, champion.version)
 
 
-def _columns(workspace: Workspace, found: Stored) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
-    """The columns that a version needs, and the other columns a row may have."""
-    needed = found.predictor.view.needs
-    others = {name: column.type for name, column in workspace.params.data.columns.items() if name not in needed}
-    return needed, others
+def _given_row(workspace: Workspace, found: Stored, what: str) -> pd.DataFrame:
+    """The one row that is given as JSON or as a file, read as rows that are to be predicted.
 
-
-def _given(found: Stored, row: pd.DataFrame, asked: str | None) -> ExplainedRow:
-    return ExplainedRow(found.version, None, None, None, None, None, explain_row(found.predictor, row, asked=asked))
+    Raises:
+        BadInputError: It cannot be read, is not one row, or lacks a column.
+    """
+    needs = NeededColumns(found.predictor.view.needs, {}, (), {}, workspace.params.data.time, frozenset(), Suite(""))
+    reading, name = workspace.params.reading, "the row"
+    if _is_file(what):
+        name = what
+        what = Path(what).read_text(encoding="utf-8", errors="replace") if what.lower().endswith(".json") else ""
+    if what:
+        loaded = rows_of_json(what.encode(errors="replace"), needs, reading)
+    else:
+        with open_rows(name, reading, query=None, table=None, spool=workspace.paths.tmp) as rows_in:
+            parts = list(rows_in.parts(needs.columns))
+        rows, loaded = sum(part.count for part in parts), parts[0].load()
+        if rows != 1:
+            raise BadInputError(f"{name} has {rows} rows, but one is explained at a time; keep only the row to explain")
+    checked = check_rows(loaded, name, needs, reading)
+    for cell in rejected_cells(checked.rejected)[:1]:
+        raise BadInputError(f"{name}: {cell.field}: {cell.value!r} breaks the rule: {cell.allowed}; correct the value")
+    if len(checked.frame) != 1:
+        raise BadInputError(f"{name} holds {len(checked.frame)} rows; write one row as a JSON object")
+    return checked.frame
 
 
 def _landed(
