@@ -194,7 +194,7 @@ def test_a_row_that_lacks_a_feature_is_refused_and_names_it(desk: Desk) -> None:
 
 def test_a_value_of_another_type_is_refused_and_names_the_column(desk: Desk) -> None:
     name = next(name for name, kind in desk.workspace.params.data.features.items() if kind == "number")
-    with pytest.raises(BadInputError, match=f"{name}: "):
+    with pytest.raises(BadInputError, match=f"rule: {name} is"):
         ask(desk, json.dumps(features_of(desk, 13) | {name: "warm"}))
 
 

@@ -15,8 +15,9 @@ from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored, find_live_version, load_stored_version
-from retrim.serving.checked_rows import NeededColumns, check_rows
-from retrim.serving.request_rows import rejected_cells, rows_of_json
+from retrim.serving.checked_rows import check_rows
+from retrim.serving.needed_columns import NeededColumns
+from retrim.serving.request_rows import rows_of_json, typed_rows
 from retrim.serving.rows_in import open_rows
 from retrim.stats.codec import to_record
 from retrim.stats.plugins import near_keys
@@ -158,24 +159,22 @@ def _given_row(workspace: Workspace, found: Stored, what: str) -> pd.DataFrame:
         BadInputError: It cannot be read, is not one row, or lacks a column.
     """
     needs = NeededColumns(found.predictor.view.needs, {}, (), {}, workspace.params.data.time, frozenset(), Suite(""))
-    reading, name = workspace.params.reading, "the row"
+    reading, text = workspace.params.reading, what
     if _is_file(what):
-        name = what
-        what = Path(what).read_text(encoding="utf-8", errors="replace") if what.lower().endswith(".json") else ""
-    if what:
-        loaded = rows_of_json(what.encode(errors="replace"), needs, reading)
-    else:
-        with open_rows(name, reading, query=None, table=None, spool=workspace.paths.tmp) as rows_in:
-            parts = list(rows_in.parts(needs.columns))
-        rows, loaded = sum(part.count for part in parts), parts[0].load()
-        if rows != 1:
-            raise BadInputError(f"{name} has {rows} rows, but one is explained at a time; keep only the row to explain")
-    checked = check_rows(loaded, name, needs, reading)
-    for cell in rejected_cells(checked.rejected)[:1]:
-        raise BadInputError(f"{name}: {cell.field}: {cell.value!r} breaks the rule: {cell.allowed}; correct the value")
-    if len(checked.frame) != 1:
-        raise BadInputError(f"{name} holds {len(checked.frame)} rows; write one row as a JSON object")
-    return checked.frame
+        text = Path(what).read_text(encoding="utf-8", errors="replace") if what.lower().endswith(".json") else ""
+    if text:
+        return _one(what if text != what else "the JSON", typed_rows(rows_of_json(text.encode()), needs, reading))
+    with open_rows(what, reading, query=None, table=None, spool=workspace.paths.tmp) as rows_in:
+        checked = [check_rows(part.load(), what, needs, reading) for part in rows_in.parts(needs.columns)]
+    for rejected in (cell for part in checked for cell in part.rejected.to_pylist()):
+        raise BadInputError(f"{what}: {rejected['column']}: {rejected['value']!r} {rejected['reason']}; correct it")
+    return _one(what, pd.concat([part.frame for part in checked]))
+
+
+def _one(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    if len(rows) != 1:
+        raise BadInputError(f"{name} has {len(rows)} rows, but one row is explained at a time; keep only that one")
+    return rows
 
 
 def _landed(
