@@ -13,7 +13,7 @@ from retrim.checking.check import check
 from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
 from retrim.decision import canary as deciding
-from retrim.errors import BadInputError, RefusedError, RetrimError
+from retrim.errors import BadInputError, RefusedError
 from retrim.release.canary import end_canary, newest_canary, start_canary
 from retrim.release.release import rollback
 from retrim.serving.models import Follower
@@ -150,33 +150,6 @@ def test_where_it_fails_the_live_version_answers_and_it_ends_for_good(desk: Desk
     assert len(alerts(desk)) == 1
     assert "it failed 3 of 3 requests" in alerts(desk)[0]
     assert serving.canary is again.canary is None
-
-
-def test_one_that_fails_stays_out_while_its_end_cannot_be_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin(desk)
-    serving = serving_of(desk)
-    follower = follower_of(desk, serving)
-    follower.look()
-    assert serving.canary is not None
-    serving.canary.over = "errors", "it failed"
-    with monkeypatch.context() as patch:
-        patch.setattr(type(desk.workspace.store), "add_alert", locked)
-        for _ in range(2):
-            with pytest.raises(RetrimError, match="locked"):
-                follower.look()
-    with running(serving) as client:
-        ones = {client.json("/predict", ROW | {"number": number})[1]["version"] for number in range(900, 920)}
-    follower.look()
-    ended = newest_canary(desk.workspace)
-
-    assert ones == {2}
-    assert serving.canary is None
-    assert ended is not None
-    assert (ended.outcome, len(alerts(desk))) == ("errors", 1)
-
-
-def locked(*_: object) -> None:
-    raise RetrimError("the store is locked")
 
 
 def test_a_file_that_holds_no_canary_is_named(desk: Desk) -> None:

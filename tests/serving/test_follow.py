@@ -266,26 +266,6 @@ def test_an_answer_after_the_end_is_refused_and_written_nowhere(desk: Desk, tmp_
     assert (tmp_path / "another").stat().st_size == 0
 
 
-def test_a_file_that_cannot_be_stored_keeps_no_other_waiting(desk: Desk) -> None:
-    folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
-
-    def refuse(version: int, rows: Any) -> int:
-        if version == 7:
-            raise KeyError("of a kind that nobody thought of")
-        return predictions.of_role("request").add(version, rows)
-
-    log = RequestLog(folder, replace_add(refuse), is_durable=False)
-    for name, version in (("0", 7), ("1", 1)):
-        (folder / f"{name}.jsonl").write_text(
-            f'[{version},"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]\n', "utf-8"
-        )
-    with pytest.raises(KeyError, match="nobody thought of"):
-        log.store()
-
-    assert predictions.of_role("request").all_keys(1) == ["a"]
-    assert (folder / "0.jsonl").exists()
-
-
 def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None:
     folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
     log = RequestLog(folder, predictions, is_durable=False)

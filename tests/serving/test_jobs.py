@@ -221,12 +221,6 @@ def test_a_file_that_became_a_link_since_it_was_asked_for_is_not_read(desk: Desk
     assert getattr(jobs.find(job.id), "state", None) == "failed"
 
 
-@pytest.mark.parametrize("more", [{"table": "orders"}, {"into": "x"}, {"query": "select 1"}, {"webhook": "http://a"}])
-def test_of_a_request_for_a_job_nothing_else_is_taken(more: dict[str, Any], desk: Desk) -> None:
-    with pytest.raises(WrongRequestError):
-        jobs_of(desk).submit(json.dumps({"in": "var/jobs/in.csv", "out": "var/jobs/out.csv"} | more).encode())
-
-
 def test_no_database_is_a_place_of_jobs_and_its_password_is_not_said(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="retrim predict") as refused:
         AllowedPlaces(tmp_path, ["postgresql://me:hunter2@host/sales"])
@@ -333,25 +327,6 @@ while not Path("go").exists() and time.monotonic() < end:
 print("{}")
 """
 """A job that takes until it is told to go on."""
-
-
-def test_of_two_servers_one_runs_a_job_and_the_other_fails_it_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", WAITS))
-    first, second = jobs_of(desk), jobs_of(desk)
-    job = first.submit(asked())
-    first.start()
-    until(lambda: getattr(second.find(job.id), "state", None) == "running")
-    for _ in range(serving_jobs.ATTEMPTS + 1):
-        second.work_once()
-    between = second.find(job.id)
-    (desk.workspace.paths.root / "go").touch()
-    until(lambda: getattr(second.find(job.id), "state", None) == "done")
-    first.stop()
-    done = second.find(job.id)
-
-    assert between is not None
-    assert done is not None
-    assert (between.state, between.attempts, done.state, done.attempts) == ("running", 1, "done", 1)
 
 
 def test_what_outlives_a_killed_server_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

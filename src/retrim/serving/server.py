@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from http import HTTPStatus
 from secrets import token_hex
@@ -64,37 +64,25 @@ class RequestAnswer:
     """What is answered to a request.
 
     Args:
-        served: Who answers.
-        rows: What it says of each row.
+        served: Who answers, but for the rows of a canary.
+        rows: Of each row, who answers and what it says.
         request: Id of the request.
         degraded: Why the live version does not answer; None: it does.
-        canary: Answers some rows in its place; None: it has none of them.
-        canary_rows: What that says, by the number of the row.
     """
 
     served: ServedVersion
-    rows: list[RowAnswer]
+    rows: list[tuple[ServedVersion, RowAnswer]]
     request: str
-    degraded: str | None = None
-    canary: ServedVersion | None = None
-    canary_rows: Mapping[int, RowAnswer] = field(default_factory=dict)
-
-    @property
-    def served_rows(self) -> list[RowAnswer]:
-        """What `served` says of the rows that are answered by it."""
-        return [answer for row, answer in enumerate(self.rows) if row not in self.canary_rows]
+    degraded: str | None
 
     def as_json(self) -> bytes:
         """A prediction by another version than the others of the answer names it."""
-        version, predictions = self.served.version, [self.served.as_record(answer) for answer in self.rows]
-        if self.canary is not None:
-            for row, answer in self.canary_rows.items():
-                predictions[row] = self.canary.as_record(answer)
-            if len(self.canary_rows) == len(predictions):
-                version = self.canary.version
-            else:
-                for row in self.canary_rows:
-                    predictions[row]["version"] = self.canary.version
+        numbers = {by.version for by, _ in self.rows}
+        version = self.served.version if len(numbers) > 1 else numbers.pop()
+        predictions = [
+            by.as_record(answer) | ({} if by.version == version else {"version": by.version})
+            for by, answer in self.rows
+        ]
         record: dict[str, JsonValue] = {"version": version, "request_id": self.request}
         if self.degraded is not None:
             record[DEGRADED] = self.degraded
@@ -235,8 +223,9 @@ class Serving:
         rows = rows_of_json(body)
         answer, canary = self._answered(rows, request, named), self.canary
         if canary is not None and named is None and answer.served.version == canary.canary.against:
-            others = canary.answer(rows, answer.rows, thread_time() - began, request)
-            answer = replace(answer, canary=canary.served, canary_rows=others) if others else answer
+            others = canary.answer(rows, [live for _, live in answer.rows], thread_time() - began, request)
+            pairs = [(canary.served, others[row]) if row in others else live for row, live in enumerate(answer.rows)]
+            answer = replace(answer, rows=pairs)
         is_live = named is None or named is self.served
         self._keep(answer, "request" if is_live else "named")
         if self.shadow is not None and is_live:
@@ -310,7 +299,8 @@ class Serving:
             if version is None:
                 break
             try:
-                return RequestAnswer(version, version.answer(rows, request), request, degraded)
+                answers = [(version, answer) for answer in version.answer(rows, request)]
+                return RequestAnswer(version, answers, request, degraded)
             except WrongRequestError:
                 raise
             except BadInputError as error:
@@ -321,17 +311,15 @@ class Serving:
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
 
     def _keep(self, answer: RequestAnswer, role: Role = "request") -> None:
-        lines: list[tuple[ServedVersion | None, list[RowAnswer], Role]] = [
-            (answer.served, answer.served_rows, role),
-            (answer.canary, list(answer.canary_rows.values()), "canary"),
-        ]
+        by_version: dict[int, list[RowAnswer]] = {}
+        for by, row in answer.rows:
+            by_version.setdefault(by.version, []).append(row)
+            for column in row.unseen or ():
+                self.metrics.unseen.labels(column).inc()
         at = time_ns() // 1000
         try:
-            for version, rows, why in lines:
-                for column in (column for answer in rows for column in answer.unseen or ()):
-                    self.metrics.unseen.labels(column).inc()
-                if version is not None and rows:
-                    self.keep((version.version, answer.request, at, rows, why))
+            for version, rows in by_version.items():
+                self.keep((version, answer.request, at, rows, role if version == answer.served.version else "canary"))
         except OSError as error:
             LOGGER.error("predictions cannot be stored: %s", error)  # noqa: TRY400  one line for each request is enough
             raise RefusedRequestError(
