@@ -88,7 +88,7 @@ retrim := $(firstword $(wildcard $(CURDIR)/$(bin)/retrim) $(shell command -v ret
 .PHONY: ui
 ui: $(if $(retrim),,$(ready)) ## Open the pages of this workspace, its status and MLflow; WORKSPACE=var/demo shows the demo, PORT=5000 the port.
 	@test -d $(WORKSPACE) || { echo "retrim: $(WORKSPACE) does not exist: nothing was run there yet; try make demo, then make ui WORKSPACE=var/demo" >&2; exit 2; }
-	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) ui --port $(PORT)
+	@cd $(WORKSPACE) && exec $(or $(retrim),$(CURDIR)/$(bin)/retrim) up --only ui --port $(PORT)
 
 .PHONY: e2e
 e2e: $(ready) ## Run whole loops with real tools: kills, rebuilds, upgrades, the page in Chromium, the wheel in an empty environment (22 minutes on 2 cores).

@@ -99,7 +99,12 @@ def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) 
     log = workspace.parent / "schedule.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            ["retrim", "schedule"], cwd=workspace, env=environment, stdout=out, stderr=out, start_new_session=True
+            ["retrim", "up", "--only", "schedule"],
+            cwd=workspace,
+            env=environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
         try:
             while b"worker started" not in log.read_bytes() and time.monotonic() < begun + LAND_SECONDS:
@@ -111,7 +116,7 @@ def see_schedule_land(workspace: Path, week: Path, environment: dict[str, str]) 
             process.send_signal(signal.SIGTERM)
             ended = process.wait(timeout=LAND_SECONDS)
     told = log.read_text(encoding="utf-8")
-    print(f"{time.monotonic() - begun:6.1f} s  retrim schedule", flush=True)
+    print(f"{time.monotonic() - begun:6.1f} s  retrim up --only schedule", flush=True)
     wrong = [name for name in ("ingest", "check", "retrain") if f"deployed {name}/deliveries" not in told]
     if wrong or ended or LANDED.decode() not in told:
         sys.exit(f"{told}\ne2e: the schedule ended with {ended}; not deployed: {wrong}, or nothing landed")

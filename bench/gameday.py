@@ -125,7 +125,7 @@ def kill_group(process: "subprocess.Popen[str]") -> None:
 
 @contextmanager
 def copied(root: Path) -> Iterator[Copy]:
-    """A copy of a workspace in a temporary folder, made by `retrim backup` and `retrim restore`."""
+    """A copy of a workspace in a temporary folder, made by `retrim backup` and its `--restore`."""
     with tempfile.TemporaryDirectory(prefix="retrim-copy-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         backup, files, disk = str(folder / "backup"), folder / "files", folder / "disk"
@@ -137,7 +137,7 @@ def copied(root: Path) -> Iterator[Copy]:
         mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
         copy = Copy(disk / "workspace", files, disk if mounted else None)
         try:
-            restore = [*RETRIM, "restore", backup, str(copy.root)]
+            restore = [*RETRIM, "backup", backup, "--restore", str(copy.root)]
             subprocess.run(restore, env=without_addresses(), check=True, stdout=subprocess.DEVNULL)
             dvc.without_remote(copy.root)
             yield copy
@@ -269,7 +269,7 @@ def differences(copy: Copy, fault: Fault, ask: Callable[[], int] | None) -> list
             wrong.append(f"retrim {fault.words} ended with {code}: {errors.strip()[-200:]}")
         if ask is not None and (status := ask()) not in ((200, 503) if fault.make is disk_full else (200,)):
             wrong.append(f"the server answered {status or 'nothing'}")
-    for words in ("check", "batch audit"):
+    for words in ("check", "check --audit"):
         code, errors = copy.run(*words.split())
         if code not in (0, 1):
             wrong.append(f"afterwards retrim {words} ended with {code}: {errors.strip()[-200:]}")

@@ -167,7 +167,7 @@ def run_schedule(schedule: WorkerSchedule, server: prefect_server.Server | None)
         except (KeyboardInterrupt, asyncio.CancelledError):
             print("stopped", flush=True)
         except Exception as error:
-            raise RetrimError(f"the worker ended: {_root(error)}; start it again with `retrim schedule`") from error
+            raise RetrimError(f"the worker ended: {_root(error)}; start it again") from error
 
 
 async def _work(pool: str) -> None:

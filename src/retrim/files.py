@@ -122,7 +122,7 @@ class WorkspacePaths:
 
     @property
     def ui_password(self) -> Path:
-        """The file with the password of the pages that `retrim ui` shows."""
+        """The file with the password of the pages that `retrim up --only ui` shows."""
         return self.var / "ui" / "password"
 
     @property

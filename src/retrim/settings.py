@@ -401,7 +401,7 @@ class Params(SettingsSection):
         if budget is not None and budget.money is not None and self.gain.money is None:
             raise ValueError(
                 f"triggers.budget.money: the limit is {budget.money:g}, but the cost of a retraining is not set; "
-                "compute it with `retrim policy cost`, which prints gain.money, or set triggers.budget.money to null"
+                "compute it with `retrim settings --cost`, or set triggers.budget.money to null"
             )
         return self
 

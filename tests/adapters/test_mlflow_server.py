@@ -1,4 +1,4 @@
-"""`retrim ui` for real: who sees MLflow's pages, and how the command ends."""
+"""`retrim up --only ui` for real: who sees MLflow's pages, and how the command ends."""
 
 import base64
 import http.client
@@ -28,7 +28,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     """The command, its port and its password."""
     world = make_world(tmp_path_factory.mktemp("pages"), server="")
     process = subprocess.Popen(
-        [sys.executable, "-c", HEARING + COMMAND, "ui", "--port", "0"],
+        [sys.executable, "-c", HEARING + COMMAND, "up", "--only", "ui", "--port", "0"],
         cwd=world.root,
         env=world.environment,
         stdout=subprocess.PIPE,
@@ -108,7 +108,7 @@ def test_a_port_that_is_taken_is_named(pages: SimpleNamespace) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-c", COMMAND, "ui", "--port", str(port)],
+            [sys.executable, "-c", COMMAND, "up", "--only", "ui", "--port", str(port)],
             cwd=pages.root,
             capture_output=True,
             text=True,

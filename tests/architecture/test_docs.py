@@ -34,7 +34,7 @@ def headings_in(document: Path) -> set[str]:
 
 
 def commands() -> dict[str, set[str]]:
-    """Each command of retrim, groups written out ("batch list"), with its options."""
+    """Each command of retrim, groups written out ("batch show"), with its options."""
     found: dict[str, set[str]] = {}
 
     def walk(command: object, name: str) -> None:

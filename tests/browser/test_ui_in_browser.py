@@ -1,4 +1,4 @@
-"""`retrim ui` for real in a browser: behind its password, MLflow one click away, and a first version made from it."""
+"""The pages for real in a browser: behind its password, MLflow one click away, and a first version made from it."""
 
 import signal
 import time
@@ -27,9 +27,9 @@ def world(tmp_path: Path, server: str) -> World:
 
 @pytest.fixture
 def visited(world: World, browser: "Browser") -> Iterator[Visit]:
-    """The page of `retrim ui`, for who knows the password."""
+    """The page of `retrim up --only ui`, for who knows the password."""
     with ExitStack() as stack:
-        process = world.start("ui", "--port", "0")
+        process = world.start("up", "--only", "ui", "--port", "0")
         stack.callback(process.communicate, timeout=60)
         stack.callback(process.send_signal, signal.SIGINT)
         assert process.stdout is not None

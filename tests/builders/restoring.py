@@ -33,7 +33,7 @@ class Drill:
         before: The workspace that was wiped, and what it said of itself.
         restored: The one that was brought back.
         backup: The record that `retrim backup` printed.
-        restore: The record that `retrim restore` printed.
+        restore: The record that `retrim backup --restore` printed.
         seconds: From the loss to the end of the restore.
         point: From the cut of the backup to the loss, in seconds: what came meanwhile is lost.
     """
@@ -80,7 +80,7 @@ def lose_and_restore(world: World, place: str, folder: Path) -> Drill:
     lost = time.time()
     used.root.mkdir()  # where commands are run
     shutil.copytree(Path(__file__).parents[2] / "src", used.root / "src")
-    restore = used.ask("restore", place, str(folder))
+    restore = used.ask("backup", place, "--restore", str(folder))
     seconds = time.time() - lost
     shutil.rmtree(used.root)
     point = lost - pd.Timestamp(backup["at"]).timestamp()

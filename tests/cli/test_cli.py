@@ -29,7 +29,7 @@ sys.argv = ["retrim", *json.loads(sys.argv[1])]
 atexit.register(lambda: open(ENDED, "w").write(json.dumps(sorted(sys.modules))))
 main()
 """
-GROUPS = {"", "batch", "policy", "token"}
+GROUPS = {"", "batch", "policy"}
 
 
 def commands() -> dict[str, Any]:
@@ -162,7 +162,7 @@ def test_the_version_is_printed(ask: Ask, tmp_path: Path) -> None:
 
 # --- reading commands -----------------------------------------------------------------------------
 
-READING = ["status", "versions", "batch list --quarantined"]
+READING = ["status", "versions", "batch show --quarantined"]
 
 
 @pytest.mark.parametrize("name", READING)
@@ -224,7 +224,7 @@ def test_the_status_names_what_lies_in_quarantine(ask: Ask, with_rows: World) ->
     record = json.loads(ask(with_rows.root, "status", "--json").out)
 
     assert batch in [each["batch"] for each in record["quarantined"]]
-    assert "retrim batch list --quarantined" in " ".join(ask(with_rows.root, "status").out.split())
+    assert "retrim batch show --quarantined" in " ".join(ask(with_rows.root, "status").out.split())
 
 
 def test_scoring_without_a_version_is_no_and_says_what_to_do(ask: Ask, with_rows: World) -> None:
@@ -264,8 +264,8 @@ WRONG = {
     "report": "error: unknown command 'report'; use `retrim status --html FILE`",
     "predictions": "error: unknown command 'predictions'; use `retrim predict --show`",
     "explain 7": "error: unknown command 'explain'; use `retrim versions explain`",
-    "list": "error: unknown command 'list'; use `retrim batch list` or `retrim token list`",
-    "batch lst": "error: unknown command 'lst'; known: audit, list, release, show, withdraw. Did you mean 'list'?",
+    "withdraw 7": "error: unknown command 'withdraw'; use `retrim batch withdraw`",
+    "batch shw": "error: unknown command 'shw'; known: release, show, withdraw. Did you mean 'show'?",
     "status --polish": "error: no such option: --polish; see `retrim status --help`",
     "versions reproduce": "error: missing argument 'N'; see `retrim versions reproduce --help`",
     "versions reproduce x": "error: 'x' is not a version number, such as 7; list the versions with `retrim versions`",
@@ -275,7 +275,7 @@ WRONG = {
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
     "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search.",
-    "versions run-directory --as-of 2020-01-01": (
+    "retrain --by-hand --as-of 2020-01-01": (
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
     ),
     "why 2020-01-01": "error: no decision has been made yet; run `retrim check` or `retrim retrain`",
@@ -287,7 +287,7 @@ WRONG = {
     "profile --data gone.csv --target y": "error: gone.csv does not exist; specify a file",
     "profile --data gone.csv --target y --as-of 2024-01-01": "error: --as-of is for landed rows, but --data",
     "batch show abc": "error: no landed batch has an id that begins with 'abc'; list landed batches with "
-    "`retrim batch list`, and those in quarantine with `retrim batch list --quarantined`",
+    "`retrim batch show`, and those in quarantine with `retrim batch show --quarantined`",
 }
 
 
@@ -398,7 +398,7 @@ def test_a_file_name_that_is_not_utf8_is_set_aside_like_any_other(with_rows: Wor
     ended = with_rows.retrim("ingest", os.fsdecode(b"caf\xe9.csv"), code=2)
 
     assert ended.stderr.startswith("quarantined: batch ")
-    assert r"caf\xe9.csv" in with_rows.retrim("batch", "list", "--quarantined").stdout
+    assert r"caf\xe9.csv" in with_rows.retrim("batch", "show", "--quarantined").stdout
 
 
 def test_brackets_in_a_file_name_are_shown(with_rows: World) -> None:

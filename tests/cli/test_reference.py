@@ -87,8 +87,8 @@ def test_records_have_the_keys_that_the_page_names(pages: dict[str, str], worksp
     assert keys(pages, "versions") == to_record(find_versions(workspace)[0]).keys()
     assert keys(pages, "status") == status_record(workspace, now=NOW).keys()
     assert keys(pages, "why") == decision_record(workspace, None).keys()
-    assert keys(pages, "batch list") == to_record(batch).keys() | {"suspicious"}
-    assert keys(pages, "batch show") == to_record(show_batch(workspace, batch.batch)).keys() | {"suspicious"}
+    assert keys(pages, "batch show") == to_record(batch).keys() | {"suspicious"}
+    assert keys(pages, "batch show BATCH") == to_record(show_batch(workspace, batch.batch)).keys() | {"suspicious"}
     assert keys(pages, "ingest") == landed.as_record().keys() | {"of", "piece", "pieces", "first_row"}
 
 

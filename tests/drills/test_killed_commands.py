@@ -1,4 +1,4 @@
-"""Twenty kills of `retrim retrain` and of `retrim schedule`, with a server of their own: nothing is left running."""
+"""Twenty kills of `retrim retrain` and of the schedule, with a server of their own: nothing is left running."""
 
 import subprocess
 import sys
@@ -101,7 +101,7 @@ def test_twenty_killed_schedules_leave_no_process_no_lost_and_no_double_row(tmp_
         fresh = world.rows(world.day(25 + number), world.day(26 + number))
         fresh.to_csv(world.root / "fresh.csv", index=False)
         (world.root / "fresh.csv").rename(inbox / f"day-{number:02d}.csv")
-        left += kill_at(world, moment, "schedule")
+        left += kill_at(world, moment, "up", "--only", "schedule")
     taken = [landed.outcome for landed in take_from_inbox(world.workspace, now=pd.Timestamp.now("UTC").floor("s"))]
     batches = world.workspace.landing.batches()
     runs = world.workspace.store.runs(world.workspace.model)

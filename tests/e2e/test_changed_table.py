@@ -44,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     for until in (28, 31):
         assert hand_in(world, until - 3, until).outcome == "landed"
     world.retrim("retrain", "--as-of", world.day(31), "--reason", "the table changed", code=(0, 1))
-    batch = world.ask("batch", "list")[1]["batch"]
+    batch = world.ask("batch", "show")[1]["batch"]
     world.retrim("batch", "withdraw", batch, "--reason", "of another place", "--now", world.day(32))
     return world
 
@@ -55,7 +55,7 @@ def test_both_versions_rebuild(world: World) -> None:
 
 
 def test_versions_say_which_was_made_with_the_withdrawn_batch(world: World) -> None:
-    batch = world.ask("batch", "list")[1]
+    batch = world.ask("batch", "show")[1]
 
     assert batch["withdrawn"]["reason"] == "of another place"
     assert [each["withdrawn"] for each in world.ask("versions")] == [[], [batch["batch"]]]

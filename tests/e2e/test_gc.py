@@ -85,7 +85,7 @@ def pruned(world: World) -> dict[str, Any]:
     for name in ("0123456789abcdef-3.0.0", f"{'0' * 16}-{sys.version.split()[0]}"):
         (workspace.paths.environments / name / "bin").mkdir(parents=True)
     (workspace.paths.runs / "reproduce-v7" / "data").mkdir(parents=True)
-    world.retrim("versions", "run-directory", "--as-of", world.day(35))
+    world.retrim("retrain", "--by-hand", "--as-of", world.day(35))
     before = {
         "needed": needed(world),
         "landing": folder_digest(workspace.paths.landing),

@@ -97,7 +97,7 @@ def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_o
 
 
 def test_a_room_refuses_another_file_than_the_pinned(world: World, first: Any) -> None:
-    run_directory = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
+    run_directory = Path(world.ask("retrain", "--by-hand", "--as-of", world.day(FIRST))["folder"])
     file = run_directory / "models" / "my_model.py"
     file.write_text(file.read_text() + "\n# by hand\n")
     said = world.run(

@@ -31,7 +31,7 @@ def test_the_session_of_the_readme_runs_as_it_is_printed(tmp_path: Path, server:
             other.append(f"$ {command}\n{printed}")
 
     tutorial = (REPOSITORY / "docs" / "tutorial" / "own-table.md").read_text(encoding="utf-8")
-    (cost,) = re.findall(r"```\n\$ (retrim policy cost[^\n]*)\n(.*?)\n```", tutorial, re.DOTALL)
+    (cost,) = re.findall(r"```\n\$ (retrim settings --cost[^\n]*)\n(.*?)\n```", tutorial, re.DOTALL)
     assert is_printed(
         cost[1].splitlines(),
         world.retrim(*shlex.split(cost[0])[1:], environment={"COLUMNS": "120"}).stdout,

@@ -179,14 +179,14 @@ class TestForgettingDvcCheckout:
 
 
 def test_a_room_made_by_hand_gives_the_bytes_of_the_run_of_that_date(world: World) -> None:
-    run_directory = Path(world.retrim("versions", "run-directory", "--as-of", world.day(SECOND)).stdout.strip())
+    run_directory = Path(world.retrim("retrain", "--by-hand", "--as-of", world.day(SECOND)).stdout.strip())
     world.run("dvc", "repro", folder=run_directory)
 
     assert bundle(run_directory) == recorded(world, 2)
 
 
 def test_a_room_of_an_earlier_date_has_the_champion_and_the_mode_of_then(world: World) -> None:
-    run_directory = Path(world.ask("versions", "run-directory", "--as-of", world.day(FIRST))["folder"])
+    run_directory = Path(world.ask("retrain", "--by-hand", "--as-of", world.day(FIRST))["folder"])
     pins = json.loads((run_directory / "data" / "pins.json").read_bytes())
 
     assert (pins["champion"], pins["mode"]) == (None, "search")
@@ -289,7 +289,7 @@ class TestProof:
 def test_an_altered_champion_in_the_registry_reaches_no_room(world: World) -> None:
     stored = world.workspace.registry.bundle_folder(1) / "models" / "all" / "model.txt"
     with altered(stored):
-        refused = world.retrim("versions", "run-directory", "--as-of", world.day(LATER), code=1)
+        refused = world.retrim("retrain", "--by-hand", "--as-of", world.day(LATER), code=1)
 
     assert "version 1 was altered" in refused.stderr
 

@@ -26,7 +26,7 @@ def drill(two_versions: World, tmp_path_factory: pytest.TempPathFactory) -> Dril
     """Of a copy of the shared world, which is a restored one itself: that stays as it is."""
     folder = tmp_path_factory.mktemp("drill")
     two_versions.retrim("backup", str(folder / "first"))
-    two_versions.retrim("restore", str(folder / "first"), str(folder / "used"))
+    two_versions.retrim("backup", str(folder / "first"), "--restore", str(folder / "used"))
     used = World(folder / "used", two_versions.server, two_versions.table)
     use(used)
     return lose_and_restore(used, str(folder / "backups"), folder / "restored" / "here")

@@ -85,7 +85,7 @@ def refusal(unmoved: World) -> str:
 def second(unmoved: World, refusal: str) -> World:
     """Upgraded to other code; version 2."""
     world = unmoved
-    done = world.ask("upgrade")
+    done = world.ask("new", "--upgrade", ".")
     assert (done["before"], done["after"], done["champion"], done["as_before"]) == ("0.1.0", "0.1.1", 1, True)
     assert (world.root / done["backup"] / "retrim.db").is_file()
     assert named_wheel((world.root / done["backup"] / "requirements.lock").read_text()) is not None
@@ -98,7 +98,7 @@ def second(unmoved: World, refusal: str) -> World:
 def third(second: World, repacked: Wheel, folder: Path) -> World:
     """Upgraded to another lock; version 3."""
     world = replace(second, python=python_of(repacked, folder / "third"))
-    world.ask("upgrade")
+    world.ask("new", "--upgrade", ".")
     lend_environment(world)
     world.land(world.day(THIRD), since=world.day(SECOND))
     world.retrim("retrain", "--as-of", world.day(THIRD), code=(0, 1))
@@ -106,7 +106,7 @@ def third(second: World, repacked: Wheel, folder: Path) -> World:
 
 
 def test_a_run_by_another_retrim_is_refused_until_it_is_upgraded(refusal: str, second: World) -> None:
-    assert "retrim upgrade" in refusal
+    assert "retrim new --upgrade ." in refusal
     assert len(second.ask("versions")) == 2
 
 
@@ -118,7 +118,7 @@ def test_each_version_is_proved_after_both_upgrades(third: World) -> None:
 
 def test_a_second_upgrade_has_nothing_to_do(third: World) -> None:
     commit = git.git(third.root, "rev-parse", "HEAD")
-    again = third.ask("upgrade")
+    again = third.ask("new", "--upgrade", ".")
 
     assert (again["changed"], again["backup"]) == ([], None)
     assert git.git(third.root, "rev-parse", "HEAD") == commit
@@ -126,7 +126,7 @@ def test_a_second_upgrade_has_nothing_to_do(third: World) -> None:
 
 def test_an_upgrade_that_was_killed_is_finished(third: World) -> None:
     git.git(third.root, "reset", "-q", "--soft", "HEAD~1")
-    again = third.ask("upgrade")
+    again = third.ask("new", "--upgrade", ".")
 
     assert again["changed"] == ["data/code.dvc", "requirements.lock", "dvc.yaml"]
     assert third.run("git", "status", "--short") == ""
@@ -134,8 +134,8 @@ def test_an_upgrade_that_was_killed_is_finished(third: World) -> None:
 
 def test_it_waits_until_the_schedule_is_stopped(third: World) -> None:
     with held_locks(third.workspace, "schedule"):
-        third.retrim("upgrade", code=1)
-    third.retrim("upgrade")
+        third.retrim("new", "--upgrade", ".", code=1)
+    third.retrim("new", "--upgrade", ".")
 
 
 def test_a_run_that_began_is_finished_first(third: World) -> None:
@@ -145,7 +145,7 @@ def test_a_run_that_began_is_finished_first(third: World) -> None:
     for state in ("crashed", run.state):
         with workspace.store.begin() as connection:
             connection.execute(sa.update(RUNS).where(RUNS.c.id == run.id).values(state=state))
-        done = third.retrim("upgrade", code=(0, 1))
+        done = third.retrim("new", "--upgrade", ".", code=(0, 1))
         assert (done.returncode == 0) == (state != "crashed")
 
     assert done.returncode == 0
@@ -156,7 +156,7 @@ def test_an_edit_that_nobody_committed_is_not_lost(first: World, third: World) -
     lock = third.root / "requirements.lock"
     text = lock.read_text()
     lock.write_text(f"{text}# mine\n")
-    refused = replace(third, python=first.python).retrim("upgrade", code=1)
+    refused = replace(third, python=first.python).retrim("new", "--upgrade", ".", code=1)
     lock.write_text(text)
 
     assert "requirements.lock" in refused.stderr

@@ -107,7 +107,7 @@ def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool
 def start(world: World) -> "subprocess.Popen[bytes]":
     with (world.root / "schedule.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "schedule"],
+            [sys.executable, "-c", COMMAND, "up", "--only", "schedule"],
             cwd=world.root,
             env={**world.environment, **QUICK},
             stdout=log,

@@ -1,4 +1,4 @@
-"""`retrim schedule` killed across several due times: none is lost, none doubled; and a drift starts a run.
+"""`retrim up --only schedule` killed across several due times: none is lost, none doubled; and a drift starts a run.
 
 Prefect's records are gone when it starts again, as after a restore: schedules and due times do not need them.
 """

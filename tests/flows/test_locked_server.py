@@ -1,4 +1,4 @@
-"""The server of `retrim schedule` as an attacker on the same machine, or a page in a browser, meets it."""
+"""The server of `retrim up --only schedule` as an attacker on the same machine, or a page in a browser, meets it."""
 
 import http.client
 import json
@@ -56,7 +56,7 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Siege:
     log = world.root / "schedule.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", HEARING + COMMAND, "schedule"],
+            [sys.executable, "-c", HEARING + COMMAND, "up", "--only", "schedule"],
             cwd=world.root,
             env={**world.environment, **QUICK},
             stdout=out,

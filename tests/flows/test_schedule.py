@@ -76,7 +76,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         host = address.partition("://")[2]
         told = {"RETRIM_ALERTS": f"json://me:{SECRETS[1]}@{host}", "RETRIM_PING": f"http://{host}/{SECRETS[2]}"}
         process = subprocess.Popen(
-            [sys.executable, "-c", HEARING + COMMAND, "schedule"],
+            [sys.executable, "-c", HEARING + COMMAND, "up", "--only", "schedule"],
             cwd=world.root,
             env={**world.environment, **QUICK, **told},
             stdout=out,
@@ -124,7 +124,7 @@ def _tell(
     killed = pd.Timestamp.now("UTC")
     _until(lambda: "it was restarted" in log.read_text(encoding="utf-8"), log)
     _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
-    second_schedule = world.retrim("schedule", code=1, environment=QUICK)
+    second_schedule = world.retrim("up", "--only", "schedule", code=1, environment=QUICK)
     pause = {"paused": True}  # a busy machine would fall ever further behind
     _until(lambda: ask_when_free(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
@@ -226,7 +226,7 @@ def test_the_status_names_the_next_run(story: Story) -> None:
 
 
 def test_without_a_schedule_the_status_says_how_to_begin_one(story: Story) -> None:
-    assert ["retrim schedule" in status for status in story.status] == [True, False]
+    assert ["retrim up --only schedule" in status for status in story.status] == [True, False]
 
 
 def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:

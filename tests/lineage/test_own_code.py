@@ -18,7 +18,7 @@ def test_the_same_version_with_other_code_is_refused() -> None:
     wheel = running_wheel()
     other = wheel.workspace_lock.replace(wheel.hash, "0" * 64)
 
-    with pytest.raises(RefusedError, match=rf"to retrim {wheel.version} \(wheel 000000000000 .* `retrim upgrade`"):
+    with pytest.raises(RefusedError, match=rf"to retrim {wheel.version} \(wheel 000000000000 .* `retrim new --upgrade"):
         require_running_code(other)
 
 

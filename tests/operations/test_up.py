@@ -41,7 +41,7 @@ class Story:
         shown_again: The parts as `--show` told them when all were back.
         served: The model that the prediction server answered for.
         second: What a second `retrim up` said.
-        by_hand: What `retrim schedule` said in one of the workspaces.
+        by_hand: What `retrim up --only schedule` said in one of the workspaces.
         exit_code: Of the first, after Ctrl-C.
         log: What it printed.
         kept: Its own log.
@@ -103,7 +103,7 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
     _until(lambda: set(_show(first, folder).values()) == {"runs"} or _is_waiting(first, folder), process, log)
     shown = _show(first, folder)
     second = first.retrim("up", str(folder), *PORTS, code=1, environment=QUICK)
-    by_hand = last.retrim("schedule", code=1, environment=QUICK)
+    by_hand = last.retrim("up", "--only", "schedule", code=1, environment=QUICK)
     _until(lambda: all(_checks(world) for world in worlds), process, log)
     next_run = last.ask("status", environment=QUICK)["next_run"]
     before = pids_of(process)
@@ -138,8 +138,12 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
 
 def pids_of(supervisor: "subprocess.Popen[bytes]") -> dict[str, int | None]:
     """The process of each part, by the command that it begins with or becomes."""
-    marks = {"prefect": ("--part prefect", "server start"), "worker": ("--part worker",), "ui": ("main() ui",)}
-    marks["serve"] = ("main() serve",)
+    marks = {
+        "prefect": ("--only prefect", "server start"),
+        "worker": ("--only worker",),
+        "ui": ("--only ui",),
+        "serve": ("main() serve",),
+    }
     found: dict[str, int | None] = dict.fromkeys(PARTS)
     for child in psutil.Process(supervisor.pid).children():
         with suppress(psutil.Error):

@@ -71,10 +71,10 @@ def installed(name: str, folder: Path) -> Path:
     return install(wheel_of(tree, folder / "wheel"), folder / "environment")
 
 
-def play(life: str, python: Path, folder: Path) -> list[Act]:
+def play(life: str, python: Path, folder: Path, *, is_frozen: bool) -> list[Act]:
     """What a life shows."""
     folder.mkdir(parents=True)
-    player = Player(python, folder)
+    player = Player(python, folder, is_frozen)
     LIVES[life](player)
     return player.acts
 
@@ -84,7 +84,7 @@ def kept_or_played(life: str, python: Path, folder: Path) -> list[Act]:
     code = b"".join((HERE / name).read_bytes() for name in ("lives.py", "player.py"))
     file = KEPT / f"{life}-{FROZEN}-{hashlib.sha256(code).hexdigest()[:12]}.json"
     if not file.exists():
-        acts = play(life, python, folder)
+        acts = play(life, python, folder, is_frozen=True)
         KEPT.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps([asdict(act) for act in acts], indent=1), encoding="utf-8")
     return [Act(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
@@ -113,7 +113,7 @@ def main() -> int:
 
     def both(life: str) -> list[str]:
         before = kept_or_played(life, frozen, base / "frozen-lives" / life)
-        after = play(life, now, base / "lives" / life)
+        after = play(life, now, base / "lives" / life, is_frozen=given.itself)
         return [f"{life} {line}" for line in differences([as_now(act) for act in before], after)]
 
     wrong = 0

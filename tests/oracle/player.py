@@ -80,11 +80,13 @@ class Player:
     Args:
         python: Interpreter of the installation.
         folder: Of the life; the workspace is made in it.
+        is_frozen: Whether it is that of the frozen wheel, in whose words lives are written.
         acts: What was done so far.
     """
 
     python: Path
     folder: Path
+    is_frozen: bool
     acts: list[Act] = field(default_factory=list)
 
     @property
@@ -114,8 +116,11 @@ class Player:
         )
 
     def do(self, *words: str, folder: Path | None = None, keep: bool = True) -> Any:
-        """Runs a command with `--json`, keeps what can be seen of it, and gives its answer; None: it printed none."""
-        process = self.start(*words, "--json", folder=folder)
+        """Runs a command with `--json`, keeps what can be seen of it, and gives its answer; None: it printed none.
+
+        The words are those of the frozen wheel, under which both sides' answers are compared.
+        """
+        process = self.start(*(words if self.is_frozen else words_now(words)), "--json", folder=folder)
         out, err = process.communicate()
         try:
             answer = json.loads(out) if out.strip() else None
@@ -142,6 +147,18 @@ class Player:
         kill_tree(process.pid)
         process.communicate()
         self.note(f"{' '.join(words)}, killed in {stage}", process.returncode, {"began": began})
+
+
+def words_now(words: Sequence[str]) -> tuple[str, ...]:
+    """A command of the frozen wheel, as it is called now."""
+    match list(words):
+        case ["batch", "audit", *rest]:
+            return ("check", "--audit", *rest)
+        case ["batch", "list", *rest]:
+            return ("batch", "show", *rest)
+        case ["restore", place, folder, *rest]:
+            return ("backup", place, "--restore", folder, *rest)
+    return tuple(words)
 
 
 def kill_tree(number: int) -> None:

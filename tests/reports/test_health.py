@@ -100,7 +100,7 @@ def test_a_schedule_that_is_dead_is_critical_until_a_check_is_made(desk: Desk) -
 
     assert levels == [HealthLevel.OK, HealthLevel.OK, HealthLevel.CRITICAL]
     assert line.startswith("CRITICAL generated: the check of 2024-01-22 00:00 was not made: no schedule runs here: ")
-    assert "retrim schedule" in line
+    assert "retrim up --only schedule" in line
     assert health(desk, 21.1)[0] is HealthLevel.OK
 
 

@@ -84,14 +84,14 @@ def test_a_person_opens_a_server_that_has_no_token_left(desk: Desk, sit: Sit) ->
     session = sit(desk)
     add_token(desk.workspace, "a", ["predict"], now=NOW)
     with running(serving_of(desk)) as client:
-        refused = session.says("token open", code=2)
-        removed = session.says("token remove a", code=0)
+        refused = session.says("token --open", code=2)
+        removed = session.says("token a --remove", code=0)
         closed = client.json("/predict", ROW)[0]
-        session.says("token open", code=0)
+        session.says("token --open", code=0)
         opened = client.json("/predict", ROW)[0]
 
-    assert "retrim token remove NAME" in refused
-    assert "retrim token open" in removed
+    assert "retrim token NAME --remove" in refused
+    assert "retrim token --open" in removed
     assert (closed, opened) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
 
 
@@ -104,7 +104,7 @@ def test_a_request_through_a_proxy_needs_a_token(desk: Desk, header: str) -> Non
         allowed = client.json("/predict", ROW, authorization=bearer(token), **{header: "a"})[0]
 
     assert codes == [HTTPStatus.FORBIDDEN] * 2
-    assert "retrim token add" in str(said)
+    assert "retrim token NAME --scope" in str(said)
     assert allowed == HTTPStatus.OK
 
 
@@ -187,16 +187,16 @@ def test_others_can_connect_once_there_is_a_token(desk: Desk, sit: Sit, monkeypa
     monkeypatch.setattr(routes, "run_server", stopped)
     session = sit(desk)
     session.says("serve --host 0.0.0.0 --port 0", code=2)
-    token = session.says("token add all --scope predict --scope read", code=0)
+    token = session.says("token all --scope predict --scope read", code=0)
     said = session.says("serve --host 0.0.0.0 --port 0", code=0)
     assert "http://0.0.0.0:" in said
     assert "tokens are sent unencrypted" in said
-    session.says("token add all --scope read", code=2)
-    listed = session.says("token list", code=0)
+    session.says("token all --scope read", code=2)
+    listed = session.says("token", code=0)
     assert "all predict, read" in listed
     assert token not in listed
-    session.says("token remove all", code=0)
-    session.says("token add all --scope read", code=0)
+    session.says("token all --remove", code=0)
+    session.says("token all --scope read", code=0)
 
     assert session.says("serve --cert a.pem", code=2).count("--key") == 1
 

@@ -115,7 +115,7 @@ def test_a_stage_runs_only_from_the_package_that_is_pinned(run_directory: Room, 
 def test_a_folder_without_pins_is_no_room(run_directory: Room) -> None:
     run_directory.paths.pins.unlink()
 
-    assert "`retrim versions run-directory --as-of DATE`" in refusal(run_directory)
+    assert "`retrim retrain --by-hand --as-of DATE`" in refusal(run_directory)
 
 
 # --- a stage as a process

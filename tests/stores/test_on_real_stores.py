@@ -84,15 +84,15 @@ def test_what_has_landed_lies_in_the_bucket(world: World, bucket_server: S3) -> 
     laid = (bucket_server.folder / "landing" / "zone" / world.workspace.model).rglob("rows-*.parquet")
 
     assert {path.name[:21] for path in laid} == {f"rows-{batch.batch}" for batch in world.workspace.landing.batches()}
-    assert world.ask("batch", "audit", "--now", world.day(NEXT))
+    assert world.ask("check", "--audit", "--now", world.day(NEXT))
 
 
 def test_a_fresh_clone_reads_what_has_landed_from_the_bucket_alone(world: World, tmp_path: Path) -> None:
     world.run("git", "clone", "-q", str(world.root), str(tmp_path / "clone"))
     clone = replace(world, root=tmp_path / "clone")
-    listed = clone.ask("batch", "list")
+    listed = clone.ask("batch", "show")
 
-    assert [batch["batch"] for batch in listed] == [batch["batch"] for batch in world.ask("batch", "list")]
+    assert [batch["batch"] for batch in listed] == [batch["batch"] for batch in world.ask("batch", "show")]
     assert clone.ask("check", "--now", world.day(NEXT), code=(0, 1))["check"]["champion"] == 1
 
 
@@ -139,7 +139,7 @@ def test_all_of_it_is_restored_into_empty_databases(
     }.items():
         monkeypatch.setenv(name, value)
 
-    world.retrim("restore", place, str(back))
+    world.retrim("backup", place, "--restore", str(back))
     restored = replace(world, root=back)
     restored.retrim("versions", "log", "--verify")
     restored.retrim("predict")

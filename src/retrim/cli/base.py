@@ -260,7 +260,14 @@ def _wrong_use(error: Any) -> "RetrimError":
     return BadInputError(f"{said}; see `{context.command_path} --help`" if context is not None else said)
 
 
-OTHER_NAMES = {"report": "status --html FILE", "predictions": "predict --show"}
+OTHER_NAMES = {
+    "predictions": "predict --show",
+    "report": "status --html FILE",
+    "restore": "backup SRC --restore DIR",
+    "schedule": "up --only schedule",
+    "ui": "up --only ui",
+    "upgrade": "new --upgrade DIR",
+}
 """What somebody may look for under another name."""
 
 
@@ -279,10 +286,10 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 PANELS = {
-    "Begin": "demo new init profile upgrade",
-    "Every day": "ingest check retrain predict serve schedule status why ui settings",
-    "Operate": "alerts backup doctor pause restore resume up",
-    "Groups": "batch policy token versions",
+    "Begin": "demo new init profile",
+    "Every day": "ingest check retrain predict serve status why settings",
+    "Operate": "alerts backup doctor token up",
+    "Groups": "batch policy versions",
 }
 """Where each command stands in the help."""
 

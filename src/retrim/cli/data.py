@@ -1,7 +1,4 @@
-"""`retrim ingest`: the way in for every row and every label.
-
-`retrim batch`: what landed and what is in quarantine, batch by batch, and whether every landed row was counted once.
-"""
+"""`retrim ingest`: the way in for every row and every label. `retrim batch`: what landed, and what is in quarantine."""
 
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -140,24 +137,47 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     return {"outcome": outcome, "digest": of, "batches": [each.as_record() for each in batches]}
 
 
-batch_app = typer.Typer(help="List, show, withdraw, release and audit batches.")
-Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch list` prints the ids.")]
+batch_app = typer.Typer(help="List, show, withdraw and release batches.")
+Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch show` lists the ids.")]
 
 
-@batch_app.command("list", epilog=example("retrim batch list"))
-def batch_list(
+@batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
+def batch_show(
+    batch: Annotated[
+        str | None, typer.Argument(metavar="[BATCH]", help="Id of the batch, or its first digits. Default: list all.")
+    ] = None,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="List the batches in quarantine instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the batches that landed, or those in quarantine."""
+    """List the batches, or show one.
+
+    Of a batch, the command shows its columns and the versions made with it. If the batch is in quarantine, it lists
+    each fault with its column, rule, row and value, and says how to correct it.
+    """
     from retrim.cli import render
+    from retrim.cli.screens import batch_report
     from retrim.landing.quarantine import Quarantine
-    from retrim.landing.withdraw import listed_batches
+    from retrim.landing.withdraw import quarantined_batch, show_batch
 
     workspace = workspace_here()
-    if quarantined:
-        _list_quarantined(Quarantine(workspace.paths.quarantine).entries(), as_json=as_json)
-        return
+    if batch is None:
+        if quarantined:
+            _list_quarantined(Quarantine(workspace.paths.quarantine).entries(), as_json=as_json)
+        else:
+            _list_landed(workspace, as_json=as_json)
+    elif quarantined:
+        raise BadInputError("--quarantined lists batches; leave it out to show one batch, or leave out BATCH")
+    elif as_json:
+        entry = quarantined_batch(workspace, batch)
+        render.show_json(show_batch(workspace, batch) if entry is None else entry)
+    else:
+        render.show_report(batch_report(workspace, batch))
+
+
+def _list_landed(workspace: "Workspace", *, as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.landing.withdraw import listed_batches
+
     records = listed_batches(workspace)
     rows = [
         (
@@ -171,25 +191,6 @@ def batch_list(
     ]
     none = "no batch has landed; land some rows: retrim ingest FILE"
     render.show_list(records, ("batch", "kind", "rows", "arrived", "withdrawn"), rows, none=none, as_json=as_json)
-
-
-@batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
-def batch_show(batch: Batch, as_json: AsJson = False) -> None:
-    """Show a batch: its columns and the versions made with it.
-
-    If the batch is in quarantine, the command lists each fault with its column, rule, row and value, and says how to
-    correct it.
-    """
-    from retrim.cli import render
-    from retrim.cli.screens import batch_report
-    from retrim.landing.withdraw import quarantined_batch, show_batch
-
-    workspace = workspace_here()
-    if as_json:
-        entry = quarantined_batch(workspace, batch)
-        render.show_json(show_batch(workspace, batch) if entry is None else entry)
-    else:
-        render.show_report(batch_report(workspace, batch))
 
 
 @batch_app.command("withdraw", epilog=example("retrim batch withdraw 3f2a91c0 --reason 'prices of another shop'"))
@@ -218,7 +219,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     render.show(done, text, as_json=as_json)
 
 
-Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch list --quarantined` prints the ids.")]
+Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch show --quarantined` prints the ids.")]
 QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
 
 
@@ -263,30 +264,3 @@ def batch_release(
         at=workspace.landing_address,
     )
     render.show(landed.as_record(), f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", as_json=as_json)
-
-
-@batch_app.command(epilog=example("retrim batch audit"))
-def audit(
-    now: Annotated[
-        str | None,
-        typer.Option(
-            "--now", metavar="TIME", help="Count rows that arrive after this time (UTC) as waiting. Default: now."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify that each landed row is counted once, waits or is exempt.
-
-    Each landed row is tested for drift by one check. The loss of each mature row is measured once and counts once
-    towards the accumulated gain. A row is exempt if a live version was trained or evaluated on it, if it is a
-    correction, or if data.rows excludes it. If rows are missing or were counted twice, the command lists them and the
-    exit code is 1.
-    """
-    from retrim.checking.audit import audit as op
-    from retrim.cli import render
-    from retrim.cli.screens import audit_report
-
-    done = op(workspace_here(), now=as_time(now))
-    render.show(done.as_record(), audit_report(done), as_json=as_json)
-    if not done.holds:
-        raise typer.Exit(1)

@@ -20,7 +20,6 @@ from retrim.cli.base import (
     flows_of,
     past_time,
     run,
-    scheduler_of,
     show_version,
     tell_at_end,
     workspace_here,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from retrim.lineage.workspace import Workspace
+    from retrim.training.mode import Mode
 
 app = typer.Typer(
     name="retrim",
@@ -88,6 +88,10 @@ def check(
         bool,
         typer.Option("--dry-run", help="Decide without acting: print decision and evidence, and store nothing."),
     ] = False,
+    audit: Annotated[
+        bool,
+        typer.Option("--audit", help="Instead of a check: verify that checks counted each landed row once."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the landed rows, and retrain if that pays for itself.
@@ -97,14 +101,25 @@ def check(
 
     With --dry-run no check is recorded, no alert is sent, no row is counted and no run starts. A check of the same
     moment afterwards decides the same. The exit code is 0, whatever the decision.
+
+    With --audit, each landed row has to have been tested for drift by one check, and the loss of each mature row to
+    have been measured once and to count once towards the accumulated gain. Rows that arrived after --now wait. A row is
+    exempt if a live version was trained or evaluated on it, if it is a correction, or if data.rows excludes it. If rows
+    are missing or were counted twice, the command lists them and the exit code is 1.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import check_report
+    from retrim.errors import BadInputError
     from retrim.files import login
     from retrim.retraining.retrain import check_at_once
     from retrim.stats.codec import to_record
 
+    if audit:
+        if dry_run:
+            raise BadInputError("--audit decides nothing; leave out --dry-run")
+        _audit(as_time(now), as_json=as_json)
+        return
     workspace, at = workspace_here(), past_time(now)
     if dry_run:
         _check_dry(workspace, at, as_json=as_json)
@@ -141,6 +156,17 @@ def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> 
     render.show(answer, dry_check_report(checked), as_json=as_json)
 
 
+def _audit(now: "pd.Timestamp", *, as_json: bool) -> None:
+    from retrim.checking.audit import audit
+    from retrim.cli import render
+    from retrim.cli.screens import audit_report
+
+    balance = audit(workspace_here(), now=now)
+    render.show(balance.as_record(), audit_report(balance), as_json=as_json)
+    if not balance.holds:
+        raise typer.Exit(1)
+
+
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
 def retrain(
     by: By,
@@ -156,12 +182,19 @@ def retrain(
         ),
     ] = None,
     reason: Reason = "asked for by a person",
+    by_hand: Annotated[
+        bool,
+        typer.Option("--by-hand", help="Only create the run directory, and print its path: you run its stages."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Retrain now, whatever the trigger rules say. This ends a hold.
 
     The command runs all stages and the gate. The exit code is 1 if the new version is refused, or has to wait for
     labels or for approval.
+
+    With --by-hand, nothing is trained. The run directory contains the data and the champion as of a date: change into
+    it, as in `cd "$(retrim retrain --by-hand)"`, and run `dvc repro`.
     """
     from retrim.cli import render
     from retrim.cli.answers import resumed_runs
@@ -175,6 +208,9 @@ def retrain(
     if mode not in (None, *get_args(Mode)):
         raise UnknownNameError("mode", str(mode), get_args(Mode))
     chosen = cast("Mode | None", mode)
+    if by_hand:
+        _open_run_directory(as_time(as_of), chosen, as_json=as_json)
+        return
     workspace, at = workspace_here(), past_time(as_of)
     deferred = retrain_at_once(workspace, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
     if deferred is None:
@@ -198,10 +234,24 @@ def retrain(
     answer = to_record(outcome) | {"resumed": [to_record(each) for each in resumed]}
     sequel = outcome.refit
     last = outcome if sequel is None or sequel.state != "promoted" else sequel
-    where = () if outcome.version is None else (f"version {last.version}; see `retrim versions` or `retrim ui`",)
+    where = () if outcome.version is None else (f"version {last.version}; see `retrim versions`",)
     report = (*resumed_report(resumed), f"{outcome.state}: {outcome.reason}", *refit_report(outcome), *where)
     render.show(answer, report, as_json=as_json)
     raise typer.Exit(0 if outcome.state == "promoted" else 1)
+
+
+def _open_run_directory(as_of: "pd.Timestamp", mode: "Mode | None", *, as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.retraining.run_directory import open_run_directory_by_hand
+    from retrim.stats.codec import to_record
+
+    opened = open_run_directory_by_hand(workspace_here(), as_of=as_of, mode=mode)
+    if as_json:
+        render.show_json(to_record(opened))
+        return
+    for name in opened.untracked:
+        render.ERR.print(f"untracked file copied: {name}", highlight=False, markup=False)
+    print(opened.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim retrain --by-hand)"
 
 
 @app.command(epilog=example("retrim why 2012-03-01"))
@@ -224,26 +274,11 @@ def why(
     render.show(decision, decision_report(decision), as_json=as_json)
 
 
-@app.command(epilog=example("retrim schedule"))
-def schedule() -> None:
-    """Run the schedule in this terminal until you press Ctrl-C.
-
-    The command starts a Prefect server, a deployment for each flow and a worker. If the server dies, the command
-    restarts it.
-    """
-    workspace = workspace_here()
-    with scheduler_of(workspace) as server:
-        from retrim_flows.worker import run_schedule, schedule_of
-
-        run_schedule(schedule_of(workspace), server)
-
-
 for part in (start.app, data.app, predict.app, serve.app, status.app, operate.app, alerts.app, policy.settings_app):
     app.add_typer(part)
 for name, group in {
     "batch": data.batch_app,
     "policy": policy.policy_app,
-    "token": serve.token_app,
     "versions": versions.versions_app,
 }.items():
     app.add_typer(group, name=name, no_args_is_help=name != "versions")

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrim.cli.base import AsJson, By, as_time, example, flows_at, several_workspaces, workspace_here
+from retrim.cli.base import (
+    AsJson,
+    as_time,
+    example,
+    flows_at,
+    scheduler_of,
+    several_workspaces,
+    workspace_here,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retrim.files import WorkspacePaths
     from retrim.operations.parts import Installation
 
@@ -30,8 +40,9 @@ def up(
     serve_port: Annotated[int, _port("--serve-port", "Port of the prediction server.")] = SERVE_PORT,
     prefect_port: Annotated[int, _port("--prefect-port", "Port of Prefect.")] = PREFECT_PORT,
     show: Annotated[bool, typer.Option("--show", help="Show what runs and where, and start nothing.")] = False,
-    part: Annotated[
-        str | None, typer.Option("--part", hidden=True, help="Run only this part. The supervisor sets this option.")
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="WHAT", help="Run only the schedule or the ui (the pages), in this terminal."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,6 +56,11 @@ def up(
     A part that exits is restarted. If it keeps exiting soon after its start, the pauses before a restart grow longer.
     All parts listen on 127.0.0.1 only. The output of each goes to a file in var/up. If RETRIM_PREFECT_URL or
     RETRIM_MLFLOW_URL is the address of a server, retrim uses that server instead of starting its own.
+
+    --only schedule runs a Prefect server and a worker for this workspace. --only ui serves the status page and MLflow
+    or, if you pass DIR, the status pages of several workspaces, without MLflow, models that need a person first. The
+    pages ask for a password, whose file is printed. On the status page you can approve or reject a version,
+    acknowledge a decision on hold, roll back, retrain, and land a quarantined batch. Each action needs a reason.
     """
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
@@ -56,9 +72,17 @@ def up(
     )
     from retrim.settings import Env
 
+    if only == "ui":
+        from retrim.cli.page_server import serve_pages
+
+        serve_pages(folders, port)
+        return
+    if only == "schedule":
+        _run_schedule_here(folders)
+        return
     roots, folder = _places(folders)
-    if part is not None:
-        _run_part(part, folder)
+    if only is not None:
+        _run_part(only, folder)
         return
     if show:
         _show(folder, as_json=as_json)
@@ -118,7 +142,19 @@ def _run_part(name: str, folder: Path) -> None:
     elif name == "worker":
         _run_worker(installation)
     else:
-        raise UnknownNameError("part", name, ("prefect", "worker"))
+        raise UnknownNameError("service", name, ("schedule", "ui"))
+
+
+def _run_schedule_here(folders: list[Path] | None) -> None:
+    from retrim.errors import BadInputError
+
+    if folders:
+        raise BadInputError("--only schedule is for the workspace you are in; leave out DIR, or run `retrim up DIR`")
+    workspace = workspace_here()
+    with scheduler_of(workspace) as server:
+        from retrim_flows.worker import run_schedule, schedule_of
+
+        run_schedule(schedule_of(workspace), server)
 
 
 def _run_worker(installation: "Installation") -> None:
@@ -164,28 +200,55 @@ def backup(
         typer.Argument(
             metavar="[DEST]",
             help=(
-                "Where to write the backup: a folder, or a URL such as s3://bucket/bike. Default: the model's "
-                "folder in RETRIM_BACKUP."
+                "Where backups lie: a folder, or a URL such as s3://bucket/bike. Default: the model's folder in "
+                "RETRIM_BACKUP."
             ),
         ),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all backups at DEST and name damaged files; back up nothing.")
     ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the backups at DEST; back up nothing.")] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option("--restore", metavar="DIR", help="Restore a workspace from DEST into an empty or new folder."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="With --restore: the newest backup made at or before this time (UTC). Default: the newest.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Back up this workspace, even while it is in use.
+    """Back up this workspace, even while it is in use, or restore one.
 
     A backup contains the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
     predictions. Files that are already at DEST are not copied again. Keys and passwords are not included; the output
     names them.
+
+    --restore makes a workspace from a backup, at any path or on any machine. Every file is checked against its SHA-256.
+    If a file is missing or damaged, the error names it and nothing is restored.
     """
     from retrim.cli import render
+    from retrim.errors import BadInputError
     from retrim.operations.backup import back_up_here
     from retrim.stats.codec import to_record
 
+    if verify + listed + (into is not None) > 1 or (at is not None and into is None):
+        raise BadInputError("pass one of --verify, --list and --restore DIR; --at only with --restore")
     if verify:
         _verify_backups(where, as_json=as_json)
+        return
+    if into is not None or listed:
+        if where is None:
+            raise BadInputError("DEST is missing; pass the folder or address that backups were written to")
+        if into is None:
+            _list_backups(where, as_json=as_json)
+        else:
+            _restore(where, into, until=None if at is None else as_time(at), as_json=as_json)
         return
     with render.progress():
         made = back_up_here(workspace_here(), where)
@@ -224,56 +287,34 @@ def _verify_backups(where: str | None, *, as_json: bool) -> None:
         )
 
 
-@app.command(epilog=example("retrim restore /backups/bike /srv/bike --at 2026-11-01"))
-def restore(
-    where: Annotated[str, typer.Argument(metavar="SRC", help="The DEST of `retrim backup`: a folder or a URL.")],
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to restore: an empty folder, or a new one.")
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="Restore the newest backup made at or before this time (UTC). Default: the newest.",
-        ),
-    ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the backups at SRC, and restore nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Restore a workspace from a backup, to any path or machine.
-
-    Every file is checked against its SHA-256. If a file is missing or damaged, the error names it and nothing is
-    restored. Keys and passwords are not in backups.
-    """
+def _list_backups(where: str, *, as_json: bool) -> None:
     from retrim.cli import render
-    from retrim.errors import BadInputError
-    from retrim.operations.restore import list_backups, restore_backup
+    from retrim.operations.restore import list_backups
+    from retrim.stats.codec import to_record
+
+    backups = list_backups(where)
+    if as_json:
+        render.show_json({"backups": [to_record(backup) for backup in backups]})
+        return
+    rows = [(render.moment(one.at), one.model, f"{one.files:,}", render.size(one.size)) for one in backups]
+    render.show_table(("at", "model", "files", "size"), rows)
+
+
+def _restore(where: str, folder: Path, *, until: "pd.Timestamp | None", as_json: bool) -> None:
+    from retrim.cli import render
+    from retrim.operations.restore import restore_backup
     from retrim.settings import Env
     from retrim.stats.codec import to_record
 
-    if listed:
-        backups = list_backups(where)
-        if as_json:
-            render.show_json({"backups": [to_record(each) for each in backups]})
-            return
-        rows = [(render.moment(each.at), each.model, f"{each.files:,}", render.size(each.size)) for each in backups]
-        render.show_table(("at", "model", "files", "size"), rows)
-        return
-    if folder is None:
-        raise BadInputError(
-            "DIR is missing; pass an empty or new folder to restore into, or list the backups with --list"
-        )
     with render.progress():
-        until = None if at is None else as_time(at)
         done = restore_backup(where, folder, until=until, env=Env())
     if as_json:
         render.show_json(to_record(done))
         return
-    said = f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {render.size(done.size)}"
-    render.OUT.print(said, highlight=False, markup=False, soft_wrap=True)
-    for each in done.to_do:
-        render.OUT.print(f"to do: {each}", highlight=False, markup=False, soft_wrap=True)
+    size = render.size(done.size)
+    render.say(f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {size}")
+    for task in done.to_do:
+        render.say(f"to do: {task}")
 
 
 @app.command(epilog=example("retrim doctor"))
@@ -307,44 +348,3 @@ def doctor(
             rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
             render.show_table(("level", "check", "found", "to do"), rows)
     raise typer.Exit(max(each.level.exit_code for each in found))
-
-
-WhyPaused = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the decision.")]
-
-
-@app.command(epilog=example('retrim pause --reason "the source is being moved"'))
-def pause(by: By, reason: WhyPaused, as_json: AsJson = False) -> None:
-    """Stop automatic retraining and promotion until `retrim resume`.
-
-    Checks go on, measure, and say what they would have decided. No run starts by itself, and no version goes live by
-    itself. A run in progress ends, and its version waits for a person. `retrim retrain`, `retrim versions approve` and
-    `retrim versions rollback` still work.
-    """
-    from retrim.cli import render
-    from retrim.release.pause import RESUME
-    from retrim.release.pause import pause as pause_model
-    from retrim.stats.codec import to_record
-
-    made = pause_model(workspace_here(), by=by, reason=reason, now=as_time(None))
-    if as_json:
-        render.show_json({"paused": to_record(made)})
-        return
-    render.OUT.print(f"{made.text}; to end that: {RESUME}", highlight=False, markup=False, soft_wrap=True)
-
-
-@app.command(epilog=example('retrim resume --reason "the source is back"'))
-def resume(by: By, reason: WhyPaused, as_json: AsJson = False) -> None:
-    """End a pause: the next check acts on what it decides.
-
-    A version that began to wait for a person during the pause still waits.
-    """
-    from retrim.cli import render
-    from retrim.release.pause import resume as resume_model
-    from retrim.stats.codec import to_record
-
-    ended = resume_model(workspace_here(), by=by, reason=reason, now=as_time(None))
-    if as_json:
-        render.show_json({"ended": to_record(ended)})
-        return
-    said = f"resumed; it was {ended.text}. The next check acts on what it decides: retrim check"
-    render.OUT.print(said, highlight=False, markup=False, soft_wrap=True)

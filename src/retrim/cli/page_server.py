@@ -1,5 +1,6 @@
 """The page of a workspace over HTTP: shown anew at each visit, with forms for what a person may do."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from retrim.adapters.mlflow_server import PAGE, is_server
+from retrim.adapters import mlflow_server
 from retrim.adapters.prefect_server import known_server
-from retrim.cli.base import LONGEST
+from retrim.cli.base import LONGEST, as_time, several_workspaces, workspace_here
 from retrim.cli.page import (
     BATCHES,
     DECISIONS,
@@ -35,7 +36,7 @@ from retrim.cli.page import (
     version_page,
 )
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import WorkspacePaths, shorten_log
+from retrim.files import WorkspacePaths, keep_password, login, shorten_log
 from retrim.landing.ingest import release_quarantined
 from retrim.lineage.workspace import Workspace, open_workspace
 from retrim.reading.address import address_of
@@ -176,7 +177,7 @@ def page_app(
     now: Callable[[], pd.Timestamp],
 ) -> Starlette:
     """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action."""
-    return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=PAGE))
+    return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=mlflow_server.PAGE))
 
 
 def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
@@ -199,7 +200,7 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
 
 def _mlflow_link(workspace: Workspace, here: str | None) -> tuple[tuple[str, str], ...]:
     """The pages of the workspace's MLflow: those of a server that somebody else runs, or those here, if there are."""
-    address = address_of(workspace.mlflow_url).shown if is_server(workspace.mlflow_url) else here
+    address = address_of(workspace.mlflow_url).shown if mlflow_server.is_server(workspace.mlflow_url) else here
     return () if address is None else (("MLflow", address),)
 
 
@@ -261,3 +262,36 @@ def _routes(
         *(Route(f"{prefix}{path}", _detail(open_here, find, prefix)) for path, find in DETAILS.items()),
         Route(f"{prefix}/{{action}}", act, methods=["POST"]),
     ]
+
+
+def serve_pages(folders: list[Path] | None, port: int) -> None:
+    """Serves the pages of workspaces until Ctrl-C; those of one with MLflow's beside them."""
+
+    def say_where(password: Path, pages: str) -> None:
+        print(f"the status page is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
+        print(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
+
+    roots = several_workspaces(folders)
+    if roots:
+        listener = mlflow_server.bind(port)
+        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+        password = keep_password(roots[0].ui_password)
+        say_where(roots[0].ui_password, "")
+        pages, mlflow = places_app(roots, by=login(), now=lambda: as_time(None)), None
+    else:
+        workspace = workspace_here()
+        remote = mlflow_server.is_server(workspace.mlflow_url)
+        os.chdir(workspace.paths.root)  # an address of a file may be relative to it
+        listener = mlflow_server.bind(port)
+        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+        password = keep_password(workspace.paths.ui_password)
+        page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
+        shown = page if remote else at + page
+        file = workspace.paths.ui_password.relative_to(workspace.paths.root)
+        say_where(file, f" and, in a few seconds, the MLflow pages at {shown}")
+        pages = page_app(workspace_here, by=login(), now=lambda: as_time(None))
+        mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
+    try:
+        mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Commands about policies and settings: what they would have done on history, what a retraining costs, what is set."""
+"""Commands about policies and settings: what they would have done on history, what is on hold, what is set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retrim.files import WorkspacePaths
     from retrim.reports.policy import BacktestResult
 
-policy_app = typer.Typer(help="Compare retraining policies, and acknowledge holds.")
+policy_app = typer.Typer(help="Compare retraining policies, acknowledge holds, and pause.")
 
 
 @policy_app.command(epilog=example("retrim policy backtest --with gain.cost=0.3"))
@@ -111,21 +111,7 @@ def _show_policies(result: "BacktestResult") -> None:
     render.OUT.print(result.sentence, highlight=False, markup=False)
 
 
-@policy_app.command("cost", epilog=example("retrim policy cost --cost 40 --per-row 0.02 --currency EUR"))
-def retraining_cost(
-    cost: Annotated[float, typer.Option("--cost", help="Cost of one retraining, including compute, review and churn.")],
-    per_row: Annotated[
-        float,
-        typer.Option("--per-row", help="What one unit of loss of one row costs, such as one minute for one delivery."),
-    ],
-    currency: Annotated[str, typer.Option("--currency", help="Name of the currency.")] = "EUR",
-    as_json: AsJson = False,
-) -> None:
-    """Compute gain.cost from what retraining and loss cost in money.
-
-    The command prints the retraining cost in units of the loss and in money, when a retraining pays for itself, and the
-    lines for params.yaml. It refuses a cost above all loss of a year. It writes nothing.
-    """
+def _show_retraining_cost(cost: float, per_row: float, currency: str, *, as_json: bool) -> None:
     from retrim.checking.price import retraining_cost_of
     from retrim.cli import render
 
@@ -274,6 +260,33 @@ def acknowledge(
     render.show(muted, f"acknowledged until {muted.until:%Y-%m-%d %H:%M}: {muted.kind}", as_json=as_json)
 
 
+@policy_app.command(epilog=example('retrim policy pause --reason "the source is being moved"'))
+def pause(
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", help="The reason, which is stored with the decision.")],
+    end: Annotated[bool, typer.Option("--end", help="End the pause: the next check acts on what it decides.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop automatic retraining and promotion, until --end.
+
+    Checks go on, measure, and say what they would have decided. No run starts by itself, and no version goes live by
+    itself. A run in progress ends, and its version waits for a person, also after the pause. `retrim retrain`, `retrim
+    versions approve` and `retrim versions rollback` still work.
+    """
+    from retrim.cli import render
+    from retrim.release import pause as pauses
+    from retrim.stats.codec import to_record
+
+    workspace, now = workspace_here(), as_time(None)
+    if end:
+        ended = pauses.resume(workspace, by=by, reason=reason, now=now)
+        text = f"resumed; it was {ended.text}. The next check acts on what it decides: retrim check"
+        render.show({"ended": to_record(ended)}, text, as_json=as_json)
+    else:
+        paused = pauses.pause(workspace, by=by, reason=reason, now=now)
+        render.show({"paused": to_record(paused)}, f"{paused.text}; to end that: {pauses.RESUME}", as_json=as_json)
+
+
 settings_app = typer.Typer()
 
 
@@ -293,12 +306,27 @@ def settings(
         bool,
         typer.Option("--pin", help="In a run directory: apply the edited params.yaml to its stages."),
     ] = False,
+    cost: Annotated[
+        float | None,
+        typer.Option("--cost", help="Compute gain.cost from what a retraining costs: compute, review and churn."),
+    ] = None,
+    per_row: Annotated[
+        float | None,
+        typer.Option(
+            "--per-row",
+            help="With --cost: what one unit of loss of one row costs, such as one minute for one delivery.",
+        ),
+    ] = None,
+    currency: Annotated[str, typer.Option("--currency", help="With --cost: name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
     """Show settings and where each was set, or change them.
 
     KEY=VALUE is checked and written into params.yaml, whose comments stay. --pin writes the effective settings of a run
     directory to data/settings.json; then `dvc repro` runs the stages whose settings changed.
+
+    --cost prints the retraining cost in units of the loss and in money, when a retraining pays for itself, and the
+    lines for params.yaml. It refuses a cost above all loss of a year. It writes nothing.
     """
     from retrim.cli import render
     from retrim.errors import BadInputError
@@ -306,7 +334,11 @@ def settings(
     from retrim.lineage.settings_file import pin_settings, set_settings
 
     paths, words = WorkspacePaths.find(Path.cwd()), what or []
-    if pin:
+    if cost is not None or per_row is not None:
+        if words or pin or cost is None or per_row is None:
+            raise BadInputError("--cost and --per-row go together and without a key: both are amounts of money")
+        _show_retraining_cost(cost, per_row, currency, as_json=as_json)
+    elif pin:
         if words:
             raise BadInputError("--pin takes no key; change the setting first, then run `retrim settings --pin`")
         render.say(f"written: {pin_settings(paths).relative_to(paths.root)}")

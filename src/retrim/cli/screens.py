@@ -571,7 +571,7 @@ def live_now(champion: "LiveVersion | None") -> str:
 def next_run(following: "NextRun | None") -> str:
     """What the schedule does next."""
     if following is None:
-        return "nothing is scheduled: retrim schedule"
+        return "nothing is scheduled: retrim up --only schedule"
     return f"{following.flow} at {moment(following.at)}"
 
 
@@ -597,7 +597,7 @@ def in_quarantine(batches: "Sequence[HeldBatch]") -> str | None:
     if not batches:
         return None
     count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
-    return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch list --quarantined"
+    return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch show --quarantined"
 
 
 def _canary(facts: "CanaryFacts | None") -> str | None:

@@ -77,7 +77,7 @@ def serve(
     served, the path of each model is /models/NAME/predict. When a version goes live, the server loads it, tests it and
     then switches to it. To use version N instead of the live version, add ?version=N to the request. Predictions are
     stored in var/predictions every 10 s. Only programs on this machine can connect, unless you set a different --host.
-    Before you do so, create a token: `retrim token add`.
+    Before you do so, create a token: `retrim token NAME --scope predict`.
     """
     from retrim.adapters.mlflow_server import bind
     from retrim.errors import BadInputError
@@ -141,77 +141,58 @@ def serve(
             print("stopped", flush=True)  # noqa: T201
 
 
-token_app = typer.Typer(help="Add, list and remove tokens for callers of `retrim serve`.")
 CLOSED = (
-    "no token is left, so `retrim serve` refuses every request; add one (retrim token add NAME --scope predict), or "
-    "let programs on this machine in without one (retrim token open)"
+    "no token is left, so `retrim serve` refuses every request; add one (retrim token NAME --scope predict), or "
+    "let programs on this machine in without one (retrim token --open)"
 )
 
 
-@token_app.command(epilog=example("retrim token add dashboard --scope predict --scope read"))
-def add(
+@app.command(epilog=example("retrim token dashboard --scope predict --scope read"))
+def token(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the token, such as the name of the caller that uses it.")
-    ],
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of a token, such as the caller that uses it. Default: list all."),
+    ] = None,
     scopes: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            "--scope", metavar="SCOPE", help="What the token allows: read, predict, label or operate (repeatable)."
+            "--scope", metavar="SCOPE", help="What the new token allows: read, predict, label or operate (repeatable)."
         ),
-    ],
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Revoke the token NAME.")] = False,
+    without: Annotated[
+        bool,
+        typer.Option("--open", help="Let programs on this machine ask without a token again. Refused if one exists."),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Create a token, and show it once.
+    """List, add and revoke tokens for callers of `retrim serve`.
 
-    Only the hash of the token is stored. The scopes define what a token allows: read (metrics and the API description),
-    predict (predictions), label (landing labels) and operate (jobs). Once a token exists, every request except /health
-    and /ready needs one, even from this machine, and also after the last one is removed. Jobs always need one.
+    A new token is shown once; only its hash is stored. The scopes define what a token allows: read (metrics and the API
+    description), predict (predictions), label (landing labels) and operate (jobs). Once a token exists, every request
+    except /health and /ready needs one, even from this machine, and also after the last one is removed. Jobs always
+    need one. Running servers refuse a revoked token at once.
     """
-    from retrim.lineage.tokens import add_token
-
-    print(add_token(workspace_here(), name, scopes, now=as_time(None)))  # noqa: T201  the answer itself
-
-
-@token_app.command("list", epilog=example("retrim token list"))
-def list_tokens(as_json: AsJson = False) -> None:
-    """List the tokens with their scopes and creation times."""
     from retrim.cli import render
-    from retrim.lineage.tokens import read_tokens
+    from retrim.errors import BadInputError
+    from retrim.lineage.tokens import add_token, open_without_tokens, read_tokens, remove_token
     from retrim.stats.codec import to_record
 
-    tokens = read_tokens(workspace_here().paths.tokens).values()
-    if as_json:
-        render.show_json({"tokens": [to_record(each) for each in tokens]})
-        return
-    rows = [(each.name, ", ".join(each.scopes), render.moment(each.made)) for each in tokens]
-    render.show_table(("name", "scopes", "made"), rows)
-
-
-@token_app.command(epilog=example("retrim token remove dashboard"))
-def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token, as `retrim token list` shows it.")],
-) -> None:
-    """Revoke a token.
-
-    Running servers refuse it at once, and refuse every request once no token is left.
-    """
-    from retrim.cli import render
-    from retrim.lineage.tokens import read_tokens, remove_token
-
+    if (name is None and (scopes or remove)) or bool(scopes) + remove + without > 1 or (without and name is not None):
+        raise BadInputError("pass NAME with --scope to add a token or with --remove to revoke it, or --open alone")
     workspace = workspace_here()
-    remove_token(workspace, name)
-    render.OUT.print(f"removed: {name}", highlight=False, markup=False)
-    if not read_tokens(workspace.paths.tokens):
-        render.ERR.print(CLOSED, highlight=False, markup=False, soft_wrap=True)
-
-
-@token_app.command("open", epilog=example("retrim token open"))
-def open_server() -> None:
-    """Let programs on this machine ask without a token again.
-
-    Refused while a token exists.
-    """
-    from retrim.cli import render
-    from retrim.lineage.tokens import open_without_tokens
-
-    open_without_tokens(workspace_here())
-    render.OUT.print("programs on this machine need no token, except for jobs", highlight=False)
+    if name is None and not without:
+        tokens = read_tokens(workspace.paths.tokens).values()
+        rows = [(token.name, ", ".join(token.scopes), render.moment(token.made)) for token in tokens]
+        answer = {"tokens": [to_record(token) for token in tokens]}
+        render.show_list(answer, ("name", "scopes", "made"), rows, none="there is no token", as_json=as_json)
+    elif name is None:
+        open_without_tokens(workspace)
+        render.OUT.print("programs on this machine need no token, except for jobs", highlight=False)
+    elif remove:
+        remove_token(workspace, name)
+        render.OUT.print(f"removed: {name}", highlight=False, markup=False)
+        if not read_tokens(workspace.paths.tokens):
+            render.ERR.print(CLOSED, highlight=False, markup=False, soft_wrap=True)
+    else:
+        print(add_token(workspace, name, scopes or [], now=as_time(None)))  # noqa: T201  the answer itself

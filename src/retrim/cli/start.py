@@ -267,7 +267,7 @@ def _show_written(written: "WrittenFiles") -> None:
         if written.set_aside:
             render.OUT.print(
                 f"! {written.set_aside} chunks are in quarantine, because they contain values that do not occur in the "
-                "newest rows. List them with `retrim batch list --quarantined`, correct the file as `retrim batch show "
+                "newest rows. List them with `retrim batch show --quarantined`, correct the file as `retrim batch show "
                 "ID` says, and ingest it again",
                 highlight=False,
                 soft_wrap=True,
@@ -286,13 +286,23 @@ def new(
             "--ci", help="Also write the files for CI on GitHub and GitLab. DIR may be an existing workspace."
         ),
     ] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Upgrade the existing workspace DIR to the installed retrim.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create a workspace for your own model.
+    """Create a workspace for your own model, or upgrade one.
 
     A workspace is a small git repository. It includes the wheel of the installed retrim, tracked by DVC, so that every
     version can be rebuilt. Next: `retrim init`.
+
+    --upgrade replaces the wheel in data/code/ by that of the installed retrim. The package lock and the DVC stages
+    change with it. All changes are committed. Every changed file is first copied to var/upgrade/. The exit code is 1 if
+    the live version predicts its reference rows differently than before.
     """
+    if upgrade:
+        _upgrade(folder, as_json=as_json)
+        return
     from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
     from retrim.stats.codec import to_record
@@ -309,20 +319,13 @@ def new(
     render.OUT.print(f"next: cd {where}; {then}", highlight=False, markup=False, soft_wrap=True)
 
 
-@app.command(epilog=example("retrim upgrade"))
-def upgrade(as_json: AsJson = False) -> None:
-    """Upgrade this workspace to the installed retrim.
-
-    The wheel of the installed retrim replaces the one in data/code/. The package lock and the DVC stages change with
-    the wheel. All changes are committed. Every changed file is first copied to var/upgrade/. The exit code is 1 if the
-    live version predicts its reference rows differently than before.
-    """
+def _upgrade(folder: Path, *, as_json: bool) -> None:
     from retrim.cli import render
     from retrim.files import WorkspacePaths
     from retrim.onboarding.new import upgrade_workspace
     from retrim.stats.codec import to_record
 
-    done = upgrade_workspace(WorkspacePaths.find(Path.cwd()), now=as_time(None))
+    done = upgrade_workspace(WorkspacePaths.find(folder), now=as_time(None))
     if as_json:
         render.show_json(to_record(done))
         raise typer.Exit(0 if done.as_before else 1)

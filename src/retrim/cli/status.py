@@ -1,15 +1,11 @@
-"""What is live and what comes next, here or everywhere.
+"""What is live and what comes next, here or everywhere."""
 
-The pages of this workspace in a browser.
-"""
-
-import os
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from retrim.cli.base import AsJson, Now, as_time, example, several_workspaces, workspace_here
+from retrim.cli.base import AsJson, Now, as_time, example, workspace_here
 
 app = typer.Typer()
 
@@ -95,57 +91,3 @@ def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:
     else:
         print(health.line)  # noqa: T201  one line, however narrow the terminal
     raise typer.Exit(health.level.exit_code)
-
-
-PORT = 5000
-
-
-@app.command(epilog=example("retrim ui --port 5001"))
-def ui(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
-    ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1. 0: any free port.")] = PORT,
-) -> None:
-    """Serve the status page and MLflow of this workspace until Ctrl-C.
-
-    If you pass DIR, or run the command in a folder that contains workspaces, it serves the status pages of all
-    those workspaces, without MLflow. Models that need a person come first.
-
-    The pages can be opened only on this machine, and they ask for a password. The command prints the path of the
-    password file. On the status page you can approve or reject a version, acknowledge a decision on hold, roll back,
-    retrain, and land a quarantined batch. Each action needs a reason.
-    """
-    from retrim.adapters import mlflow_server
-    from retrim.cli.page_server import PREFIX, page_app, places_app
-    from retrim.files import keep_password, login
-    from retrim.reading.address import address_of
-
-    def say_where(password: Path, pages: str) -> None:
-        print(f"the status page is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
-        print(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
-
-    roots = several_workspaces(folders)
-    if roots:
-        listener = mlflow_server.bind(port)
-        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
-        password = keep_password(roots[0].ui_password)
-        say_where(roots[0].ui_password, "")
-        pages, mlflow = places_app(roots, by=login(), now=lambda: as_time(None)), None
-    else:
-        workspace = workspace_here()
-        remote = mlflow_server.is_server(workspace.mlflow_url)
-        os.chdir(workspace.paths.root)  # an address of a file may be relative to it
-        listener = mlflow_server.bind(port)
-        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
-        password = keep_password(workspace.paths.ui_password)
-        page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
-        shown = page if remote else at + page
-        file = workspace.paths.ui_password.relative_to(workspace.paths.root)
-        say_where(file, f" and, in a few seconds, the MLflow pages at {shown}")
-        pages = page_app(workspace_here, by=login(), now=lambda: as_time(None))
-        mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
-    try:
-        mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)
-    except KeyboardInterrupt:
-        print("stopped", flush=True)  # noqa: T201

@@ -1,7 +1,7 @@
 """Versions by command: list, rebuild, prove, roll back, approve, move between workspaces, clean up."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -216,38 +216,6 @@ def rollback(
     moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
     moves = f"version {moved.version} is live again instead of version {moved.previous}"
     render.show(moved, f"{moves}: {judged_in_words(moved.loss)}", as_json=as_json)
-
-
-@versions_app.command(
-    "run-directory", epilog=example('cd "$(retrim versions run-directory --as-of 2012-03-01)" && dvc repro')
-)
-def run_directory(
-    as_of: Annotated[str, typer.Option("--as-of", metavar="TIME", help="As-of date of the run.")],
-    mode: Annotated[
-        str | None,
-        typer.Option(help="Mode: search or refit. Default: the mode that a run of that date would use."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Create a run directory to work in by hand, and print its path.
-
-    The directory contains the data and the champion as of a date. Change into the directory and run `dvc repro`.
-    """
-    from retrim.cli import render
-    from retrim.errors import UnknownNameError
-    from retrim.retraining.run_directory import open_run_directory_by_hand
-    from retrim.stats.codec import to_record
-
-    if mode not in (None, "search", "refit"):
-        raise UnknownNameError("mode", str(mode), ("search", "refit"))
-    chosen: Any = mode
-    made = open_run_directory_by_hand(workspace_here(), as_of=as_time(as_of), mode=chosen)
-    if as_json:
-        render.show_json(to_record(made))
-        return
-    for name in made.untracked:
-        render.ERR.print(f"untracked file copied: {name}", highlight=False, markup=False)
-    print(made.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim versions run-directory --as-of ...)"
 
 
 @versions_app.command("log", epilog=example("retrim versions log --at 2012-03-01"))

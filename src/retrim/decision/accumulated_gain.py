@@ -289,7 +289,7 @@ class GainParams(SettingsSection):
     )
     money: MoneyParams | None = Field(
         default=None,
-        description="amounts of money from which `retrim policy cost` computed gain.cost; null: not stated",
+        description="amounts of money from which `retrim settings --cost` computed gain.cost; null: not stated",
     )
 
     @model_validator(mode="after")

@@ -105,7 +105,7 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     ),
     AlertKind.APPROVAL_EXPIRED: KindFacts(WARNING, "to make another version", ("retrain",)),
     AlertKind.APPROVAL_OUTDATED: KindFacts(WARNING, "to make another version", ("retrain",)),
-    AlertKind.PAUSED: KindFacts(WARNING, "if you agree", ("why", "resume --reason WHY"), lasts=True),
+    AlertKind.PAUSED: KindFacts(WARNING, "if you agree", ("why", "policy pause --end --reason WHY"), lasts=True),
     AlertKind.BUDGET_REACHED: KindFacts(
         WARNING, "to see what asks for runs, or to make one now", ("why", "retrain"), lasts=True
     ),

@@ -140,7 +140,7 @@ def _bad(
     elif answer.benefit in ("none", "naive"):
         code = "above_expected_labels"
         cause = f"The labels look wrong, or the target became random: {still}."
-        do = "compare some labels with their source; if they are wrong, withdraw their batch (retrim batch list)"
+        do = "compare some labels with their source; if they are wrong, withdraw their batch (retrim batch show)"
     else:
         code = "above_expected_unknown"
         cause = f"What the target depends on changed, or the labels are wrong: {still}."
@@ -275,7 +275,7 @@ def _answer(outcome: Answer) -> str:
     if outcome == "held":
         return "answer the hold: retrim retrain, or retrim policy acknowledge --reason WHY"
     if outcome == "paused":
-        return "it is paused, and would have acted: if you agree, retrim resume --reason WHY"
+        return "it is paused, and would have acted: if you agree, retrim policy pause --end --reason WHY"
     if outcome == "retrain":
         return "nothing, a retraining starts"
     if outcome in ("restore", "rollback"):

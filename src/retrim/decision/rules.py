@@ -794,7 +794,7 @@ def while_paused(decision: Decision, paused: Paused | None, *, version: int | No
     if decision.outcome in ("none", "held"):
         return replace(decision, reason=reason)
     command = "retrain" if decision.outcome == "retrain" else f"versions rollback --to {version}"
-    change = f"`retrim resume --reason ...`; or a person: `retrim {command} --reason ...`"
+    change = f"`retrim policy pause --end --reason ...`; or a person: `retrim {command} --reason ...`"
     return replace(decision, outcome="none", reason=reason, change=change, fired=(), stopped="pause")
 
 

@@ -74,8 +74,8 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
     found = {file.digest for file in own} | {file.of for file in pieces}
     if not found:
         raise BadInputError(
-            f"no landed batch has an id that begins with {name!r}; list landed batches with `retrim batch list`, and "
-            "those in quarantine with `retrim batch list --quarantined`"
+            f"no landed batch has an id that begins with {name!r}; list landed batches with `retrim batch show`, and "
+            "those in quarantine with `retrim batch show --quarantined`"
         )
     if len(found) > 1:
         listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))

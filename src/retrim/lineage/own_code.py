@@ -35,7 +35,7 @@ def require_running_code(lock: str) -> None:
         raise RefusedError(
             f"this workspace is pinned to retrim {named.version} (wheel {named.hash[:12]} in requirements.lock), but "
             f"you run retrim {running.version} (wheel {running.hash[:12]}); move the workspace to the version that you "
-            "run with `retrim upgrade`"
+            "run with `retrim new --upgrade .`"
         )
 
 

@@ -84,7 +84,7 @@ def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd
         there = read_tokens(workspace.paths.tokens)
         if name in there:
             raise BadInputError(
-                f"a token named {name!r} already exists; choose another name, or remove it: retrim token remove NAME"
+                f"a token named {name!r} already exists; choose another name, or remove it: retrim token NAME --remove"
             )
         text = f"retrim_{token_urlsafe(32)}"
         digest = sha256(text.encode()).hexdigest()
@@ -115,7 +115,7 @@ def open_without_tokens(workspace: Workspace) -> None:
         there = read_tokens(workspace.paths.tokens)
         if there:
             raise BadInputError(
-                f"{len(there)} tokens exist ({', '.join(there)}); remove each of them first: retrim token remove NAME"
+                f"{len(there)} tokens exist ({', '.join(there)}); remove each of them first: retrim token NAME --remove"
             )
         workspace.paths.tokens.unlink(missing_ok=True)
 

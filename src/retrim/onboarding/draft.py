@@ -758,7 +758,7 @@ def _cost_notes(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *
     )
     least = "" if model.is_above_floor else f", counted as {WORTH_FLOOR:.0%} of its loss"
     seen = f"{loss} {cost:.3g} over one batch: {gain.cost:g} of what a first model is worth there, {model.worth:.3g}"
-    return [TableNote("cost", "", f"{seen}{least}", f"a retraining {payback}; from money: retrim policy cost")]
+    return [TableNote("cost", "", f"{seen}{least}", f"a retraining {payback}; from money: retrim settings --cost")]
 
 
 def _frame_to_land(

@@ -1,4 +1,4 @@
-"""`retrim new` and `retrim upgrade`: a workspace with its own repository and the wheel of the code that runs."""
+"""`retrim new`: a workspace with its own repository and the wheel of the code that runs."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -192,7 +192,7 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     _refuse_edited(root, _written(wheel), before)
     with alone_with_cache(workspace):
         if is_alive(workspace, "schedule"):
-            raise RefusedError("`retrim schedule` runs here with the old code; stop it, upgrade, and start it again")
+            raise RefusedError("the schedule runs here with the old code; stop it, upgrade, and start it again")
         changed = CHANGED if _is_stale(root, wheel) else ()
         backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
         if changed and _has_begun(workspace):

@@ -169,12 +169,12 @@ def _versions(examined: Examined) -> Said:
 
 def _packages(examined: Examined) -> Said:
     if not examined.paths.lock.is_file():
-        yield WARNING, "there is no requirements.lock, so versions cannot be rebuilt", "retrim upgrade"
+        yield WARNING, "there is no requirements.lock, so versions cannot be rebuilt", "retrim new --upgrade ."
         return
     others = other_versions(examined.paths.lock)
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        yield WARNING, f"{'; '.join(others[:3])}{more}", "pip install -r requirements.lock, or retrim upgrade"
+        yield WARNING, f"{'; '.join(others[:3])}{more}", "pip install -r requirements.lock, or retrim new --upgrade ."
     else:
         count = len(list(importlib.metadata.distributions()))
         yield OK, f"the versions of the {count} installed packages match requirements.lock", ""

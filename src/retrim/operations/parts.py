@@ -100,11 +100,15 @@ def parts_of(installation: Installation) -> list[Part]:
     parts = []
     if installation.prefect_url is None:
         login = WorkspacePaths(Path(roots[0])).prefect / "login"
-        parts.append(Part("prefect", ("up", "--part", "prefect", here), f"http://{HOST}:{ports.prefect}", str(login)))
-    parts.append(Part("worker", ("up", "--part", "worker", here)))
+        parts.append(Part("prefect", ("up", "--only", "prefect", here), f"http://{HOST}:{ports.prefect}", str(login)))
+    parts.append(Part("worker", ("up", "--only", "worker", here)))
     password = str(WorkspacePaths(Path(roots[0])).ui_password)
     named = () if installation.is_alone else roots
-    parts.append(Part("ui", ("ui", *named, "--port", str(ports.ui)), f"http://{HOST}:{ports.ui}/retrim", password))
+    parts.append(
+        Part(
+            "ui", ("up", "--only", "ui", *named, "--port", str(ports.ui)), f"http://{HOST}:{ports.ui}/retrim", password
+        )
+    )
     serve = ("serve", *named, "--port", str(ports.serve), "--wait")
     parts.append(Part("serve", serve, f"http://{HOST}:{ports.serve}"))
     return parts

@@ -113,8 +113,7 @@ def refuse_other_schedules(workspaces: Sequence[Workspace]) -> None:
     for workspace in workspaces:
         if is_alive(workspace, "schedule"):
             raise RefusedError(
-                f"the schedule of {workspace.paths.root} is already running, started by `retrim schedule` or `retrim "
-                "up`; stop that command first"
+                f"the schedule of {workspace.paths.root} is already running; stop the `retrim up` that started it first"
             )
     refuse_same_names([workspace.model for workspace in workspaces])
 

@@ -14,7 +14,7 @@ from retrim.errors import RefusedError
 from retrim.lineage.workspace import PAUSE, PERSON, REFIT, Workspace, require_who_and_why
 from retrim.release.approval import sequel_of
 
-RESUME = "retrim resume --reason WHY"
+RESUME = "retrim policy pause --end --reason WHY"
 
 
 def pause_now(workspace: Workspace) -> Paused | None:
@@ -52,7 +52,7 @@ def resume(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp) -> 
     require_who_and_why(by=by, reason=reason)
     before = pause_now(workspace)
     if before is None:
-        raise RefusedError("nothing is paused; to pause automatic retraining and promotion: retrim pause --reason WHY")
+        raise RefusedError("nothing is paused; to pause retraining and promotion: retrim policy pause --reason WHY")
     _add(workspace, "resumed", by=by, reason=reason, now=now)
     return before
 

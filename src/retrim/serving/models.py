@@ -214,7 +214,7 @@ def open_model(
     if not is_local and not door.tokens():
         raise BadInputError(
             f"other machines could connect to {workspace.model} ({workspace.paths.root}), but it has no token yet; "
-            "add one: retrim token add NAME --scope predict"
+            "add one: retrim token NAME --scope predict"
         )
 
     def load(number: int) -> ServedVersion:

@@ -185,7 +185,7 @@ class Serving:
                 raise RefusedRequestError(
                     HTTPStatus.UNAUTHORIZED,
                     "the request has no valid token; send the header Authorization: Bearer TOKEN (the operator creates "
-                    f"one with retrim token add NAME --scope {scope})",
+                    f"one with retrim token NAME --scope {scope})",
                 )
             if not allows:
                 raise RefusedRequestError(
@@ -195,7 +195,7 @@ class Serving:
             raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 f"the request came through a proxy (header {proxied.decode('latin-1')!r}), and the server has no "
-                "tokens; add a token (retrim token add NAME --scope predict), and send it with each request",
+                "tokens; add a token (retrim token NAME --scope predict), and send it with each request",
             )
         elif b"origin" in given:
             raise RefusedRequestError(
