@@ -741,13 +741,14 @@ def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, ch
     rows = desk.rows(0, 3)
     desk.land(rows.assign(outcome=float("nan")), 3)
     deferred_first(desk, 3)
-    waiting = desk.check(3.1)
+    before = desk
     if change == "rows":
         desk.land(desk.rows(3, 3.2).assign(outcome=float("nan")), 3.2)
     if change == "labels":
         desk.land(rows, 3.2, kind="labels")
     if change == "settings":
         desk = with_params(desk, gate={"min_rows": 25})
+    waiting = before.check(3.1)  # a due time that was missed: what landed after it is not known yet
     awake = desk.check(3.3)
 
     assert (waiting.outcome, awake.outcome) == ("none", "retrain")

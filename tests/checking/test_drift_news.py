@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.database import iso
-from retrim.checking.history import as_check
 from retrim.checking.tell import tell
-from retrim.decision.check_record import DriftEvidence, Performance
+from retrim.decision.check_record import DriftEvidence, Performance, StoredCheck
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding, WindowExtent
@@ -45,7 +44,7 @@ def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[t
         f"check-{day:g}", desk.workspace.model, "check", iso(now), iso(now), "none", "a test", "", json.dumps(record)
     )
     desk.workspace.store.add_decision(row)
-    tell(desk.workspace, as_check(row).record, now=now)
+    tell(desk.workspace, StoredCheck.of(row).record, now=now)
     return [(alert.kind, alert.about) for alert in desk.workspace.store.alerts(desk.workspace.model)]
 
 

@@ -117,9 +117,10 @@ def test_the_judged_one_is_no_former_champion(desk: Desk) -> None:
 
 def test_no_rule_counts_its_run(desk: Desk) -> None:
     runs = [run.mode for run in desk.workspace.store.runs(desk.workspace.model)]
+    decisions = desk.workspace.store.decisions(desk.workspace.model)
 
     assert runs.count(FINAL) == 2
-    assert len(past_of_store(desk.workspace, []).runs) == 2
+    assert len(past_of_store(desk.workspace, [], decisions, now=desk.day(20)).runs) == 2
 
 
 def test_a_second_fit_that_disagrees_is_no_refusal(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from retrim.checking.audit import audit
 from retrim.checking.gain import balance
-from retrim.checking.history import as_check, checks_of
+from retrim.checking.history import checks_of
+from retrim.decision.check_record import StoredCheck
 from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import REFIT
@@ -98,7 +99,7 @@ def test_prefect_has_a_summary_of_the_last_check(unlabelled: dict[str, Any]) -> 
     from prefect.artifacts import Artifact
 
     world = unlabelled["world"]
-    last = as_check(world.workspace.store.decisions(world.workspace.model, source="check")[-1])
+    last = StoredCheck.of(world.workspace.store.decisions(world.workspace.model, source="check")[-1])
     with at_work(world):
         summary = Artifact.get(f"check-{world.workspace.model}")
 

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from retrim.checking.history import as_check
+from retrim.decision.check_record import StoredCheck
 from retrim.drift.profile import SCORE, TARGET
 from retrim.errors import BadInputError
 from retrim.reports.distributions import find_distributions
@@ -41,7 +41,7 @@ def middle(desk: Desk, check: str, column: str) -> tuple[float, float]:
 
 def test_the_rows_are_those_that_the_check_tested(desk: Desk) -> None:
     for row in desk.workspace.store.decisions(desk.workspace.model, source="check"):
-        counted = as_check(row).record.counted
+        counted = StoredCheck.of(row).record.counted
         found = [find_distributions(desk.workspace, row.id, column) for column in ("level", SCORE, TARGET)]
 
         assert [each.current_rows for each in found] == [counted["tested"], counted["tested"], counted["target"]]

@@ -8,9 +8,9 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.checking.decide import decide_on
 from retrim.checking.evidence import gather
-from retrim.checking.history import CHECK, as_check, checks_in
+from retrim.checking.history import CHECK, checks_in
 from retrim.checking.tell import tell
-from retrim.decision.check_record import CheckRecord
+from retrim.decision.check_record import CheckRecord, StoredCheck
 from retrim.decision.stored_rows import DecisionRow, as_text
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
@@ -75,7 +75,7 @@ def check(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome:
 
 def _stored(workspace: Workspace, identity: str) -> CheckOutcome | None:
     row = workspace.store.decision(identity)
-    return None if row is None else CheckOutcome(row.id, as_check(row).record, fresh=False)
+    return None if row is None else CheckOutcome(row.id, StoredCheck.of(row).record, fresh=False)
 
 
 def _look(workspace: Workspace, identity: str, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:

@@ -48,7 +48,7 @@ def decide_on(
     if previous is not None and previous.record.as_of > evidence.as_of:
         return _seen_already(evidence, previous)
     rollback = rolled_back(workspace, decisions, table.times)
-    known = _rule_evidence(workspace, evidence, table, past_of_store(workspace, past, decisions))
+    known = _rule_evidence(workspace, evidence, table, past_of_store(workspace, past, decisions, now=evidence.as_of))
     decision = after_rollback(_by_rules(workspace, known, evidence, past=past), rollback)
     decision = rolled_back_instead(workspace, decision, evidence.probation, previous)
     paused = pause_now(workspace)

@@ -46,6 +46,7 @@ from retrim.training.recipe import cut_first, enough_at, rows_missing
 CHECK = "check"  # source of the decisions that checks take
 LOOKED_BACK = 60
 """Newest checks among which one that measured the loss, or named a batch, is looked for: two months of daily ones."""
+STOPS_COUNTED = 50  # newest checks: a version may live through thousands
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class RowsToWaitFor:
     known: dict[str, str]
 
 
-def what_is_known(workspace: Workspace, *, as_of: pd.Timestamp | None = None) -> dict[str, str]:
-    """Digests of what a deferral rests on: batches of rows and labels that have landed, by `as_of` if given; settings.
+def what_is_known(workspace: Workspace, *, as_of: pd.Timestamp) -> dict[str, str]:
+    """Digests of what a deferral rests on: batches of rows and labels that have landed by a moment; settings.
 
     A run that was deferred is tried again when one of them has changed.
     """
@@ -130,14 +131,9 @@ def evidence_of(row: DecisionRow) -> DecisionEvidence:
     return from_record(kinds.get(row.source, CheckRecord), row.record)
 
 
-def as_check(row: DecisionRow) -> StoredCheck:
-    """A row of the store as the check that it holds."""
-    return StoredCheck.of(row)
-
-
 def checks_in(decisions: Iterable[DecisionRow]) -> list[StoredCheck]:
     """The checks among decisions, in their order."""
-    return [as_check(row) for row in decisions if row.source == CHECK]
+    return [StoredCheck.of(row) for row in decisions if row.source == CHECK]
 
 
 def checks_of(workspace: Workspace) -> list[StoredCheck]:
@@ -153,7 +149,7 @@ def named_suspects(workspace: Workspace, *, now: pd.Timestamp | None = None) -> 
     """
     until = None if now is None else iso(now)
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=LOOKED_BACK, until=until)
-    checks = [as_check(row).record for row in rows]
+    checks = [StoredCheck.of(row).record for row in rows]
     return {
         suspect.batch: suspect.text
         for check in checks
@@ -165,21 +161,20 @@ def named_suspects(workspace: Workspace, *, now: pd.Timestamp | None = None) -> 
 def newest_check(workspace: Workspace) -> StoredCheck | None:
     """The newest check; None before the first."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1)
-    return as_check(rows[-1]) if rows else None
+    return StoredCheck.of(rows[-1]) if rows else None
 
 
 def past_of_store(
-    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow] | None = None
+    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow], *, now: pd.Timestamp
 ) -> CheckHistory:
-    """What went before a check.
+    """What went before a check of a moment.
 
     Args:
-        decided: All decisions of the model, oldest first; None: they are read.
+        decided: All decisions of the model, oldest first.
     """
-    rows = workspace.store.decisions(workspace.model) if decided is None else decided
-    decisions = {row.id: row for row in rows}
+    decisions = {row.id: row for row in decided}
     runs = [row for row in workspace.store.runs(workspace.model) if not _is_sequel(row)]
-    known = what_is_known(workspace) if any(row.state == "deferred" for row in runs) else {}
+    known = what_is_known(workspace, as_of=now) if any(row.state == "deferred" for row in runs) else {}
     return CheckHistory(
         runs=[_run(row, decisions, known) for row in runs],
         checks=[past_check(check.earlier) for check in checks],
@@ -253,9 +248,6 @@ def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) 
     )
 
 
-LOOKED_BACK = 50  # checks: a version may live through thousands
-
-
 @dataclass(frozen=True)
 class StopCounts:
     """How often each guard stopped a run since the live version was released, in at most the newest 50 checks.
@@ -279,7 +271,7 @@ def stopped_since(workspace: Workspace, checks: Sequence[StoredCheck]) -> StopCo
         return None
     releases = [row for row in workspace.store.releases(workspace.model) if row.as_of <= checks[-1].as_of]
     since = releases[-1].as_of if releases else ""
-    newest = [row for row in checks if row.as_of > since][-LOOKED_BACK:]
+    newest = [row for row in checks if row.as_of > since][-STOPS_COUNTED:]
     if not newest:
         return None
     started = {row.id for row in newest}

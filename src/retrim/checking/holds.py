@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.checking.history import CHECK, as_check, past_of_store
+from retrim.checking.history import CHECK
 from retrim.decision.check_record import (
     HoldAnswer,
     StoredCheck,
 )
-from retrim.decision.history import summarise_checks
 from retrim.decision.rules import (
     RolledBack,
     repeats,
@@ -68,9 +67,10 @@ def acknowledge(workspace: Workspace, *, reason: str, by: str, now: pd.Timestamp
         raise BadInputError(
             f"the time {iso(now)} is before the newest check, {newest.as_of}; set --now to that time or to a later time"
         )
-    check = as_check(newest)
-    up = [said.rule for said in check.record.decision.said if said.fires]
-    waits = up if newest.outcome == "held" else waiting_rules(workspace, [check])
+    decision = StoredCheck.of(newest).record.decision
+    up = [result.rule for result in decision.said if result.fires]
+    left = () if _is_answered(newest, decisions) else decision.held
+    waits = up if newest.outcome == "held" else left
     rules = tuple(rule for rule in up if rule in waits and repeats(rule))
     hold = AcknowledgedHold(f"{workspace.model}-{now:%Y%m%dT%H%M%SZ}-settled", now, by, reason, rules, newest.id)
     workspace.store.add_decision(
@@ -143,7 +143,7 @@ def settlement_now(workspace: Workspace) -> StandingAnswer | None:
     decisions = workspace.store.decisions(workspace.model)
     settled = [row for row in decisions if row.source == SETTLEMENT]
     checks = [row for row in decisions if row.source == CHECK]
-    if not settled or (checks[-1].as_of > settled[-1].as_of and not as_check(checks[-1]).record.decision.settled):
+    if not settled or (checks[-1].as_of > settled[-1].as_of and not StoredCheck.of(checks[-1]).record.decision.settled):
         return None
     rules = from_record(HoldAnswer, settled[-1].record).rules
     return StandingAnswer(**vars(_answer(settled[-1])), rules=rules)
@@ -151,19 +151,11 @@ def settlement_now(workspace: Workspace) -> StandingAnswer | None:
 
 def _waited(row: DecisionRow) -> bool:
     """Whether a check held, or left an alarm to a person."""
-    return row.source == CHECK and (row.outcome == "held" or bool(as_check(row).record.decision.held))
+    return row.source == CHECK and (row.outcome == "held" or bool(StoredCheck.of(row).record.decision.held))
 
 
 def _answer(row: DecisionRow) -> GivenAnswer:
     return GivenAnswer(row.id, pd.Timestamp(row.as_of), row.actor, row.outcome, row.reason)
-
-
-def waiting_rules(
-    workspace: Workspace, checks: Sequence[StoredCheck], decided: Sequence[DecisionRow] | None = None
-) -> tuple[str, ...]:
-    """Rules whose alarm waits for a person now: what the newest check held, if no person has answered since."""
-    past = past_of_store(workspace, checks, decided)
-    return summarise_checks(past, champion=None, drifted=None).held
 
 
 def rolled_back(
@@ -187,8 +179,8 @@ def rolled_back(
 
 def _counted(decisions: Sequence[DecisionRow], at: pd.Timestamp) -> int:
     """Rows that the newest check found matured since the rollback at this moment; 0 where none was made since."""
-    kept = (as_check(row).record.rolled_back for row in reversed(decisions) if row.source == CHECK)
-    return next((each.rows for each in kept if each is not None and each.at == at), 0)
+    rollbacks = (StoredCheck.of(row).record.rolled_back for row in reversed(decisions) if row.source == CHECK)
+    return next((rollback.rows for rollback in rollbacks if rollback is not None and rollback.at == at), 0)
 
 
 def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
@@ -202,9 +194,12 @@ def is_held(workspace: Workspace, decisions: Sequence[DecisionRow]) -> bool:
     checks = [row for row in decisions if row.source == CHECK]
     if not checks:
         return False
-    newest = checks[-1]
-    answered = any(row.source in (PERSON, SETTLEMENT) and row.as_of >= newest.as_of for row in decisions)
-    return not answered and (newest.outcome == "held" or bool(waiting_rules(workspace, [as_check(newest)], decisions)))
+    return _waited(checks[-1]) and not _is_answered(checks[-1], decisions)
+
+
+def _is_answered(check: DecisionRow, decisions: Sequence[DecisionRow]) -> bool:
+    """Whether a person has asked for a run, or acknowledged a hold, since a check."""
+    return any(row.source in (PERSON, SETTLEMENT) and row.as_of >= check.as_of for row in decisions)
 
 
 def held_since(workspace: Workspace) -> str:

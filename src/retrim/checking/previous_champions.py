@@ -12,7 +12,6 @@ import pandas as pd
 
 from retrim import __version__
 from retrim.adapters.database import iso
-from retrim.checking.history import as_check
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.history import RunOutcome
@@ -170,7 +169,7 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     row = workspace.store.decision(decision)
     assert row is not None, decision
     refuse_while_paused(workspace, decision)
-    record = as_check(row).record
+    record = StoredCheck.of(row).record
     assert record.previous_champions is not None, decision
     assert record.champion is not None, decision
     version, against = record.previous_champions.best, record.champion

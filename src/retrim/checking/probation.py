@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.checking.history import as_check, newest_check
+from retrim.checking.history import newest_check
 from retrim.checking.previous_champions import forbidden_in
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import StoredCheck
@@ -108,7 +108,7 @@ def carry_out(workspace: Workspace, decision: str, *, now: pd.Timestamp) -> RunO
     row = workspace.store.decision(decision)
     assert row is not None, decision
     refuse_while_paused(workspace, decision)
-    facts = as_check(row).record.probation
+    facts = StoredCheck.of(row).record.probation
     assert facts is not None, decision
     version, against = facts.version, facts.against
     done = RunOutcome(None, "rolled back", row.reason, against)

@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import pandas as pd
 
-from retrim.checking.history import CHECK, as_check
+from retrim.checking.history import CHECK
+from retrim.decision.check_record import StoredCheck
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
@@ -51,7 +52,7 @@ def shown_before(
     for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
         if as_of is not None and pd.Timestamp(row.as_of) > as_of:
             continue
-        record = as_check(row).earlier
+        record = StoredCheck.of(row).earlier
         if record.champion not in (None, version):  # None: dated before an earlier one, and found nothing
             break
         if record.probe.losses is not None and record.probe.losses.of == digest:

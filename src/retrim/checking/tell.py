@@ -6,13 +6,13 @@ from retrim.adapters.database import iso
 from retrim.checking.history import (
     CHECK,
     LOOKED_BACK,
-    as_check,
     month_spent,
 )
 from retrim.checking.holds import held_since
 from retrim.decision.alerts import AlertKind
 from retrim.decision.check_record import (
     CheckRecord,
+    StoredCheck,
 )
 from retrim.decision.drift_news import drift_digest, drift_news
 from retrim.decision.model_health import HealthLevel, find_news, find_standing_faults
@@ -58,7 +58,7 @@ def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp
     if record.performance.comparison is None:
         return
     rows = workspace.store.decisions(workspace.model, source=CHECK, until=iso(now), newest=LOOKED_BACK)
-    *earlier, _ = [as_check(row).record for row in rows]
+    *earlier, _ = [StoredCheck.of(row).record for row in rows]
     before = find_standing_faults(reversed(earlier))
     own = [each for each in earlier if each.champion == record.champion]
     then = earlier[-1].as_of if earlier else now
@@ -83,7 +83,7 @@ def _remind_of_hold(workspace: Workspace, record: CheckRecord, *, now: pd.Timest
         return
     count = 0
     for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
-        if as_check(row).record.decision.stopped != "hold":
+        if StoredCheck.of(row).record.decision.stopped != "hold":
             break
         count += 1
     if count % REMINDED == 1:
@@ -128,6 +128,6 @@ def _since_last_digest(workspace: Workspace, now: pd.Timestamp) -> list[CheckRec
     alerts = workspace.store.alerts(workspace.model)
     sent = max((alert.at for alert in alerts if alert.kind == AlertKind.DRIFT_DIGEST), default="")
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS, until=iso(now))
-    checks = [as_check(row) for row in rows if row.as_of > sent]
+    checks = [StoredCheck.of(row) for row in rows if row.as_of > sent]
     first = next((place for place, check in enumerate(checks) if check.earlier.drift.drifted), len(checks))
     return [check.record for check in checks[first:]]

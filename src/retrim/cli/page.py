@@ -9,7 +9,7 @@ import pandas as pd
 
 from retrim.card.pages import rendered
 from retrim.card.report import Facts, Report, Table, moment
-from retrim.checking.history import CHECK, as_check
+from retrim.checking.history import CHECK
 from retrim.cli.answers import StatusAnswer, find_decision, find_status
 from retrim.cli.screens import (
     HELD,
@@ -127,7 +127,7 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = No
     """
     status = find_status(workspace, now=now)
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS + 1, until=until)
-    checks = [as_check(row) for row in rows[-MOST_CHECKS:]]
+    checks = [StoredCheck.of(row) for row in rows[-MOST_CHECKS:]]
     older = rows[0].as_of if len(rows) > MOST_CHECKS else None
     dates, drift = drift_table(checks[-MOST_DAYS:])
     return StatusPage(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from retrim.checking.drift import features_seen
-from retrim.checking.history import CHECK, as_check
+from retrim.checking.history import CHECK
 from retrim.checking.score import stored_scores
 from retrim.decision.check_record import StoredCheck
 from retrim.drift.findings import DriftFinding
@@ -44,7 +44,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     row = workspace.store.decision(check)
     if row is None or row.source != CHECK or row.model != workspace.model:
         raise BadInputError(f"there is no check {check!r}; choose one from the checks table on the page")
-    found = as_check(row)
+    found = StoredCheck.of(row)
     record = found.record
     kept = None if record.champion is None else load_stored_version(workspace, record.champion)
     reference = None if kept is None else kept.reference

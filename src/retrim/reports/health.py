@@ -17,7 +17,7 @@ from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
 from retrim.batches.concern import suspicion_of
 from retrim.checking.due import missed_times
-from retrim.checking.history import CHECK, LOOKED_BACK, as_check, named_suspects
+from retrim.checking.history import CHECK, LOOKED_BACK, named_suspects
 from retrim.checking.holds import is_held
 from retrim.checking.score import columns_gone
 from retrim.decision.check_record import CheckRecord, StoredCheck
@@ -147,14 +147,14 @@ def _finding(level: HealthLevel, kind: str, text: str, command: str) -> HealthFi
 def _checks_of(workspace: Workspace, version: int, now: pd.Timestamp) -> list[CheckRecord]:
     """The newest checks of a version up to a moment, the newest first."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=LOOKED_BACK, until=iso(now))
-    records = [as_check(row).record for row in reversed(rows)]
+    records = [StoredCheck.of(row).record for row in reversed(rows)]
     return [record for record in records if record.champion == version]
 
 
 def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None:
     """The newest check up to a moment."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1, until=iso(now))
-    return as_check(rows[-1]) if rows else None
+    return StoredCheck.of(rows[-1]) if rows else None
 
 
 def _suspicious_batches(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:

@@ -17,12 +17,13 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
 from retrim.adapters.dvc import DvcSession
 from retrim.adapters.wheel import LOCK
-from retrim.checking.history import CHECK, as_check
+from retrim.checking.history import CHECK
 from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import files_for_run
 from retrim.checking.probe import change_of, watch_before
 from retrim.checking.sizing import recipe_digest, shown_before, size_of_run
 from retrim.decision.alerts import AlertKind
+from retrim.decision.check_record import StoredCheck
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
@@ -119,7 +120,7 @@ def _change(workspace: Workspace, champion: LiveVersion, *, as_of: pd.Timestamp)
     """Event time from which rows are a training window of their own, as the newest check of the champion has it."""
     checks = workspace.store.decisions(workspace.model, source=CHECK)
     known = [row for row in checks if pd.Timestamp(row.as_of) <= as_of]
-    newest = as_check(known[-1]) if known else None
+    newest = StoredCheck.of(known[-1]) if known else None
     predictor = load_stored_version(workspace, champion.version).predictor
     return change_of(watch_before(newest, champion.version), predictor)
 
