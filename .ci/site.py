@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from retrim import errors
 from retrim.cli.main import app
 from retrim.decision.alerts import KIND_FACTS
-from retrim.decision.rules import RULES
+from retrim.decision.triggers import RULES
 from retrim.drift.joint import JOINT_TESTS
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.features import fitted  # noqa: F401  registers the steps

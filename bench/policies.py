@@ -27,7 +27,7 @@ from retrim.decision.policy_compare import best_in_hindsight, periodic_costs, us
 from retrim.decision.policy_gate import GateSimulation, Setting
 from retrim.decision.policy_play import PlayedPolicy, PlayedRules, play_policy
 from retrim.decision.probe import NEEDED
-from retrim.decision.rules import TriggerParams
+from retrim.decision.triggers import TriggerParams
 from retrim.settings import load_params
 
 SOON = 2  # checks from that at which the accumulated gain would have paid to the run

@@ -30,7 +30,7 @@ from prefect.states import Crashed, Scheduled
 
 from retrim.adapters.prefect_server import Server, answers
 from retrim.alerting.telling import tell_people
-from retrim.decision.rules import ScheduleParams
+from retrim.decision.run_params import ScheduleParams
 from retrim.errors import RetrimError
 from retrim.lineage.locks import clear_lock, drop_lock, left_behind, take_lock, was_taken
 from retrim.lineage.workspace import Workspace

@@ -21,7 +21,7 @@ from prefect.runtime import deployment
 from prefect.states import Scheduled
 
 from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, missed_times
-from retrim.decision.rules import ScheduleParams
+from retrim.decision.run_params import ScheduleParams
 from retrim.lineage.workspace import Workspace, clock
 from retrim.stats.timetable import start_offset
 from retrim_flows.context import moment, open_workspace, read_runs, say_line

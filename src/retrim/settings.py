@@ -22,10 +22,12 @@ from retrim.card.facts import CardParams
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.policy_backtest import PolicyParams
 from retrim.decision.previous_champions import PreviousChampionParams
-from retrim.decision.probation import ProbationParams, ServedParams
+from retrim.decision.probation import ProbationParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
-from retrim.decision.rules import RetrainParams, RunDirectoryParams, ScheduleParams, TriggerParams
+from retrim.decision.run_params import RetrainParams, RunDirectoryParams, ScheduleParams
+from retrim.decision.served_predictions import ServedParams
+from retrim.decision.triggers import TriggerParams
 from retrim.drift.params import DriftParams
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.decision.policy_backtest import FitInputs, LossMatrix, WindowCuts, cut, equal_rows, jobs
-from retrim.decision.probe import ProbeParams, ProbeResult, reading_of, refit_losses
+from retrim.decision.probe import ProbeParams, ProbeReading, reading_of, refit_losses
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import past_of
@@ -83,7 +83,7 @@ def losses_before(begin: int, kind: WindowKind, rows: np.ndarray) -> np.ndarray:
     return row_losses("mse", view.actual(judged), predicted)
 
 
-def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> ProbeResult:
+def live_reading(champion_losses: np.ndarray, kind: WindowKind, window: int) -> ProbeReading:
     """What the live probe reads off a window, from its rows."""
     params = ProbeParams(blocks=BLOCKS, min_rows=2, when="every")
     losses = refit_losses(table(), rows_of(window), TREES, DATA, params, window=kind, sliding_rows=SLIDING, cores=1)

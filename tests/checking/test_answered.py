@@ -9,8 +9,8 @@ import pytest
 
 from retrim.adapters.database import iso
 from retrim.checking.holds import acknowledge
-from retrim.decision.rules import RuleResult
 from retrim.decision.stored_rows import DecisionRow
+from retrim.decision.triggers import RuleResult
 from retrim.lineage.workspace import Workspace, ask_for_run
 from tests.builders.answers import QUIET, decision_record, kept_check
 from tests.builders.desk import Desk, make_desk

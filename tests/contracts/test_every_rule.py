@@ -5,8 +5,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
-from retrim.decision.rules import RULES, BudgetParams, Evidence, Rule, TriggerParams, decide
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.band import Band
+from retrim.decision.rules import decide
+from retrim.decision.triggers import RULES, BudgetParams, Evidence, Rule, TriggerParams
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
 STARTING = [entry.name for entry in RULES if entry.facts["starts"]]

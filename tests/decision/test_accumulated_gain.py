@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams, ModelWorth
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams
+from retrim.decision.retraining_cost import ModelWorth
 from retrim.stats.codec import from_record, to_record
 
 numbers = st.floats(-100, 100)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.decision.accumulated_gain import Band, BandParams, reference_band
+from retrim.decision.band import Band, BandParams, reference_band
 
 DRAW = np.random.default_rng(7)
 

@@ -12,7 +12,8 @@ from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_gate import GateSimulation, LiveModel, Setting
 from retrim.decision.policy_play import PlayedRules, play_policy
 from retrim.decision.policy_rules import CURRENT, Policy, policies
-from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.decision.rules import decide
+from retrim.decision.triggers import Evidence, TriggerParams
 from retrim.gate.verdict import GateParams
 from retrim.settings import with_derived
 from tests.builders.turning import BLOCKS, START, USUAL, WINDOWS, matrix

@@ -10,7 +10,8 @@ from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
 from retrim.decision.check_record import CheckEvidence, DriftEvidence, GainEvidence, Performance, ProbeEvidence
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
-from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
+from retrim.decision.probe import GatePreview, ProbeReading
+from retrim.decision.probe_watch import ProbeWatch
 from retrim.decision.rules import Outcome
 from retrim.drift.findings import DriftFinding, WindowExtent
 

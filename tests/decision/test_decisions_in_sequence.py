@@ -8,9 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.band import Band
+from retrim.decision.brakes import RolledBack, after_rollback
 from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
-from retrim.decision.rules import Decision, Evidence, RolledBack, TriggerParams, after_rollback, decide
+from retrim.decision.rules import Decision, decide
+from retrim.decision.triggers import Evidence, TriggerParams
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24  # rows that matured after a rollback, before anything starts by itself

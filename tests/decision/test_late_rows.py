@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.probe import ProbeParams, ProbeResult, fitted_rows, judged_blocks, reading_of, refit_losses
+from retrim.decision.probe import ProbeParams, ProbeReading, fitted_rows, judged_blocks, reading_of, refit_losses
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.training.recipe import Recipe, fit_recipe
@@ -97,7 +97,7 @@ def test_rows_in_one_run_are_judged_as_they_come() -> None:
 # --- the estimate of the gain
 
 
-def reading(newest: np.ndarray, recipe: Recipe = TREES) -> ProbeResult:
+def reading(newest: np.ndarray, recipe: Recipe = TREES) -> ProbeReading:
     """Of a champion that was made before the world changed at row 300."""
     table = stream(ROWS, changed_from=TRAINED)
     view = FeatureView.learn(table.iloc[:TRAINED], data())

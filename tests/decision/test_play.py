@@ -16,7 +16,8 @@ from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_compare import best_in_hindsight
 from retrim.decision.policy_gate import GateSimulation, Setting
 from retrim.decision.policy_play import PlayedRules, play_policy
-from retrim.decision.rules import Decision, Evidence, TriggerParams, decide
+from retrim.decision.rules import Decision, decide
+from retrim.decision.triggers import Evidence, TriggerParams
 from tests.builders.gates import make_gate
 from tests.builders.turning import BLOCKS, KINDS, START, USUAL, WINDOWS, live_reading, losses_of, matrix, rows_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from retrim.decision.probe import (
     ProbeParams,
-    ProbeResult,
+    ProbeReading,
     apart_in_time,
     judged_blocks,
     reading_of,
@@ -116,7 +116,7 @@ def read(
     window: WindowKind = "all",
     sliding_rows: int = 10,
     cores: int = 1,
-) -> ProbeResult:
+) -> ProbeReading:
     params = ProbeParams(blocks=blocks, min_rows=2, when="every")
     losses = refit_losses(table, newest, recipe, data(), params, window=window, sliding_rows=sliding_rows, cores=cores)
     champion = np.zeros(len(newest)) if champion_losses is None else champion_losses
@@ -216,9 +216,9 @@ def test_its_figures_are_means_over_all_judged_rows(remembering: Remembering) ->
 
 
 def test_its_record_holds_gain_and_error() -> None:
-    result = ProbeResult(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, newest_error=0.5)
+    result = ProbeReading.of_newest(rows=7, apart=2, weight=0.5, champion_loss=3.0, probe_loss=2.0, error=0.5)
 
-    assert to_record(result.reading) == {
+    assert to_record(result) == {
         "rows": 7,
         "apart": 2,
         "weight": 0.5,
@@ -242,7 +242,7 @@ def test_the_number_of_cores_changes_nothing() -> None:
 
 
 def test_rows_that_waited_gained_half_of_what_the_probes_before_and_after_them_found() -> None:
-    newest = ProbeResult(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, newest_error=0.4)
+    newest = ProbeReading.of_newest(rows=10, apart=0, weight=1.0, champion_loss=3.0, probe_loss=2.0, error=0.4)
     all_of_them = newest.with_waiting(30, earlier=0.2)
 
     assert (newest.gain, newest.error) == (1.0, 0.4)

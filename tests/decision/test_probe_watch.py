@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.probe import SELDOM, ProbeWatch, Signs, chosen_losses
+from retrim.decision.probe import chosen_losses
+from retrim.decision.probe_watch import SELDOM, ProbeWatch, Signs
 from retrim.stats.codec import from_record, to_record
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import GainParams, ModelWorth, MoneyParams, RetrainingCost
+from retrim.decision.accumulated_gain import GainParams
+from retrim.decision.retraining_cost import ModelWorth, MoneyParams, RetrainingCost
 from retrim.files import load_yaml
 
 MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")

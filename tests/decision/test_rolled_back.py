@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.rules import Decision, RolledBack, after_rollback
+from retrim.decision.brakes import RolledBack, after_rollback
+from retrim.decision.rules import Decision
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 NEEDED = 24

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, Band
+from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.band import Band
 from retrim.decision.probe import GatePreview
-from retrim.decision.rules import (
-    ScheduleParams,
+from retrim.decision.run_params import ScheduleParams
+from retrim.decision.triggers import (
     TriggerParams,
     checks_until,
     drift_rule,

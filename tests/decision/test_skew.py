@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 from pydantic import ValidationError
 
-from retrim.decision.probation import ServedParams, Skew, SkewedRow, skews_of
+from retrim.decision.served_predictions import ServedParams, Skew, SkewedRow, skews_of
 
 BOUND = ServedParams(skew=0.001)
 VALUES = some.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e12, 1e12))

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import AccumulatedGain, Band, MoneyParams, MonthSpent
+from retrim.decision.accumulated_gain import AccumulatedGain
+from retrim.decision.band import Band
 from retrim.decision.history import Deferral
 from retrim.decision.probe import GatePreview
-from retrim.decision.rules import RELEASE, Evidence, TriggerParams, decide
+from retrim.decision.retraining_cost import MoneyParams, MonthSpent
+from retrim.decision.rules import RELEASE, decide
+from retrim.decision.triggers import Evidence, TriggerParams
 
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
 FULL, EMPTY = AccumulatedGain(9.0, 1.0), AccumulatedGain(1.0, 1.0)

@@ -13,7 +13,7 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 
 from retrim.checking import due as op
 from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, missed_times
-from retrim.decision.rules import ScheduleParams
+from retrim.decision.run_params import ScheduleParams
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace

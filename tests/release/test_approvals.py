@@ -9,7 +9,7 @@ import pytest
 from retrim.checking.gain import balance
 from retrim.checking.history import checks_of
 from retrim.cli.answers import find_versions
-from retrim.decision.rules import ApprovalParams
+from retrim.decision.brakes import ApprovalParams
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import ask_for_run

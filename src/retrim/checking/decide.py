@@ -11,19 +11,14 @@ from retrim.checking.previous_champions import checks_since_release, led_before
 from retrim.checking.probation import rolled_back_instead
 from retrim.checking.totals import deposited, read_totals
 from retrim.decision.accumulated_gain import NOTHING
+from retrim.decision.brakes import after_rollback, ask_to_restore, while_paused
 from retrim.decision.check_record import CheckEvidence, CheckRecord, StoredCheck
 from retrim.decision.check_verdict import make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
 from retrim.decision.previous_champions import restore_instead
-from retrim.decision.rules import (
-    Decision,
-    Evidence,
-    after_rollback,
-    ask_to_restore,
-    decide,
-    while_paused,
-)
+from retrim.decision.rules import Decision, decide
 from retrim.decision.stored_rows import DecisionRow
+from retrim.decision.triggers import Evidence
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.release.pause import pause_now

@@ -1,7 +1,4 @@
-"""The drift part of a check: rows that came, and labels that matured, against the profiles in the champion's bundle.
-
-The estimated loss of rows that came, and past estimates scored by the labels that have come since.
-"""
+"""The drift part of a check: rows that came, and labels that matured, against the profiles in the champion's bundle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -28,7 +28,8 @@ from retrim.decision.check_record import (
     StoredCheck,
 )
 from retrim.decision.loss_comparison import excess_of
-from retrim.decision.probe import EVERY, ProbeWatch, Signs
+from retrim.decision.probe import EVERY
+from retrim.decision.probe_watch import ProbeWatch, Signs
 from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import EstimateEvidence
@@ -175,7 +176,7 @@ def _probe_evidence(
     """What a probe found; a refit with enough rows from after the change that surely does not help ends the watch."""
     reading = ran.reading
     return ProbeEvidence(
-        reading=replace(reading.reading, after_change=ran.rows_after_change),
+        reading=reading,
         refits=ran.refits,
         losses=ran.losses,
         cost=ran.cost,
@@ -185,7 +186,7 @@ def _probe_evidence(
             reading.newest_error,
             errors=workspace.params.gain.errors,
             loss=reading.champion_loss,
-            is_learned=ran.rows_after_change >= workspace.params.gate.min_rows,
+            is_learned=reading.after_change >= workspace.params.gate.min_rows,
             short=gain.retraining_cost - gain.now.balance,
         ),
         until=now,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
 from retrim.decision.check_record import StoredCheck
-from retrim.decision.probe import ProbeResult
+from retrim.decision.probe import ProbeReading
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import worth_of_live
@@ -67,7 +67,7 @@ def retraining_cost_now(workspace: Workspace) -> float:
     return workspace.params.gain.cost if model is None else workspace.params.gain.cost_in_loss(model)
 
 
-def deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeResult) -> AccumulatedGain:
+def deposit(workspace: Workspace, accumulated_gain: AccumulatedGain, reading: ProbeReading) -> AccumulatedGain:
     """The accumulated gain with what a probe measured."""
     share = reading.rows / workspace.params.gain.rows_per_check
     return accumulated_gain.deposit(reading.gain, error=reading.error, share=share)

@@ -1,15 +1,4 @@
-"""Whether a retraining has to wait for rows, and until when.
-
-Where things stand: the store's rows as the records that the decision rests on.
-
-Which landed rows a check may still count, and which ones a version was made or judged with.
-
-What kept retrainings from being started: how often, and a reminder while a hold lasts.
-
-What the checks of a champion's life have shown of its refits: read from their records, for the gate.
-
-How many of the newest rows judge: in a run, as its pins say, and in the preview of a check.
-"""
+"""The store's rows as the records that a decision rests on: checks, runs, what was refused, what a run waits for."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +8,6 @@ from hashlib import sha256
 import pandas as pd
 
 from retrim.adapters.database import iso
-from retrim.decision.accumulated_gain import MonthSpent
 from retrim.decision.check_record import (
     AcknowledgedKind,
     AskedRefit,
@@ -33,6 +21,7 @@ from retrim.decision.check_record import (
     StoredCheck,
 )
 from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun
+from retrim.decision.retraining_cost import MonthSpent
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_times_as_of

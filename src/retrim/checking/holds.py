@@ -7,15 +7,13 @@ import pandas as pd
 
 from retrim.adapters.database import iso
 from retrim.checking.history import CHECK
+from retrim.decision.brakes import RolledBack
 from retrim.decision.check_record import (
     HoldAnswer,
     StoredCheck,
 )
-from retrim.decision.rules import (
-    RolledBack,
-    repeats,
-)
 from retrim.decision.stored_rows import DecisionRow, as_text
+from retrim.decision.triggers import repeats
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.workspace import PERSON, SETTLEMENT, Workspace, require_who_and_why
 from retrim.release.versions import ROLLBACKS

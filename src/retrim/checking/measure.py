@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.served import predictions_of
-from retrim.decision.accumulated_gain import Band, reference_band
+from retrim.decision.band import Band, reference_band
 from retrim.decision.check_record import MeasuredLoss, MeasuredWindow
 from retrim.decision.rows_counted import RowCounts
 from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change

@@ -1,11 +1,4 @@
-"""How the next version of this workspace is made, from the history of its runs.
-
-What a check adds to: the sums that each check carries on, and the accumulated gain.
-
-Due times of scheduled flows: which passed and were not done, as our store knows, whatever Prefect has planned.
-
-The retraining cost of this workspace, from what it costs in money.
-"""
+"""How the next version of this workspace is made, from the history of its runs."""
 
 from retrim.checking.history import CHECK, newest_check
 from retrim.lineage.workspace import Workspace

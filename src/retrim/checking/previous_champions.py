@@ -1,7 +1,4 @@
-"""Fairness of a stored version that is judged anew: one that was imported, or a previous champion that may return.
-
-Previous champions of this workspace: scored at checks and in runs, and promoted again when one of them decides so.
-"""
+"""Previous champions of this workspace: scored at checks and in runs, and promoted again where one is better."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -4,11 +4,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from retrim.checking.history import CHECK, checks_in
-from retrim.decision.accumulated_gain import (
-    YEAR_DAYS,
-    MoneyParams,
-    RetrainingCost,
-)
+from retrim.decision.retraining_cost import YEAR_DAYS, MoneyParams, RetrainingCost
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace

@@ -11,8 +11,7 @@ from retrim.checking.sizing import recipe_digest, refitted, shown_before, sized
 from retrim.decision.check_record import ProbeLosses, StoredCheck
 from retrim.decision.probe import (
     GatePreview,
-    ProbeResult,
-    ProbeWatch,
+    ProbeReading,
     apart_in_time,
     chosen_losses,
     fitted_rows,
@@ -23,6 +22,7 @@ from retrim.decision.probe import (
     refit_losses,
     with_a_past,
 )
+from retrim.decision.probe_watch import ProbeWatch
 from retrim.decision.rows_counted import RowCounts
 from retrim.files import count_cores
 from retrim.gate.support import ShownEvidence, support_of
@@ -45,16 +45,14 @@ class ProbeOutcome:
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         losses: Its blocks and the recipe that was refitted, for the gate of a run to come.
         cost: What the probe cost.
-        rows_after_change: Rows from after the change that the refits had; 0 where no change is known.
         taken: Rows of the table that enter the accumulated gain, shape (rows,).
     """
 
-    reading: ProbeResult
+    reading: ProbeReading
     refits: dict[str, float]
     preview: GatePreview | None
     losses: ProbeLosses
     cost: ProbeCost
-    rows_after_change: int
     taken: np.ndarray
 
 
@@ -97,13 +95,13 @@ def run_probe(
     life = shown_before(workspace, version, digest)
     chosen = chosen_losses(refits, block_rows=block_rows)
     reading = reading_of(champion, chosen, apart=apart, block_rows=block_rows)
+    after_change = 0 if watch.changed is None else int((events >= watch.changed).sum())
     return ProbeOutcome(
-        reading=reading.with_waiting(len(waiting), earlier=watch.gain),
+        reading=replace(reading.with_waiting(len(waiting), earlier=watch.gain), after_change=after_change),
         refits={kind: float(each.mean()) for kind, each in refits.items()},
         preview=_preview(workspace, mature, predictor, judging, champion, refits, [*life, whole]),
         losses=ProbeLosses(**vars(whole), of=digest),
         cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
-        rows_after_change=0 if watch.changed is None else int((events >= watch.changed).sum()),
         taken=mature.in_whole(unprobed),
     )
 

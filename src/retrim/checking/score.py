@@ -1,8 +1,4 @@
-"""Columns that a version reads and that the table no longer has: said by status, by checks and by scoring.
-
-Batch scoring: the champion's predictions for rows that have landed, into the data set, each row once a version.
-Stored predictions made again: each has to be what its version says of the row as it was known then, to the bit.
-"""
+"""Batch scoring: the champion's predictions for rows that have landed, each row once a version; some are made again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.score import have_landed_features, stored_values
-from retrim.decision.probation import ServedPredictions, Skew, skews_of
+from retrim.decision.served_predictions import ServedPredictions, Skew, skews_of
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
 from retrim.lineage.prediction_log import span_of

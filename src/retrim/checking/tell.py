@@ -10,16 +10,14 @@ from retrim.checking.history import (
 )
 from retrim.checking.holds import held_since
 from retrim.decision.alerts import AlertKind
+from retrim.decision.brakes import RESTORE_ASKED
 from retrim.decision.check_record import (
     CheckRecord,
     StoredCheck,
 )
 from retrim.decision.drift_news import drift_digest, drift_news
 from retrim.decision.model_health import HealthLevel, find_news, find_standing_faults
-from retrim.decision.probation import ServedPredictions
-from retrim.decision.rules import (
-    RESTORE_ASKED,
-)
+from retrim.decision.served_predictions import ServedPredictions
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.acknowledged import muted_kinds
 

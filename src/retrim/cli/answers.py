@@ -16,16 +16,18 @@ from retrim.checking.history import StopCounts, checks_in, evidence_of, stopped_
 from retrim.checking.holds import GivenAnswer, StandingAnswer, answer_to, is_held, rolled_back, settlement_now
 from retrim.checking.probation import probation_ends, probation_now
 from retrim.checking.score import columns_gone
-from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
+from retrim.decision.accumulated_gain import LifeTotals
 from retrim.decision.alerts import KIND_FACTS, AlertKind, what_to_do
+from retrim.decision.brakes import Paused, RolledBack
 from retrim.decision.canary import Canary
 from retrim.decision.check_record import CheckRecord, DecisionEvidence
 from retrim.decision.check_verdict import CheckVerdict
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.model_health import HealthFinding
-from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside, ServedPredictions
+from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside
 from retrim.decision.release_checks import RELEASE_CHECKS, ReleaseChecks
-from retrim.decision.rules import Paused, RolledBack
+from retrim.decision.retraining_cost import MoneyParams
+from retrim.decision.served_predictions import ServedPredictions
 from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError, RefusedError

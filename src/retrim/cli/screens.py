@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from retrim.checking.history import StopCounts
     from retrim.checking.holds import GivenAnswer
     from retrim.cli.answers import CanaryFacts, DecisionAnswer, HeldBatch
-    from retrim.decision.accumulated_gain import LifeTotals, MoneyParams
+    from retrim.decision.accumulated_gain import LifeTotals
     from retrim.decision.history import RunOutcome
     from retrim.decision.loss_comparison import LossComparison
-    from retrim.decision.probation import ProbationFacts, ServedPredictions
+    from retrim.decision.probation import ProbationFacts
     from retrim.decision.probe import ProbeReading
+    from retrim.decision.retraining_cost import MoneyParams
+    from retrim.decision.served_predictions import ServedPredictions
     from retrim.drift.findings import DriftFinding
     from retrim.drift.performance import EstimateQuality
     from retrim.landing.quarantine import QuarantinedBatch

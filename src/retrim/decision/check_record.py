@@ -3,14 +3,19 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from retrim.decision.accumulated_gain import AccumulatedGain, Band, LifeTotals, MoneyParams
+from retrim.decision.accumulated_gain import AccumulatedGain, LifeTotals
+from retrim.decision.band import Band
+from retrim.decision.brakes import Paused, RolledBack
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch
 from retrim.decision.loss_comparison import LossComparison
 from retrim.decision.previous_champions import PreviousChampions
-from retrim.decision.probation import ProbationCheck, ServedPredictions
-from retrim.decision.probe import GatePreview, ProbeReading, ProbeWatch
+from retrim.decision.probation import ProbationCheck
+from retrim.decision.probe import GatePreview, ProbeReading
+from retrim.decision.probe_watch import ProbeWatch
+from retrim.decision.retraining_cost import MoneyParams
 from retrim.decision.rows_counted import Kind
-from retrim.decision.rules import Decision, Paused, RolledBack
+from retrim.decision.rules import Decision
+from retrim.decision.served_predictions import ServedPredictions
 from retrim.decision.stored_rows import DecisionRow
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import EstimateEvidence

@@ -1,8 +1,6 @@
 """The verdict of a check: how the model does, the likely cause, whether a retraining would help, and what to do.
 
-It is one sentence or two, the same wherever it is shown, with a code that stays. It says nothing as measured that was
-not measured: without a probe, or with refits that had too few rows from after a change, nobody knows what one would
-gain. `docs/how-to/when-a-check-is-red.md` says for each code what to do.
+It says nothing as measured that was not measured. `docs/how-to/when-a-check-is-red.md` says for each code what to do.
 """
 
 from dataclasses import dataclass

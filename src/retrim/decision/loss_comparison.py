@@ -1,10 +1,8 @@
 """What a check's loss is held against, on the same rows: what it was expected to be, and what naive forecasts lose.
 
-Expected is the loss of the rows that judged the live version, times how much harder the rows are now. How hard rows are
-is told by the best constant *fitted on these rows themselves*: what it loses is the spread of the target. It does not
-see where the target lies, so a level that shifts does not make a failure expected; a volume that doubles does.
-
-A quieter target lowers nothing: what no model can predict stays. `docs/decisions/expected-loss.md` has the figures.
+Expected is the loss of the rows that judged the live version, times how much harder the rows are now: what the best
+constant fitted on these rows loses, over what it loses on those. A volume that doubles makes rows harder; a level that
+shifts does not, and a quieter target lowers nothing. `docs/decisions/expected-loss.md` has the figures.
 """
 
 import math

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from retrim.decision.accumulated_gain import Band, reference_band
+from retrim.decision.band import Band, reference_band
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
-from retrim.decision.probe import GatePreview, ProbeResult
+from retrim.decision.probe import GatePreview, ProbeReading
 from retrim.gate.losses import judge
 from retrim.gate.size import KEPT_BACK, Size, size_for
 from retrim.gate.support import ShownEvidence, support_of
@@ -84,7 +84,7 @@ class Setting:
         losses = self.matrix.part_means(live.model, live.kind, live.model)
         return reference_band(losses, rows=len(losses), block_rows=1, draws=DRAWS, seed=seed)
 
-    def read(self, live: LiveModel, window: int) -> ProbeResult:
+    def read(self, live: LiveModel, window: int) -> ProbeReading:
         """The probe's reading of a window: the live model against refits before each block.
 
         On the parts of either parity, the training window counts that does best on the others.
@@ -101,13 +101,13 @@ class Setting:
             refit = np.where(is_odd, sums[best_on_even], sums[best_on_odd])
         rows = int(cell_rows.sum())
         gains = np.bincount(part, weights=champion - refit) / np.bincount(part, weights=cell_rows)
-        return ProbeResult(
+        return ProbeReading.of_newest(
             rows=rows,
             apart=0,
             weight=1.0,
             champion_loss=float(champion.sum() / rows),
             probe_loss=float(refit.sum() / rows),
-            newest_error=mean_error(gains, block_rows=1),
+            error=mean_error(gains, block_rows=1),
         )
 
     def best_kind(self, window: int) -> int:

@@ -10,8 +10,10 @@ import pandas as pd
 from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_gate import LiveModel, Setting
-from retrim.decision.probe import GatePreview, ProbeWatch, Signs
-from retrim.decision.rules import Evidence, TriggerParams, decide
+from retrim.decision.probe import GatePreview
+from retrim.decision.probe_watch import ProbeWatch, Signs
+from retrim.decision.rules import decide
+from retrim.decision.triggers import Evidence, TriggerParams
 
 Drifted = Callable[[LiveModel, int], tuple[str, ...] | None]
 """Columns over a threshold in a window, against the rows that a model was made from; None: too few rows to look at."""

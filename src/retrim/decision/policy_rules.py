@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from retrim.decision.policy_gate import LiveModel, Setting
 from retrim.decision.policy_play import Drifted, PlayedRules
-from retrim.decision.rules import TriggerParams
+from retrim.decision.triggers import TriggerParams
 from retrim.drift.alarms import AlarmRequest
 from retrim.drift.findings import findings
 from retrim.drift.params import DriftParams

@@ -1,7 +1,4 @@
-"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost.
-
-In a run they stand beside its challengers: who competes, and whether one of them comes back instead.
-"""
+"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

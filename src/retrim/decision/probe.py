@@ -1,27 +1,20 @@
-"""The probe: what a model retrained before the newest rows would have lost on them, against the champion.
-
-When the probe is asked: only where what it may find could change the decision.
-
-What the gate would say of the newest refits: a run that it would refuse is not worth its cost.
-"""
+"""The probe: what a model retrained before the newest rows would have lost on them, and what the gate would say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.decision.loss_comparison import NO_HELP
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
 from retrim.gate.losses import judge
 from retrim.gate.support import Support
 from retrim.gate.verdict import GateParams
 from retrim.stats.bootstrap import block_of, mean_error
-from retrim.stats.codec import Moment, rows_at
+from retrim.stats.codec import rows_at
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, SettingsSection
 from retrim.stats.windows import past_of, spans
@@ -57,8 +50,8 @@ class ProbeParams(SettingsSection):
 
 
 @dataclass(frozen=True)
-class ProbeResult:
-    """What the probe measured on the newest mature rows.
+class ProbeReading:
+    """The result of a probe on the newest mature rows.
 
     Args:
         rows: Rows that the probe covers.
@@ -66,70 +59,10 @@ class ProbeResult:
         weight: Average weight of a row, at most 1: a late row counts less if the champion's loss on late rows is lower.
         champion_loss: The champion's mean loss on the evaluated rows.
         probe_loss: Mean loss of the refits on these rows, each fitted on what was due before its block.
-        newest_error: Standard error of the gain on the rows of this check, blocks of rows taken together.
-        waited: Rows from checks that did not probe; they are older than the evaluated rows, and no refit evaluated
-            them.
-        earlier: Gain that the previous probe measured.
-    """
-
-    rows: int
-    apart: int
-    weight: float
-    champion_loss: float
-    probe_loss: float
-    newest_error: float
-    waited: int = 0
-    earlier: float = 0.0
-
-    @property
-    def newest_gain(self) -> float:
-        """What retraining would have saved on the rows of this check, in mean loss; negative if it would have cost."""
-        return self.weight * (self.champion_loss - self.probe_loss)
-
-    @property
-    def gain(self) -> float:
-        """The same on all rows: from the probe before to this one it is taken to have changed evenly."""
-        between = (self.earlier + self.newest_gain) / 2
-        return ((self.rows - self.waited) * self.newest_gain + self.waited * between) / self.rows
-
-    @property
-    def error(self) -> float:
-        """Standard error of the gain: as on the newest rows, of which half as much counts for each that waited."""
-        return self.newest_error * (self.rows - self.waited / 2) / self.rows
-
-    def with_waiting(self, rows: int, *, earlier: float) -> "ProbeResult":
-        """The reading of these rows and of others that have waited since the probe before, which found `earlier`."""
-        return replace(self, rows=self.rows + rows, waited=rows, earlier=earlier)
-
-    @property
-    def reading(self) -> "ProbeReading":
-        """What a check keeps of it."""
-        return ProbeReading(
-            rows=self.rows,
-            apart=self.apart,
-            weight=self.weight,
-            champion_loss=self.champion_loss,
-            probe_loss=self.probe_loss,
-            gain=self.gain,
-            error=self.error,
-            waited=self.waited,
-            earlier=self.earlier,
-        )
-
-
-@dataclass(frozen=True)
-class ProbeReading:
-    """The result of a probe, as a check stores it.
-
-    Args:
-        rows: Rows that the probe covers.
-        apart: Rows among them that no refit evaluated, because they arrived late.
-        weight: Average weight of a row, at most 1; rows that no refit evaluated may weigh less.
-        champion_loss: The champion's mean loss on the evaluated rows.
-        probe_loss: Mean loss of the refits on the evaluated rows.
         gain: What a retraining would have saved on all rows, in mean loss; negative if the refits were worse.
         error: Standard error of the gain.
-        waited: Rows from checks that did not probe.
+        waited: Rows from checks that did not probe; they are older than the evaluated rows, and no refit evaluated
+            them.
         earlier: Gain that the previous probe measured.
         after_change: Rows from after the change that the refits were fitted on; 0 if nothing is up.
     """
@@ -145,8 +78,36 @@ class ProbeReading:
     earlier: float = 0.0
     after_change: int = 0
 
+    @classmethod
+    def of_newest(
+        cls, *, rows: int, apart: int, weight: float, champion_loss: float, probe_loss: float, error: float
+    ) -> "ProbeReading":
+        """The reading of a probe whose rows all came since the one before."""
+        return cls(rows, apart, weight, champion_loss, probe_loss, weight * (champion_loss - probe_loss), error)
 
-def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> ProbeResult:
+    @property
+    def newest_gain(self) -> float:
+        """What retraining would have saved on the rows of this check, in mean loss."""
+        return self.weight * (self.champion_loss - self.probe_loss)
+
+    @property
+    def newest_error(self) -> float:
+        """Standard error of `newest_gain`, blocks of rows taken together."""
+        return self.error / ((self.rows - self.waited / 2) / self.rows)
+
+    def with_waiting(self, waited: int, *, earlier: float) -> "ProbeReading":
+        """The reading of these rows and of others that have waited since the probe before, which found `earlier`.
+
+        From that probe to this one the gain is taken to have changed evenly. For the error, half as much counts of each
+        row that waited.
+        """
+        rows, newest = self.rows + waited, self.newest_gain
+        gain = (self.rows * newest + waited * (earlier + newest) / 2) / rows
+        error = self.error * (rows - waited / 2) / rows
+        return replace(self, rows=rows, waited=waited, earlier=earlier, gain=gain, error=error)
+
+
+def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.ndarray, block_rows: int) -> ProbeReading:
     """The reading, from the loss of champion and refits on each judged row, both shape (n,), n at least 1.
 
     On rows that no refit judged the same share of the champion's loss is taken for saved: most are from before, when it
@@ -158,13 +119,13 @@ def reading_of(champion_losses: np.ndarray, losses: np.ndarray, *, apart: np.nda
     usual = float(champion_losses.mean())
     late = min(float(apart.mean()) / usual, 1.0) if len(apart) and usual > 0 else 1.0
     weight = (len(losses) + late * len(apart)) / (len(losses) + len(apart))
-    return ProbeResult(
+    return ProbeReading.of_newest(
         rows=len(losses) + len(apart),
         apart=len(apart),
         weight=weight,
         champion_loss=float(champion_losses.mean()),
         probe_loss=float(losses.mean()),
-        newest_error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
+        error=weight * mean_error(champion_losses - losses, block_rows=block_rows),
     )
 
 
@@ -334,114 +295,6 @@ def chosen_losses(refits: Mapping[str, np.ndarray], *, block_rows: int) -> np.nd
         best = min(names, key=lambda name: refits[name][~half].mean())
         losses[half] = refits[best][half]
     return losses
-
-
-SELDOM = 8  # checks with new rows of which one probes while nothing is up: a gain that shows in no loss is found then
-
-
-@dataclass(frozen=True)
-class Signs:
-    """What a check measured of the champion before it decides whether to probe.
-
-    Args:
-        start: Event time of the first of its newly measured rows.
-        loss: The champion's mean loss on them.
-        is_high: Whether that is above the band of what was expected, or surely above a naive baseline.
-        excess: How far it is above the expected loss, or above a naive baseline if that is further; 0 or more.
-        ceiling: Top of that band, as a multiple of the expected loss; 1 or more.
-        is_drifting: Whether the target or the predictions drift; None: too few rows to test.
-    """
-
-    start: pd.Timestamp
-    loss: float
-    is_high: bool
-    excess: float
-    ceiling: float
-    is_drifting: bool | None
-
-
-@dataclass(frozen=True)
-class ProbeWatch:
-    """Why the next check probes, or why it need not.
-
-    Args:
-        changed: Event time from which the table differs from what the champion was judged on; None: nothing says so.
-        is_high: Whether the loss is too high.
-        excess: By how much.
-        is_drifting: Whether the target or the predictions drift.
-        answered_loss: Loss at which a refit on enough rows after the change showed no gain; a higher one is a new
-            change. None: no refit has answered.
-        is_drift_answered: Whether such a refit has answered the drift.
-        gain: Gain that the newest probe measured, in mean loss; 0 before the first.
-        is_gain_sure: Whether that gain exceeded its standard errors.
-        pays_after: Checks after which that gain, were it to go on, would pay for a retraining; 1 or more.
-        checks: Checks that brought rows since the newest probe.
-        lived: Checks that brought rows before it, since the champion went live or the table changed.
-    """
-
-    changed: Moment | None = None
-    is_high: bool = False
-    excess: float = 0.0
-    is_drifting: bool = False
-    answered_loss: float | None = None
-    is_drift_answered: bool = False
-    gain: float = 0.0
-    is_gain_sure: bool = False
-    pays_after: int = 1
-    checks: int = 0
-    lived: int = 0
-
-    def after_rows(self, signs: Signs) -> "ProbeWatch":
-        """The watch once a check has measured new rows."""
-        is_drifting = self.is_drifting if signs.is_drifting is None else signs.is_drifting
-        answered = self.answered_loss if signs.is_high else None
-        is_higher = answered is not None and signs.loss > signs.ceiling * answered
-        is_new = is_higher or (signs.is_high and not self.is_high)  # a drift that is seen later is the same change
-        if is_higher:
-            answered = None
-        since = signs.start if is_new else self.changed or signs.start
-        return replace(
-            self,
-            changed=since if signs.is_high or is_drifting else None,
-            is_high=signs.is_high,
-            excess=signs.excess,
-            is_drifting=is_drifting,
-            answered_loss=answered,
-            is_drift_answered=self.is_drift_answered and is_drifting,
-            checks=1 if is_new else self.checks + 1,
-            lived=0 if is_new else self.lived,
-        )
-
-    @property
-    def asks(self) -> bool:
-        """Whether this check probes: something is up that no refit answered, a gain would pay by now, or it is time.
-
-        It is time at the second, fourth and eighth check of a champion or after a change, then at every eighth: more
-        rows teach soon what the first ones did not.
-        """
-        is_loss_open = self.is_high and self.answered_loss is None
-        is_drift_open = self.is_drifting and not self.is_drift_answered
-        is_gaining = self.is_gain_sure and self.checks >= self.pays_after
-        is_time = self.checks >= min(SELDOM, max(self.lived, 1))
-        return is_loss_open or is_drift_open or is_gaining or is_time
-
-    def after_probe(
-        self, gain: float, error: float, *, errors: float, loss: float, is_learned: bool, short: float
-    ) -> "ProbeWatch":
-        """The watch after a probe whose refit had new rows."""
-        is_sure = gain > errors * error
-        is_answer = is_learned and not is_sure and (not self.is_high or gain + errors * error < NO_HELP * self.excess)
-        due = ceil(short / gain) if is_sure and short < SELDOM * gain else SELDOM
-        return replace(
-            self,
-            answered_loss=loss if is_answer and self.is_high else self.answered_loss,
-            is_drift_answered=self.is_drift_answered or (is_answer and self.is_drifting),
-            gain=gain,
-            is_gain_sure=is_sure,
-            pays_after=max(due, 1),
-            checks=0,
-            lived=self.lived + self.checks,
-        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from retrim.decision.rules import ApprovalParams
+from retrim.decision.brakes import ApprovalParams
 from retrim.gate.reference_rows import TOLERANCE
 from retrim.stats.codec import Number, written
 from retrim.stats.plugins import SettingsSection

@@ -1,9 +1,7 @@
 """Which landed rows have been counted, by which check: bits by batch and number of the row in its file.
 
-A landed file never changes, so a batch and a row number name a landed row for good. A bit a row is what remembering
-costs, and no key has to be kept or compared.
-
-The balance of the rows: each landed row is counted, waits, or is exempt, and no row is any of it twice.
+A landed file never changes, so a batch and a row number name a landed row for good, and no key has to be kept. Each
+landed row is counted, waits, or is exempt, and no row is any of it twice.
 """
 
 from collections.abc import Iterable, Mapping

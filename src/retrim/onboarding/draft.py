@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from retrim.decision.accumulated_gain import WORTH_FLOOR, YEAR_DAYS, GainParams, ModelWorth, describe_payback
+from retrim.decision.accumulated_gain import GainParams
+from retrim.decision.retraining_cost import WORTH_FLOOR, YEAR_DAYS, ModelWorth, describe_payback
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.onboarding.desk import (
     TIMES_AHEAD,

@@ -25,7 +25,7 @@ from retrim.adapters.sql_table import count_rows
 from retrim.alerting.telling import addresses_of
 from retrim.checking.due import missed_times
 from retrim.decision.model_health import HealthLevel
-from retrim.decision.rules import ScheduleParams
+from retrim.decision.run_params import ScheduleParams
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
 from retrim.lineage.locks import is_alive

@@ -7,8 +7,8 @@ measure; what a person asks for is done.
 import pandas as pd
 
 from retrim.adapters.database import iso
+from retrim.decision.brakes import Paused
 from retrim.decision.check_record import PauseChange
-from retrim.decision.rules import Paused
 from retrim.decision.stored_rows import DecisionRow, as_text
 from retrim.errors import RefusedError
 from retrim.lineage.workspace import PAUSE, PERSON, REFIT, Workspace, require_who_and_why

@@ -26,9 +26,9 @@ from retrim.adapters import git
 from retrim.adapters.database import iso
 from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.adapters.signing import PublicKey, signature_fault
-from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.alerts import AlertKind
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken
+from retrim.decision.retraining_cost import ModelWorth
 from retrim.decision.stored_rows import PROOF, Origin, ReleaseRow, VersionRow
 from retrim.drift.reference import Reference, load_reference
 from retrim.errors import BadInputError, RefusedError, RetrimError

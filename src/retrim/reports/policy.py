@@ -13,7 +13,6 @@ import pandas as pd
 
 from retrim.checking.sizing import refitted
 from retrim.checking.totals import fits_of_a_retraining, share_of_refit
-from retrim.decision.accumulated_gain import ModelWorth
 from retrim.decision.policy_backtest import (
     FitInputs,
     FitJob,
@@ -34,6 +33,7 @@ from retrim.decision.policy_gate import GateSimulation, Setting
 from retrim.decision.policy_play import Drifted, PlayedRules
 from retrim.decision.policy_rules import drift_of_windows, policies
 from retrim.decision.probe import NEEDED
+from retrim.decision.retraining_cost import ModelWorth
 from retrim.errors import RefusedError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.files import count_cores

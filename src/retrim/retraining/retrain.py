@@ -22,10 +22,10 @@ from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import restore_after_run
 from retrim.checking.rows import used_rows
 from retrim.decision.alerts import AlertKind
+from retrim.decision.brakes import Paused
 from retrim.decision.check_record import AskedRefit, StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
-from retrim.decision.rules import Paused
 from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError, is_machine_fault
 from retrim.features.view import FeatureView
