@@ -164,8 +164,8 @@ def _given_row(workspace: Workspace, found: Stored, what: str) -> pd.DataFrame:
         text = Path(what).read_text(encoding="utf-8", errors="replace") if what.lower().endswith(".json") else ""
     if text:
         return _one(what if text != what else "the JSON", typed_rows(rows_of_json(text.encode()), needs, reading))
-    with open_rows(what, reading, query=None, table=None, spool=workspace.paths.tmp) as rows_in:
-        checked = [check_rows(part.load(), what, needs, reading) for part in rows_in.parts(needs.columns)]
+    rows_in = open_rows(what, reading, query=None, table=None, spool=workspace.paths.tmp / "explained")
+    checked = [check_rows(part.load(), what, needs, reading) for part in rows_in.parts(needs.columns)]
     for rejected in (cell for part in checked for cell in part.rejected.to_pylist()):
         raise BadInputError(f"{what}: {rejected['column']}: {rejected['value']!r} {rejected['reason']}; correct it")
     return _one(what, pd.concat([part.frame for part in checked]))

@@ -146,8 +146,8 @@ def predict(
     with (
         held_locks(workspace, f"predict-{turn}"),
         TemporaryDirectory(prefix="predict-", dir=workspace.paths.tmp) as name,
-        open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in") as rows_in,
     ):
+        rows_in = open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in")
         needs, history = needed_columns(workspace, stored, rows_in.names())
         past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
         request = _request(workspace, stored, rows_in, out, explained, past, needs, now=now)

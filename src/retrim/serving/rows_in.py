@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
 from retrim.errors import BadInputError
+from retrim.files import file_digest
 from retrim.parquet import parquet_file
 from retrim.reading.address import address_of, files_in, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
@@ -143,10 +144,7 @@ class RowsIn:
                     first += count
 
 
-@contextmanager
-def open_rows(
-    where: str, reading: ReadingParams, *, query: str | None, table: str | None, spool: Path
-) -> Iterator[RowsIn]:
+def open_rows(where: str, reading: ReadingParams, *, query: str | None, table: str | None, spool: Path) -> RowsIn:
     """IN: a file or a folder here, or an fsspec address of such, or a database, whose rows are laid into `spool`.
 
     Raises:
@@ -154,12 +152,12 @@ def open_rows(
     """
     if is_database(where):
         shown = address_of(where).shown
-        files = tuple(_of_rows(path, shown) for path in _spooled(where, spool, query=query, table=table))
-        yield RowsIn(shown, reading, lambda: files, files)
-        return
+        paths = _spooled(where, spool, query=query, table=table)
+        files = tuple(InFile(shown, partial(_open, path), file_digest(path)) for path in paths)
+        return RowsIn(shown, reading, lambda: files, files)
     refuse_query(query, table)
     shown, look = (address_of(where).shown, _remote) if is_address(where) else (str(Path(where)), _local)
-    yield RowsIn(shown, reading, partial(look, where), look(where))
+    return RowsIn(shown, reading, partial(look, where), look(where))
 
 
 def _remote(where: str) -> tuple[InFile, ...]:
@@ -183,21 +181,11 @@ def _local(where: str) -> tuple[InFile, ...]:
         paths = [path]
     else:
         raise BadInputError(f"{path} does not exist; specify a file, a folder or an address")
-    return tuple(_of_path(file, path) for file in paths)
-
-
-def _of_path(file: Path, root: Path) -> InFile:
-    facts = file.stat()
-    return InFile(
-        str(file), partial(_open, file), f"{facts.st_size} {facts.st_mtime_ns}", _partition(str(file), str(root))
+    facts = [file.stat() for file in paths]
+    return tuple(
+        InFile(str(file), partial(_open, file), f"{fact.st_size} {fact.st_mtime_ns}", _partition(str(file), str(path)))
+        for file, fact in zip(paths, facts, strict=True)
     )
-
-
-def _of_rows(file: Path, database: str) -> InFile:
-    """Rows of a database that were laid into a file, which is ours: people know the database."""
-    from retrim.files import file_digest
-
-    return InFile(database, partial(_open, file), file_digest(file))
 
 
 def _open(file: Path) -> BinaryIO:
@@ -213,9 +201,7 @@ def _partition(name: str, root: str) -> tuple[tuple[str, str], ...]:
 
 def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) -> list[Path]:
     """The rows of a database as files, some rows each: as many as needed, so that memory stays flat."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
+    folder.mkdir()
     names: list[str] = []
     held: list[tuple[object, ...]] = []
     paths: list[Path] = []
