@@ -22,8 +22,8 @@ import pandas as pd
 from retrim.decision.policy_rules import RULE
 from retrim.lineage.workspace import open_workspace
 from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.draft import delays_of, draft
-from retrim.profile.first_model import MOMENTS, spans_of, try_horizons
+from retrim.onboarding.draft import draft
+from retrim.profile.horizons import MOMENTS, LabelHistory, try_horizons
 from retrim.reading.raw import open_raw
 from retrim.reports.policy import backtest
 from retrim.stats.codec import to_record
@@ -44,12 +44,10 @@ def horizons(file: Path) -> None:
     table = table.sort_values(["_event", "_row"], kind="stable", ignore_index=True)
     assert drafted.known is not None
     known = drafted.known.set_axis(drafted.frame["_row"]).reindex(table["_row"]).set_axis(table.index)
-    delays = delays_of(known, table["_event"], table[TARGET])
-    assert delays is not None
-    spans = spans_of(delays, classes=True)
+    history = LabelHistory(table, known, TARGET)
+    spans = history.spans(classes=True)
     tried = try_horizons(
-        table,
-        known,
+        history,
         drafted.data,
         sorted(set(spans.values())),
         complete=table["_event"].iloc[-1],

@@ -74,7 +74,6 @@ def table(
         keys=pd.Series([f"key-{row}" for row in range(rows)], dtype="str"),
         column=lambda name: every_column[name],
         timed=True,
-        batches=np.arange(rows) // 100,
         mature=rows,
         left_out={},
     )

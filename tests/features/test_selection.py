@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrim.features.numbers import cramer, rank_correlations
-from retrim.profile.whole import TIME, missingness
+from retrim.profile.gaps import TIME, missingness
 from tests.builders.one import learn, past, words
 
 DRAW = np.random.default_rng(11)
@@ -43,7 +43,7 @@ def gone(where: np.ndarray) -> np.ndarray:
 
 
 def test_cells_missing_by_chance_are_missing_at_random() -> None:
-    (found, *_) = missingness({"x": gone(DRAW.random(N) < 0.2), "signal": SIGNAL, "kind": KIND}, confidence=0.95)
+    found = missingness({"x": gone(DRAW.random(N) < 0.2), "signal": SIGNAL, "kind": KIND}, confidence=0.95)["x"]
 
     assert found.kind == "random"
     assert found.told_by is None
@@ -53,7 +53,7 @@ def test_cells_missing_by_chance_are_missing_at_random() -> None:
     ("where", "told_by"), [(SIGNAL > 1, "signal"), (KIND == "b", "kind"), (np.arange(N) < 100, TIME)]
 )
 def test_cells_missing_by_another_column_or_by_time_are_told(where: np.ndarray, told_by: str) -> None:
-    (found, *_) = missingness({"x": gone(where), "signal": SIGNAL, "kind": KIND}, confidence=0.95)
+    found = missingness({"x": gone(where), "signal": SIGNAL, "kind": KIND}, confidence=0.95)["x"]
 
     assert (found.kind, found.told_by) == ("systematic", told_by)
 
@@ -61,4 +61,4 @@ def test_cells_missing_by_another_column_or_by_time_are_told(where: np.ndarray, 
 def test_of_few_missing_cells_nothing_is_said() -> None:
     found = missingness({"x": gone(np.arange(N) < 3), "signal": SIGNAL}, confidence=0.95)
 
-    assert [one.kind for one in found] == ["few", "none"]
+    assert {name: gap.kind for name, gap in found.items()} == {"x": "few"}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.onboarding.write import pieces
+from retrim.onboarding.history import pieces
 from retrim.table.data import overdue_labels
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
 

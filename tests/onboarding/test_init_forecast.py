@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.onboarding.draft import WorkspaceDraft, written
+from retrim.onboarding.draft import WorkspaceDraft
+from retrim.profile.rhythm import span_text
 from tests.builders.raw_tables import csv, hours, looked_at, said, table
 
 
@@ -81,4 +82,4 @@ def test_rows_without_a_time_are_no_forecast() -> None:
     ("span", "text"), [("7D", "7D"), ("36h", "36h"), ("90min", "90min"), ("1s", "1s"), ("1ms", "1000us")]
 )
 def test_a_span_is_written_in_its_largest_whole_unit(span: str, text: str) -> None:
-    assert written(pd.Timedelta(span)) == text
+    assert span_text(pd.Timedelta(span)) == text

@@ -10,8 +10,9 @@ from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.draft import draft
+from retrim.onboarding.history import contents
 from retrim.onboarding.init import inspect_table, settle_request
-from retrim.onboarding.write import contents, new_params
+from retrim.onboarding.write import new_params
 from retrim.reading.raw import read_raw
 from retrim.reading.table import read_content
 from retrim.table.fault import Fault

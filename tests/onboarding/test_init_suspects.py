@@ -11,8 +11,8 @@ from retrim.files import WorkspacePaths, load_yaml
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.onboarding.init import inspect_table, replaced, settle_request
-from retrim.profile.first_model import find_leaks, suspects_of
-from retrim.profile.leaks import class_leak, is_known_before
+from retrim.profile.class_leaks import class_leak, is_known_before
+from retrim.profile.too_good import find_leaks, suspects_of
 from retrim.reading.raw import read_raw
 from tests.builders.leak_forms import declared
 from tests.builders.raw_tables import csv, hours, said
@@ -192,9 +192,9 @@ def test_no_honest_table_is_asked_about() -> None:
         columns = {name: frame[name].to_numpy() for name in (*WHICH, "line")}
         rows, data = rows_of(columns, frame["broken"].to_numpy()), declared(columns, frame["broken"].to_numpy())
         leaks = find_leaks(
-            rows, data, label_time=None, entity=None, judge_rows=60, made=(), allowed=(), seed=7, threads=1
+            rows, data, label_time=None, entity=None, judge_rows=60, calendar=(), allowed=(), seed=7, threads=1
         )
-        asked[seed] = suspects_of(rows, data, leaks, made=())
+        asked[seed] = suspects_of(rows, data, leaks, calendar=())
 
     assert {seed: seen for seed, seen in asked.items() if seen} == {}
 

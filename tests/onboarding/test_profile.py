@@ -38,8 +38,6 @@ def test_the_rows_are_those_that_had_landed_by_then(desk: Desk, look: TableProfi
     before = landed_table(desk.workspace, as_of=desk.day(13))
 
     assert (before.rows, look.table.rows) == (12 * 24, 16 * 24)
-    assert look.table.batches is not None
-    assert sorted(set(look.table.batches.tolist())) == [0, 1]
 
 
 def test_a_column_is_that_of_the_assembled_table(desk: Desk, look: TableProfile) -> None:

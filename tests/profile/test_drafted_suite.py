@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from retrim.profile.rhythm import draft_suite
+from retrim.profile.drafted_suite import draft_suite
 from retrim.table.reading import ReadingParams
 from tests.builders.look_tables import section
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.profile.columns_of_raw import Aim
+from retrim.profile.aim import Aim
 from retrim.profile.rhythm import Choices, Rhythm, alike_rows, horizon_of, rhythm_of, sizes
 
-AIM = Aim("regression", "number", None, "mae", ("mae",), "", "", None)
+AIM = Aim("regression", "number", "mae", ("mae",), "")
 HOURLY = Rhythm(
     pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2025-01-01", tz="UTC"), pd.Timedelta("1h"), True, "7D", 168
 )

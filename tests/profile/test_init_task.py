@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.profile.columns_of_raw import look_like_counts
+from retrim.profile.aim import look_like_counts
 
 DRAW = np.random.default_rng(7)
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from retrim.profile.first_model import LeaksFound, find_leaks
+from retrim.profile.too_good import LeaksFound, find_leaks
 from retrim.table.data import DataParams
 from tests.builders.leak_forms import CLASSES, HONEST, NUMBERS, STATES, Form, Made, frame_of
 
@@ -17,7 +17,7 @@ def search(frame: pd.DataFrame, data: DataParams, *allowed: str) -> LeaksFound:
         label_time=None,
         entity=None,
         judge_rows=300,
-        made=(),
+        calendar=(),
         allowed=allowed,
         seed=7,
         threads=1,

@@ -1,14 +1,13 @@
 """Findings: what is planted is found, with its column; what is sound has none; what many share is told once."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from retrim.profile.findings import MOST_ALIKE, ORDER, findings
 from retrim.profile.table import TableNote
-from retrim.profile.whole import TableProfile, profile_table
+from retrim.profile.whole import TableProfile
 from tests.builders.look_tables import answers, looked
 
 ROWS = 2000
@@ -46,26 +45,6 @@ def test_what_was_planted_is_found(name: str) -> None:
     make, about, column = PLANTED[name]
 
     assert (about, column) in [(note.about, note.column) for note in findings(make())]
-
-
-BATCHES_WITH_GAPS = {
-    100: "most in 2 of the batches 19 to 20 by arrival, up to 100%",
-    23: "most in 5 groups of 2 batches, within batches 79 to 87 by arrival, up to 100%",  # of 87 batches
-}
-
-
-@pytest.mark.parametrize(("rows_of_batch", "where"), BATCHES_WITH_GAPS.items())
-def test_gaps_are_told_with_the_batches_that_they_lie_in(rows_of_batch: int, where: str) -> None:
-    gone = np.arange(ROWS) >= 1800
-    look = looked({"g": np.where(gone, np.nan, SOUND), "n": SOUND}, answers(ROWS))
-    profiled = replace(look.table, batches=np.arange(ROWS) // rows_of_batch)
-    (missing,) = [
-        note
-        for note in findings(profile_table(profiled, rows=ROWS, seed=1, threads=1, given=()))
-        if note.about == "missing"
-    ]
-
-    assert where in missing.seen
 
 
 def test_a_sound_table_has_no_finding() -> None:

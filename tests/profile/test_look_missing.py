@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from retrim.profile.findings import findings
-from retrim.profile.whole import COLUMNS, TIME, gaps_of
+from retrim.profile.gaps import COLUMNS, TIME, gaps_of
 from retrim.table.data import ColumnType
 from tests.builders.look_tables import answers, looked
 

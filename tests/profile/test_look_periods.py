@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.profile.columns import PARTS, cut_periods, together
+from retrim.profile.columns import PARTS, cut_periods
 from tests.builders.look_tables import times
 
 
@@ -20,7 +20,3 @@ def test_hardly_any_rows_are_parts_too(rows: int) -> None:
     found = cut_periods(times(rows), timed=True)
 
     assert (len(found.labels), len(found.mean(np.ones(rows)))) == (rows, rows)
-
-
-def test_neighbours_are_taken_together_until_they_fit() -> None:
-    assert together(np.arange(7), 3).tolist() == [0, 0, 0, 1, 1, 1, 2]

@@ -1,7 +1,4 @@
-"""`retrim init --again`: before the first version a set-up is replaced by another, whole or not at all.
-
-`retrim init`: from somebody's own table to a workspace that works on it.
-"""
+"""`retrim init`: from somebody's own table to a workspace that works on it."""
 
 import json
 import re
@@ -32,14 +29,13 @@ from retrim.onboarding.write import (
     unsaved,
     write,
 )
-from retrim.profile.first_model import LEANS_ON
 from retrim.profile.leaks import DUPLICATES
+from retrim.profile.too_good import LEANS_ON
 from retrim.reading.address import address_of, is_address
 from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
-from retrim.stats.codec import from_record, to_record
 from retrim.training.estimators import is_own, parts_of
 
 READY = "ready.json"
@@ -83,10 +79,10 @@ def require_unreleased(paths: WorkspacePaths) -> None:
         RefusedError: One was, or is.
     """
     workspace = Workspace(paths, load_params(paths.params), Env())
-    made = workspace.store.versions(workspace.model)
-    if made:
+    versions = workspace.store.versions(workspace.model)
+    if versions:
         raise RefusedError(
-            f"version {made[-1].version} of {workspace.model} was trained on the landed rows, so they must not be "
+            f"version {versions[-1].version} of {workspace.model} was trained on the landed rows, so they must not be "
             "replaced; create a separate workspace: retrim new DIR"
         )
     going = [run for run in workspace.store.runs(workspace.model) if run.state in OPEN]
@@ -113,15 +109,15 @@ def replaced(workspace: WorkspacePaths) -> ReplacedSetup:
     """What a new set-up would take the place of, now."""
     batches = Landing(workspace.landing).batches() if workspace.landing.is_dir() else []
     aside = [entry for entry in Quarantine(workspace.quarantine).entries() if entry.state == "held"]
-    kept = _free(workspace.var / "init", clock())
+    folder = _free(workspace.var / "init", clock())
     rows = sum(batch.rows for batch in batches if batch.kind == "rows")
-    return ReplacedSetup(len(batches), rows, len(aside), str(kept.relative_to(workspace.root)))
+    return ReplacedSetup(len(batches), rows, len(aside), str(folder.relative_to(workspace.root)))
 
 
 def _free(folder: Path, now: pd.Timestamp) -> Path:
     name = f"before-{now:%Y%m%dT%H%M%SZ}"
     taken = {path.name for path in folder.glob("before-*")}
-    return folder / next(each for number in range(len(taken) + 1) if (each := f"{name}{'-' * number}") not in taken)
+    return folder / next(free for number in range(len(taken) + 1) if (free := f"{name}{'-' * number}") not in taken)
 
 
 def go_on(workspace: WorkspacePaths) -> bool:
@@ -129,7 +125,7 @@ def go_on(workspace: WorkspacePaths) -> bool:
     ready = _stage(workspace).root / READY
     if not ready.is_file():
         return False
-    _take_over(workspace, from_record(ReadySetup, json.loads(ready.read_bytes())))
+    _take_over(workspace, **json.loads(ready.read_bytes()))
     return True
 
 
@@ -153,15 +149,16 @@ def write_again(
         written = write(stage, drafted, reason=reason, commit=False, **how)
     except RefusedError as error:
         shutil.rmtree(stage.root, ignore_errors=True)
-        said = str(error).partition("; show it")[0]
-        raise RefusedError(f"{said}. Nothing was replaced; correct the file, then repeat the setup") from error
+        reason_of_batch = str(error).partition("; show it")[0]
+        raise RefusedError(
+            f"{reason_of_batch}. Nothing was replaced; correct the file, then repeat the setup"
+        ) from error
     flush_all([*landed_paths(stage.landing), stage.params], below=stage.root)
-    ready = ReadySetup(drafted.data.suite, what.kept)
-    write_file(stage.root / READY, json.dumps(to_record(ready)).encode())
-    _take_over(workspace, ready)
+    write_file(stage.root / READY, json.dumps({"suite": drafted.data.suite, "before": what.kept}).encode())
+    _take_over(workspace, suite=drafted.data.suite, before=what.kept)
     suite = workspace.root / drafted.data.suite
-    made = commit_setup(workspace, suite, drafted.data.model) if commit else None
-    return replace(written, params=workspace.params, suite=suite, commit=made)
+    hashed = commit_setup(workspace, suite, drafted.data.model) if commit else None
+    return replace(written, params=workspace.params, suite=suite, commit=hashed)
 
 
 def _lay_own_model(workspace: WorkspacePaths, stage: WorkspacePaths) -> None:
@@ -175,31 +172,28 @@ def _stage(workspace: WorkspacePaths) -> WorkspacePaths:
     return WorkspacePaths(workspace.var / "init" / "again")
 
 
-@dataclass(frozen=True)
-class ReadySetup:
-    """The suite of a set-up that lies ready, and where what it replaces is kept; both relative to the workspace."""
+def _take_over(workspace: WorkspacePaths, *, suite: str, before: str) -> None:
+    """Moves what lies ready into place; each step may be done already.
 
-    suite: str
-    kept: str
-
-
-def _take_over(workspace: WorkspacePaths, ready: ReadySetup) -> None:
-    """Moves what lies ready into place; each step may be done already."""
-    stage, kept = _stage(workspace), workspace.root / ready.kept
-    kept.mkdir(parents=True, exist_ok=True)
+    Args:
+        suite: File of the suite, relative to the workspace.
+        before: Folder for what is replaced, relative to the workspace.
+    """
+    stage, replaced_setup = _stage(workspace), workspace.root / before
+    replaced_setup.mkdir(parents=True, exist_ok=True)
     with Landing(workspace.landing).locked():
         for name in MOVED:
             fresh, old = stage.var / name, workspace.var / name
             if not fresh.is_dir():
                 continue  # it has been moved
             if old.is_dir():
-                old.rename(_beside(kept / name))
+                old.rename(_beside(replaced_setup / name))
             fresh.rename(old)
-        for name in (workspace.params.name, ready.suite):
-            before, after = workspace.root / name, stage.root / name
-            if before.is_file() and not (kept / name).exists():
-                write_file(kept / name, before.read_bytes())
-            write_file(before, after.read_bytes())
+        for name in (workspace.params.name, suite):
+            file = workspace.root / name
+            if file.is_file() and not (replaced_setup / name).exists():
+                write_file(replaced_setup / name, file.read_bytes())
+            write_file(file, (stage.root / name).read_bytes())
     shutil.rmtree(stage.root)
 
 
@@ -273,7 +267,7 @@ def inspect_table(
     if drafted.leaks:
         raise RefusedError(_refusal(drafted))
     if large is not None:
-        drafted = replace(drafted, notes=[size_note(raw), *drafted.notes])
+        drafted.notes.insert(0, size_note(raw))
     return InspectedTable(raw, drafted, large)
 
 
@@ -305,8 +299,8 @@ def _refusal(drafted: WorkspaceDraft) -> str:
     else:
         out, known = "Send each row once", "or, if these events happened twice"
     leaned = "".join(f". Without the leak: {note}" for note in drafted.notes if note.about == LEANS_ON)
-    said = "; ".join(leak.text for leak in drafted.leaks)
-    return f"leak: {said}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
+    leaks = "; ".join(leak.text for leak in drafted.leaks)
+    return f"leak: {leaks}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
 
 def _stated_or_default(settings: Mapping[str, Any], section: str, name: str) -> Any:

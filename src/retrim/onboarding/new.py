@@ -167,7 +167,7 @@ class Upgrade:
     packages: tuple[str, ...]
 
 
-def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
+def upgrade_workspace(paths: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
     """Lays the wheel of the code that runs, and commits it with lock and stages.
 
     The store takes its newest shape when it is opened. The champion is asked its reference rows by the code that runs.
@@ -178,16 +178,16 @@ def upgrade_workspace(place: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
             that would be changed has edits that are not committed.
         BadInputError: params.yaml is not valid for the code that runs.
     """
-    root, wheel = place.root, running_wheel()
-    lock = lock_of(place)
+    root, wheel = paths.root, running_wheel()
+    lock = lock_of(paths)
     named = named_wheel(lock)
     if named is None:
         raise RefusedError(
             "this workspace has its own copy of retrim's code in src/, and nothing was changed; upgrade that "
             "copy with git"
         )
-    workspace = Workspace(place, load_params(place.params), Env())
-    make_private_folder(place.var)
+    workspace = Workspace(paths, load_params(paths.params), Env())
+    make_private_folder(paths.var)
     before = named.version
     _refuse_edited(root, _written(wheel), before)
     with alone_with_cache(workspace):

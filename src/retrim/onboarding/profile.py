@@ -7,26 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError
 from retrim.files import count_cores, write_file
 from retrim.landing.as_of_view import refuse_changes
 from retrim.lineage.workspace import Workspace
-from retrim.onboarding.desk import (
-    InitRequest,
-    TablePlan,
-    check_columns,
-    choose_aim,
-    choose_time,
-    open_desk,
-    reading_of,
-    rows_to_land,
-    settle_types,
-)
-from retrim.onboarding.draft import arrival_times, choose_key, data_of, events_of, labels_of
+from retrim.onboarding.desk import InitRequest, reading_of
+from retrim.onboarding.draft import data_of
 from retrim.onboarding.init import open_table
+from retrim.onboarding.labels import labels_of
+from retrim.onboarding.rows import arrival_times, choose_key, plan_table
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import TableProfile, profile_table
 from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
@@ -42,51 +33,37 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
         BadInputError: A named column is not there, or cannot be what it was named for.
         RefusedError: Nothing can be learned of the target, or no column is left beside it.
     """
-    desk = open_desk(raw, wishes, _proposed)
-    check_columns(desk)
-    aim = choose_aim(desk)
-    time = choose_time(desk)
-    settle_types(desk, reading_of(desk, time), aim, time)
-    reading = reading_of(desk, time)
-    kept, target = rows_to_land(desk, time, aim)
-    timed = time in desk.values
-    event, rhythm = events_of(desk, kept, time)
-    key = choose_key(desk, kept, time)
-    data = data_of(desk, aim, time, reading, rhythm, key, labels=labels_of(desk, event, target))
+    desk, aim, event, rhythm = plan_table(raw, wishes, _proposed)
+    key = choose_key(desk)
+    data = data_of(desk, aim, reading_of(desk), rhythm, key, labels=labels_of(desk, event))
     order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
-    places = kept[order]
+    rows = desk.rows[order]
 
     def column(name: str) -> pd.Series:
-        values: pd.Series = desk.values[name] if name in desk.values else arrival_times(desk, np.arange(raw.rows))
-        ordered: pd.Series = values.iloc[places].reset_index(drop=True)
+        values = desk.columns[name].values if name in desk.columns else arrival_times(raw.rows)
+        ordered: pd.Series = pd.Series(values).iloc[rows].reset_index(drop=True)
         return ordered
 
-    keys = pd.DataFrame({name: column(name) for name in key}, index=range(len(places)))
+    keys = pd.DataFrame({name: column(name) for name in key}, index=range(len(rows)))
     if key and not set(key) & set(wishes.forbid):
         named = row_keys(keys, data.key, "row")
     else:
-        named = pd.Series([f"row {place + 1}" for place in places], dtype="str")
+        named = pd.Series([f"row {row + 1}" for row in rows], dtype="str")
+    reasons = {note.column: note.seen for note in desk.notes if note.about in ("personal", "nested", "name")}
     table = ProfiledTable(
         data=data,
         event=event.iloc[order].reset_index(drop=True),
         keys=named,
         column=column,
-        timed=timed,
-        batches=None,
+        timed=desk.timed,
         mature=None,
-        left_out=_left_out(desk),
+        left_out={name: reasons.get(name, "is not stored") for name, column in desk.columns.items() if column.skip},
     )
     return table, [replace(note, done=f"retrim init: {note.done}") for note in desk.notes]
 
 
 def _proposed(_question: str, proposal: str, _choices: object) -> str:
     return proposal
-
-
-def _left_out(desk: TablePlan) -> dict[str, str]:
-    """Columns that are not kept, and why."""
-    said = {note.column: note.seen for note in desk.notes if note.about in ("personal", "nested", "name")}
-    return {name: said.get(name, "is not stored") for name, plan in desk.plans.items() if plan.skip}
 
 
 SEED = 7
@@ -119,8 +96,8 @@ def profile_file(
         BadInputError: It is not a table, or lacks a named column.
         RefusedError: Nothing can be made of it.
     """
-    made, notes = raw_table(open_table(where, query=query, table=table), wishes)
-    return profile_table(made, rows=rows, seed=SEED, threads=count_cores(), given=notes)
+    profiled, notes = raw_table(open_table(where, query=query, table=table), wishes)
+    return profile_table(profiled, rows=rows, seed=SEED, threads=count_cores(), given=notes)
 
 
 def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:
@@ -147,8 +124,7 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
     # What landed is looked at, row by row: also what `data.rows` leaves out.
     data = workspace.params.data.model_copy(update={"rows": AS_THEY_LAND})
     batches = workspace.landing.batches(as_of)
-    files = [file for file in batches if file.kind == "rows"]
-    if not sum(file.rows for file in files):
+    if not sum(file.rows for file in batches if file.kind == "rows"):
         raise BadInputError(
             f"no rows had landed by {as_of.isoformat()}; land some with `retrim ingest FILE`, or profile a file: "
             "retrim profile --data FILE --target COL"
@@ -160,15 +136,13 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
     rows = landed.narrow(needed)
     rows = without_numbers(rows).assign(_place=rows[ROW])
     table = assemble(rows, labels, data, as_of=as_of)
-    made = table[[data.target, *data.history.columns]]
-    order = {file.batch: number for number, file in enumerate(files)}
+    assembled = table[[data.target, *data.history.columns]]
     return ProfiledTable(
         data=data,
         event=table["_event"],
         keys=table["_key"],
-        column=_LandedColumns(landed, list(data.columns), table["_place"], made),
+        column=_LandedColumns(landed, list(data.columns), table["_place"], assembled),
         timed=workspace.params.reading.arrival is None,
-        batches=table["_batch"].map(order).to_numpy(dtype="int64"),
         mature=int(table["_matured"].notna().sum()),
         left_out=dict.fromkeys(workspace.params.reading.skip, "is not stored from any file"),
     )
@@ -181,20 +155,20 @@ class _LandedColumns:
         landed: The files.
         names: All columns, in the order in which they will be asked for.
         places: Row of the files that each row of the table is.
-        made: Columns that no file has so: the target with labels that came later, features from the past.
+        assembled: Columns that no file has so: the target with labels that came later, features from the past.
     """
 
-    def __init__(self, landed: LandedRows, names: Sequence[str], places: pd.Series, made: pd.DataFrame) -> None:
-        self._landed, self._names, self._places, self._made = landed, names, places.to_numpy(), made
+    def __init__(self, landed: LandedRows, names: Sequence[str], places: pd.Series, assembled: pd.DataFrame) -> None:
+        self._landed, self._names, self._places, self._assembled = landed, names, places.to_numpy(), assembled
         self._several = max(CELLS // max(len(landed), 1), 1)
         self._read = pd.DataFrame()
 
     def __call__(self, name: str) -> pd.Series:
-        if name in self._made:
-            return self._made[name]
+        if name in self._assembled:
+            return self._assembled[name]
         if name not in self._read:
             at = self._names.index(name)
-            wanted = [one for one in self._names[at:] if one not in self._made][: self._several]
+            wanted = [column for column in self._names[at:] if column not in self._assembled][: self._several]
             self._read = pd.DataFrame()  # the last ones go before the next come
             self._read = self._landed.narrow(wanted)
         return self._read[name].iloc[self._places].reset_index(drop=True)

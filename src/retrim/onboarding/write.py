@@ -1,8 +1,6 @@
-"""A table's history as files that came one after another: rows with their labels, or labels when they became known.
+"""Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come.
 
-A file too large to be looked at whole: what is drafted is read off its last rows, and all of them land in pieces.
-
-Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come.
+A file too large to be looked at whole is drafted from its last rows, and all of them land in pieces.
 """
 
 import gzip
@@ -14,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pandas as pd
 from pydantic import PlainSerializer
 
@@ -26,142 +23,17 @@ from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, clock, report_progress
 from retrim.onboarding.draft import WorkspaceDraft
-from retrim.profile.rhythm import Rhythm, suite_of
+from retrim.onboarding.history import contents
+from retrim.profile.drafted_suite import suite_of
 from retrim.profile.table import TableNote
 from retrim.reading.address import is_address
 from retrim.reading.chunks import LargeFile, large_at
 from retrim.reading.container import ARROW, GZIP, PARQUET
-from retrim.reading.landed import Kind, batch_id
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
-from retrim.reading.table import KEY
 from retrim.settings import Env, load_params, parse_params
 from retrim.stats.codec import Instant, Unwritten, key, to_record, written
 from retrim.stats.plugins import SettingChoice
-from retrim.table.data import LABEL_TIME
 from retrim.table.reading import PLAIN, ReadingParams
-
-FIRST_SHARE = 0.6
-"""Share of the history that lands as one batch, as nothing is checked before there is a model."""
-MOST_BATCHES = 30
-"""Batches that the rest lands in, at most."""
-
-LIKE_FILES = 3
-"""Of those batches the last that many come as often as files do."""
-
-
-@dataclass(frozen=True)
-class HistoryFile:
-    """One file of the history.
-
-    Args:
-        arrives: When it lands.
-        kind: Rows, or labels of rows that landed before.
-        rows: Places of its rows in the whole table, in the order of the file.
-    """
-
-    arrives: pd.Timestamp
-    kind: Kind
-    rows: list[int]
-
-
-def contents(drafted: WorkspaceDraft, raw: RawTable, *, now: pd.Timestamp) -> Iterator[tuple[HistoryFile, bytes]]:
-    """Each file of the history with its bytes, in the order in which they land."""
-    data, known = drafted.data, drafted.known
-    names: dict[int, str] = {}  # of rows that no column names: by their batch and number
-    for piece in pieces(drafted, now=now):
-        if piece.kind == "rows":
-            apart = () if known is None else (data.target, drafted.label_time)
-            content = raw.piece(piece.rows, without=apart)
-            if known is not None and not data.key:
-                batch = batch_id(sha256(content).hexdigest())
-                names |= {row: f"{batch}:{number}" for number, row in enumerate(piece.rows)}
-        else:
-            columns = {name: name for name in data.key} | {data.target: data.target}
-            beside = {} if data.key else {KEY: [names[row] for row in piece.rows]}
-            columns[drafted.label_time] = LABEL_TIME
-            content = raw.piece(piece.rows, only=columns, beside=beside)
-        yield piece, content
-
-
-def pieces(drafted: WorkspaceDraft, *, now: pd.Timestamp) -> Iterator[HistoryFile]:
-    """The history as files: most of it first, then a batch at a time, labels that come later after their rows.
-
-    Args:
-        now: None arrives later.
-    """
-    batches = _rows(drafted, now)
-    if drafted.known is None:
-        yield from batches
-        return
-    frame, data = drafted.frame, drafted.data
-    due = frame[data.due] if data.due else frame[data.time] + pd.Timedelta(data.label_horizon or 0)
-    came = drafted.known.fillna(due).where(frame[data.target].notna())
-    order = came.dropna().sort_values(kind="stable").index
-    left = pd.Series(came[order].to_numpy(), index=frame["_row"].to_numpy()[order])
-    landed: set[int] = set()
-    arrives = now
-    for piece in batches:
-        yield piece
-        arrives = piece.arrives
-        landed |= set(piece.rows)
-        here = (left <= arrives).to_numpy() & left.index.isin(landed)
-        if here.any():
-            yield HistoryFile(arrives, "labels", [int(row) for row in left.index[here]])
-            left = left[~here]
-    if not len(left):
-        return
-    every = pd.Timedelta(data.batch_every)
-    every *= max(int(np.ceil((left.iloc[-1] - arrives) / every / MOST_BATCHES)), 1)
-    number = np.ceil(((left - arrives) / every).to_numpy())
-    for span in np.unique(number):
-        over = max(arrives, min(arrives + int(span) * every, now).floor("s"))
-        yield HistoryFile(over, "labels", [int(row) for row in left.index[number == span]])
-
-
-def _rows(drafted: WorkspaceDraft, now: pd.Timestamp) -> Iterator[HistoryFile]:
-    frame, data = drafted.frame, drafted.data
-    if drafted.reading.arrival is not None:
-        yield from _by_order(frame.sort_values(data.time, kind="stable"), data.time, drafted.rhythm, now)
-        return
-    event = frame[data.time].sort_values(kind="stable")
-    every = pd.Timedelta(data.batch_every)
-    start = event.iloc[min(int(len(event) * FIRST_SHARE), len(event) - 1)].floor(
-        "D" if every >= pd.Timedelta("1D") else "h"
-    )
-    left = max(event.iloc[-1] - start, pd.Timedelta("1s"))
-    ends = _ends(int(np.ceil(left / every)))
-    number = np.searchsorted(ends, ((frame[data.time] - start) // every).to_numpy(), side="right")
-    last = min(event.iloc[0], now)
-    for span in np.unique(number):
-        rows = frame["_row"].to_numpy()[number == span]
-        over = min(start + ends[min(int(span), len(ends) - 1)] * every, event.iloc[-1].ceil("D"))
-        last = max(last, min(over, now)).floor("s")
-        yield HistoryFile(last, "rows", [int(row) for row in rows])
-
-
-def _ends(spans: int) -> list[int]:
-    """Where batches end, in spans after the first batch, the first batch's end among them.
-
-    Several spans make a batch where there are many, but for the last, which show how often files come.
-    """
-    each = max(-(-spans // MOST_BATCHES), 1)
-    last = [] if each == 1 else [spans - left for left in range(LIKE_FILES, 0, -1)]
-    return sorted({*range(0, spans - len(last), each), *last, spans})
-
-
-def _by_order(frame: pd.DataFrame, time: str, rhythm: Rhythm, now: pd.Timestamp) -> Iterator[HistoryFile]:
-    """By order of the rows, as far apart as files come, the last now; rows of one made time come together."""
-    n, rows, times = len(frame), frame["_row"].to_numpy(), frame[time].to_numpy()
-    first = int(n * FIRST_SHARE)
-    usual = max(rhythm.batch_rows, -(-(n - first) // MOST_BATCHES), 1)
-    ends = [*range(first, n, usual), n] if first < n else [n]
-    ends = [int(np.searchsorted(times, times[max(end, 1) - 1], side="right")) for end in ends]
-    starts = [0, *ends[:-1]]
-    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        if end > start:
-            arrives = now - (len(ends) - 1 - place) * pd.Timedelta(rhythm.batch_every)
-            yield HistoryFile(arrives, "rows", [int(row) for row in rows[start:end]])
-
 
 LOOKED = 4
 """Pieces of `batches.piece_mb` that are looked at: the last of the file."""
@@ -312,10 +184,10 @@ def unsaved(workspace: WorkspacePaths, suite: Path) -> list[str]:
     """Files that would be overwritten and are not committed as they are."""
     names = [str(path.relative_to(workspace.root)) for path in (workspace.params, suite) if path.exists()]
     try:
-        said = git.git(workspace.root, "status", "--porcelain", "--ignored", "--", *names)
+        status = git.git(workspace.root, "status", "--porcelain", "--ignored", "--", *names)
     except RetrimError:
         return names
-    return [line[2:].strip() for line in said.splitlines()]
+    return [line[2:].strip() for line in status.splitlines()]
 
 
 def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, ...], SettingChoice]:
@@ -370,7 +242,7 @@ def write(
     head = f'{{\n  "name": {json.dumps(drafts.name)},\n  "meta": {json.dumps(drafts.meta)},\n  "expectations": [\n'
     write_file(suite, f"{head}{lines}\n  ]\n}}\n".encode())
     write_file(paths.params, document.encode("utf-8"))
-    made = commit_setup(paths, suite, drafted.data.model) if commit else None
+    hashed = commit_setup(paths, suite, drafted.data.model) if commit else None
     landed: list[Landed] = []
     arrivals: list[pd.Timestamp] = []
     if land_history:
@@ -387,7 +259,7 @@ def write(
                     f"retrim batch show {one.batch}"
                 )
     first, last = (arrivals[0], arrivals[-1]) if arrivals else (None, None)
-    return WrittenFiles(paths.params, suite, tuple(landed), first, last, at_once=large is not None, commit=made)
+    return WrittenFiles(paths.params, suite, tuple(landed), first, last, at_once=large is not None, commit=hashed)
 
 
 def commit_setup(workspace: WorkspacePaths, suite: Path, model: str) -> str | None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.drift.cells import as_floats
 from retrim.table.data import ColumnType, Role
 
 PARTS = 20
@@ -43,12 +42,6 @@ def cut_periods(event: pd.Series, *, timed: bool) -> Periods:
     starts = range(0, rows, size)
     labels = (f"{event.iloc[at]:%Y-%m-%d}" if timed else f"rows {at + 1} to {min(at + size, rows)}" for at in starts)
     return Periods(np.arange(rows) // size, tuple(labels), f"{size} rows")
-
-
-def together(codes: np.ndarray, most: int) -> np.ndarray:
-    """Numbers from 0 up, neighbours taken together until there are at most that many."""
-    size = max(-(-(int(codes.max(initial=0)) + 1) // most), 1)
-    return np.asarray(codes // size)
 
 
 @dataclass(frozen=True)
@@ -114,25 +107,6 @@ def column_look(
     Args:
         values: The whole column in order of time, shape (n,).
     """
-    blank = values.isna().to_numpy()
-    missing = int(blank.sum())
-    by = periods.mean(blank.astype("float64"))
-    distinct, most = 0, 0
-    if kind in ("number", "integer"):
-        floats = as_floats(values)
-        distinct, most = _runs(np.sort(floats)[: len(floats) - missing])
-    elif kind == "category":
-        codes, texts = pd.factorize(values)
-        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-        distinct, most = len(texts), int(counts.max(initial=0))
-    else:
-        distinct = int(values.nunique())
-    return ColumnLook(name, kind, role, hidden, len(values), missing, by, distinct, most)
-
-
-def _runs(ordered: np.ndarray) -> tuple[int, int]:
-    """How many different numbers there are, and how often the commonest stands there."""
-    if not len(ordered):
-        return 0, 0
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    return len(starts), int(np.diff(np.append(starts, len(ordered))).max())
+    blank, counts = values.isna().to_numpy(), values.value_counts()
+    by, most = periods.mean(blank.astype("float64")), int(counts.max()) if len(counts) else 0
+    return ColumnLook(name, kind, role, hidden, len(values), int(blank.sum()), by, len(counts), most)

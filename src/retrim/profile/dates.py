@@ -1,9 +1,4 @@
-"""How a column of text spells times: ISO 8601, or one or more strptime formats.
-
-Which of several columns of times says when a row's event happened.
-
-Columns that are called as due times are.
-"""
+"""How a column of text spells times, and which of several columns of times says when a row's event happened."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,19 +15,9 @@ DAYS = (
     "%B %d, %Y", "%d-%b-%Y", "%d%b%Y", "%Y%m%d", "%Y-%m-%d", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y",
 )  # fmt: skip
 CLOCKS = (
-    "",
-    " %H:%M",
-    " %H:%M:%S",
-    " %I:%M %p",
-    " %I:%M:%S %p",
-    "T%H:%M:%S",
-    "T%H:%M",
-    " %H:%M:%S.%f",
-    " %H:%M:%S%z",
-    " %H:%M:%S %z",
-    " %H:%M%z",
-    " %H:%M %z",
-)
+    "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f", " %H:%M:%S%z",
+    " %H:%M:%S %z", " %H:%M%z", " %H:%M %z",
+)  # fmt: skip
 MOST_FORMATS = 3
 TRIED = 2000
 """Distinct cells on which formats are tried first."""
@@ -73,23 +58,23 @@ def spelling_of_dates(words: pd.Index) -> DateSpelling | None:
         coarse = text.str.replace(FINER, r"\1", regex=True)
         if pd.to_datetime(coarse, format="ISO8601", utc=True, errors="coerce").notna().all():
             return DateSpelling((), zones, bool(offsets.isna().any()), "")
-    found: list[str] = []
+    formats: list[str] = []
     left = text
-    while len(left) and len(found) < MOST_FORMATS:
-        best = _best(left.iloc[:TRIED], found)
+    while len(left) and len(formats) < MOST_FORMATS:
+        best = _best(left.iloc[:TRIED], formats)
         if best is None:
             return None
         form, left = best, left[pd.to_datetime(left, format=best, errors="coerce", utc=True).isna()]
-        found.append(form)
+        formats.append(form)
     if len(left):
         return None
-    zoned = any("%z" in form for form in found)
+    zoned = any("%z" in form for form in formats)
     zones = tuple(sorted(text.str.extract(r"([+-]\d\d:?\d\d|Z)$", expand=False).dropna().unique())) if zoned else ()
-    other = _exchanged(found[0])
-    unsure = other if len(found) == 1 and other and _fits(text, other).all() else ""
-    if unsure and _steps(text, unsure) > _steps(text, found[0]):
-        found, unsure = [unsure], found[0]
-    return DateSpelling(tuple(found), zones, not all("%z" in form for form in found), unsure)
+    other = _exchanged(formats[0])
+    unsure = other if len(formats) == 1 and other and _fits(text, other).all() else ""
+    if unsure and _steps(text, unsure) > _steps(text, formats[0]):
+        formats, unsure = [unsure], formats[0]
+    return DateSpelling(tuple(formats), zones, not all("%z" in form for form in formats), unsure)
 
 
 def _has(cell: str, form: str) -> bool:
@@ -104,12 +89,12 @@ def _fits(text: pd.Series, form: str) -> pd.Series:
     return pd.to_datetime(text, format=form, errors="coerce", utc=True).notna()
 
 
-def _best(text: pd.Series, found: Sequence[str]) -> str | None:
+def _best(text: pd.Series, formats: Sequence[str]) -> str | None:
     """The format that most of these cells have, and which does not read day and month the other way round."""
     day_first = any(
-        "%d" in form and form.index("%d") < form.index("%m") for form in found if "%m" in form and "%Y%m" not in form
+        "%d" in form and form.index("%d") < form.index("%m") for form in formats if "%m" in form and "%Y%m" not in form
     )
-    month_first = any(form.startswith("%m") for form in found)
+    month_first = any(form.startswith("%m") for form in formats)
     counted: dict[str, int] = {}
     for day in DAYS:
         if (day.startswith("%m") and day_first) or (day.startswith("%d") and "%m" in day and month_first):

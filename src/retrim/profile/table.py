@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from retrim.profile.dates import spelling_of_dates
@@ -145,7 +144,7 @@ def _luhn(text: str) -> bool:
         ISO/IEC 7812-1, annex B.
     """
     digits = [int(sign) for sign in text if sign.isdigit()][::-1]
-    doubled = [sum(divmod(2 * digit, 10)) if place % 2 else digit for place, digit in enumerate(digits)]
+    doubled = [sum(divmod(2 * digit, 10)) if at % 2 else digit for at, digit in enumerate(digits)]
     return sum(doubled) % 10 == 0
 
 
@@ -162,7 +161,6 @@ class ProfiledTable:
         keys: Key of each row, shape (n,).
         column: One of its columns as typed rows hold it, in that order, index 0 to n - 1.
         timed: Whether the event time is one; else it only stands for the order of the rows.
-        batches: Number of the batch of each row, by arrival from 0, shape (n,); None: there are none.
         mature: Rows whose label was due and known; None: not known.
         left_out: Columns that were never kept, and why; nothing else is known of them.
     """
@@ -172,7 +170,6 @@ class ProfiledTable:
     keys: pd.Series
     column: Callable[[str], pd.Series]
     timed: bool
-    batches: np.ndarray | None
     mature: int | None
     left_out: Mapping[str, str]
 
@@ -187,10 +184,10 @@ class ProfiledTable:
     @cached_property
     def kinds(self) -> dict[str, tuple[ColumnType, Role]]:
         """Type and role of every column, those from the past last."""
-        own: dict[str, tuple[ColumnType, Role]] = {
+        landed: dict[str, tuple[ColumnType, Role]] = {
             name: (column.type, column.role) for name, column in self.data.columns.items()
         }
-        return {**own, **dict.fromkeys(self.data.history.columns, ("number", "feature"))}
+        return {**landed, **dict.fromkeys(self.data.history.columns, ("number", "feature"))}
 
 
 def hidden(name: str, values: pd.Series, table: ProfiledTable, *, before: Mapping[str, str]) -> str:
@@ -231,3 +228,13 @@ class TableNote:
     def __str__(self) -> str:
         where = f"{self.column}: " if self.column else ""
         return f"{self.about}: {where}{self.seen}; {self.done}"
+
+
+class Notes(list[TableNote]):
+    """Notes in the order in which they were taken."""
+
+    def tell(self, about: str, column: str, seen: str, done: str) -> None:
+        self.append(TableNote(about, column, seen, done))
+
+    def warn(self, about: str, column: str, seen: str, done: str) -> None:
+        self.append(TableNote(about, column, seen, done, "warn"))

@@ -7,8 +7,8 @@ import pandas as pd
 from retrim.adapters.great_expectations import ChunkedSuite, fit_suite, for_tables, read_suite
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
-from retrim.profile.first_model import find_leaks
 from retrim.profile.leaks import DUPLICATES, LeakParams
+from retrim.profile.too_good import find_leaks
 from retrim.reading.chunks import PIECE, writing
 from retrim.reading.landed import (
     ROW,
@@ -150,7 +150,7 @@ def _refuse_leaks(
         label_time=table["_known"],
         entity=data.entity,
         judge_rows=judge_rows,
-        made=tuple(made),
+        calendar=tuple(made),
         allowed=leaks.allowed,
         seed=SEED,
         threads=cores,
