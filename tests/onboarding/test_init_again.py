@@ -150,8 +150,8 @@ def test_a_history_that_is_set_aside_changes_nothing(
 ) -> None:
     before = standing(workspace)
 
-    def aside(_: Any, *, data: Any, **named: Any) -> Any:
-        return writing_land(workspace.root / "broken.csv", data=data, **named)
+    def aside(_: Any, *given: Any, **named: Any) -> Any:
+        return writing_land(workspace.root / "broken.csv", *given, **named)
 
     writing_land = writing.land_batch
     (workspace.root / "broken.csv").write_bytes(b"a,b\n1,2\n")

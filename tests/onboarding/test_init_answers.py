@@ -1,6 +1,7 @@
 """Rows without an answer, and how often files come."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,31 +22,23 @@ def without(*places: int) -> pd.DataFrame:
 
 
 class TestAnAnswerThatIsMissing:
-    def test_never_comes_where_later_rows_have_theirs(self) -> None:
-        drafted = looked_at(csv(without(*range(20, ROWS, 37))))
+    @pytest.mark.parametrize(
+        ("places", "labels", "told"),
+        [
+            (range(20, ROWS, 37), "or_never", r"\b11 rows\b"),  # later rows have theirs
+            (range(ROWS - 30, ROWS), "later", r"\b30 of .*\blabels: later\b"),
+            ([5, 50, *range(ROWS - 30, ROWS)], "later", r"(?s)\b2 rows have.*\b30 of .*\blabels: later\b"),
+            ([50, ROWS - 1], "or_never", r"\b2 rows\b"),  # the very last row says nothing of answers to come
+        ],
+    )
+    def test_never_comes_or_is_still_to_come(self, places: Sequence[int], labels: str, told: str) -> None:
+        drafted = looked_at(csv(without(*places)))
 
-        assert drafted.data.labels == "or_never"
-        assert re.search(r"\b11 rows\b", said(drafted, "labels"))
-
-    def test_is_still_to_come_where_most_of_the_newest_rows_have_none(self) -> None:
-        drafted = looked_at(csv(without(*range(ROWS - 30, ROWS))))
-
-        assert drafted.data.labels == "later"
-        assert re.search(r"\b30 of .*\blabels: later\b", said(drafted, "labels"))
-
-    def test_may_be_of_either_kind_in_one_table(self) -> None:
-        told = said(looked_at(csv(without(5, 50, *range(ROWS - 30, ROWS)))), "labels")
-
-        assert "2 rows have" in told
-        assert re.search(r"\b30 of .*\blabels: later\b", told)
-
-    def test_in_the_very_last_rows_alone_says_nothing_of_answers_to_come(self) -> None:
-        assert looked_at(csv(without(50, ROWS - 1))).data.labels == "or_never"
+        assert drafted.data.labels == labels
+        assert re.search(told, said(drafted, "labels"))
 
     def test_is_told_by_the_order_of_events_and_not_of_rows(self) -> None:
-        frame = without(*range(ROWS - 30, ROWS)).iloc[::-1]
-
-        assert looked_at(csv(frame)).data.labels == "later"
+        assert looked_at(csv(without(*range(ROWS - 30, ROWS)).iloc[::-1])).data.labels == "later"
 
     def test_is_waited_for_only_where_it_comes(self) -> None:
         rows = pd.DataFrame({"_due": hours(3), "_known": [NOW, pd.NaT, pd.NaT]})

@@ -1,5 +1,6 @@
 """A column on which a first model leans, or that fixes one class, is asked about: is it known before the event?"""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,27 +60,17 @@ def looked(frame: pd.DataFrame, answer: str = "") -> tuple[WorkspaceDraft, list[
     return drafted, asked
 
 
-def test_a_column_that_is_leant_on_is_the_one_question() -> None:
-    _, asked = looked(with_faults())
+def test_a_column_that_is_leant_on_is_the_one_question_and_marked_where_nobody_answers() -> None:
+    drafted, asked = looked(with_faults())
+    worth = said(drafted, "worth a model")
 
     assert [question.split(" ")[0] for question in asked] == ["'faults_found'"]
-
-
-def test_where_nobody_answers_it_is_kept_and_marked() -> None:
-    drafted, _ = looked(with_faults())
-
-    assert drafted.data.columns["faults_found"].role == "feature"
+    assert (drafted.data.columns["faults_found"].role, drafted.known_before) == ("feature", {})
     assert [(note.about, note.column) for note in drafted.notes if note.weight == "warn"][:1] == [
         ("known before?", "faults_found")
     ]
-    assert drafted.known_before == {}
-
-
-def test_what_a_model_is_worth_hangs_on_the_answer() -> None:
-    drafted, _ = looked(with_faults())
-
-    assert said(drafted, "worth a model").startswith("worth a model: only if faults_found is known before the event")
-    assert "without: yes" in said(drafted, "worth a model")
+    assert worth.startswith("worth a model: only if faults_found is known before the event")
+    assert "without: yes" in worth
 
 
 def test_what_is_known_only_after_the_event_is_forbidden_and_the_rest_is_looked_at_anew() -> None:
@@ -145,41 +136,31 @@ def answers(share: float, seed: int = 7) -> np.ndarray:
     return np.where(np.random.default_rng(seed).random(ROWS) < share, "yes", "no").astype(object)
 
 
-def test_a_flag_that_is_0_wherever_the_answer_is_yes_is_a_leak_of_the_other_class() -> None:
-    answer = answers(0.3)
-    flag = np.where((answer == "no") & (np.random.default_rng(8).random(ROWS) < 0.4), 1, 0)
-
-    assert fixed(flag, answer).startswith("is 1 in ")
-    assert "a leak of the class 'no'" in fixed(flag, answer)
-
-
-def test_a_word_that_one_class_alone_has_is_a_leak_of_that_class() -> None:
+def one_class_alone() -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+    """Columns, the answers, and what is said of them; nothing where a value has one class by chance or by its time."""
     answer, rng = answers(0.3), np.random.default_rng(8)
+    rare, place = answers(0.02), rng.choice(["north", "south", "east"], ROWS, p=[0.1, 0.45, 0.45]).astype(object)
+    rare[(rare == "yes") & (place == "north")] = "no"
+    early = np.arange(ROWS) < ROWS // 2
     way = np.where((answer == "yes") & (rng.random(ROWS) < 0.3), "escalated", rng.choice(["mail", "phone"], ROWS))
-
-    assert "'escalated'" in fixed(way.astype(object), answer)
-
-
-def test_a_missing_cell_that_one_class_alone_has_is_a_leak_of_that_class() -> None:
-    answer, rng = answers(0.3), np.random.default_rng(8)
-    when = np.where((answer == "yes") & (rng.random(ROWS) < 0.6), np.nan, rng.normal(size=ROWS))
-
-    assert fixed(when, answer).startswith("is missing in ")
-
-
-def test_a_value_with_too_few_rows_may_have_one_class_by_chance() -> None:
-    answer = answers(0.02)
-    place = np.random.default_rng(8).choice(["north", "south", "east"], ROWS, p=[0.1, 0.45, 0.45]).astype(object)
-    answer[(answer == "yes") & (place == "north")] = "no"
-
-    assert fixed(place, answer) == ""
+    return {
+        "a flag": (np.where((answer == "no") & (rng.random(ROWS) < 0.4), 1, 0), answer, r"is 1 in .* the class 'no'"),
+        "a word": (way.astype(object), answer, r".*'escalated'.* the class 'yes'"),
+        "a gap": (np.where((answer == "yes") & (rng.random(ROWS) < 0.6), np.nan, 1.0), answer, "is missing in "),
+        "too few rows": (place, rare, "$"),
+        "the value begins when the class ends": (
+            np.where(early, "old", "new").astype(object),
+            np.where(early, answers(0.5), "no").astype(object),
+            "$",
+        ),
+    }
 
 
-def test_a_value_that_begins_when_a_class_ends_is_no_leak() -> None:
-    answer = np.where(np.arange(ROWS) < ROWS // 2, answers(0.5), "no").astype(object)
-    system = np.where(np.arange(ROWS) < ROWS // 2, "old", "new").astype(object)
-
-    assert fixed(system, answer) == ""
+@pytest.mark.parametrize(("column", "answer", "seen"), one_class_alone().values(), ids=one_class_alone())
+def test_a_value_that_one_class_alone_has_is_a_leak_of_that_class(
+    column: np.ndarray, answer: np.ndarray, seen: str
+) -> None:
+    assert re.match(seen, fixed(column, answer))
 
 
 # --- honest tables
@@ -200,17 +181,14 @@ def test_no_honest_table_is_asked_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "column",
-    [np.arange(ROWS) % 24, np.roll(np.random.default_rng(7).normal(size=ROWS), 1)],
-    ids=["the hour of the event", "the target of the row before"],
+    ("column", "known"),
+    [
+        (np.arange(ROWS) % 24, True),  # the hour of the event
+        (np.roll(np.random.default_rng(7).normal(size=ROWS), 1), True),  # the target of the row before
+        (np.random.default_rng(8).normal(size=ROWS), False),
+    ],
 )
-def test_a_column_that_can_be_no_leak_is_known(column: np.ndarray) -> None:
+def test_a_column_of_the_calendar_or_of_the_past_is_known(column: np.ndarray, *, known: bool) -> None:
     target = np.random.default_rng(7).normal(size=ROWS)
 
-    assert is_known_before("column", rows_of({"column": column}, target), declared({"column": column}, target))
-
-
-def test_another_column_may_be_one() -> None:
-    column, target = np.random.default_rng(7).normal(size=(2, ROWS))
-
-    assert not is_known_before("column", rows_of({"column": column}, target), declared({"column": column}, target))
+    assert is_known_before("column", rows_of({"column": column}, target), declared({"column": column}, target)) == known
