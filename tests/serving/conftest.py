@@ -1,8 +1,10 @@
 """What several files about the server begin with."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.builders.desk import Desk, make_desk
+from tests.builders.desk import Desk, copy_of, make_desk
 
 
 @pytest.fixture(scope="module")
@@ -13,3 +15,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)
     return desk
+
+
+@pytest.fixture
+def desk(made: Desk, tmp_path: Path) -> Desk:
+    """A copy of it, to change."""
+    return copy_of(made, tmp_path / "workspace")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +19,7 @@ from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import RowAnswer
 from tests.builders.answering import Answering
-from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import running, served_version, serving_of
 from tests.builders.typed import Session, sit_at_desk
 from tests.serving.test_server import as_json
@@ -42,11 +41,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.land(desk.rows(14, 18).assign(outcome=lambda rows: rows["outcome"] + 9.0), 18)
     desk.make_version(18, promote=False)
     return desk
-
-
-@pytest.fixture
-def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "workspace")
 
 
 @pytest.fixture

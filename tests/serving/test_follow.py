@@ -30,7 +30,7 @@ from retrim.release.release import rollback
 from retrim.serving import request_log, served
 from retrim.serving.models import Follower, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
-from tests.builders.desk import Desk, copy_of
+from tests.builders.desk import Desk
 from tests.builders.http_client import Client, running, served_version, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.served import SECONDS
@@ -39,11 +39,6 @@ pytestmark = pytest.mark.slow
 
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "workspace")
 
 
 def follower_of(desk: Desk, serving: Any, day: float = 15) -> Follower:

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.slow
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
-@pytest.fixture
-def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "workspace")
-
-
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Another workspace, of another task; version 1 is live."""

@@ -41,11 +41,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return desk
 
 
-@pytest.fixture
-def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "workspace")
-
-
 def test_shadows_are_the_champion_before_the_newest_challenger_or_a_number(desk: Desk) -> None:
     found = [shadows_of(desk.workspace, [who]) for who in ("previous", "challenger", "1", "2")]
 

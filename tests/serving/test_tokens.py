@@ -23,7 +23,7 @@ from retrim.adapters.mlflow_server import HOST
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
 from retrim.serving import routes
-from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import running, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.typed import Session, sit_at_desk
@@ -41,11 +41,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
     return desk
-
-
-@pytest.fixture
-def desk(made: Desk, tmp_path: Path) -> Desk:
-    return copy_of(made, tmp_path / "workspace")
 
 
 @pytest.fixture
