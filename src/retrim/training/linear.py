@@ -1,20 +1,14 @@
-"""Coefficients of linear models on standardised terms, by scikit-learn; quantiles by our own smoothed loss.
+"""Linear models by scikit-learn on standardised terms, with all that was learned in JSON; quantiles by our own loss.
 
-The penalty is a share of the rows' weight, so that a row of weight 2 is two rows, and the same figure means the
-same at any number of rows.
-
-The terms of a linear model: matrix columns imputed, standardised, one-hot, with all that was learned in JSON.
-
-Every term has the mean 0 over the training rows, so that the intercept is the score of the average row.
-
-Linear models: coefficients in JSON, fitted by scikit-learn, predicted by a few lines of our own.
+The penalty is a share of the rows' weight, so that a row of weight 2 is two rows. Every term has the mean 0 over the
+training rows, so that the intercept is the score of the average row.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -36,12 +30,23 @@ from retrim.training.estimators import (
     outputs,
 )
 
+LINEAR: Losses = {"regression": {"mse": "ridge", "mae": "quantile", "pinball": "quantile", "poisson": "poisson"}}
+CLASSES = {"log_loss": "logistic", "brier": "logistic", "error": "logistic"}
+LOGISTIC: Losses = {"binary": CLASSES, "multiclass": CLASSES}
+LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "multiclass": "log shares"}
+FILE = "linear.json"
+SPACE = ["l2"]
+DIGITS = 10
+"""Digits of a coefficient that are kept: beyond them processors differ."""
 ITERATIONS = 2000
 CERTAIN = 1e-15
 """Chance of a class that no training row has, as LightGBM gives it."""
 SMOOTHED = (0.2, 0.02, 0.005)
 """Widths over which the corner of the quantile loss is rounded, one after the other, in sd of the target."""
-
+HUGE = 1e100
+"""A number beyond this counts as missing, as an infinite one does: its square would leave double precision."""
+LEVELS = 100
+"""Levels of a category that have a term of their own; rarer ones share one with what is missing or unseen."""
 Solved = tuple[np.ndarray, np.ndarray]
 """Intercepts, shape (outputs,), and coefficients, shape (outputs, terms)."""
 
@@ -53,6 +58,16 @@ def one_thread() -> None:
     threadpool_limits(limits=1, user_api="blas")
 
 
+def _fitted(model: Any, terms: np.ndarray, actual: np.ndarray, weights: np.ndarray) -> Solved:
+    one_thread()
+    with catch_warnings():
+        # Levels of a category sum to the same, which is ill-conditioned if hardly penalised; and what did not converge
+        # in ITERATIONS is judged like any other model.
+        simplefilter("ignore")
+        model.fit(terms, actual, sample_weight=weights)
+    return np.atleast_1d(model.intercept_), np.atleast_2d(model.coef_)
+
+
 def ridge(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: float) -> Solved:
     """Least squares with a penalty on squared coefficients.
 
@@ -61,11 +76,7 @@ def ridge(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: flo
     """
     from sklearn.linear_model import Ridge
 
-    one_thread()
-    with catch_warnings():
-        simplefilter("ignore")  # levels of a category sum to the same: hardly penalised, that is ill-conditioned
-        made = Ridge(alpha=l2 * weights.sum(), solver="cholesky").fit(terms, actual, sample_weight=weights)
-    return np.array([float(made.intercept_)]), made.coef_.reshape(1, -1)
+    return _fitted(Ridge(alpha=l2 * weights.sum(), solver="cholesky"), terms, actual, weights)
 
 
 def quantile(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: float, level: float) -> Solved:
@@ -82,7 +93,7 @@ def quantile(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: 
 
     one_thread()
     share = weights / weights.sum()
-    found = np.zeros(terms.shape[1] + 1)
+    solved = np.zeros(terms.shape[1] + 1)
 
     def loss_at(width: float) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
@@ -96,11 +107,11 @@ def quantile(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: 
         return loss
 
     for width in SMOOTHED:
-        found = minimize(
-            loss_at(width), found, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS, "ftol": 1e-12}
+        solved = minimize(
+            loss_at(width), solved, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS, "ftol": 1e-12}
         ).x
-    left = actual - terms @ found[1:]
-    return np.array([weighted_quantile(left, weights, level)]), found[1:].reshape(1, -1)
+    left = actual - terms @ solved[1:]
+    return np.array([weighted_quantile(left, weights, level)]), solved[1:].reshape(1, -1)
 
 
 def poisson(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: float) -> Solved:
@@ -113,20 +124,14 @@ def poisson(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: f
 
     if not actual.any():
         return np.array([np.log(CERTAIN)]), np.zeros((1, terms.shape[1]))
-    one_thread()
-    with catch_warnings():
-        simplefilter("ignore")  # not converged in ITERATIONS: what it found by then is judged like any other model
-        made = PoissonRegressor(alpha=l2, max_iter=ITERATIONS, tol=1e-7).fit(terms, actual, sample_weight=weights)
-    return np.array([float(made.intercept_)]), made.coef_.reshape(1, -1)
+    return _fitted(PoissonRegressor(alpha=l2, max_iter=ITERATIONS, tol=1e-7), terms, actual, weights)
 
 
 def logistic(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: float, outputs: int) -> Solved:
     """Log loss with a penalty on squared coefficients; a class without rows has hardly any chance.
 
     Args:
-        terms: Shape (n, terms).
         actual: Class codes, shape (n,).
-        weights: Shape (n,).
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -137,18 +142,13 @@ def logistic(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: 
             return intercepts * (1 if seen[0] == 0 else -1), coefficients
         intercepts[seen] = 0.0
         return intercepts, coefficients
-    one_thread()
-    with catch_warnings():
-        simplefilter("ignore")  # as above
-        made = LogisticRegression(C=1 / (l2 * weights.sum()), max_iter=ITERATIONS, tol=1e-7).fit(
-            terms, actual, sample_weight=weights
-        )
-    own_intercepts, own = made.intercept_, made.coef_
+    model = LogisticRegression(C=1 / (l2 * weights.sum()), max_iter=ITERATIONS, tol=1e-7)
+    solved = _fitted(model, terms, actual, weights)
     if outputs == 1:
-        return own_intercepts, own
+        return solved
     if len(seen) == 2:  # scikit-learn gives one output for two classes: half of it to each is the same shares
-        own_intercepts, own = np.array([-1, 1]) * own_intercepts / 2, np.vstack([-own, own]) / 2
-    intercepts[seen], coefficients[seen] = own_intercepts, own
+        solved = np.array([-1, 1]) * solved[0] / 2, np.vstack([-solved[1], solved[1]]) / 2
+    intercepts[seen], coefficients[seen] = solved
     return intercepts, coefficients
 
 
@@ -157,12 +157,6 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, level: float) -> 
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
     return float(values[order][min(int(np.searchsorted(reached, level - 1e-12)), len(values) - 1)])
-
-
-HUGE = 1e100
-"""A number beyond this counts as missing, as an infinite one does: its square would leave double precision."""
-LEVELS = 100
-"""Levels of a category that have a term of their own; rarer ones share one with what is missing or unseen."""
 
 
 @dataclass(frozen=True)
@@ -199,13 +193,13 @@ class NumberTerms:
 
     def terms(self, values: np.ndarray) -> list[np.ndarray]:
         known = _known(values)
-        made = []
+        terms = []
         if self.scale:
             held = np.clip(np.where(known, values, self.centre), self.low, self.high)
-            made.append((held - self.centre) / self.scale)
+            terms.append((held - self.centre) / self.scale)
         if 0 < self.missing < 1:
-            made.append(np.where(known, 0.0, 1.0) - self.missing)
-        return made
+            terms.append(np.where(known, 0.0, 1.0) - self.missing)
+        return terms
 
 
 @dataclass(frozen=True)
@@ -226,63 +220,42 @@ class Category:
     @classmethod
     def learn(cls, values: np.ndarray, weights: np.ndarray) -> "Category":
         codes, places = np.unique(values[~np.isnan(values)], return_inverse=True)
-        found = np.bincount(places, weights=weights[~np.isnan(values)], minlength=len(codes)) / weights.sum()
-        kept = np.sort(np.lexsort((codes, -found))[:LEVELS])
-        shares = tuple(float(share) for share in found[kept])
-        whole = len(kept) == len(codes) and not np.isnan(values).any()
-        return cls(tuple(float(code) for code in codes[kept]), shares, 0.0 if whole else max(1.0 - sum(shares), 0.0))
+        held = np.bincount(places, weights=weights[~np.isnan(values)], minlength=len(codes)) / weights.sum()
+        commonest = np.sort(np.lexsort((codes, -held))[:LEVELS])
+        shares = tuple(float(share) for share in held[commonest])
+        whole = len(commonest) == len(codes) and not np.isnan(values).any()
+        return cls(
+            tuple(float(code) for code in codes[commonest]), shares, 0.0 if whole else max(1.0 - sum(shares), 0.0)
+        )
 
     def terms(self, values: np.ndarray) -> list[np.ndarray]:
         known = np.isin(values, self.levels)
         seen = known | (self.other > 0)
-        own = [
+        terms = [
             np.where(seen, (values == code) - share, 0.0) for code, share in zip(self.levels, self.shares, strict=True)
         ]
-        return [*own, np.where(known, 0.0, 1.0) - self.other] if self.other else own
+        return [*terms, np.where(known, 0.0, 1.0) - self.other] if self.other else terms
 
 
 Column = NumberTerms | Category
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The terms of every matrix column, in its order."""
+def learn_columns(matrix: np.ndarray, weights: np.ndarray, categorical: Collection[int]) -> tuple[Column, ...]:
+    """How the columns of training rows, shape (n, columns), become terms."""
+    return tuple(
+        (Category if place in categorical else NumberTerms).learn(matrix[:, place], weights)
+        for place in range(matrix.shape[1])
+    )
 
-    columns: tuple[Column, ...]
 
-    @classmethod
-    def learn(cls, matrix: np.ndarray, weights: np.ndarray, categorical: list[int]) -> "Terms":
-        """The terms of training rows.
-
-        Args:
-            matrix: Shape (n, columns), n at least 1.
-            weights: How often each row counts, above 0, shape (n,).
-        """
-        named = set(categorical)
-        learned: list[Column] = [
-            (Category if place in named else NumberTerms).learn(matrix[:, place], weights)
-            for place in range(matrix.shape[1])
-        ]
-        return cls(tuple(learned))
-
-    def of(self, matrix: np.ndarray) -> list[list[np.ndarray]]:
-        """The terms of rows by column, each of shape (n,)."""
-        return [column.terms(matrix[:, place]) for place, column in enumerate(self.columns)]
+def terms_of(matrix: np.ndarray, columns: Sequence[Column]) -> list[list[np.ndarray]]:
+    """The terms of rows by column, each of shape (n,)."""
+    return [column.terms(matrix[:, place]) for place, column in enumerate(columns)]
 
 
 def _known(values: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(values) <= HUGE)
-
-
-LINEAR: Losses = {"regression": {"mse": "ridge", "mae": "quantile", "pinball": "quantile", "poisson": "poisson"}}
-CLASSES = {"log_loss": "logistic", "brier": "logistic", "error": "logistic"}
-LOGISTIC: Losses = {"binary": CLASSES, "multiclass": CLASSES}
-LINKS: dict[str, Link] = {"regression": "identity", "binary": "log odds", "multiclass": "log shares"}
-FILE = "linear.json"
-SPACE = ["l2"]
-DIGITS = 10
-"""Digits of a coefficient that are kept: beyond them processors differ."""
 
 
 @dataclass(frozen=True)
@@ -303,11 +276,6 @@ class Linear:
     coefficients: tuple[tuple[float, ...], ...]
     spreads: tuple[float, ...]
 
-    @property
-    def terms(self) -> Terms:
-        """How a matrix becomes terms."""
-        return Terms(self.columns)
-
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         return outputs(self.scores(matrix), self.link)
 
@@ -319,30 +287,28 @@ class Linear:
 
     def scores(self, matrix: np.ndarray) -> np.ndarray:
         # Summed column by column, never by a matrix product: a row alone is then scored as among others.
-        found = np.empty((len(matrix), len(self.intercepts)))
-        found[:] = self.intercepts
-        for output, added in self._added(matrix):
-            found[:, output] += added
-        return found
+        scores = np.tile(self.intercepts, (len(matrix), 1))
+        for _, output, added in self._added(matrix):
+            scores[:, output] += added
+        return scores
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
         """What the terms of each column add: exact, as the score is their sum."""
-        found = np.zeros((len(matrix), len(self.intercepts), len(self.columns) + 1))
-        found[:, :, -1] = self.intercepts
-        places = [place for place in range(len(self.columns)) for _ in self.intercepts]
-        for place, (output, added) in zip(places, self._added(matrix), strict=True):
-            found[:, output, place] = added
-        return found
+        parts = np.zeros((len(matrix), len(self.intercepts), len(self.columns) + 1))
+        parts[:, :, -1] = self.intercepts
+        for column, output, added in self._added(matrix):
+            parts[:, output, column] = added
+        return parts
 
-    def _added(self, matrix: np.ndarray) -> Iterable[tuple[int, np.ndarray]]:
-        """What each column adds to each output, column by column."""
+    def _added(self, matrix: np.ndarray) -> Iterable[tuple[int, int, np.ndarray]]:
+        """Column, output, and what the column adds to it, column by column."""
         start = 0
-        for terms in self.terms.of(matrix):
+        for column, terms in enumerate(terms_of(matrix, self.columns)):
             for output, coefficients in enumerate(self.coefficients):
                 added = np.zeros(len(matrix))
                 for term, coefficient in zip(terms, coefficients[start : start + len(terms)], strict=True):
                     added += coefficient * term
-                yield output, added
+                yield column, output, added
             start += len(terms)
 
 
@@ -367,28 +333,29 @@ class LinearEstimator:
         l2 = float(task.hyperparameters["l2"] or 0)
         if not 0 < l2 < np.inf:
             raise BadInputError(f"tune.space: l2 is {l2}; write a number above 0, such as 0.0001")
-        weighed = np.ones(len(matrix)) if task.weights is None else task.weights
+        weights = np.ones(len(matrix)) if task.weights is None else task.weights
         matrix = np.asarray(matrix)
-        terms = Terms.learn(matrix, weighed, view.categorical)
-        parts = [term for column in terms.of(matrix) for term in column]
+        columns = learn_columns(matrix, weights, view.categorical)
+        parts = [term for terms in terms_of(matrix, columns) for term in terms]
         grid = np.column_stack(parts) if parts else np.zeros((len(matrix), 1))
-        link = LINKS[view.task] if way != "poisson" else "log"
         if way == "poisson":
             check_counts(actual)
-            solved = poisson(grid, actual, weighed, l2=l2)
+            solved = poisson(grid, actual, weights, l2=l2)
         elif way == "logistic":
             solved = logistic(
-                grid, actual, weighed, l2=l2, outputs=len(view.classes) if view.task == "multiclass" else 1
+                grid, actual, weights, l2=l2, outputs=len(view.classes) if view.task == "multiclass" else 1
             )
         else:
-            half = 0.5 if level is None else level
-            solve = ridge if way == "ridge" else partial(quantile, level=half)
-            centre = float(np.average(actual, weights=weighed))
-            scale = float(np.sqrt(np.average(np.square(actual - centre), weights=weighed))) or 1.0
-            intercepts, coefficients = solve(grid, (actual - centre) / scale, weighed, l2=l2)
+            solve = ridge if way == "ridge" else partial(quantile, level=0.5 if level is None else level)
+            centre = float(np.average(actual, weights=weights))
+            scale = float(np.sqrt(np.average(np.square(actual - centre), weights=weights))) or 1.0
+            intercepts, coefficients = solve(grid, (actual - centre) / scale, weights, l2=l2)
             solved = intercepts * scale + centre, coefficients * scale
-        made = _made(terms, link, solved, matrix, weighed)
-        return FittedModel(made, 1)
+        link = LINKS[view.task] if way != "poisson" else "log"
+        plain = Linear(columns, link, _rounded(solved[0]), tuple(map(_rounded, solved[1])), ())
+        added = plain.contributions(matrix)[:, :, :-1]
+        spreads = np.sqrt(np.average(np.square(added), axis=0, weights=weights)).sum(axis=0)
+        return FittedModel(replace(plain, spreads=_rounded(spreads)), 1)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Linear:
         return from_record(Linear, json.loads(files[FILE]))
@@ -400,22 +367,8 @@ class LinearEstimator:
         aim_at(self.name, self.losses, task, loss)
 
 
-def _made(terms: Terms, link: Link, solved: Solved, matrix: np.ndarray, weights: np.ndarray) -> Linear:
-    intercepts, coefficients = solved
-    plain = Linear(
-        terms.columns,
-        link,
-        tuple(_rounded(each) for each in intercepts),
-        tuple(tuple(_rounded(each) for each in row) for row in coefficients),
-        (),
-    )
-    added = plain.contributions(matrix)[:, :, :-1]
-    spreads = np.sqrt(np.average(np.square(added), axis=0, weights=weights)).sum(axis=0)
-    return replace(plain, spreads=tuple(_rounded(each) for each in spreads))
-
-
-def _rounded(figure: float) -> float:
-    return float(f"{float(figure):.{DIGITS}g}")
+def _rounded(figures: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{float(figure):.{DIGITS}g}") for figure in figures)
 
 
 MODELS.register("linear", tasks=tuple(LINEAR), seeded=False)(LinearEstimator("linear", LINEAR))
