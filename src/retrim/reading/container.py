@@ -11,15 +11,15 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.feather as paf
 import pyarrow.json as pajson
 
-from retrim.parquet import parquet_file
+from retrim.parquet import parquet_table
 from retrim.table.data import LABEL_TIME
 from retrim.table.fault import Example, Fault, of_rows, shown_name, whole_file
 from retrim.table.reading import PLAIN, ReadingParams
@@ -37,6 +37,7 @@ STEP = 8 << 20
 MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
 TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 """What Arrow says of lines of JSON that are whole, but no table."""
+STORED_AS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON lines"}
 AS_LINES = "write JSON lines: each row as an object on its own line"
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 
@@ -69,24 +70,31 @@ def columns_of(
     if not content:
         raise NoTableError(whole_file("contains a table", value="an empty file", cure="send the file again"))
     names = tuple(required), (*optional, *reading.skip)
-    if content.startswith(PARQUET):
-        return _stored("Parquet", lambda wanted: _parquet(content, wanted), *names)
-    if content.startswith(ARROW):
-        return _stored("Arrow", lambda wanted: _arrow(content, wanted), *names)
-    if content.startswith(GZIP):
-        content = _unpacked(content)
-    text = utf8_text(content, reading.encoding)
-    if (endless := _long_line(text)) is not None:
-        raise NoTableError(endless)
-    if JSON_LINE.match(text):
-        return _stored("JSON lines", lambda wanted: _json(text, wanted, names[0], elsewhere), *names)
-    if JSON_ARRAY.match(text):
-        raise NoTableError(whole_file("is a table of text", value="a JSON array", cure=AS_LINES))
-    return _from_csv(text, *names, separator=reading.separator)
+    content = unpacked(content)
+    kind = stored_kind(content)
+    if kind is None:
+        content = utf8_text(content, reading.encoding)
+        if (endless := _long_line(content)) is not None:
+            raise NoTableError(endless)
+        if JSON_ARRAY.match(content):
+            raise NoTableError(whole_file("is a table of text", value="a JSON array", cure=AS_LINES))
+        if not JSON_LINE.match(content):
+            return _from_csv(content, *names, separator=reading.separator)
+    table = read_stored(kind or "json", content)
+    for name in (name for name in names[0] if name in elsewhere and name not in table.column_names):
+        table = table.append_column(name, pa.nulls(table.num_rows))
+    _check_names(table.column_names, *names)
+    return table
 
 
-def _unpacked(content: bytes) -> bytes:
-    """The text in a gzip file, whose size is counted first: a small file may unpack to any size."""
+def unpacked(content: bytes) -> bytes:
+    """The content of a gzip file, whose size is counted first: a small file may unpack to any size.
+
+    Raises:
+        NoTableError: It is damaged, or too large.
+    """
+    if not content.startswith(GZIP):
+        return content
     try:
         size = 0
         with gzip.open(io.BytesIO(content)) as file:
@@ -121,41 +129,39 @@ def _long_line(text: bytes) -> Fault | None:
     return None
 
 
-Check = Callable[[list[str]], list[str]]
-"""Checks the names of a file's columns, and gives those to read."""
+def stored_kind(content: bytes) -> Literal["parquet", "arrow"] | None:
+    """What a file of typed columns is; None: it is text."""
+    return "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else None
 
 
-def _stored(
-    what: str, read: Callable[[Check], pa.Table], required: tuple[str, ...], optional: tuple[str, ...]
-) -> pa.Table:
-    def wanted(found: list[str]) -> list[str]:
-        _check_names(found, required, optional)
-        return found
+def read_stored(kind: Literal["parquet", "arrow", "json"], content: bytes) -> pa.Table:
+    """The columns of Parquet, Arrow or lines of JSON in UTF-8, as they are stored.
 
+    Raises:
+        NoTableError: It is damaged, or no table.
+    """
     try:
-        table = read(wanted)
+        if kind == "json":
+            table = read_json(content)
+        elif kind == "parquet":
+            table = parquet_table(content)
+        else:
+            table = paf.read_table(pa.BufferReader(content), use_threads=False)  # which copies nothing
     except (pa.ArrowException, OSError, UnicodeError) as error:
         if mixed := MIXED.search(str(error)):
             name, *kinds = mixed.groups()
             cure = "write the values of each column in one JSON type, and each line as an object"
-            raise NoTableError(
-                whole_file(
-                    "has values of one JSON type", column=name.removeprefix("/"), value=" and ".join(kinds), cure=cure
-                )
-            ) from error
+            rule, value = "has values of one JSON type", " and ".join(kinds)
+            raise NoTableError(whole_file(rule, column=name.removeprefix("/"), value=value, cure=cure)) from error
         if twice := TWICE.search(str(error)):
             raise _named_twice([twice[1]]) from error
-        raise NoTableError(
-            whole_file(
-                f"is a complete {what} file", value=str(error), cure="send the file again: it was truncated or damaged"
-            )
-        ) from error
+        rule, cure = f"is a complete {STORED_AS[kind]} file", "send the file again: it was truncated or damaged"
+        raise NoTableError(whole_file(rule, value=str(error), cure=cure)) from error
     try:
         table.validate(full=True)
     except pa.ArrowException as error:
-        raise NoTableError(
-            whole_file("has text in UTF-8 and complete columns", value=str(error), cure="store text as UTF-8")
-        ) from error
+        rule, cure = "has text in UTF-8 and complete columns", "store text as UTF-8"
+        raise NoTableError(whole_file(rule, value=str(error), cure=cure)) from error
     return without_views(table)
 
 
@@ -172,28 +178,6 @@ def _without_view(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         return pa.dictionary(kind.index_type, _without_view(kind.value_type), ordered=kind.ordered)
     return pa.large_string() if pa.types.is_string_view(kind) else kind
-
-
-def _parquet(content: bytes, wanted: Check) -> pa.Table:
-    with parquet_file(content) as file:
-        wanted(file.schema_arrow.names)
-        return file.read(use_threads=False)
-
-
-def _arrow(content: bytes, wanted: Check) -> pa.Table:
-    table = paf.read_table(pa.BufferReader(content), use_threads=False)  # which copies nothing
-    wanted(table.column_names)
-    return table
-
-
-def _json(content: bytes, wanted: Check, required: Iterable[str], elsewhere: Collection[str]) -> pa.Table:
-    table = read_json(content)
-    there = set(table.column_names)
-    for name in required:
-        if name in elsewhere and name not in there:
-            table = table.append_column(name, pa.nulls(table.num_rows))
-    wanted(table.column_names)
-    return table
 
 
 def read_json(content: bytes) -> pa.Table:

@@ -1,14 +1,7 @@
-"""CSV of which nothing is declared yet: what separates its cells, and its columns as text.
-
-A raw column at a glance, as the looks at a table take it.
-
-Opens a table of which nothing is declared yet: what kind of file it is, and its columns as they stand in it.
-"""
+"""Opens a table of which nothing is declared yet: what kind of file it is, and its columns as they stand in it."""
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,23 +11,21 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.feather as paf
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
-from retrim.parquet import parquet_table
 from retrim.reading.address import address_of, fetch, files_in, is_address
 from retrim.reading.container import (
-    ARROW,
     AS_LINES,
-    GZIP,
     JSON_ARRAY,
     JSON_LINE,
-    PARQUET,
     UTF8_MARK,
+    NoTableError,
     header_of,
-    read_json,
+    read_stored,
     read_texts,
+    stored_kind,
+    unpacked,
 )
 from retrim.reading.table import as_floats, writable
 from retrim.table.reading import RawColumn, Stored
@@ -250,7 +241,7 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
             )
         fits = table.encoding == first.encoding
         if not fits and first.encoding == "cp1252":  # ASCII is the same in it
-            fits = _unpacked(content, file).isascii()
+            fits = unpacked(content).isascii()
         if (table.kind, table.separator) != (first.kind, first.separator) or not fits:
             raise BadInputError(
                 f"{file} ({table.kind}, {table.encoding}, separator {table.separator!r}) does not have the same "
@@ -271,22 +262,20 @@ def read_raw(content: bytes, where: str) -> RawTable:
     Raises:
         BadInputError: It is not a table.
     """
-    content = _unpacked(content, where)
     try:
-        if content.startswith(PARQUET):
-            table = parquet_table(content)
-            return _checked(RawTable("parquet", "utf-8", ",", table, 0, 1), where)
-        if content.startswith(ARROW):
-            table = paf.read_table(pa.BufferReader(content), use_threads=False)
-            return _checked(RawTable("arrow", "utf-8", ",", table, 0, 1), where)
+        content = unpacked(content)
+        if (kind := stored_kind(content)) is not None:
+            return _checked(RawTable(kind, "utf-8", ",", read_stored(kind, content), 0, 1), where)
         text, encoding = _decoded(content, where)
         if JSON_LINE.match(text):
-            return _checked(RawTable("json", encoding, ",", read_json(text), 0, 1), where)
+            return _checked(RawTable("json", encoding, ",", read_stored("json", text), 0, 1), where)
         if JSON_ARRAY.match(text):
             raise BadInputError(f"{where} is a JSON array; {AS_LINES}")
         table, separator, ragged = read_csv(text, where)
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
-    except (pa.ArrowException, OSError, csv.Error) as error:
+    except NoTableError as error:
+        raise BadInputError(f"{where}: {error.fault}; {error.fault.cure}") from error
+    except (pa.ArrowException, csv.Error) as error:
         raise BadInputError(
             f"{where} cannot be read as a table ({' '.join(str(error).split())[:200]}); save it as {KINDS}"
         ) from error
@@ -308,24 +297,7 @@ def _checked(raw: RawTable, where: str) -> RawTable:
         )
     if not raw.rows:
         raise BadInputError(f"{where} has a header but no rows; specify a table with rows")
-    try:
-        raw.columns.validate(full=True)
-    except pa.ArrowException as error:
-        raise BadInputError(
-            f"{where} has text that is not UTF-8, or damaged columns ({error}); save it again with text in UTF-8"
-        ) from error
     return raw
-
-
-def _unpacked(content: bytes, where: str) -> bytes:
-    try:
-        if content.startswith(GZIP):
-            return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadInputError(
-            f"{where} is not a complete compressed file ({error}); the file was truncated or damaged: send it again"
-        ) from error
-    return content
 
 
 def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
