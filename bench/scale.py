@@ -139,7 +139,7 @@ def suite() -> dict[str, Any]:
 LAND = """
 import sys; from pathlib import Path; import pandas as pd
 from retrim.lineage.workspace import open_workspace
-from retrim.landing.inbox import large_file, take_in
+from retrim.landing.take_in import large_file, take_in
 workspace, file, now = open_workspace(Path(sys.argv[1])), Path(sys.argv[2]), pd.Timestamp(sys.argv[3])
 large = large_file(workspace, file)
 for done in take_in(workspace, file, now=now, labels=False, correction=False, large=large):

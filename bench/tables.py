@@ -211,7 +211,7 @@ def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
 
 def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     """How many files of the rest are held back, after `init` saw the first part."""
-    from retrim.landing.inbox import large_file, take_in
+    from retrim.landing.take_in import large_file, take_in
     from retrim.lineage.workspace import open_workspace
 
     place = place.parent / f"{place.name}-rest"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 from prefect import flow
 
-from retrim.landing.inbox import large_file, take_from_inbox, take_in
+from retrim.landing.inbox import take_from_inbox
 from retrim.landing.ingest import Landed
+from retrim.landing.take_in import large_file, take_in
 from retrim.lineage.workspace import Workspace, clock
 from retrim_flows.context import open_workspace, say_landed
 from retrim_flows.reconcile import SIGNED

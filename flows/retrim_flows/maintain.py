@@ -7,7 +7,7 @@ from prefect import flow
 
 from retrim.checking.score import recompute_daily
 from retrim.errors import RetrimError
-from retrim.landing.inbox import tell_overdue
+from retrim.landing.overdue import tell_overdue
 from retrim.lineage.workspace import Workspace, clock, report_progress, tell_suspicious
 from retrim.retraining.recover import end_hung_runs, recover
 from retrim.retraining.tidy import tidy

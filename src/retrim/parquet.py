@@ -5,10 +5,15 @@ interpreter to do so. Where the process has begun to end by then, it aborts ("te
 exception"). So Arrow opens local files itself, and what only Python can read is read by the thread that asks for it.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:  # a command that reads no table does without Arrow
     import pandas as pd
@@ -56,3 +61,32 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFr
     """The frame in a Parquet file, or these columns of it, in this order."""
     frame: pd.DataFrame = parquet_table(path, columns).to_pandas()
     return frame
+
+
+def writable(table: "pa.Table") -> "pa.Table":
+    """The table, with each column that Parquet cannot hold as JSON text."""
+    for kind in set(table.schema.types):
+        if _is_writable(kind):
+            continue
+        for place, found in enumerate(table.schema.types):
+            if found == kind:
+                table = table.set_column(place, table.column_names[place], _as_text(table.column(place)))
+    return table
+
+
+def _is_writable(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.write_table(pa.table({"x": pa.array([], kind)}), pa.BufferOutputStream())
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def _as_text(column: "pa.ChunkedArray") -> "pa.Array":
+    import pyarrow as pa
+
+    cells = [None if cell is None else json.dumps(cell, ensure_ascii=False, default=str) for cell in column.to_pylist()]
+    return pa.array(cells, pa.string())

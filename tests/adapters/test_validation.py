@@ -15,8 +15,9 @@ from retrim.errors import BadInputError, UnknownNameError
 from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.stats.codec import from_record, to_record
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import DataParams
 from retrim.table.fault import Example, Expectation, Fault, Suite
+from retrim.table.keys import row_keys
 from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -38,7 +38,8 @@ from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
 from retrim.stats.codec import to_json, to_parquet, to_record
 from retrim.stats.plugins import SettingsSection
-from retrim.table.data import assemble, mature, row_keys
+from retrim.table.data import assemble, mature
+from retrim.table.keys import row_keys
 from retrim.training.bundle import FORMAT, SETTINGS, BundleFormat, needs_of
 from tests.builders.answers import PrintedCheck
 from tests.builders.landed import read_landed

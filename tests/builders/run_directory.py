@@ -30,7 +30,8 @@ from retrim.stages import backtest, compare, features, train, tune
 from retrim.stats.codec import to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import DataParams
+from retrim.table.keys import row_keys
 from retrim.training.bundle import FORMAT, BundleFormat
 from retrim.training.classes import DecideParams
 from retrim.training.groups import FairnessParams

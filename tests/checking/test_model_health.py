@@ -9,7 +9,7 @@ from retrim.errors import BadInputError
 from retrim.landing.withdraw import withdraw
 from retrim.release.acknowledged import acknowledge_kind
 from retrim.reports.health import Health, find_health
-from retrim.table.data import row_keys
+from retrim.table.keys import row_keys
 from tests.builders.desk import Desk, make_desk
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages

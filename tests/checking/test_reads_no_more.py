@@ -10,7 +10,7 @@ from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probe import _to_fit
 from retrim.checking.score import score
 from retrim.landing.as_of_view import known_table, read_as_of
-from retrim.reading.landed import LandedRows
+from retrim.reading.landed_rows import LandedRows
 from retrim.release.versions import load_stored_version
 from retrim.reports.explain import explain
 from retrim.table.data import assemble, with_past

@@ -14,6 +14,7 @@ import pytest
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.landing import inbox
+from retrim.landing import take_in as taking_in
 from retrim.landing.inbox import AGAIN, CLAIMED, TAKEN, take_from_inbox
 from retrim.landing.ingest import release_quarantined
 from retrim.landing.quarantine import Quarantine
@@ -93,7 +94,7 @@ def test_any_exception_leaves_its_file_and_the_others_land(desk: Desk, monkeypat
             raise MemoryError("a fault nobody thought of")
         return real(path, kind, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inbox, "land_batch", breaks)
+    monkeypatch.setattr(taking_in, "land_batch", breaks)
     landed = []
     with pytest.raises(RetrimError, match=r"b\.csv .*\bMemoryError\b"):
         landed.extend(take_from_inbox(desk.workspace, now=desk.day(4)))
@@ -113,7 +114,7 @@ def test_a_file_that_stays_does_not_replace_one_that_has_come_since(
         (folder / "labels.csv").write_bytes(b"the next")
         raise OSError(5, "the disk is gone")
 
-    monkeypatch.setattr(inbox, "land_batch", breaks)
+    monkeypatch.setattr(taking_in, "land_batch", breaks)
     with pytest.raises(RetrimError, match=r"labels\.csv .*\bErrno 5\b"):
         list(take_from_inbox(desk.workspace, now=desk.day(4)))
 
@@ -137,7 +138,7 @@ def test_what_a_killed_process_had_claimed_is_taken_by_the_next(desk: Desk) -> N
     code = f"""
 import os, signal, sys
 import pandas as pd
-import retrim.landing.inbox as take_in
+import retrim.landing.take_in as take_in
 from retrim.landing.inbox import take_from_inbox
 from tests.landing.test_inbox import of_folder
 take_in.land_batch = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -246,7 +247,7 @@ def test_a_stop_by_hand_is_no_attempt_that_killed(desk: Desk, monkeypatch: pytes
         raise KeyboardInterrupt
 
     drop(desk, "a.csv", desk.rows(0, 1))
-    monkeypatch.setattr(inbox, "land_batch", stops)
+    monkeypatch.setattr(taking_in, "land_batch", stops)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             list(take_from_inbox(desk.workspace, now=desk.day(4)))
@@ -305,7 +306,7 @@ def test_a_file_that_grows_while_it_is_read_is_put_back_and_said(desk: Desk, mon
         next(written, None)
         return landed
 
-    monkeypatch.setattr(inbox, "land_batch", grows)
+    monkeypatch.setattr(taking_in, "land_batch", grows)
     with pytest.raises(BadInputError, match=r"^grows\.csv was written while it was read; the next ingest"):
         list(take_from_inbox(desk.workspace, now=desk.day(4)))
     rest = list(take_from_inbox(desk.workspace, now=desk.day(4)))

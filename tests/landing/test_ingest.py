@@ -9,8 +9,8 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
-from retrim.landing.inbox import overdue
 from retrim.landing.ingest import Landed, land_batch
+from retrim.landing.overdue import overdue
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import APART
 from retrim.table.reading import PLAIN

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from retrim.landing.as_of_view import known_table, read_times_as_of
-from retrim.reading import landed
+from retrim.reading import landed_rows
 from tests.builders.desk import Desk, make_desk
 
 TIMES = ["_key", "_arrived", "_event", "_due", "_known", "_matured"]
@@ -30,13 +30,13 @@ def test_they_are_those_of_the_whole_table(desk: Desk, day: float) -> None:
 
 def test_no_feature_is_read_for_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    narrow = landed.LandedRows.narrow
+    narrow = landed_rows.LandedRows.narrow
 
-    def noted(landed: landed.LandedRows, columns: list[str]) -> pd.DataFrame:
+    def noted(landed: landed_rows.LandedRows, columns: list[str]) -> pd.DataFrame:
         read.extend(columns)
         return narrow(landed, columns)
 
-    monkeypatch.setattr(landed.LandedRows, "narrow", noted)
+    monkeypatch.setattr(landed_rows.LandedRows, "narrow", noted)
     read_times_as_of(desk.workspace, as_of=desk.day(9))
 
     assert read

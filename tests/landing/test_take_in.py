@@ -11,8 +11,9 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.landing import examine
-from retrim.landing.inbox import TAKEN, large_file, take_from_inbox, take_in
+from retrim.landing.inbox import TAKEN, take_from_inbox
 from retrim.landing.ingest import Landed, land_batch, release_quarantined
+from retrim.landing.take_in import large_file, take_in
 from retrim.lineage.workspace import tell_suspicious
 from retrim.reading.landed import facts_of
 from retrim.table.data import assemble
@@ -366,7 +367,7 @@ def test_a_suspicious_batch_whose_alert_was_lost_to_a_kill_is_told_at_the_next_c
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     week = file_of(desk, rows, "week.csv")
     with monkeypatch.context() as killed:
-        killed.setattr("retrim.landing.inbox.tell_suspicious", Mock(side_effect=KeyboardInterrupt))
+        killed.setattr("retrim.landing.take_in.tell_suspicious", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             hand_in(desk, week, now=desk.day(48))
     assert desk.workspace.store.alerts(desk.workspace.model) == []

@@ -64,7 +64,7 @@ def test_batches_follow_the_rhythm_of_the_table(every: str, rows: int, batch: st
 
 @pytest.mark.parametrize("rows", [130, 300, 1200])
 def test_what_is_drafted_suffices_for_a_first_version(rows: int) -> None:
-    from retrim.training.recipe import cut_first
+    from retrim.training.enough import cut_first
 
     drafted = looked_at(csv(table(rows)))
     document = {**whole(), "data": drafted.data.model_dump(), "reading": drafted.reading.model_dump()}

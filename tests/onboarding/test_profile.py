@@ -13,7 +13,7 @@ from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.profile import landed_table, profile, raw_table, write_rows
 from retrim.profile.findings import findings
 from retrim.profile.whole import TableProfile
-from retrim.reading.landed import LandedRows
+from retrim.reading.landed_rows import LandedRows
 from retrim.reading.raw import read_raw
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.builders.raw_tables import csv, table

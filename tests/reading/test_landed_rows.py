@@ -9,10 +9,11 @@ import pytest
 from retrim.adapters import landing_zone as writing
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.reading import landed
-from retrim.reading.chunks import read_frame, read_rows_at
-from retrim.reading.chunks import writing as adding
-from retrim.reading.landed import ROW, LandedRows, landed_files, read_rows
+from retrim.reading import landed_rows
+from retrim.reading.frames import read_frame, read_rows_at
+from retrim.reading.frames import writing as adding
+from retrim.reading.landed import landed_files, read_rows
+from retrim.reading.landed_rows import ROW, LandedRows
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
 
@@ -103,8 +104,8 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
 
 def test_many_rows_are_read_a_few_columns_at_a_time(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landed, "PIECE", 5)
-    monkeypatch.setattr(landed, "COLUMNS", 2)
+    monkeypatch.setattr(landed_rows, "PIECE", 5)
+    monkeypatch.setattr(landed_rows, "COLUMNS", 2)
     whole, lazy = read_rows(paths), LandedRows(paths)
     order = np.random.default_rng(5).permutation(18)
     known = lazy.narrow(["_batch", "_key"]).take(order).reset_index(drop=True).assign(made=order)

@@ -14,7 +14,8 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
 from retrim.parquet import parquet_table
 from retrim.reading import packs
-from retrim.reading.landed import LandedRows, hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.landed import hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.landed_rows import LandedRows
 from retrim.reading.packs import FAN, packed_files
 from retrim.table.schema import ReadColumns, as_they_stand
 

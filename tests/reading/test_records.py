@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.reading.chunks import LONGEST, EndlessRecordError, Ends, Text, csv_ends, cut, first_record, json_ends
+from retrim.reading.chunks import LONGEST
+from retrim.reading.records import EndlessRecordError, Ends, Text, csv_ends, cut, first_record, json_ends
 
 CELLS = st.text(st.sampled_from('a",\n\r" \t'), max_size=6)
 ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=2).map(lambda row: ["x", *row]), min_size=1, max_size=30)

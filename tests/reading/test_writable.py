@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from retrim.parquet import writable
 from retrim.reading.raw import read_raw
-from retrim.reading.table import writable
 
 ONE_OF_TWO = pa.UnionArray.from_dense(
     pa.array([0, 1], pa.int8()), pa.array([0, 0], pa.int32()), [pa.array([1]), pa.array(["\u00e9"])]

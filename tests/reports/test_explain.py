@@ -11,7 +11,8 @@ from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.lineage.prediction_log import Role
 from retrim.reports.explain import ExplainedRow, explain
 from retrim.stats.codec import to_record
-from retrim.table.data import assemble, row_keys
+from retrim.table.data import assemble
+from retrim.table.keys import row_keys
 from retrim.training.predicted import UNSEEN
 from tests.builders.desk import Desk, make_desk
 from tests.builders.landed import read_landed

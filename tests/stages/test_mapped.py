@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.features import view
-from retrim.reading.chunks import read_frame, read_mapped
+from retrim.reading.frames import read_frame, read_mapped
 from retrim.stages import _common
 from retrim.stats.codec import to_parquet
 from tests.builders.run_directory import make_run_directory, stream

@@ -17,7 +17,8 @@ from retrim.files import write_file
 from retrim.profile.leaks import LeakParams
 from retrim.stages import validate
 from retrim.stats.codec import to_json, to_record
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import DataParams
+from retrim.table.keys import row_keys
 from tests.builders.run_directory import START, Room, lay_settings, make_run_directory, stream
 
 pytestmark = pytest.mark.slow  # Great Expectations takes seconds to import

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.table.lags import STATISTICS, deviations, means, sums
+from retrim.table.ranges import STATISTICS, deviations, means, sums
 
 NUMPY: dict[str, Callable[[np.ndarray], float]] = {
     "mean": np.mean,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrim.table.data import later_hours
+from retrim.table.repeated_hours import later_hours
 
 # Berlin: 02:00 to 03:00 of 2024-10-27 came twice, first from 00:00 UTC, then from 01:00 UTC.
 BEGIN = pd.Timestamp("2024-10-26T22:00", tz="UTC")

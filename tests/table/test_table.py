@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.table.data import DataParams, assemble, mature, overdue_labels, row_keys
+from retrim.table.data import DataParams, assemble, mature, overdue_labels
+from retrim.table.keys import row_keys
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 

@@ -11,15 +11,8 @@ from retrim.features.view import FeatureView
 from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds
-from retrim.training.recipe import (
-    BacktestOrigin,
-    Recipe,
-    WindowKind,
-    WindowLengths,
-    backtest,
-    fit_recipe,
-    stated_interval,
-)
+from retrim.training.backtest import BacktestOrigin, backtest, stated_interval
+from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
 VIEW = FeatureView({"x": "number"}, {}, "y", "regression", ())
 RECIPE = Recipe("gbm", "mae", {"num_leaves": 4, "min_child_samples": 5}, 8, 7)

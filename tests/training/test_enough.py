@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from retrim.stats.windows import SplitParams
-from retrim.training.recipe import FAR, BacktestParams, cut_first, enough_at, rows_missing
+from retrim.training.enough import FAR, cut_first, enough_at, rows_missing
+from retrim.training.recipe import BacktestParams
 from retrim.training.tuning import TuneParams
 
 SPLIT = SplitParams(judge_rows=48, sliding_rows=200)

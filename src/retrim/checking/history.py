@@ -29,8 +29,8 @@ from retrim.lineage.workspace import MUTE, PAUSE, PERSON, REFIT, SETTLEMENT, Wor
 from retrim.release.versions import load_champion
 from retrim.stats.codec import Moment, from_record
 from retrim.table.data import mature, overdue_labels
+from retrim.training.enough import cut_first, enough_at, rows_missing
 from retrim.training.mode import FINAL
-from retrim.training.recipe import cut_first, enough_at, rows_missing
 
 CHECK = "check"  # source of the decisions that checks take
 LOOKED_BACK = 60

@@ -32,7 +32,7 @@ from retrim.decision.stored_rows import ApprovalAnswer, RunRow, VersionRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of, withdrawn_of_versions
-from retrim.landing.inbox import Overdue, overdue
+from retrim.landing.overdue import Overdue, overdue
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import BESIDE_RUNS, REFIT, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb

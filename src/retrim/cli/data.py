@@ -54,7 +54,8 @@ def ingest(
     """
     from retrim.cli import render
     from retrim.files import name_of
-    from retrim.landing.inbox import at_hand, large_file, take_in
+    from retrim.landing.inbox import at_hand
+    from retrim.landing.take_in import large_file, take_in
 
     workspace = workspace_here()
     now = None if arrived is None else past_time(arrived)

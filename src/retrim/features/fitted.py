@@ -1,9 +1,4 @@
-"""The section `prepare` of params.yaml: declared steps, checked against the table before anything is done.
-
-The columns that steps see, and steps learned and applied in declared order, as a bundle keeps them.
-
-Preparing features: declared steps, learned on training rows, applied alike in training, batch and serving.
-"""
+"""Declared steps of `prepare`: held to the table, learned on training rows, applied alike wherever rows come from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

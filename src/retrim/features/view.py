@@ -1,9 +1,7 @@
-"""The matrix of many rows, made a piece at a time: whole it would lie in memory beside the rows themselves.
+"""The feature view: named columns with type and role, and how they become numbers.
 
-The feature view: named columns with type and role, and how they become numbers.
-
-It is learned once, on training rows, and stored in the bundle, so that a champion is
-always scored with its own preprocessing.
+It is learned once, on training rows, and stored in the bundle, so that a champion is always scored with its own
+preprocessing. The matrix of very many rows is made a piece at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,9 +1,4 @@
-"""A table whose columns have changed since rows landed: what is refused before anything lands or is read.
-
-The table as the workspace knew it at a moment, with the features from the past of every version it holds.
-
-When labels were known, whenever their files landed: a history that lands in a day was not learned in a day.
-"""
+"""The table as the workspace knew it at a moment, with the features from the past of every version it holds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +13,8 @@ from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numberi
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
-from retrim.reading.landed import (
-    ROW,
-    BatchFile,
-    LandedRows,
-    Withdrawal,
-    open_landed,
-    read_labels,
-    schemas_of,
-)
+from retrim.reading.landed import BatchFile, Withdrawal, read_labels, schemas_of
+from retrim.reading.landed_rows import ROW, LandedRows, open_landed
 from retrim.stats.codec import rows_at
 from retrim.table.data import ColumnType, DataParams, known_rows, label_times, shaped, with_past
 from retrim.table.granularity import left_out

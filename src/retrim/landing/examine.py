@@ -13,11 +13,13 @@ from retrim.adapters.landing_zone import Landing
 from retrim.batches.concern import BatchParams, Concern
 from retrim.batches.verdict import History, VerdictKind, look_at
 from retrim.landing.as_of_view import landed_columns
-from retrim.reading.landed import ROW, BatchFile, Kind, LandedRows, batch_id, schemas_of
+from retrim.reading.landed import BatchFile, Kind, batch_id, schemas_of
+from retrim.reading.landed_rows import ROW, LandedRows
 from retrim.reading.table import KEY, read_content
-from retrim.table.data import LABEL_TIME, DataParams, row_keys
+from retrim.table.data import LABEL_TIME, DataParams
 from retrim.table.derived_columns import with_made
 from retrim.table.fault import EXAMPLES_KEPT, Fault, Suite, of_rows
+from retrim.table.keys import row_keys
 from retrim.table.reading import ReadingParams
 from retrim.table.schema import lacking, read_as
 

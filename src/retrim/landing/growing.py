@@ -16,9 +16,10 @@ from pathlib import Path
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import open_private, write_private
-from retrim.reading.chunks import LONGEST, csv_ends, first_record, is_plain, told_of
+from retrim.reading.chunks import LONGEST, is_plain, told_of
 from retrim.reading.container import ARROW, GZIP, JSON_LINE, OTHER_MARKS, PARQUET
 from retrim.reading.landed import batch_id
+from retrim.reading.records import csv_ends, first_record
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.table.reading import ReadingParams
 

@@ -1,24 +1,13 @@
-"""A file that is handed in: it lands as a batch, or, where it is large, as several, piece by piece.
-
-Each piece is a batch of its own: looked at, landed or set aside alone, and not done again when the file comes again.
-
-The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`.
+"""The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`.
 
     var/inbox/trips.csv                   what a producer put there, whole
     var/inbox/.claimed/trips.csv          what is being landed: nobody but retrim claims files
     var/inbox/.claimed/.again/trips.csv   what is being landed once more, as that killed a process before
     var/inbox/taken/trips.csv             what landed, or lies in quarantine
 
-A file is claimed by a rename before it is read. So what a producer puts under its name meanwhile is another file, and
-is taken next time. The lock dies with its process, and what that had claimed is taken by the next; what kills that
-too is quarantined unread, so that it stops no other file.
-
-A rename does not stop a producer that goes on writing. So a file that is open to write elsewhere is left alone, and one
-that was written after it was read is taken again: what has landed stays, and the rest lands.
-
-A batch that was due and has not landed is told.
-
-A file that lies elsewhere, at hand for as long as it lands.
+A file is claimed by a rename before it is read, so what a producer puts under its name meanwhile is another file. The
+lock dies with its process, and what that had claimed is taken by the next; what kills that too is quarantined unread.
+A file that is open to write elsewhere is left alone, and of one that was written after it was read the rest lands.
 """
 
 import fcntl
@@ -29,16 +18,14 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import count, pairwise
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
-from retrim.decision.alerts import AlertKind
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.landing.growing import (
@@ -49,134 +36,14 @@ from retrim.landing.growing import (
     standing_of,
     write_rest,
 )
-from retrim.landing.ingest import Landed, land_batch, quarantine_unread
+from retrim.landing.ingest import Landed, quarantine_unread
 from retrim.landing.quarantine import Quarantine
-from retrim.landing.withdraw import A_SECOND, refuse_withdrawn
-from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
+from retrim.landing.take_in import _told, large_file, take_in
+from retrim.lineage.workspace import Workspace, clock
+from retrim.parquet import writable
 from retrim.reading.address import address_of, fetch, is_address
-from retrim.reading.chunks import Chunk, LargeFile, large_at
 from retrim.reading.landed import Kind
-from retrim.reading.table import writable
-from retrim.stats.codec import Duration, Instant, written
-from retrim.table.data import DataParams
 from retrim.table.fault import whole_file
-
-TOLD = 3
-"""Faults of a batch that its alert names."""
-
-
-def take_in(
-    workspace: Workspace,
-    path: Path,
-    *,
-    now: pd.Timestamp | None,
-    labels: bool,
-    correction: bool,
-    large: LargeFile | None,
-) -> Iterator[Landed]:
-    """Lands a file as rows or as labels, looked at as params.yaml says; `now` as for `land`.
-
-    Pieces arrive together, at `now`; those of a correction a second after one another. Where the first piece is no such
-    table as declared, nor are the others, and they are left out.
-
-    Args:
-        now: When it arrives; None: by the clock.
-
-    Raises:
-        BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
-    """
-    if large is None:
-        yield _told(workspace, _take_in(workspace, path, now=now, labels=labels, correction=correction), now=now)
-        return
-    landed = workspace.landing.batches()
-    whole = next((batch for batch in landed if batch.digest == large.of), None)
-    withdrawals = workspace.landing.withdrawals()
-    if whole is not None:
-        refuse_withdrawn(whole, withdrawals.get(whole.batch))
-        yield Landed.already(whole)
-        return
-    for batch in landed:
-        if batch.of == large.of and batch.digest not in large.digests:
-            raise BadInputError(
-                f"{path} landed before in different chunks (such as batch {batch.batch}), because "
-                "batches.piece_mb or pyarrow has changed since; undo that change, or land the missing rows in a "
-                "separate file"
-            )
-        if batch.of == large.of:
-            refuse_withdrawn(batch, withdrawals.get(batch.batch))
-    if not labels:
-        _refuse_equal_pieces(path, large, workspace.params.data, landed={batch.digest for batch in landed})
-    for piece in large.pieces():
-        part = piece.part
-        at = now + (part.number - 1) * A_SECOND if correction and now is not None else now
-        taken = _take_in(workspace, piece, now=at, labels=labels, correction=correction)
-        del piece  # so that two are never held at once
-        taken = replace(taken, faults=tuple(fault.shifted(part.first) for fault in taken.faults), part=part)
-        yield _told(workspace, taken, now=at)
-        if part.number == 1 and taken.outcome == "quarantined" and _is_no_table(taken):
-            return
-
-
-def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, landed: set[str]) -> None:
-    """Refuses a file two of whose pieces have the same bytes: they land once. With a key their rows are the same ones.
-
-    Raises:
-        BadInputError: It has such pieces, which have not all landed before.
-    """
-    again = len(large.digests) - len(set(large.digests))
-    if again and not data.key and not landed.issuperset(large.digests):
-        raise BadInputError(
-            f"{path} has {again} chunks that are equal to an earlier chunk, and equal chunks land only once; "
-            "remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a "
-            "whole"
-        )
-
-
-def _told(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> Landed:
-    """The batch, with an alert if it was quarantined."""
-    if landed.outcome == "quarantined":
-        faults = "; ".join(str(fault) for fault in landed.faults[:TOLD])
-        text = f"batch {landed.batch}: {faults}"
-        record_alert(workspace, AlertKind.BATCH_QUARANTINED, text, now=now or clock(), about=landed.batch)
-    return landed
-
-
-def large_file(workspace: Workspace, path: Path) -> LargeFile | None:
-    """The file as pieces, if it is larger than `batches.piece_mb`; None: it lands as one batch.
-
-    Raises:
-        BadInputError: It is large and damaged.
-    """
-    return large_at(path, piece_mb=workspace.params.batches.piece_mb, reading=workspace.params.reading)
-
-
-def _take_in(
-    workspace: Workspace, source: Path | Chunk, *, now: pd.Timestamp | None, labels: bool, correction: bool
-) -> Landed:
-    params = workspace.params
-    landed = land_batch(
-        source,
-        "labels" if labels else "rows",
-        workspace=workspace.paths,
-        data=params.data,
-        batches=params.batches,
-        reading=params.reading,
-        now=now,
-        correction=correction,
-        at=workspace.landing_address,
-    )
-    if labels:
-        return landed
-    if landed.verdict in (None, "suspicious"):  # None: it had landed, perhaps without a word
-        tell_suspicious(workspace, now=now or clock())
-    return landed
-
-
-def _is_no_table(taken: Landed) -> bool:
-    """Whether a fault is one of the whole: other columns, another encoding."""
-    unnamed = (fault for fault in taken.faults if fault.examples and fault.examples[0].row is None)
-    return any(not fault.releasable for fault in unnamed)
-
 
 log = logging.getLogger(__name__)
 LABELS, TAKEN, CLAIMED, AGAIN = "labels", "taken", ".claimed", ".again"
@@ -426,69 +293,3 @@ def at_hand(workspace: WorkspacePaths, where: str, *, query: str | None, table: 
                 )
             file.write_bytes(files[0][1])
         yield file
-
-
-RECENT, OFTEN = 3, 2
-"""Newest gaps between batches that are looked at, and how many of them show another rhythm than the declared one."""
-
-
-@dataclass(frozen=True)
-class Overdue:
-    """An overdue batch.
-
-    Args:
-        last: When the newest regular batch arrived.
-        due: When the next one was due.
-        late: Time since it was due.
-        quarantined: Regular batches that arrived after the newest one and are in quarantine.
-    """
-
-    last: Instant
-    due: Instant
-    late: Duration
-    quarantined: tuple[str, ...]
-
-    @written
-    def text(self) -> str:
-        """The same in one sentence, with the command to type."""
-        due = f"a batch was due on {self.due:%Y-%m-%d %H:%M} UTC"
-        if not self.quarantined:
-            return f"{due} and has not arrived"
-        return f"{due}; the batch that arrived is in quarantine: retrim batch show {self.quarantined[0]}"
-
-
-def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:
-    """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
-
-    The next batch is due `batch_every` after the newest one arrived and late after
-    `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
-    Corrections, labels and what lies in quarantine do not count.
-    """
-    regular = Landing(workspace.landing).arrivals()
-    if not regular:
-        return None
-    every, grace = pd.Timedelta(data.batch_every), pd.Timedelta(data.batch_grace)
-    last = regular[-1]
-    due = last + _usual_gap(regular, every, grace)
-    if now <= due + grace:
-        return None
-    aside = [
-        entry.batch
-        for entry in Quarantine(workspace.quarantine).entries()
-        if (entry.state, entry.kind, entry.correction) == ("held", "rows", False) and last < entry.arrived <= now
-    ]
-    return Overdue(last, due, now - due, tuple(aside))
-
-
-def _usual_gap(arrived: list[pd.Timestamp], every: pd.Timedelta, grace: pd.Timedelta) -> pd.Timedelta:
-    """The span between batches as they come: the declared one, or the longest of late where that was longer, twice."""
-    gaps = [after - before for before, after in pairwise(arrived[-RECENT - 1 :])]
-    return max(gaps) if sum(gap > every + grace for gap in gaps) >= OFTEN else every
-
-
-def tell_overdue(workspace: Workspace, *, now: pd.Timestamp) -> None:
-    """An alert for a batch that is due and has not landed, once."""
-    late = overdue(workspace=workspace.paths, data=workspace.params.data, now=now)
-    if late is not None:
-        kind = AlertKind.BATCH_QUARANTINED if late.quarantined else AlertKind.BATCH_OVERDUE
-        record_alert(workspace, kind, late.text, now=now, about=late.quarantined[0] if late.quarantined else "")

@@ -1,10 +1,7 @@
-"""Batches set aside: the bytes as they came, and a report of what is wrong with them.
+"""Batches set aside, `<root>/<first 16 digits of the digest>/`: `source.csv` as it came, and `report.json`.
 
-    <root>/<first 16 digits of the digest>/report.json
-    <root>/<first 16 digits of the digest>/source.csv
-
-A new entry is built aside and renamed. A report is replaced before bytes are removed,
-so a kill in between leaves bytes too many, never too few.
+A new entry is built aside and renamed. A report is replaced before bytes are removed, so a kill in between leaves bytes
+too many, never too few.
 """
 
 import json

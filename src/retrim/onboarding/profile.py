@@ -20,10 +20,11 @@ from retrim.onboarding.labels import labels_of
 from retrim.onboarding.rows import arrival_times, choose_key, plan_table
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import TableProfile, profile_table
-from retrim.reading.landed import ROW, LandedRows, open_landed, without_numbers
+from retrim.reading.landed_rows import ROW, LandedRows, open_landed, without_numbers
 from retrim.reading.raw import RawTable
-from retrim.table.data import OURS, assemble, row_keys
+from retrim.table.data import OURS, assemble
 from retrim.table.granularity import AS_THEY_LAND
+from retrim.table.keys import row_keys
 
 
 def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:

@@ -1,20 +1,14 @@
-"""Where the records of a text end, so that it can be cut between two of them: lines of JSON, or CSV with its quotes.
-
-A file too large to be read at once, as pieces that are files of their own: some of its rows each, in their order.
+"""A file too large to be read at once, as pieces that are files of their own: some of its rows each, in their order.
 
 The same file gives the same pieces, so that landing them again changes nothing. A text gives texts, header and all;
 Parquet and Arrow give Arrow, whose bytes do not say by which version they were written.
-
-A table on disk, written and read a piece at a time.
 """
 
 import codecs
 import gzip
 import io
-import re
-import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +17,7 @@ from itertools import accumulate
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
 from retrim.files import file_digest, name_of
@@ -42,193 +33,12 @@ from retrim.reading.container import (
     NoTableError,
     json_names,
 )
+from retrim.reading.records import EndlessRecordError, csv_ends, cut, first_record, json_ends
 from retrim.table.fault import whole_file
 from retrim.table.reading import ReadingParams
 
-LF, CR, QUOTE = b'\n\r"'
-STEP = 8 << 20
-"""Bytes that are read at once; the pieces of a text depend on it."""
 LONGEST = 64 << 20
 """Bytes of a record, at least, before it is taken for a quote that never closes."""
-
-
-class EndlessRecordError(ValueError):
-    """A record is longer than any; carries how many records come before it, and how long one may be."""
-
-    def __init__(self, before: int, length: int) -> None:
-        super().__init__(f"record {before} is longer than {length} bytes")
-        self.before, self.length = before, length
-
-
-@dataclass(frozen=True)
-class FoundRecords:
-    """Records of a stretch of text.
-
-    Args:
-        ends: Where each whole record ends, its line end included, ascending.
-        end: Where the last line ends, blank lines among them.
-    """
-
-    ends: np.ndarray
-    end: int
-
-
-@dataclass(frozen=True)
-class Text:
-    """Some whole records, and how many.
-
-    Whoever took its parts may clear them, so that they are not held while the next ones are awaited.
-    """
-
-    parts: list[bytes]
-    records: int
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.parts)
-
-
-Ends = Callable[[bytes], FoundRecords]
-
-
-def csv_ends(separator: str) -> Ends:
-    """Finds the ends of CSV records as the reader sees them.
-
-    A quote counts at the start of a cell alone, two within quotes are one; a line ends by any of the three line ends,
-    and a blank one is not a record.
-    """
-    sign = re.escape(separator.encode("ascii"))
-    cell = rb'(?:"[^"]*+(?:""[^"]*+)*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)' % (sign, sign)
-    record = re.compile(rb"%b(?:%b%b)*+(?:\r\n|\n|\r)" % (cell, sign, cell))
-    starts = np.frombuffer(separator.encode("ascii") + b'\n\r"', dtype="uint8")
-
-    def find(text: bytes) -> FoundRecords:
-        signs = np.frombuffer(text, dtype="uint8")
-        lines = _line_ends(signs, lone_cr=b"\r" in text)
-        if b'"' not in text:
-            return _but_blank(signs, lines)
-        quotes = np.flatnonzero(signs == QUOTE)
-        opening = quotes[0::2]
-        if not np.isin(signs[opening[opening > 0] - 1], starts).all():  # one stands within a cell: it opens nothing
-            return _but_blank(signs, _matched(record, text))
-        outside = np.searchsorted(quotes, lines) % 2 == 0
-        return _but_blank(signs, lines[outside])
-
-    return find
-
-
-def json_ends(text: bytes) -> FoundRecords:
-    """The same for lines of JSON, in whose text a line end is always escaped."""
-    signs = np.frombuffer(text, dtype="uint8")
-    return _but_blank(signs, _line_ends(signs, lone_cr=False))
-
-
-def _line_ends(signs: np.ndarray, *, lone_cr: bool) -> np.ndarray:
-    """Behind each line end; a CR is one where no LF follows it."""
-    ends = signs == LF
-    if lone_cr:
-        ends |= (signs == CR) & ~np.append(signs[1:] == LF, False)
-    return np.flatnonzero(ends) + 1
-
-
-def _matched(record: re.Pattern[bytes], text: bytes) -> np.ndarray:
-    """Behind each record, one after another: slower."""
-    ends: list[int] = []
-    while match := record.match(text, ends[-1] if ends else 0):
-        ends.append(match.end())
-    return np.array(ends, dtype="int64")
-
-
-def _but_blank(signs: np.ndarray, lines: np.ndarray) -> FoundRecords:
-    if not len(lines):
-        return FoundRecords(lines, 0)
-    starts = np.append(0, lines[:-1])
-    blank = (lines - starts == 1) | ((lines - starts == 2) & (signs[starts] == CR))
-    return FoundRecords(lines[~blank], int(lines[-1]))
-
-
-def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP) -> tuple[bytes, bytes]:
-    """The first record of a text, blank lines before it left out, and what was read beyond it.
-
-    Raises:
-        EndlessRecordError: It is longer than any.
-    """
-    read = b""
-    while True:
-        fresh = _read(stream, min(max(step, len(read)), longest + step - len(read)))  # never much more than one may be
-        read = (read + fresh).lstrip(b"\r\n")
-        found = ends(read)
-        if len(found.ends):
-            return read[: found.ends[0]], read[found.ends[0] :]
-        if not fresh:
-            return read, b""
-        if len(read) > longest:
-            raise EndlessRecordError(0, longest)
-
-
-def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, step: int = STEP) -> Iterator[Text]:
-    """The records of a text, that many at once that they have `size` bytes or less.
-
-    How many is told by the first step, as a power of two: so other bytes in one record leave the cuts where they are.
-    Where records become much longer than the first ones, a cut comes as soon as there are twice as many bytes.
-
-    Args:
-        size: Bytes.
-        longest: Bytes of the longest record there may be.
-        step: Bytes read at once.
-
-    Raises:
-        EndlessRecordError: A record is longer than any.
-    """
-    rest, fresh = begun, b"-"
-    held: list[bytes] = []
-    records, length, before, wanted = 0, 0, 0, 0
-    while fresh:
-        fresh = _read(stream, max(step, len(rest)))
-        rest += fresh
-        found = ends(rest)
-        if fresh and not found.end and len(rest) > longest:
-            raise EndlessRecordError(before + records, longest)
-        if not fresh:
-            found = _closed(rest, found)
-        if len(found.ends) and not wanted:
-            wanted = _at_once(size, found.end / len(found.ends))
-        start, place = 0, 0
-        while place < len(found.ends):
-            full = int(np.searchsorted(found.ends, start + 2 * size - length))
-            last = min(place + wanted - records - 1, full)
-            if last >= len(found.ends):
-                break
-            end = int(found.ends[last])
-            records += last + 1 - place
-            held.append(rest[start:end])
-            yield Text(held, records)
-            before, start, place, records, length, held = before + records, end, last + 1, 0, 0, []
-        records += len(found.ends) - place
-        held.append(rest[start : found.end])
-        length += found.end - start
-        rest = rest[found.end :]
-    if records:
-        yield Text(held, records)
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    """This many bytes, and more where the last could be half a line end."""
-    read = stream.read(size)
-    while read.endswith(b"\r") and (more := stream.read(1)):
-        read += more
-    return read
-
-
-def _closed(rest: bytes, found: FoundRecords) -> FoundRecords:
-    """The same of the end of a text, whose last record may lack its line end, or the end of its quotes."""
-    last = [len(rest)] if rest[found.end :].strip(b"\r\n") else []
-    return FoundRecords(np.append(found.ends, last).astype("int64"), len(rest))
-
-
-def _at_once(size: int, usual: float) -> int:
-    """How many records of a usual length have `size` bytes or less: a power of two."""
-    return 1 << max(int(size / usual).bit_length() - 1, 0)
 
 
 MB = 1 << 20
@@ -517,101 +327,3 @@ def told_of(name: object) -> Iterator[None]:
 
 def _changed(path: Path) -> BadInputError:
     return BadInputError(f"{path} changed while retrim was reading it; ingest the file again when it is complete")
-
-
-PIECE = 1 << 19
-"""Rows of a piece: few enough that some copies of them are small, many enough that what is done once a piece is too."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """A function that adds rows to the Parquet file at `path`, which is replaced whole when all were added.
-
-    pandas categories become text.
-
-    Settings are those of `retrim.stats.codec.to_parquet`: the same pieces give the same bytes. Where nothing is
-    added, or an error ends it, the file stays as it was.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    writers: list[pq.ParquetWriter] = []
-
-    def add(rows: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
-        text = [
-            pa.field(each.name, pa.large_string()) if pa.types.is_dictionary(each.type) else each
-            for each in table.schema
-        ]
-        table = table.cast(pa.schema(text))
-        if not writers:
-            how = {"compression": "zstd", "compression_level": 3, "version": "2.6", "data_page_version": "1.0"}
-            writers.append(pq.ParquetWriter(fresh, table.schema, **how))
-        writers[0].write_table(table.cast(writers[0].schema), row_group_size=1 << 20)
-
-    try:
-        yield add
-        if writers:
-            writers[0].close()
-            fresh.replace(path)
-    finally:
-        for writer in writers:
-            writer.close()
-        fresh.unlink(missing_ok=True)
-
-
-def read_frame(path: Path, columns: Sequence[str] | None = None, *, coded: Sequence[str]) -> pd.DataFrame:
-    """A Parquet file as a frame, without a second copy of it in memory.
-
-    Args:
-        columns: Which columns; None: all.
-    """
-    with parquet_file(path, coded=coded) as stored:
-        table = stored.read(columns=None if columns is None else list(columns))
-    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
-    return frame if columns is None else frame[list(columns)]
-
-
-def shape_of(path: Path) -> tuple[int, int]:
-    """Rows and columns of a Parquet file."""
-    stored = pq.read_metadata(path)
-    return stored.num_rows, stored.num_columns
-
-
-def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
-    """The same frame as `read_frame` gives, whose columns of floats lie in an unnamed file beside it, not in memory.
-
-    The file is gone when the frame is, also after a kill. A system that is short of memory drops what it has read.
-    """
-    with parquet_file(path) as stored, tempfile.TemporaryFile(dir=path.parent) as file:
-        names = stored.schema_arrow.names
-        floats = [name for name in names if pa.types.is_float64(stored.schema_arrow.field(name).type)]
-        others = read_frame(path, [name for name in names if name not in floats], coded=coded)
-        mapped = np.memmap(file, dtype="float64", mode="w+", shape=(max(len(floats), 1), stored.metadata.num_rows))
-        start = 0
-        for group in range(stored.metadata.num_row_groups):
-            for batch in stored.iter_batches(PIECE, row_groups=[group], columns=floats):
-                for place, name in enumerate(floats):
-                    mapped[place, start : start + batch.num_rows] = batch.column(name).to_numpy(zero_copy_only=False)
-                start += batch.num_rows
-    values = {name: np.asarray(mapped[place]) for place, name in enumerate(floats)}
-    return pd.DataFrame({name: values.get(name, others.get(name)) for name in names}, copy=False)
-
-
-def read_rows_at(path: Path, places: np.ndarray) -> pd.DataFrame:
-    """The rows of a Parquet file at these places, ascending: only row groups that hold one of them are read."""
-    import pyarrow as pa
-
-    parts: list[pa.Table] = []
-    start = 0
-    with parquet_file(path) as stored:
-        for group in range(stored.metadata.num_row_groups):
-            end = start + stored.metadata.row_group(group).num_rows
-            within = places[(places >= start) & (places < end)] - start
-            if len(within) or not parts:
-                parts.append(stored.read_row_group(group).take(pa.array(within, pa.int64())))
-            start = end
-    frame: pd.DataFrame = pa.concat_tables(parts).to_pandas(split_blocks=True)
-    return frame

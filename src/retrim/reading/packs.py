@@ -1,11 +1,9 @@
-"""Small landed files, many in one: so that a table that lands row by row is read as quickly as one that lands at once.
+"""Small landed files, many in one: `<landing zone>/.index/pack-<level>-<16 digits of its SHA-256>.arrow`, a cache.
 
-    <landing zone>/.index/pack-<level>-<first 16 digits of its SHA-256>.arrow
-
-A cache and no more. A pack holds the stored rows of files whose columns are the same, and of each its name and the
-SHA-256 of its bytes. Rows are taken from it only for a file that still has these bytes; what is in no pack is opened.
-Packs of one level are put together into one of the next, so that there are few of them. They are mapped, not loaded.
-One that holds a file which has gone or was written anew is removed, and its other files are packed again.
+So a table that lands row by row is read as quickly as one that lands at once. A pack holds the stored rows of files
+whose columns are the same, and of each its name and the SHA-256 of its bytes. Rows are taken from it only for a file
+that still has these bytes; what is in no pack is opened. Packs of one level are put together into one of the next. They
+are mapped, not loaded. One that holds a file which has gone or was written anew is removed, its others packed again.
 """
 
 import hashlib

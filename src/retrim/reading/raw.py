@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
+from retrim.parquet import writable
 from retrim.reading.address import address_of, fetch, files_in, is_address
 from retrim.reading.container import (
     AS_LINES,
@@ -27,7 +28,7 @@ from retrim.reading.container import (
     stored_kind,
     unpacked,
 )
-from retrim.reading.table import as_floats, writable
+from retrim.reading.table import as_floats
 from retrim.table.reading import RawColumn, Stored
 
 SEPARATORS = (",", ";", "\t", "|")

@@ -1,12 +1,6 @@
 """The tables that ship with retrim, and their cut into the batches that would have come.
 
-Hourly bike rentals, 2011-2012: the system grows, and there are seasons. See data/samples/NOTICE.
-
-Calls of a bank, 2008-2010: a crisis, then fewer and better aimed calls. See data/samples/NOTICE.
-
-Rodents of 12 species, 1977-2002: one comes that was never seen before. See data/samples/NOTICE.
-
-Every shipped table by name. Stages do not import it, so a new table makes none of them stale.
+Stages do not import it, so a new table makes none of them stale.
 """
 
 import gzip
@@ -87,15 +81,18 @@ def batches(
 
 DATASETS: PluginRegistry[Shipped] = PluginRegistry("shipped dataset")
 
+# Hourly bike rentals, 2011-2012: the system grows, and there are seasons.
 BIKE = DATASETS.register("bike")(
     Shipped(sample="data/samples/bike.csv.gz", data="params.yaml", time="hour_start", start=6, every="14D")
 )
 
-# With fewer months of calls the gate finds nothing better than the mean.
+# Calls of a bank, 2008-2010: a crisis, then fewer and better aimed calls. With fewer months of them the gate finds
+# nothing better than the mean.
 BANK = DATASETS.register("bank")(
     Shipped(sample="data/samples/bank.csv.gz", data="data/samples/bank.params.yaml", time="date", start=10, every="30D")
 )
 
+# Rodents of 12 species, 1977-2002: one comes that was never seen before.
 RODENTS = DATASETS.register("rodents")(
     Shipped(
         sample="data/samples/rodents.csv.gz",

@@ -7,7 +7,6 @@ times.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from retrim.errors import BadInputError
 from retrim.reading.container import MOST_WHOLE, NoTableError, columns_of, too_large
-from retrim.table.data import LABEL_TIME, ColumnType, DataParams, later_hours
+from retrim.table.data import LABEL_TIME, ColumnType, DataParams
 from retrim.table.fault import Fault, of_rows, whole_file
 from retrim.table.reading import FINER, PLAIN, UNIX, ReadingParams
+from retrim.table.repeated_hours import later_hours
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
@@ -269,30 +268,6 @@ def _stored_wrongly(
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
     empty = pd.Series([None] * len(column), name=name, dtype=dtype)
     return empty, (whole_file(RULES[kind], column=name, value=f"stored as {column.type}", cure=CURES[kind]),)
-
-
-def writable(table: pa.Table) -> pa.Table:
-    """The table, with each column that Parquet cannot hold as JSON text."""
-    for kind in set(table.schema.types):
-        if _is_writable(kind):
-            continue
-        for place, found in enumerate(table.schema.types):
-            if found == kind:
-                table = table.set_column(place, table.column_names[place], _as_text(table.column(place)))
-    return table
-
-
-def _is_writable(kind: pa.DataType) -> bool:
-    try:
-        pq.write_table(pa.table({"x": pa.array([], kind)}), pa.BufferOutputStream())
-    except pa.ArrowException:
-        return False
-    return True
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    cells = [None if cell is None else json.dumps(cell, ensure_ascii=False, default=str) for cell in column.to_pylist()]
-    return pa.array(cells, pa.string())
 
 
 KEY = "_key"

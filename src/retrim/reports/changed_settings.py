@@ -26,7 +26,7 @@ from retrim.gate.change import (
 )
 from retrim.gate.losses import Resampling
 from retrim.lineage.workspace import Workspace, report_progress
-from retrim.reading.landed import open_landed, without_numbers
+from retrim.reading.landed_rows import open_landed, without_numbers
 from retrim.release.versions import load_champion
 from retrim.settings import Params, parse_params, stated_by
 from retrim.stats.windows import past_of

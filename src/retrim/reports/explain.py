@@ -21,8 +21,9 @@ from retrim.serving.request_rows import rows_of_json, typed_rows
 from retrim.serving.rows_in import open_rows
 from retrim.stats.codec import to_record
 from retrim.stats.plugins import near_keys
-from retrim.table.data import DataParams, row_keys
+from retrim.table.data import DataParams
 from retrim.table.fault import Suite
+from retrim.table.keys import row_keys
 from retrim.training.predicted import Explanation, explain_row
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length

@@ -30,7 +30,7 @@ from retrim.decision.model_health import (
 )
 from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths, workspaces
-from retrim.landing.inbox import overdue
+from retrim.landing.overdue import overdue
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.locks import is_alive
 from retrim.lineage.workspace import Workspace, open_workspace

@@ -32,7 +32,7 @@ from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
 from retrim.landing.as_of_view import HISTORY, NEEDS
-from retrim.landing.inbox import tell_overdue
+from retrim.landing.overdue import tell_overdue
 from retrim.lineage.locks import held_locks, is_alive, left_behind
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.workspace import (

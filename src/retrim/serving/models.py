@@ -258,7 +258,7 @@ def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":
         BadInputError: They are no labels of this table.
         BusyError: Something else lands.
     """
-    from retrim.landing.inbox import take_in
+    from retrim.landing.take_in import take_in
 
     with TemporaryDirectory(prefix="retrim-labels-") as folder:
         path = Path(folder) / "labels.jsonl"

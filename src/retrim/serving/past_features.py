@@ -8,7 +8,8 @@ import pandas as pd
 
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
-from retrim.table.data import row_keys, total_order, with_past
+from retrim.table.data import with_past
+from retrim.table.keys import row_keys, total_order
 from retrim.table.lags import HistoryParams, past_takes
 
 

@@ -17,7 +17,7 @@ from retrim.serving.one_row import OneRow, ReadRows, UnusualRowError
 from retrim.serving.request_rows import typed_rows
 from retrim.serving.rules import rule_of
 from retrim.stats.codec import from_parquet
-from retrim.table.data import row_keys
+from retrim.table.keys import row_keys
 from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor
 from retrim.training.estimators import is_own

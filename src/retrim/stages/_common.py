@@ -1,9 +1,4 @@
-"""What every stage does around its `run`: prove where it is, read its sections, write whole folders.
-
-The rows of the feature view, as the stages that fit models read them.
-
-The groups of rows for the stages that mitigate: read from the whole table, as no view holds a forbidden column.
-"""
+"""What every stage does around its `run`: prove where it is, read its sections and inputs, write whole folders."""
 
 import inspect
 import json
@@ -26,7 +21,7 @@ from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
 from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
 from retrim.parquet import read_parquet
-from retrim.reading.chunks import read_frame, read_mapped, shape_of
+from retrim.reading.frames import read_frame, read_mapped, shape_of
 from retrim.settings import effective, model_in, read_code, resolved, stated_digest
 from retrim.stats.codec import from_record
 from retrim.stats.plugins import explain

@@ -18,6 +18,7 @@ from retrim.stages._common import (
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
+from retrim.training import backtest as rolled
 from retrim.training import recipe as rolling
 from retrim.training.classes import DecideParams, threshold_of
 from retrim.training.groups import GroupParams, Mitigation
@@ -51,8 +52,8 @@ def run(
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     lengths, windows = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows), windows_of(tuned, train)
-    origins = rolling.backtest(recipes, view, rows, cut, windows, lengths=lengths, cores=cores)
-    interval = rolling.stated_interval(origins, level=backtest.interval)
+    origins = rolled.backtest(recipes, view, rows, cut, windows, lengths=lengths, cores=cores)
+    interval = rolled.stated_interval(origins, level=backtest.interval)
     record = {
         "loss": judge.loss,
         "origins": [to_record(origin) for origin in origins],

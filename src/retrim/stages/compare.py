@@ -41,12 +41,12 @@ from retrim.gate.verdict import (
     score,
 )
 from retrim.parquet import read_parquet
-from retrim.reading.chunks import read_frame, read_rows_at
+from retrim.reading.frames import read_frame, read_rows_at
 from retrim.stages._common import main, read_feature_view, read_json, read_pins, read_split, read_winner
 from retrim.stats.codec import from_record, to_json, to_parquet, to_record
 from retrim.stats.metrics import JudgeParams, measure, row_losses
 from retrim.stats.windows import part_of
-from retrim.table.data import at_keys
+from retrim.table.keys import at_keys
 from retrim.training.baseline import BASELINES
 from retrim.training.bundle import THRESHOLDS, FitRecord, JudgedRecord, Predictor, load_predictor, thresholds_by_name
 from retrim.training.classes import load_balanced

@@ -8,7 +8,7 @@ from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
 from retrim.files import Paths, write_folder
 from retrim.parquet import read_parquet
-from retrim.reading.chunks import PIECE, read_frame, writing
+from retrim.reading.frames import PIECE, read_frame, writing
 from retrim.stages._common import main, read_pins, read_split
 from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.windows import SplitParams, past_of

@@ -1,219 +1,27 @@
-"""What had arrived by a moment: of rows or labels that landed more than once, the first and the latest.
+"""The section `data` of params.yaml, and the table as the world knew it at a moment: rows, labels, maturity.
 
-Keys of rows, and rows by key and in total order.
-
-At the pace of Arrow: pandas takes ten times as long to look up a million texts.
-
-Where features from the past do not fit the table, in sentences.
-
-The table as the world knew it at a moment: rows, labels, corrections, maturity.
-
-Landed frames carry a person's own columns plus four of ours, which begin with an
-underscore, as no column of a person's may:
-
-    _key       str        the row's key
-    _batch     str        digest of the batch that brought it
-    _arrived   time, UTC  when that batch landed
-    _correction bool      whether the batch was landed as a correction
-
-`assemble` adds `_event`, `_due`, `_known` and `_matured` (all times, UTC).
-
-Local times of the hour that comes twice when clocks go back: which of the two a row is of, by the order of the rows.
-
-02:00  02:15  02:30  02:45  02:00  02:15   the clock went back between the fourth and the fifth: they are the later
-02:00  02:00  02:15  02:15                 a source that sorts by local time: of two equal ones the second is it
+Landed frames carry four columns of ours beside a person's own: `_key`, `_batch` (digest of the batch that brought the
+row), `_arrived` (when it landed) and `_correction`. `assemble` adds `_event`, `_due`, `_known` and `_matured`, in UTC.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, Span
 from retrim.table.granularity import RowParams, kept, row_faults
-from retrim.table.lags import HistoryParams, PastFeature, past_features
+from retrim.table.history_faults import history_faults
+from retrim.table.keys import at_keys, first, latest, total_order
+from retrim.table.lags import HistoryParams, past_features
 
 
 def first_known(rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp) -> pd.DataFrame:
     """`_key` and `_arrived` of the first label of each key."""
     parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
     return first(pd.concat(parts), as_of)
-
-
-def first(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """`_key` and `_arrived` of the first arrival of each key."""
-    seen = landed.loc[landed["_arrived"] <= as_of, ["_key", "_arrived"]]
-    if not seen["_key"].duplicated().any():  # as most are, and then they need not be sorted
-        return seen
-    return seen.sort_values("_arrived", kind="stable").drop_duplicates("_key")
-
-
-def latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """The latest arrival of each key, in no order."""
-    seen = landed[landed["_arrived"] <= as_of]
-    if seen["_key"].duplicated().any():
-        seen = seen.sort_values(["_arrived", "_batch"], kind="stable")
-        seen = seen.drop_duplicates("_key", keep="last")
-    return seen.reset_index(drop=True)
-
-
-def at_keys(keys: pd.Series, known: pd.DataFrame, column: str) -> pd.Series:
-    """A column of `known` for each of `keys`, with its type; missing where `known` has no such key.
-
-    Args:
-        keys: Text, shape (n,).
-
-    Returns:
-        Shape (n,), with the index of `keys`.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    # One length of text for both: pandas has long ones, a frame without rows may have others.
-    asked, among = (pa.array(each.astype("str")).cast(pa.large_string()) for each in (keys, known["_key"]))
-    found = pc.fill_null(pc.index_in(asked, value_set=_one(among)), -1).to_numpy(zero_copy_only=False)
-    values = known[column].reset_index(drop=True)
-    return values.reindex(found).set_axis(keys.index)  # reindex keeps the type, also where nothing is found
-
-
-def _one(array: "object") -> "object":
-    import pyarrow as pa
-
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def total_order(event: pd.Series, key: pd.Series) -> np.ndarray:
-    """Row numbers in order of event time, rows of one time in order of their key, shape (n,).
-
-    Args:
-        event: Times, none missing.
-    """
-    at = event.to_numpy(dtype="datetime64[ns]" if event.dt.unit == "ns" else "datetime64[us]")
-    order = np.argsort(at, kind="stable")
-    alike = at[order][1:] == at[order][:-1]
-    tied = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
-    if len(tied):  # keys are text, dear to sort: only those that decide
-        within = pd.DataFrame({"event": at[order[tied]], "key": key.to_numpy()[order[tied]]})
-        within["key"] = within["key"].astype("str")
-        order[tied] = order[tied][within.sort_values(["event", "key"], kind="stable").index.to_numpy()]
-    return order
-
-
-def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
-    r"""The key of each row as one string: values joined by `|`, times in ISO 8601.
-
-    A `|` within a value of several is written `\|`.
-
-    Args:
-        rows: Typed rows, shape (n, columns).
-
-    Returns:
-        Strings, shape (n,), index of `rows`.
-    """
-    if not key:
-        return pd.Series([f"{batch}:{number}" for number in range(len(rows))], index=rows.index, dtype="str")
-    parts = [_as_text(rows[name]) for name in key]
-    if len(parts) > 1:
-        # Else ("a|b", "c") and ("a", "b|c") were one key.
-        parts = [part.str.replace("\\", "\\\\").str.replace("|", "\\|") for part in parts]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined + "|" + part
-    return joined
-
-
-def _as_text(values: pd.Series) -> pd.Series:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        text = values.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").str.removesuffix(".000000")
-        return pd.Series(text, dtype="str")
-    if pd.api.types.is_float_dtype(values):
-        numbers = values.map(lambda value: repr(int(value)) if value == int(value) else repr(value), na_action="ignore")
-        return pd.Series(numbers, dtype="str")
-    return values.astype("str")
-
-
-def history_faults(
-    history: HistoryParams,
-    columns: Mapping[str, tuple[str, str]],
-    *,
-    key: tuple[str, ...],
-    task: str,
-    horizon: str | None,
-) -> list[str]:
-    """Everything about `history` that the table cannot give.
-
-    Args:
-        horizon: Span after which a label is due; None where a column says it.
-    """
-    found = [*_entity(history, columns, key), *_ahead(history, columns)]
-    for name, feature in history.columns.items():
-        if name in columns:
-            found.append(f"features: {name!r} is also the name of a column in the table; rename that column")
-        if feature.of not in columns:
-            found.append(f"features: {feature.of!r} is not a column; name one of: {', '.join(columns)}")
-        else:
-            found += [f"features: {name!r}: {fault}" for fault in _feature(history, feature, columns, task, horizon)]
-    return found
-
-
-def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key: tuple[str, ...]) -> Iterator[str]:
-    for name in history.entity:
-        kind, role = columns.get(name, ("", ""))
-        if not role:
-            yield f"entity: {name!r} is not a column; name one of: {', '.join(columns)}"
-        elif role in ("target", "time", "due"):
-            yield f"entity: {name!r} has the role {role!r}; choose a column that identifies what a row is about"
-        elif role == "forbidden" and name not in key:
-            yield (
-                f"entity: {name!r} has the role 'forbidden', and grouping rows by it would reveal it; choose a "
-                "feature or a column of data.key"
-            )
-        elif kind == "number":
-            yield f"entity: {name!r} is a number, which can be written in many ways; declare it as integer or category"
-
-
-def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    own = [name for name, (_, role) in columns.items() if role == "feature"]
-    for name in history.known_ahead:
-        if name not in own:
-            yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(own)}"
-    if history.ahead is None:
-        if history.known_ahead:
-            yield "known_ahead: lists columns, but ahead is null; set ahead to a span, or set known_ahead to []"
-        return
-    unknown = [name for name in own if name not in history.known_ahead]
-    if unknown:
-        yield (
-            f"ahead: known_ahead does not list {', '.join(map(repr, unknown))}; add each feature whose value is known "
-            f"{history.ahead} before the event of the row, and set the role of any other to forbidden under columns "
-            "(features of its past may stay)"
-        )
-
-
-def _feature(
-    history: HistoryParams, feature: PastFeature, columns: Mapping[str, tuple[str, str]], task: str, horizon: str | None
-) -> Iterator[str]:
-    kind, role = columns[feature.of]
-    binary = role == "target" and task == "binary"
-    if kind not in ("number", "integer") and not binary and feature.stat != "count":
-        yield (
-            f"{feature.of!r} is a {kind}, but a lag or statistic needs a number; choose a numeric column, or write "
-            "stat: count"
-        )
-    if feature.span_back is None:
-        return
-    back, ahead = pd.Timedelta(feature.span_back), pd.Timedelta(history.ahead or 0)
-    if back <= ahead:
-        yield f"the lag {feature.span_back} is not longer than ahead; set a lag longer than {history.ahead}"
-    elif role in ("target", "forbidden") and horizon is not None and back < ahead + pd.Timedelta(horizon):
-        least = f"label_horizon {horizon}" + (f" plus ahead {history.ahead}" if history.ahead else "")
-        yield (
-            f"the label {feature.of!r} of the row {feature.span_back} earlier is not due yet; set a lag of at least "
-            f"{least}"
-        )
 
 
 ColumnType = Literal["number", "integer", "category", "time"]
@@ -523,75 +331,3 @@ def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str, *
 def overdue_labels(table: pd.DataFrame, data: DataParams, *, as_of: pd.Timestamp) -> int:
     """How many labels were due by `as_of` and are still missing; none where what is missing never comes."""
     return 0 if data.labels == "or_never" else int(((table["_due"] <= as_of) & table["_known"].isna()).sum())
-
-
-DAY = 86_400_000_000  # microseconds
-USUAL = 1.9  # a local time of that hour has about twice as many rows as others have
-
-
-def later_hours(
-    earlier: pd.Series, later: pd.Series, group: np.ndarray, *, names_rows: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows are of the later of the two hours, and which might be of either, as nothing tells them apart.
-
-    Args:
-        earlier: Each row's instant if it is of the earlier one, in the order of the file, shape (n,).
-        group: A number a series that rows belong to, shape (n,): each has an order of its own.
-
-    Returns:
-        Two masks, each of shape (n,).
-    """
-    twice = (earlier.notna() & (earlier != later)).to_numpy()
-    is_later, either = np.zeros(len(earlier), dtype=bool), np.zeros(len(earlier), dtype=bool)
-    if not twice.any():
-        return is_later, either
-    number, tick = np.arange(len(earlier)), earlier.dt.as_unit("us").astype("int64").to_numpy()
-    order = np.lexsort((number, group))
-    steps = np.diff(tick[order])[np.diff(group[order]) == 0]
-    if (steps < 0).sum() > (steps > 0).sum():  # the newest first
-        order = np.lexsort((-number, group))
-    marked = twice[order]
-    rows = pd.DataFrame({"place": order, "group": group[order], "tick": tick[order]})
-    rows["run"] = _runs(rows, marked)
-    usual = _stretches(rows[~marked]).median() if (~marked).any() else 1.0
-    rows = rows[marked].copy()
-    rows["change"] = _changes(rows["tick"])
-    went_back = rows.groupby("run")["tick"].diff().lt(0)
-    rows["later"] = went_back.groupby(rows["run"]).cummax()
-    if names_rows:
-        equal = rows.groupby(["group", "change", "tick"])["tick"]
-        rows["later"] = rows["later"].where(equal.transform("size") < 2, equal.cumcount() > 0)
-    else:
-        rows["later"] |= _halves(rows, usual)
-    told = rows.groupby(["group", "change"])["later"].transform("any")
-    is_later[rows["place"]] = rows["later"]
-    either[rows["place"]] = ~told
-    return is_later, either
-
-
-def _changes(ticks: pd.Series) -> pd.Series:
-    """A number a change of the clock: times of one lie within a day."""
-    seen = np.unique(ticks)
-    number = np.concatenate([[0], np.cumsum(np.diff(seen) > DAY)])
-    return pd.Series(number[np.searchsorted(seen, ticks)], index=ticks.index)
-
-
-def _runs(rows: pd.DataFrame, marked: np.ndarray) -> np.ndarray:
-    """A number a run of neighbours of one series and one change whose hour comes twice."""
-    near = rows["group"].diff().eq(0) & rows["tick"].diff().abs().lt(DAY) & marked & np.append(False, marked[:-1])
-    return np.cumsum(~near.to_numpy())
-
-
-def _stretches(rows: pd.DataFrame) -> pd.Series:
-    """How many neighbours have the same time, for each such stretch."""
-    begins = rows["tick"].diff().ne(0) | rows["group"].diff().ne(0)
-    return begins.groupby(begins.cumsum()).size()
-
-
-def _halves(rows: pd.DataFrame, usual: float) -> pd.Series:
-    """The second half of each stretch of equal times, in runs that never go back and have about twice as many rows."""
-    begins = rows["tick"].diff().ne(0) | rows["run"].diff().ne(0)
-    stretch = begins.cumsum()
-    size, place = begins.groupby(stretch).transform("size"), begins.groupby(stretch).cumcount()
-    regular = (size.ge(USUAL * usual) & ~rows["later"]).groupby(rows["run"]).transform("all")
-    return regular & (place >= size // 2)

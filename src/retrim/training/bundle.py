@@ -1,9 +1,4 @@
-"""The version number of a bundle's format: written into it when it is made, read before anything else of it.
-
-The bundle: the folder a run made. Its names, and the predictor that it holds.
-
-Which columns of the table a stored version reads: its features, what they are made of, its target, its groups.
-"""
+"""The bundle: the folder that a run made. Its names and format, and the predictor that it holds."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,8 +1,4 @@
-"""What a version says of rows, as columns that anybody can read: number or probability, class, interval, decision.
-
-One prediction, taken apart: what each feature adds to the raw score, from the score of the average row on; and how much
-each weighs over many rows.
-"""
+"""What a version says of rows, and one prediction taken apart: what each feature adds to the raw score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

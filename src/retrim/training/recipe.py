@@ -1,4 +1,4 @@
-"""A recipe and the rows it is fitted on: what train, backtest and the probe share.
+"""A recipe, the rows it is fitted on, and the challengers that it makes: what train, backtest and the probe share.
 
 The work of a fit counts rows times rounds, the same on every machine: seconds would differ from run to run, and a
 check's record has to be the same bytes when it is replayed.
@@ -6,8 +6,7 @@ check's record has to be the same bytes when it is replayed.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeVar
 
 import numpy as np
@@ -16,10 +15,8 @@ from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.features.view import FeatureView
-from retrim.stats.codec import Absent, Instant, Numbers, Unwritten, rows_at
-from retrim.stats.metrics import row_losses
+from retrim.stats.codec import Absent, rows_at
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection
-from retrim.stats.windows import Fold, SplitParams, folds, keep_back, past_of
 from retrim.training.classes import Balance, ChosenThreshold, fit_balanced
 from retrim.training.estimators import MODELS, FitTask, Hyperparameters, Model, is_own, parts_of
 from retrim.training.groups import GROUP, reweighting
@@ -309,141 +306,6 @@ class BacktestParams(SettingsSection):
     )
 
 
-@dataclass(frozen=True)
-class BacktestOrigin:
-    """One origin: the events of the first and the last row scored, and the mean loss of each challenger.
-
-    `away` is actual minus predicted of each row scored, by challenger; empty but for a regression.
-    """
-
-    start: Instant
-    end: Instant
-    rows: int
-    losses: dict[str, float]
-    away: Unwritten[dict[str, Numbers]] = field(compare=False)
-    predicted: Unwritten[dict[str, Numbers]] = field(compare=False)
-
-    def of(self, name: str) -> np.ndarray:
-        """What a challenger predicted here; one whose window held all rows of this past competed as the other."""
-        return self.predicted[competed_as(name, self.predicted)]
-
-
-@dataclass(frozen=True)
-class OriginJob:
-    """A challenger at an origin, by the origin's number."""
-
-    origin: int
-    challenger: Challenger
-
-
-@dataclass(frozen=True)
-class OriginScore:
-    """What a challenger lost and predicted at an origin; `away` is empty but for a regression."""
-
-    loss: float
-    away: np.ndarray
-    predicted: np.ndarray
-
-
-@dataclass(frozen=True)
-class Backtesting:
-    """Recipes to be refitted at each origin on that origin's past alone.
-
-    Args:
-        recipes: Refitted at each origin on that origin's past alone.
-        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
-        rows: Training rows in total order with `_event`; the judging block is not among them.
-        folds: Row numbers of each origin.
-        windows: Training windows.
-        lengths: How many rows those hold.
-    """
-
-    recipes: Mapping[RecipeKind, Recipe]
-    view: FeatureView
-    rows: pd.DataFrame
-    folds: list[Fold]
-    windows: tuple[WindowKind, ...]
-    lengths: WindowLengths
-
-    @cached_property
-    def views(self) -> list[FeatureView]:
-        """The view of each origin."""
-        return [self.view.again(self.rows.iloc[fold.fit]) if self.view.steps else self.view for fold in self.folds]
-
-    @property
-    def jobs(self) -> list[OriginJob]:
-        return [
-            OriginJob(number, challenger)
-            for number, fold in enumerate(self.folds)
-            for challenger in challengers_of(self.recipes, self.windows, len(fold.fit), lengths=self.lengths)
-        ]
-
-    def score(self, job: OriginJob, threads: int) -> OriginScore:
-        fold, own, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
-        take = self.lengths.rows(fold.fit, challenger.window)
-        scored = rows_at(self.rows, fold.score)
-        recipe = challenger.recipe
-        model = fit_recipe(recipe, own, self.rows, take=take, past=fold.fit, threads=threads)
-        predicted = model.predict(own.matrix(scored))
-        actual = self.view.actual(scored)
-        away = actual - predicted if self.view.task == "regression" else np.empty(0)
-        return OriginScore(float(np.mean(row_losses(recipe.loss, actual, predicted))), away, predicted)
-
-    def origins(self, scores: Sequence[OriginScore]) -> list[BacktestOrigin]:
-        """What the jobs gave, by origin."""
-        jobs = self.jobs
-        return [
-            BacktestOrigin(
-                start=self.rows["_event"].iloc[fold.score[0]],
-                end=self.rows["_event"].iloc[fold.score[-1]],
-                rows=len(fold.score),
-                losses={job.challenger.name: score.loss for job, score in own},
-                away={job.challenger.name: score.away for job, score in own},
-                predicted={job.challenger.name: score.predicted for job, score in own},
-            )
-            for number, fold in enumerate(self.folds)
-            if (own := [each for each in zip(jobs, scores, strict=True) if each[0].origin == number])
-        ]
-
-
-def backtest(
-    recipes: Mapping[RecipeKind, Recipe],
-    view: FeatureView,
-    rows: pd.DataFrame,
-    folds: list[Fold],
-    windows: tuple[WindowKind, ...],
-    *,
-    lengths: WindowLengths,
-    cores: int,
-) -> list[BacktestOrigin]:
-    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
-
-    Args:
-        cores: Cores to use; changes no result.
-    """
-    backtesting = Backtesting(recipes, view, rows, folds, windows, lengths)
-    backtesting.views  # noqa: B018  learned once, before threads ask for them
-    return backtesting.origins(in_parallel(backtesting.score, backtesting.jobs, cores=cores))
-
-
-def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> ErrorInterval | None:
-    """What a regression promises of its errors, from rows that its refits had not seen; None of any other.
-
-    Args:
-        level: Share of the rows that the interval is to hold.
-    """
-    ends = (1 - level) / 2, (1 + level) / 2
-    pooled: dict[str, list[np.ndarray]] = {}
-    for origin in origins:
-        for kind, away in origin.away.items():
-            pooled.setdefault(kind, []).append(away)
-    found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
-    if not any(len(away) for away in found.values()):
-        return None
-    quantiles = {kind: np.quantile(away, ends).tolist() for kind, away in sorted(found.items())}
-    return ErrorInterval(level, {kind: (low, high) for kind, (low, high) in quantiles.items()})
-
-
 def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
     """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name."""
     interval, decide = record.interval, record.decide
@@ -498,105 +360,3 @@ def retraining_work(
     trials = tune.trials if mode == "search" else 0
     folds = sum(max(rows - number * tune.fold_rows, 0) for number in range(1, tune.folds + 1))
     return rounds * (fitted * (len(recipes) if trials else 1) + trials * folds)
-
-
-A_SECOND = pd.Timedelta("1s")
-FAR = 1_000_000  # rows; whoever needs more waits for a year in any case
-FEWEST = 8  # rows that tell how fast rows come, at least
-NEVER = pd.Timedelta("3650D")  # a date further ahead says nothing
-
-
-def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams) -> None:
-    """Cuts mature rows into judging block, embargo, folds and origins, as features, tune and backtest do.
-
-    Args:
-        event: Event time of each mature row in total order, shape (n,).
-        due: When each row's label was due, shape (n,).
-
-    Raises:
-        ValueError: A part would have fewer than 2 rows; the message says which.
-    """
-    start = len(event) - split.judge_rows
-    train = past_of(event, due, start) if start > 0 else np.empty(0, dtype="int64")
-    if len(train) < 2:
-        raise ValueError(f"only {len(train)} rows had a label due before the {split.judge_rows} holdout rows")
-    event, due = event.iloc[train].reset_index(drop=True), due.iloc[train].reset_index(drop=True)
-    for fold in folds(event, due, count=tune.folds, rows=tune.fold_rows):
-        keep_back(fold.fit, share=tune.stop_share)
-    folds(event, due, count=backtest.origins, rows=backtest.origin_rows)
-
-
-def rows_missing(
-    event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams
-) -> int:
-    """How many rows more would do, if they come as these did; within a quarter, a million at most. 0 if these do.
-
-    Args:
-        event: Event time of each mature row in total order, shape (n,), n at least 1.
-        due: When each row's label was due, shape (n,).
-    """
-    apart = max(usual_gap(event), A_SECOND)
-    horizon = (due - event).median()
-    more = 0
-    while more < FAR:
-        coming = pd.Series(event.iloc[-1] + apart * np.arange(1, more + 1), dtype=event.dtype)
-        try:
-            cut_first(
-                pd.concat([event, coming], ignore_index=True),
-                pd.concat([due, coming + horizon], ignore_index=True),
-                split,
-                tune,
-                backtest,
-            )
-        except ValueError:
-            more += more // 4 + 8
-        else:
-            return more
-    return FAR
-
-
-def usual_gap(event: pd.Series) -> pd.Timedelta:
-    """The mean span between rows of the newer half: old rows, however old, do not change it.
-
-    Args:
-        event: Event time of each row, ascending, shape (n,), n at least 1.
-    """
-    middle = (len(event) - 1) // 2
-    return pd.Timedelta((event.iloc[-1] - event.iloc[middle]) / max(len(event) - 1 - middle, 1))
-
-
-def enough_at(
-    event: pd.Series, due: pd.Series, matured: pd.Series, *, missing: int, as_of: pd.Timestamp
-) -> pd.Timestamp | None:
-    """When that many more rows will be mature, if rows go on to come as they did, and labels come when they are due.
-
-    What is expected by a moment are the landed rows that are due by then, and those that come from now on at the pace
-    of the newer half, each as long before its label as rows usually are.
-
-    Args:
-        event: Event time of each row in total order, shape (n,).
-        due: When each row's label is due, shape (n,).
-        matured: When each row was mature; missing while it is not, shape (n,).
-        missing: How many more are needed, at least 1.
-
-    Returns:
-        None where the rows that have landed neither suffice nor tell how fast others come, or that is years ahead.
-    """
-    now = as_of.timestamp()
-    waits = _seconds(due[matured.isna() & (due > as_of)]) - now
-    # The moment at which the k-th of them is due, for k = 0 ... missing.
-    coming = np.concatenate([[0.0], np.sort(waits)])[: missing + 1]
-    by_then = coming[missing:]
-    gap = usual_gap(event).total_seconds()
-    if len(event) >= FEWEST and gap > 0:
-        lag = float(np.median(_seconds(due) - _seconds(event)))
-        rest = missing - np.arange(min(len(coming), missing))
-        by_then = np.concatenate([by_then, np.maximum(coming[:missing], lag + gap * rest)])
-    if not len(by_then) or by_then.min() > NEVER.total_seconds():
-        return None
-    return as_of + pd.Timedelta(round(float(by_then.min())), "s")
-
-
-def _seconds(times: pd.Series) -> np.ndarray:
-    """Times as seconds since 1970, shape (n,); years far away too."""
-    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy() / 1e6)
