@@ -48,27 +48,31 @@ class RareLevels(PreprocessingStep[KeptLevels]):
         into: Annotated[str, Field(min_length=1)],
         unseen: Literal["merge", "missing"],
     ) -> StepState[KeptLevels]:
-        kept, said, levels = {}, {}, {}
+        common, counts_of_levels, levels = {}, {}, {}
         for name, values in past.frame.items():
             counts = counts_of(values)
             rows = sum(counts.values())
-            kept[name] = tuple(sorted(level for level, count in counts.items() if count >= under * rows))
+            common[name] = tuple(sorted(level for level, count in counts.items() if count >= under * rows))
             levels[name] = tuple(sorted(counts))
-            said[name] = {"levels": len(counts), "kept": len(kept[name])}
-        rare = {name: tuple(sorted({*levels[name]} - {*kept[name]})) if unseen == "missing" else None for name in kept}
-        return StepState(KeptLevels(kept, rare, into, levels), same(past, "category"), said=said)
+            counts_of_levels[name] = {"levels": len(counts), "kept": len(common[name])}
+        rare = {
+            name: tuple(sorted({*levels[name]} - {*common[name]})) if unseen == "missing" else None for name in common
+        }
+        return StepState(KeptLevels(common, rare, into, levels), same(past, "category"), said=counts_of_levels)
 
     def apply(self, frame: Frame, state: KeptLevels) -> Frame:
-        made = {}
+        columns = {}
         for name, values in frame.items():
-            kept, rare = set(state.kept[name]), state.rare[name]
+            common, rare = set(state.kept[name]), state.rare[name]
             merged = None if rare is None else set(rare)
             into = [
-                value if value is None or value in kept else (state.into if merged is None or value in merged else None)
+                value
+                if value is None or value in common
+                else (state.into if merged is None or value in merged else None)
                 for value in values
             ]
-            made[name] = np.array(into, dtype=object)
-        return made
+            columns[name] = np.array(into, dtype=object)
+        return columns
 
 
 @dataclass(frozen=True)
@@ -99,38 +103,39 @@ class TargetCode(PreprocessingStep[LevelTargets]):
 
     def learn(self, past: TrainingRows, *, smoothing: Annotated[float, Field(ge=0, le=1e9)]) -> StepState[LevelTargets]:
         outcomes = past.outcomes
-        prior = tuple(float(each.mean()) if past.rows else 0.0 for each in outcomes.values())
+        prior = tuple(float(outcome.mean()) if past.rows else 0.0 for outcome in outcomes.values())
         levels: dict[str, dict[str, tuple[Number, ...]]] = {}
         missing: dict[str, tuple[Number, ...]] = {}
         for name, values in past.frame.items():
-            found = list(counts_of(values))
-            codes = _codes(values, found)
-            rows = np.bincount(codes, minlength=len(found) + 1)
+            known_levels = list(counts_of(values))
+            codes = _codes(values, known_levels)
+            rows = np.bincount(codes, minlength=len(known_levels) + 1)
             means = [
-                np.bincount(codes, each, minlength=len(found) + 1) / np.maximum(rows, 1) for each in outcomes.values()
+                np.bincount(codes, outcome, minlength=len(known_levels) + 1) / np.maximum(rows, 1)
+                for outcome in outcomes.values()
             ]
-            shares = [[float(part[place]) for part in means] for place in range(len(found) + 1)]
-            levels[name] = {level: (int(rows[place]), *shares[place]) for place, level in enumerate(found)}
+            shares = [[float(part[code]) for part in means] for code in range(len(known_levels) + 1)]
+            levels[name] = {level: (int(rows[code]), *shares[code]) for code, level in enumerate(known_levels)}
             missing[name] = (int(rows[-1]), *shares[-1])
         state = LevelTargets(smoothing, prior, levels, missing, tuple(outcomes))
         makes = {_name(name, of): StepColumn("number", name) for name in past.frame for of in outcomes}
         return StepState(state, makes, drops=tuple(past.frame))
 
     def apply(self, frame: Frame, state: LevelTargets) -> Frame:
-        made = {}
+        columns = {}
         for name, values in frame.items():
             levels, missing = state.levels[name], state.missing[name]
             unseen = (0, *([0.0] * len(state.of)))
-            found = np.array(
+            rows_and_means = np.array(
                 [missing if value is None else levels.get(value, unseen) for value in values], dtype="float64"
             ).reshape(len(values), 1 + len(state.of))
-            for place, of in enumerate(state.of):
-                rows, prior = found[:, 0], np.full(len(found), state.prior[place])
-                made[_name(name, of)] = _drawn(rows * found[:, place + 1], rows, prior, state.smoothing)
-        return made
+            for number, of in enumerate(state.of):
+                rows, prior = rows_and_means[:, 0], np.full(len(rows_and_means), state.prior[number])
+                columns[_name(name, of)] = _drawn(rows * rows_and_means[:, number + 1], rows, prior, state.smoothing)
+        return columns
 
     def train(self, past: TrainingRows, state: LevelTargets) -> Frame:
-        made, event = {}, past.event.astype("int64")
+        columns, event = {}, past.event.astype("int64")
         # A label that is due with its own event would be known of itself, and of those beside it.
         available = np.maximum(past.due.astype("int64"), event + 1)
         everything = np.zeros(past.rows, dtype="int64")
@@ -141,8 +146,8 @@ class TargetCode(PreprocessingStep[LevelTargets]):
                 rows, sums = _before(codes, event, available, outcomes[of])
                 every, total = _before(everything, event, available, outcomes[of])
                 prior = np.divide(total, every, out=np.full(past.rows, np.nan), where=every > 0)
-                made[_name(name, of)] = _drawn(sums, rows, prior, state.smoothing)
-        return made
+                columns[_name(name, of)] = _drawn(sums, rows, prior, state.smoothing)
+        return columns
 
 
 def _name(column: str, of: str) -> str:
@@ -151,7 +156,7 @@ def _name(column: str, of: str) -> str:
 
 def _codes(values: np.ndarray, levels: list[str]) -> np.ndarray:
     """The place of each value among the levels; the place after the last for a missing one."""
-    places = {level: place for place, level in enumerate(levels)}
+    places = {level: code for code, level in enumerate(levels)}
     return np.array([len(levels) if value is None else places[value] for value in values], dtype="int64")
 
 
@@ -232,18 +237,18 @@ class Calendar(PreprocessingStep[CalendarParts]):
         return StepState(CalendarParts(tuple(parts), circle, zone), makes)
 
     def apply(self, frame: Frame, state: CalendarParts) -> Frame:
-        made: Frame = {}
+        columns: Frame = {}
         for name, values in frame.items():
             times = pd.Series(pd.DatetimeIndex(values).tz_localize("UTC"))
             for part in state.parts:
-                found = calendar_part(times, part, zone=state.zone).to_numpy()
+                numbers = calendar_part(times, part, zone=state.zone).to_numpy()
                 if not state.circle:
-                    made[f"{name}:{part}"] = found
+                    columns[f"{name}:{part}"] = numbers
                     continue
                 low, high = PARTS[part]
-                angle = 2 * np.pi * (found - low) / (high - low + 1)
-                made |= {f"{name}:{part}:sin": np.sin(angle), f"{name}:{part}:cos": np.cos(angle)}
-        return made
+                angle = 2 * np.pi * (numbers - low) / (high - low + 1)
+                columns |= {f"{name}:{part}:sin": np.sin(angle), f"{name}:{part}:cos": np.cos(angle)}
+        return columns
 
 
 @dataclass(frozen=True)
@@ -270,12 +275,12 @@ class Holidays(PreprocessingStep[KnownHolidays]):
 
         state = KnownHolidays((), None, None, zone)
         times = [values[~np.isnat(values)] for values in past.frame.values()]
-        years = np.concatenate([each.astype("datetime64[Y]").astype("int64") for each in times]) + 1970
+        years = np.concatenate([column.astype("datetime64[Y]").astype("int64") for column in times]) + 1970
         if len(years):
             first, last = int(years.min()) - 1, int(years.max()) + AHEAD
             land, _, part = country.partition("-")
-            found = holidays.country_holidays(land, subdiv=part or None, years=range(first, last + 1))
-            state = KnownHolidays(tuple(sorted(day.isoformat() for day in found)), first, last, zone)
+            dates = holidays.country_holidays(land, subdiv=part or None, years=range(first, last + 1))
+            state = KnownHolidays(tuple(sorted(day.isoformat() for day in dates)), first, last, zone)
         makes = {
             f"{name}:{what}": StepColumn("number", name) for name in past.frame for what in ("holiday", "to_holiday")
         }
@@ -283,22 +288,22 @@ class Holidays(PreprocessingStep[KnownHolidays]):
 
     def apply(self, frame: Frame, state: KnownHolidays) -> Frame:
         days = np.array(state.dates, dtype="datetime64[D]").astype("int64")
-        made = {}
+        columns = {}
         for name, values in frame.items():
             there = pd.DatetimeIndex(values).tz_localize("UTC").tz_convert(state.zone).tz_localize(None)
-            own = there.to_numpy().astype("datetime64[D]")
-            year = own.astype("datetime64[Y]").astype("int64") + 1970
-            known = ~np.isnat(own)
+            dates = there.to_numpy().astype("datetime64[D]")
+            year = dates.astype("datetime64[Y]").astype("int64") + 1970
+            known = ~np.isnat(dates)
             if state.since is None or state.until is None:
                 known[:] = False
             else:
                 known &= (year >= state.since) & (year <= state.until)
-            away = np.full(len(own), float(NEAR))
+            away = np.full(len(dates), float(NEAR))
             if len(days):
-                day = own.astype("int64")
+                day = dates.astype("int64")
                 after = np.searchsorted(days, day)
-                for place in (np.clip(after - 1, 0, None), np.clip(after, None, len(days) - 1)):
-                    away = np.minimum(away, np.where(known, np.abs(days[place] - np.where(known, day, 0)), NEAR))
-            made[f"{name}:holiday"] = np.where(known, (away == 0).astype("float64"), np.nan)
-            made[f"{name}:to_holiday"] = np.where(known, away, np.nan)
-        return made
+                for near in (np.clip(after - 1, 0, None), np.clip(after, None, len(days) - 1)):
+                    away = np.minimum(away, np.where(known, np.abs(days[near] - np.where(known, day, 0)), NEAR))
+            columns[f"{name}:holiday"] = np.where(known, (away == 0).astype("float64"), np.nan)
+            columns[f"{name}:to_holiday"] = np.where(known, away, np.nan)
+        return columns

@@ -37,8 +37,8 @@ class StepParams(SettingsSection):
     def _gather(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             raise ValueError("write a step as {step: NAME, columns: [...], ...arguments}")  # noqa: TRY004  pydantic takes this one
-        own = {name: given[name] for name in OWN if name in given}
-        return {**own, "arguments": {name: value for name, value in given.items() if name not in OWN}}
+        fields = {name: given[name] for name in OWN if name in given}
+        return {**fields, "arguments": {name: value for name, value in given.items() if name not in OWN}}
 
     @model_serializer
     def _spread(self) -> dict[str, JsonValue]:
@@ -75,30 +75,30 @@ def faults_of(prepare: PrepareParams, data: DataParams) -> list[str]:
     """Where the steps do not fit the table, in sentences. Columns that only learning knows are passed over."""
     kinds: dict[str, str | None] = {data.time: "time"}
     kinds |= {name: "number" if kind == "integer" else kind for name, kind in data.features.items()}
-    found = []
-    for place, declared in enumerate(prepare.steps):
+    faults = []
+    for number, declared in enumerate(prepare.steps):
         step, names = STEPS[declared.step], declared.columns
         if isinstance(names, str):
             names = tuple(name for name, kind in kinds.items() if kind in step.takes)
         for name in names:
-            where = f"prepare.steps.{place}: {declared.step}"
-            if name not in kinds and not any(name.startswith((f"{each}:", f"{each}=")) for each in kinds):
-                can = ", ".join(each for each, kind in kinds.items() if kind in step.takes)
-                found.append(f"{where}: {name!r} is not a column that the step accepts; name one of: {can or 'none'}")
+            where = f"prepare.steps.{number}: {declared.step}"
+            if name not in kinds and not any(name.startswith((f"{column}:", f"{column}=")) for column in kinds):
+                can = ", ".join(column for column, kind in kinds.items() if kind in step.takes)
+                faults.append(f"{where}: {name!r} is not a column that the step accepts; name one of: {can or 'none'}")
                 continue
             kind = kinds.get(name, "made")
             if kind is None:
-                found.append(
+                faults.append(
                     f"{where}: {name!r} no longer exists after an earlier step; move this step before that one"
                 )
             elif kind != "made" and kind not in step.takes:
-                found.append(
+                faults.append(
                     f"{where}: {name!r} is a {kind} here, but the step accepts {' and '.join(step.takes)}; choose a "
                     "different column"
                 )
             elif kind != "made" and step.gives != "same":
                 kinds[name] = None if step.gives == "gone" else step.gives
-    return found
+    return faults
 
 
 def values_of(rows: pd.DataFrame, name: str, kind: ColumnType) -> np.ndarray:
@@ -108,9 +108,9 @@ def values_of(rows: pd.DataFrame, name: str, kind: ColumnType) -> np.ndarray:
         return np.asarray(pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]"))
     if kind == "category":
         text = column.astype("str")
-        found = text.to_numpy(dtype=object, copy=True)
-        found[text.isna().to_numpy()] = None
-        return np.asarray(found)
+        words = text.to_numpy(dtype=object, copy=True)
+        words[text.isna().to_numpy()] = None
+        return np.asarray(words)
     return held(as_numbers(column).to_numpy(dtype="float64", na_value=np.nan))
 
 
@@ -136,8 +136,8 @@ class StepRows:
 
     def kind(self, name: str) -> Kind:
         """What a column holds; an integer is a number."""
-        found = self.kinds[name]
-        return "number" if found == "integer" else found
+        kind = self.kinds[name]
+        return "number" if kind == "integer" else kind
 
     def frame(self, names: tuple[str, ...]) -> Frame:
         return {name: self[name] for name in names}
@@ -148,16 +148,16 @@ class StepRows:
         Raises:
             BadInputError: A column that it adds is there already.
         """
-        for made in makes:
-            name = made.name
-            if name in self.kinds and made.of != name:
+        for column in makes:
+            name = column.name
+            if name in self.kinds and column.of != name:
                 raise BadInputError(
                     f"prepare.steps: a step creates column {name!r}, which already exists; rename the existing "
                     "column, or remove the step"
                 )
-            self.sources[name] = self.sources[made.of]
-            self.kinds[name] = made.kind
-            self.made[name] = held(values[name]) if made.kind == "number" else values[name]
+            self.sources[name] = self.sources[column.of]
+            self.kinds[name] = column.kind
+            self.made[name] = held(values[name]) if column.kind == "number" else values[name]
         for name in drops:
             self.kinds.pop(name, None)
             self.made.pop(name, None)
@@ -234,19 +234,19 @@ def learn_steps(
     Raises:
         BadInputError: A column is not there, or a step cannot take it.
     """
-    sheet, found = StepRows(rows, kinds), []
-    for place, each in enumerate(declared):
-        where = f"prepare.steps.{place}: {each.step}"
-        columns = _columns(sheet, each, where, strict=strict)
+    sheet, steps = StepRows(rows, kinds), []
+    for number, step in enumerate(declared):
+        where = f"prepare.steps.{number}: {step.step}"
+        columns = _columns(sheet, step, where, strict=strict)
         past = past_of(sheet, columns, outcome)
-        learned = STEPS[each.step].learn(past, **each.arguments)
-        makes = tuple(MadeColumn(made.kind, made.of, name) for name, made in learned.makes.items())
-        fitted = FittedStep(each, columns, to_record(learned.state), makes, learned.drops, learned.said)
+        learned = STEPS[step.step].learn(past, **step.arguments)
+        makes = tuple(MadeColumn(column.kind, column.of, name) for name, column in learned.makes.items())
+        fitted = FittedStep(step, columns, to_record(learned.state), makes, learned.drops, learned.said)
         fitted.train(sheet, past)
-        found.append(fitted)
+        steps.append(fitted)
     if not any(kind != "time" for kind in sheet.kinds.values()):
         raise BadInputError("prepare.steps: the steps leave no feature for a model; drop fewer columns")
-    return tuple(found), sheet
+    return tuple(steps), sheet
 
 
 def past_of(sheet: StepRows, columns: tuple[str, ...], outcome: TrainingTargets) -> TrainingRows:

@@ -43,15 +43,15 @@ def cells_of(values: np.ndarray, *, most: int) -> np.ndarray:
     """The cell of each value: `most` quantile cells of numbers, or most frequent levels; the missing are one more."""
     if values.dtype == object:
         levels = list(counts_of(values))
-        places = {level: min(place, most - 1) for place, level in enumerate(levels)}
+        places = {level: min(cell, most - 1) for cell, level in enumerate(levels)}
         return np.array([most if value is None else places[value] for value in values], dtype="int64")
     there = known(values)
-    found = np.full(len(values), most, dtype="int64")
+    cells = np.full(len(values), most, dtype="int64")
     if there.any():
         ordered = np.sort(values[there])
         cuts = np.unique(ordered[(np.arange(1, most) * len(ordered)) // most])
-        found[there] = np.searchsorted(cuts, values[there], side="right")
-    return found
+        cells[there] = np.searchsorted(cuts, values[there], side="right")
+    return cells
 
 
 def target_cells(past: TrainingRows) -> np.ndarray:
@@ -72,8 +72,8 @@ def compute_information(one: np.ndarray, other: np.ndarray) -> float:
         return 0.0
     table = contingency_matrix(one, other, sparse=True)
     chance = int(table.nnz) + 1 - int(table.shape[0]) - int(table.shape[1])
-    found = float(mutual_info_score(None, None, contingency=table)) - chance / (2 * len(one))
-    return max(found, 0.0)
+    information = float(mutual_info_score(None, None, contingency=table)) - chance / (2 * len(one))
+    return max(information, 0.0)
 
 
 def cramer(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -121,20 +121,20 @@ class SelectUncorrelated(PreprocessingStep[Nothing]):
             return _kept(scores, set(names))
         away = 1 - np.abs(rank_correlations(list(sample(past).frame.values())))
         groups = fcluster(linkage(squareform(away, checks=False), "complete"), 1 - at_most, "distance")
-        kept: dict[int, str] = {}
+        best_of_group: dict[int, str] = {}
         for name, group in zip(names, groups.tolist(), strict=True):
-            if group not in kept or scores[name] > scores[kept[group]]:
-                kept[group] = name
-        return _kept(scores, set(kept.values()))
+            if group not in best_of_group or scores[name] > scores[best_of_group[group]]:
+                best_of_group[group] = name
+        return _kept(scores, set(best_of_group.values()))
 
     def apply(self, frame: Frame, state: Nothing) -> Frame:
         return {}
 
 
-def _kept(scores: Mapping[str, float], kept: set[str]) -> StepState[Nothing]:
+def _kept(scores: Mapping[str, float], chosen: set[str]) -> StepState[Nothing]:
     shown = {name: float(f"{score:.9g}") for name, score in scores.items()}
-    said = {"scores": shown, "kept": [name for name in scores if name in kept]}
-    return StepState(Nothing(), {}, drops=tuple(name for name in scores if name not in kept), said=said)
+    notes = {"scores": shown, "kept": [name for name in scores if name in chosen]}
+    return StepState(Nothing(), {}, drops=tuple(name for name in scores if name not in chosen), said=notes)
 
 
 def rank_correlations(columns: list[np.ndarray]) -> np.ndarray:
@@ -189,17 +189,17 @@ class Clip(PreprocessingStep[Fences]):
 
     def learn(self, past: TrainingRows, *, by: By, reach: Reach, at_most: Share) -> StepState[Fences]:
         fences: dict[str, Ends | None] = {}
-        said: dict[str, Any] = {}
+        notes: dict[str, Any] = {}
         for name, values in past.frame.items():
             ends = compute_fences(values, by=by, reach=reach)
             rows = 0 if ends is None else int(((values < ends[0]) | (values > ends[1])).sum())
             tail = rows > at_most * max(int(known(values).sum()), 1)
-            said[name] = {"fences": ends and [*ends], "beyond": rows, "kept as a tail": tail}
+            notes[name] = {"fences": ends and [*ends], "beyond": rows, "kept as a tail": tail}
             fences[name] = None if tail else ends
-        return StepState(Fences(fences), same(past, "number"), said=said)
+        return StepState(Fences(fences), same(past, "number"), said=notes)
 
     def apply(self, frame: Frame, state: Fences) -> Frame:
         ends = state.fences
         return {
-            name: values if (own := ends[name]) is None else np.clip(values, *own) for name, values in frame.items()
+            name: values if (fence := ends[name]) is None else np.clip(values, *fence) for name, values in frame.items()
         }

@@ -46,7 +46,7 @@ class TrainingRows:
         """What is to be told, as numbers: the target; whether it is the last of two classes; of more, each by name."""
         if not self.classes:
             return {"": held(self.target.astype("float64"))}
-        of = {name: (self.target == place).astype("float64") for place, name in enumerate(self.classes)}
+        of = {name: (self.target == code).astype("float64") for code, name in enumerate(self.classes)}
         return of if len(of) > 2 else {"": of[self.classes[-1]]}
 
 
@@ -160,8 +160,8 @@ def kind_of(values: np.ndarray) -> Kind:
 
 def counts_of(values: np.ndarray) -> dict[str, int]:
     """Rows of each level, the most frequent first, those alike by name."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for value in values:
         if value is not None:
-            found[value] = found.get(value, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+            counts[value] = counts.get(value, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

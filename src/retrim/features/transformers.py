@@ -68,28 +68,28 @@ def one_form(content: bytes) -> bytes:
     numbers: dict[Any, int] = {}
     names: dict[str, str] = {}
     numbered = _numbered(schema, numbers, names, files)
-    made = io.BytesIO()
-    with ZipFile(made, "w", ZIP_STORED) as archive:
+    archive_bytes = io.BytesIO()
+    with ZipFile(archive_bytes, "w", ZIP_STORED) as archive:
         for old, new in names.items():
             archive.writestr(_entry(new), files[old])
         archive.writestr(_entry(SCHEMA), json.dumps(numbered, indent=2))
-    return made.getvalue()
+    return archive_bytes.getvalue()
 
 
 def _numbered(node: Any, numbers: dict[Any, int], names: dict[str, str], files: dict[str, bytes]) -> Any:
     if isinstance(node, list):
-        return [_numbered(each, numbers, names, files) for each in node]
+        return [_numbered(item, numbers, names, files) for item in node]
     if not isinstance(node, dict):
         return node
-    found: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     for key, value in node.items():
         if key == "__id__":
-            found[key] = numbers.setdefault(value, len(numbers))  # a number either way
+            record[key] = numbers.setdefault(value, len(numbers))  # a number either way
         elif key == "file" and isinstance(value, str) and value in files:
-            found[key] = names.setdefault(value, f"{len(names)}.{value.rpartition('.')[2]}")
+            record[key] = names.setdefault(value, f"{len(names)}.{value.rpartition('.')[2]}")
         else:
-            found[key] = _numbered(value, numbers, names, files)
-    return found
+            record[key] = _numbered(value, numbers, names, files)
+    return record
 
 
 def _entry(name: str) -> ZipInfo:
@@ -118,7 +118,7 @@ class FittedColumns:
         """
         import skops.io
 
-        found = {}
+        loaded = {}
         for name, text in self.fitted.items():
             content = base64.b64decode(text)
             strange = sorted({*skops.io.get_untrusted_types(data=content)} - {*TRUSTED})
@@ -128,8 +128,8 @@ class FittedColumns:
                     f"the stored step of column {name!r} holds what is no step "
                     f"({', '.join(strange) or type(transformer).__name__}); restore the bundle from a backup"
                 )
-            found[name] = transformer
-        return found
+            loaded[name] = transformer
+        return loaded
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
                 makes[name] = StepColumn(kind_of(values), name)
                 continue
             transformer = self._fitted(name, values, parameters)
-            for column, made in _made(transformer, name, values[:1]).items():
-                if makes.setdefault(column, StepColumn(kind_of(made), name)).of != name:
+            for column, result in _made(transformer, name, values[:1]).items():
+                if makes.setdefault(column, StepColumn(kind_of(result), name)).of != name:
                     raise BadInputError(
                         f"prepare.steps: a step creates {column!r} from both {makes[column].of!r} and {name!r}; "
                         "rename one of the two"
@@ -209,18 +209,18 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
         return transformer
 
     def apply(self, frame: Frame, state: FittedColumns) -> Frame:
-        found: Frame = {}
+        columns: Frame = {}
         for name, values in frame.items():
             transformer = state.transformers.get(name)
-            found |= {name: values} if transformer is None else _made(transformer, name, values)
-        return found
+            columns |= {name: values} if transformer is None else _made(transformer, name, values)
+        return columns
 
 
 def _tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of numbers as tuples, which scikit-learn wants of ranges."""
     numbers = int | float
     return {
-        name: tuple(value) if isinstance(value, list) and all(isinstance(each, numbers) for each in value) else value
+        name: tuple(value) if isinstance(value, list) and all(isinstance(item, numbers) for item in value) else value
         for name, value in parameters.items()
     }
 
@@ -229,17 +229,17 @@ def _made(transformer: Any, of: str, values: np.ndarray) -> Frame:
     """What it makes of a column: the column itself, `COLUMN:missing`, or `COLUMN=LEVEL`."""
     short = {of: of, f"missingindicator_{of}": f"{of}:missing"}
     names = [str(name) for name in transformer.get_feature_names_out([of])]
-    made = np.empty((0, len(names)), dtype=values.dtype)
+    result = np.empty((0, len(names)), dtype=values.dtype)
     if len(values):
         with catch_warnings(), np.errstate(all="ignore"):
             simplefilter("ignore")  # of levels that training did not know
-            made = transformer.transform(values.copy()[:, None])
-    found: Frame = {}
-    for place, name in enumerate(names):
+            result = transformer.transform(values.copy()[:, None])
+    columns: Frame = {}
+    for number, name in enumerate(names):
         column = short.get(name) or f"{of}={name.removeprefix(f'{of}_')}"
-        text = made.dtype == object and column == of
-        found[column] = made[:, place] if text else held(made[:, place].astype("float64"))
-    return found
+        text = result.dtype == object and column == of
+        columns[column] = result[:, number] if text else held(result[:, number].astype("float64"))
+    return columns
 
 
 def _stored(transformer: Any) -> str:

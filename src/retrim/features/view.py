@@ -54,20 +54,20 @@ class RowMatrix:
 
     def at(self, places: np.ndarray) -> "Matrix":
         """The matrix of some of its rows, whole where it is small; no row is copied before it is asked for."""
-        own = places if self.places is None else self.places[places]
-        if len(own) * self.width <= WHOLE_CELLS:
-            return self.make(self.rows.iloc[own])
-        return replace(self, places=own, _held={})
+        rows = places if self.places is None else self.places[places]
+        if len(rows) * self.width <= WHOLE_CELLS:
+            return self.make(self.rows.iloc[rows])
+        return replace(self, places=rows, _held={})
 
     def __getitem__(self, places: "slice | int | np.ndarray") -> np.ndarray:
         """Rows of the matrix: some, shape (n, width), or one, shape (width,)."""
         if isinstance(places, slice | np.ndarray):
             return self.make(self.rows.iloc[places if self.places is None else self.places[places]])
-        number, place = divmod(int(places), self.piece)
+        number, offset = divmod(int(places), self.piece)
         if number not in self._held:
             self._held.clear()
             self._held[number] = self[number * self.piece : (number + 1) * self.piece]
-        row: np.ndarray = self._held[number][place]
+        row: np.ndarray = self._held[number][offset]
         return row
 
     def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray:
@@ -98,7 +98,7 @@ class FeatureColumn:
 
 
 def _by_name(listed: Iterable[Mapping[str, Any]]) -> dict[str, ColumnType]:
-    columns = (from_record(FeatureColumn, each) for each in listed)
+    columns = (from_record(FeatureColumn, record) for record in listed)
     return {column.name: column.type for column in columns}
 
 
@@ -149,7 +149,7 @@ class FeatureView:
         outcome = TrainingTargets(self.actual(rows), self.classes)
         fitted, sheet = learn_steps(rows, self.needs, outcome, steps, strict=strict)
         levels = {name: tuple(counts_of(sheet[name])) for name, kind in sheet.kinds.items() if kind == "category"}
-        return replace(self, steps=fitted, levels={name: tuple(sorted(found)) for name, found in levels.items()})
+        return replace(self, steps=fitted, levels={name: tuple(sorted(known)) for name, known in levels.items()})
 
     def again(self, rows: pd.DataFrame) -> "FeatureView":
         """The view as it would be, had its steps been learned on these rows alone; itself where there are none.
@@ -174,20 +174,20 @@ class FeatureView:
         return {name: source for name, (kind, source) in self._made().items() if kind != "time"}
 
     def _made(self) -> dict[str, tuple[ColumnType, str]]:
-        found: dict[str, tuple[ColumnType, str]] = {name: (kind, name) for name, kind in self.needs.items()}
-        sources = {name: name for name in found}
+        columns: dict[str, tuple[ColumnType, str]] = {name: (kind, name) for name, kind in self.needs.items()}
+        sources = {name: name for name in columns}
         for step in self.steps:
-            for made in step.makes:
-                sources[made.name] = sources[made.of]
-                found[made.name] = (made.kind, sources[made.name])
+            for column in step.makes:
+                sources[column.name] = sources[column.of]
+                columns[column.name] = (column.kind, sources[column.name])
             for name in step.drops:
-                found.pop(name, None)
-        return found
+                columns.pop(name, None)
+        return columns
 
     @property
     def categorical(self) -> list[int]:
         """Places of the category columns in the matrix."""
-        return [place for place, name in enumerate(self.columns) if name in self.levels]
+        return [number for number, name in enumerate(self.columns) if name in self.levels]
 
     def known_levels(self, feature: str) -> tuple[str, ...] | None:
         """The levels of a category feature that training knew; None of another, or where no step says."""
@@ -199,14 +199,14 @@ class FeatureView:
 
     def unseen_values(self, rows: pd.DataFrame) -> dict[str, pd.Series]:
         """Of each category feature that has some: the values that training did not know. They count as missing."""
-        found: dict[str, pd.Series] = {}
+        unseen: dict[str, pd.Series] = {}
         for name, kind in self.features.items():
             known = self.known_levels(name) if kind == "category" and name in rows else None
             if known is not None:
                 levels, distinct = set(known), rows[name].dropna().unique()
                 unknown = [value for value in distinct if str(value) not in levels]
-                found |= {name: rows[name][rows[name].isin(unknown)]} if unknown else {}
-        return found
+                unseen |= {name: rows[name][rows[name].isin(unknown)]} if unknown else {}
+        return unseen
 
     def seen(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with every feature of numbers as numbers: of one that has become text since, what can be read."""
@@ -259,11 +259,11 @@ class FeatureView:
         """
         if not self.steps:
             return parts
-        places = {name: place for place, name in enumerate(self.needs)}
-        found = np.zeros((*parts.shape[:-1], len(places)))
-        for place, source in enumerate(self.sources.values()):
-            found[..., places[source]] += parts[..., place]
-        return found
+        places = {name: column for column, name in enumerate(self.needs)}
+        summed = np.zeros((*parts.shape[:-1], len(places)))
+        for column, source in enumerate(self.sources.values()):
+            summed[..., places[source]] += parts[..., column]
+        return summed
 
     def actual(self, rows: pd.DataFrame) -> np.ndarray:
         """Targets: float64 for a regression, else class codes; `UNSEEN` for a class never trained on."""
@@ -276,7 +276,7 @@ class FeatureView:
     def as_record(self) -> dict[str, Any]:
         """JSON types; the codec reads it back. Without steps nothing is said of them."""
         record: dict[str, Any] = {
-            "features": [to_record(FeatureColumn(*each)) for each in self.features.items()],
+            "features": [to_record(FeatureColumn(*feature)) for feature in self.features.items()],
             "levels": {name: list(levels) for name, levels in self.levels.items()},
             "target": self.target,
             "task": self.task,

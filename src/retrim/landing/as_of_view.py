@@ -83,9 +83,9 @@ class AsOfTable:
 
     def in_whole(self, which: np.ndarray) -> np.ndarray:
         """The rows of the whole table that are True in `which`, shape (n,), as rows of that."""
-        found = np.zeros(self.members.rows, dtype=bool)
-        found[self.places[which]] = True
-        return found
+        chosen = np.zeros(self.members.rows, dtype=bool)
+        chosen[self.places[which]] = True
+        return chosen
 
     def tail(self, rows: int) -> "AsOfTable":
         """The last that many rows."""
@@ -165,40 +165,40 @@ def _known(
     refuse_changes(workspace.landing, data)
     landed, labels = open_landed(files, data, needs, root=workspace.landing.root)
     decisive = landed.decisive(data, also=past_takes(data.history, *histories))
-    came = known_rows(decisive, labels, data, as_of=as_of)
-    first = _first_numbers(decisive, came)
+    rows = known_rows(decisive, labels, data, as_of=as_of)
+    first = _first_numbers(decisive, rows)
     del decisive
-    table = shaped(came, data)
+    table = shaped(rows, data)
     members = RowMembers(
         numbering_of({file.batch: file.rows for file in files if file.kind == "rows"}),
-        _row_of(came, table, first),
+        _row_of(rows, table, first),
         len(table),
         tuple(file.batch for file in files),
     )
-    del came
+    del rows
     for history in histories:
         table = with_past(table, data, history, also=landed.columns, renamed=landed.renamed)
     numbers, places = table[ROW].to_numpy(), np.arange(len(table))
     return AsOfTable(table.drop(columns=ROW), landed, numbers, members, places)
 
 
-def _first_numbers(landed: pd.DataFrame, came: pd.DataFrame) -> np.ndarray:
+def _first_numbers(landed: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     """Of the row that is known of a key, by number: the number of the one that brought that key, shape (landed,)."""
     numbers = np.arange(len(landed))
-    if len(landed) > len(came):  # else each key came once
+    if len(landed) > len(rows):  # else each key came once
         several = landed.loc[landed["_key"].duplicated(keep=False), ["_key", "_arrived", ROW]]
         brought = several.sort_values(["_arrived", ROW]).drop_duplicates("_key").set_index("_key")[ROW]
-        replaced = came.loc[came["_key"].isin(brought.index), ["_key", ROW]]
+        replaced = rows.loc[rows["_key"].isin(brought.index), ["_key", ROW]]
         numbers[replaced[ROW]] = brought.loc[replaced["_key"]]
     return numbers
 
 
-def _row_of(came: pd.DataFrame, table: pd.DataFrame, first: np.ndarray) -> np.ndarray:
+def _row_of(rows: pd.DataFrame, table: pd.DataFrame, first: np.ndarray) -> np.ndarray:
     """The table's row of each landed row, as `Members` has it."""
-    found = np.full(len(first), REPLACES, dtype="int32")
-    found[first[came[ROW].to_numpy()]] = LEFT_OUT
-    found[first[table[ROW].to_numpy()]] = np.arange(len(table))
-    return found
+    places = np.full(len(first), REPLACES, dtype="int32")
+    places[first[rows[ROW].to_numpy()]] = LEFT_OUT
+    places[first[table[ROW].to_numpy()]] = np.arange(len(table))
+    return places
 
 
 def left_out_since(workspace: Workspace, *, as_of: pd.Timestamp, since: pd.Timestamp) -> int:
@@ -207,8 +207,8 @@ def left_out_since(workspace: Workspace, *, as_of: pd.Timestamp, since: pd.Times
     if not data.rows.where:
         return 0
     landed, labels = open_landed(workspace.landing.batches(as_of), data, {}, root=workspace.landing.root)
-    came = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
-    return sum(left_out(came[came["_event"] > since], data.rows).values())
+    rows = known_rows(landed.decisive(data, also=()), labels, data, as_of=as_of)
+    return sum(left_out(rows[rows["_event"] > since], data.rows).values())
 
 
 def landed_since(workspace: Workspace, previous: CheckRecord | None, *, rows: int, now: pd.Timestamp) -> LandingCounts:
@@ -257,5 +257,7 @@ def withdrawn_batches(workspace: Workspace, version: int) -> list[Withdrawal]:
 def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
     """Of each version that holds withdrawn batches: which."""
     versions = [row.version for row in workspace.store.versions(workspace.model)]
-    withdrawn = {version: [each.batch for each in withdrawn_batches(workspace, version)] for version in versions}
+    withdrawn = {
+        version: [withdrawal.batch for withdrawal in withdrawn_batches(workspace, version)] for version in versions
+    }
     return {version: batches for version, batches in withdrawn.items() if batches}

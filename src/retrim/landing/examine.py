@@ -148,9 +148,9 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
     batches: dict[str, list[BatchFile]] = {}
     for file in taken:
         batches.setdefault(file.of or file.digest, []).append(file)
-    last = [max(pd.Timestamp(ends[file.batch]) for file in each) for each in batches.values()]
-    lags = [max(file.arrived for file in each) - end for each, end in zip(batches.values(), last, strict=True)]
-    counts = [sum(file.rows for file in each) for each in batches.values()]
+    last = [max(pd.Timestamp(ends[file.batch]) for file in files) for files in batches.values()]
+    lags = [max(file.arrived for file in files) - end for files, end in zip(batches.values(), last, strict=True)]
+    counts = [sum(file.rows for file in files) for files in batches.values()]
     return History(newest, last, lags, counts, lacking(schemas, data.columns, read.names))
 
 
@@ -215,7 +215,7 @@ def _settle_open(
         rows = either[name].notna()
         keys = row_keys(frame, data.key, "")
         early, late = keys[rows], row_keys(frame[rows].assign(**{name: either[name][rows]}), data.key, "")
-        early_row, late_row = (landing.known(each, kind="rows", surely=True) for each in (early, late))
+        early_row, late_row = (landing.known(some, kind="rows", surely=True) for some in (early, late))
         if correction:
             is_later = ~early_row & late_row
             unclear = pd.Series(early_row & late_row, index=early.index).reindex(keys.index, fill_value=False)
@@ -224,7 +224,7 @@ def _settle_open(
         elif kind == "rows":
             is_later = early_row & ~late_row
         else:
-            early_label, late_label = (landing.known(each, kind="labels", surely=True) for each in (early, late))
+            early_label, late_label = (landing.known(some, kind="labels", surely=True) for some in (early, late))
             is_later = late_row & ~late_label & (~early_row | early_label)
         frame.loc[early.index[is_later], name] = either[name]
     return faults
@@ -296,5 +296,5 @@ def _of(frame: pd.DataFrame, bad: pd.Series, column: str, rule: str, *, releasab
     if not len(rows):
         return []
     keys, values = (frame.loc[rows[:EXAMPLES_KEPT], name].astype("str").fillna("") for name in (KEY, column))
-    found = zip(keys.index, keys, values, strict=True)
-    return [of_rows(column, rule, found, count=len(rows), releasable=releasable, cure=cure)]
+    cells = zip(keys.index, keys, values, strict=True)
+    return [of_rows(column, rule, cells, count=len(rows), releasable=releasable, cure=cure)]

@@ -253,11 +253,11 @@ def _why(inbox: Path, stay: dict[str, Exception]) -> RetrimError:
     first = next(iter(stay.values()))
     if len(stay) == 1 and isinstance(first, RetrimError):
         return first
-    told = "; ".join(
+    reasons = "; ".join(
         f"{name} ({error if isinstance(error, RetrimError) else f'{type(error).__name__}: {error}'})"
         for name, error in stay.items()
     )
-    error = RetrimError(f"some files could not be landed; those that stay in {inbox} are retried next time: {told}")
+    error = RetrimError(f"some files could not be landed; those that stay in {inbox} are retried next time: {reasons}")
     error.__cause__ = first
     return error
 

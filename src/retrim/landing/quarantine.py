@@ -116,23 +116,23 @@ class Quarantine:
             BadInputError: None does, or more than one.
         """
         known = [entry.batch for entry in self.entries()]
-        found = [batch for batch in known if batch.startswith(name)]
-        if len(found) != 1 or not name:
-            if found and name:
+        matching = [batch for batch in known if batch.startswith(name)]
+        if len(matching) != 1 or not name:
+            if matching and name:
                 raise BadInputError(
-                    f"{name!r} matches {len(found)} batches in quarantine; write more digits of the id: "
-                    f"{', '.join(found)}"
+                    f"{name!r} matches {len(matching)} batches in quarantine; write more digits of the id: "
+                    f"{', '.join(matching)}"
                 )
             there = f"name one of: {', '.join(known)}" if known else "the quarantine is empty"
             raise BadInputError(f"{name!r} matches no batch in quarantine; {there}")
-        entry = self.find(found[0])
+        entry = self.find(matching[0])
         assert entry is not None
         return entry
 
     def entries(self) -> list[QuarantinedBatch]:
         """Every entry, in order of arrival and digest."""
-        found = [self.find(report.parent.name) for report in self.root.glob(f"[!.]*/{REPORT}")]
-        return sorted((one for one in found if one is not None), key=lambda one: (one.arrived, one.digest))
+        entries = [self.find(report.parent.name) for report in self.root.glob(f"[!.]*/{REPORT}")]
+        return sorted((one for one in entries if one is not None), key=lambda one: (one.arrived, one.digest))
 
     def content(self, entry: QuarantinedBatch) -> bytes | None:
         """The bytes that were set aside; None when they have been removed."""

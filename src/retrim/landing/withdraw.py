@@ -57,8 +57,8 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
         at = _moment(workspace, now) if fresh else clock()
         for file in fresh:
             landing.withdraw(Withdrawal(file.batch, file.digest, at, by, reason))
-        kept = landing.withdrawals()
-    withdrawals = tuple(kept[file.batch] for file in files)
+        all_withdrawals = landing.withdrawals()
+    withdrawals = tuple(all_withdrawals[file.batch] for file in files)
     versions = tuple(made_with(workspace, *files))
     return WithdrawalResult(bool(fresh), withdrawals, sum(file.rows for file in files), versions)
 
@@ -69,18 +69,18 @@ def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
     Raises:
         BadInputError: None does, or those of several do.
     """
-    own = [file for file in files if file.digest.startswith(name)] if name else []
+    named = [file for file in files if file.digest.startswith(name)] if name else []
     pieces = [file for file in files if file.of.startswith(name)] if name else []
-    found = {file.digest for file in own} | {file.of for file in pieces}
-    if not found:
+    digests = {file.digest for file in named} | {file.of for file in pieces}
+    if not digests:
         raise BadInputError(
             f"no landed batch has an id that begins with {name!r}; list landed batches with `retrim batch show`, and "
             "those in quarantine with `retrim batch show --quarantined`"
         )
-    if len(found) > 1:
-        listed = ", ".join(sorted(each[:ID_LENGTH] for each in found))
+    if len(digests) > 1:
+        listed = ", ".join(sorted(digest[:ID_LENGTH] for digest in digests))
         raise BadInputError(f"{name!r} matches several batches: {listed}; write more digits of the id")
-    return own or pieces
+    return named or pieces
 
 
 def _moment(workspace: Workspace, now: pd.Timestamp | None) -> pd.Timestamp:
@@ -141,12 +141,12 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
             f"{name!r} is a large file that landed in {len(files)} batches: {listed}; specify one of these batches"
         )
     (file,), withdrawals = files, workspace.landing.withdrawals()
-    found = withdrawals.get(file.batch)
+    withdrawal = withdrawals.get(file.batch)
     versions = made_with(workspace, file)
-    return ShownBatch(**vars(file), withdrawn=found, columns=dict(file.schema.types), versions=versions)
+    return ShownBatch(**vars(file), withdrawn=withdrawal, columns=dict(file.schema.types), versions=versions)
 
 
-def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
+def refuse_withdrawn(batch: BatchFile, withdrawal: Withdrawal | None) -> None:
     """Refuses a file that landed before and was withdrawn.
 
     Raises:
@@ -154,7 +154,7 @@ def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
     """
     if withdrawal is not None:
         raise RefusedError(
-            f"batch {found.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "
+            f"batch {batch.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "
             f"({withdrawal.reason}); correct its rows, and land the corrected file. If the rows were right, store "
             "them in a different format, such as Parquet, and land that file"
         )
@@ -162,7 +162,7 @@ def refuse_withdrawn(found: BatchFile, withdrawal: Withdrawal | None) -> None:
 
 def quarantined_batch(workspace: Workspace, name: str) -> QuarantinedBatch | None:
     """The batch in quarantine that a name means; None: it means one that landed, or none."""
-    if any(each.startswith(name) for file in workspace.landing.batches() for each in (file.digest, file.of)):
+    if any(digest.startswith(name) for file in workspace.landing.batches() for digest in (file.digest, file.of)):
         return None
     quarantine = Quarantine(workspace.paths.quarantine)
     return quarantine.get(name) if any(entry.batch.startswith(name) for entry in quarantine.entries()) else None

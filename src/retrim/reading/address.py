@@ -46,10 +46,10 @@ class Address:
 
     def clean(self, message: object) -> str:
         """What a tool said, on one line, without the secrets."""
-        said = " ".join(str(message).split())
+        text = " ".join(str(message).split())
         for secret in (self.text, *self.secrets):
-            said = said.replace(secret, self.shown if secret == self.text else HIDDEN)
-        return said[:300]
+            text = text.replace(secret, self.shown if secret == self.text else HIDDEN)
+        return text[:300]
 
     @property
     def name(self) -> str:
@@ -72,17 +72,17 @@ def address_of(where: str) -> Address:
     A password that was not quoted may hold any sign. Where more than one reading fits, only the protocol is shown.
     """
     shown, secrets, parts = [], set(), CHAINED.split(where)
-    for place, part in enumerate(parts):
+    for number, part in enumerate(parts):
         protocol, sign, rest = part.partition("://")
-        parted = _parted(rest, more="@" in "".join(parts[place + 1 :])) if sign else ("", "")
+        parted = _parted(rest, more="@" in "".join(parts[number + 1 :])) if sign else ("", "")
         if parted is None or (not sign and "@" in part):
             held = where.partition("://")[2].rpartition("@")[0]
-            told = re.split(r"[?#]", where, maxsplit=1)[1:]
-            return Address(where, f"{where.partition('://')[0]}://{HIDDEN}", _kept(_of_user(held) | _of_query(*told)))
+            query = re.split(r"[?#]", where, maxsplit=1)[1:]
+            return Address(where, f"{where.partition('://')[0]}://{HIDDEN}", _kept(_of_user(held) | _of_query(*query)))
         user, rest = parted
-        plain, *told = re.split(r"[?#]", rest, maxsplit=1)
+        plain, *query = re.split(r"[?#]", rest, maxsplit=1)
         shown.append(f"{protocol}{sign}{plain}")
-        secrets |= _of_user(user) | _of_query(*told)
+        secrets |= _of_user(user) | _of_query(*query)
     return Address(where, "::".join(shown), _kept(secrets))
 
 
@@ -110,15 +110,17 @@ def _of_user(user: str) -> set[str]:
     return {spelt for word in (password, *re.split(r"[/?#@:]+", password)) for spelt in _spellings(word)}
 
 
-def _of_query(told: str = "") -> set[str]:
-    pairs = [(key, value) for part in re.split(r"[?#]", told) for key, value in parse_qsl(part, keep_blank_values=True)]
+def _of_query(query: str = "") -> set[str]:
+    pairs = [
+        (key, value) for part in re.split(r"[?#]", query) for key, value in parse_qsl(part, keep_blank_values=True)
+    ]
     held = [value or key for key, value in pairs if TELLING.search(key) or len(value or key) >= LONG]
-    return {spelt for value in held for spelt in _spellings(value)} | ({told} if held else set())
+    return {spelt for value in held for spelt in _spellings(value)} | ({query} if held else set())
 
 
 def _kept(secrets: set[str]) -> tuple[str, ...]:
-    kept = (word for word in secrets if len(word) >= LEAST_SECRET)
-    return tuple(sorted(kept, key=lambda word: (-len(word), word)))
+    long_enough = (word for word in secrets if len(word) >= LEAST_SECRET)
+    return tuple(sorted(long_enough, key=lambda word: (-len(word), word)))
 
 
 def _spellings(word: str) -> set[str]:
@@ -148,11 +150,11 @@ def fetch(where: str) -> list[tuple[str, bytes]]:
         BadInputError: The protocol or its package is not there, nothing lies there, or it may not be read.
     """
     with _told(address_of(where)):
-        found = []
+        contents = []
         for file in remote_files(where):
             with file.opened() as stream:
-                found.append((file.shown, stream.read()))
-        return found
+                contents.append((file.shown, stream.read()))
+        return contents
 
 
 def remote_files(where: str) -> list[RemoteFile]:
@@ -171,7 +173,7 @@ def remote_files(where: str) -> list[RemoteFile]:
             names = [str(name) for name in sorted(system.find(path)) if not _hidden(str(name), path)]
         else:
             names = [path]
-        found = [
+        files = [
             RemoteFile(
                 address.shown if len(names) == 1 else address.clean(name),
                 partial(_opened, system, name, address),
@@ -179,9 +181,9 @@ def remote_files(where: str) -> list[RemoteFile]:
             )
             for name in names
         ]
-    if not found:
+    if not files:
         raise BadInputError(f"{address.shown} contains no files; specify a file, a folder with files, or a pattern")
-    return found
+    return files
 
 
 def _state(system: Any, name: str, address: Address) -> str:
@@ -210,13 +212,13 @@ class _ToldStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with _told(self._address):
-            found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
+            content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
-    def seek(self, place: int, whence: int = 0) -> int:
+    def seek(self, position: int, whence: int = 0) -> int:
         with _told(self._address):
-            return int(self._stream.seek(place, whence))
+            return int(self._stream.seek(position, whence))
 
     def tell(self) -> int:
         return int(self._stream.tell())

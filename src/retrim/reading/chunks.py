@@ -123,14 +123,14 @@ class LargeFile:
         firsts = [0, *accumulate(self.counts)]
         number = 0
         with told_of(self.path), self.path.open("rb") as file:
-            for made in _pieces_of(file, self.size, self.reading):
-                content = made.content()
+            for piece in _pieces_of(file, self.size, self.reading):
+                content = piece.content()
                 if number == len(self.digests) or sha256(content).hexdigest() != self.digests[number]:
                     raise _changed(self.path)
                 first, rows = firsts[number], self.counts[number]
                 number += 1
                 part = ChunkPart(self.of, number, len(self.digests), first, rows, self.rows - first - rows)
-                yield Chunk(part, _name(self.path, part, made.suffix), content, self.columns)
+                yield Chunk(part, _name(self.path, part, piece.suffix), content, self.columns)
                 del content  # so that two pieces are never held at once
                 pa.default_memory_pool().release_unused()
         if number < len(self.digests):
@@ -178,10 +178,10 @@ def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> LargeFil
     columns: frozenset[str] = frozenset()
     try:
         with told_of(path), path.open("rb") as file:
-            for made in _pieces_of(file, size, reading):
-                length += made.size
-                counts.append(made.rows)
-                content = made.content()
+            for piece in _pieces_of(file, size, reading):
+                length += piece.size
+                counts.append(piece.rows)
+                content = piece.content()
                 digests.append(sha256(content).hexdigest())
                 columns |= json_names(content, reading.encoding)
                 del content  # so that two pieces are never held at once
@@ -222,8 +222,8 @@ def cut_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[Made
     head = head.removeprefix(UTF8_MARK)
     mark = next((name for mark, name in OTHER_MARKS.items() if head.startswith(mark)), None)
     if mark is not None or b"\0" in head:
-        found = f"a byte order mark of {mark}" if mark else f"binary data, a zero byte at {head.index(0)}"
-        raise NoTableError(whole_file("is UTF-8 text", value=found, cure=SAVE_AS))
+        value = f"a byte order mark of {mark}" if mark else f"binary data, a zero byte at {head.index(0)}"
+        raise NoTableError(whole_file("is UTF-8 text", value=value, cure=SAVE_AS))
     is_json = JSON_LINE.match(head) is not None
     ends = json_ends if is_json else csv_ends(reading.separator)
     header, begun = (b"", b"") if is_json else first_record(text, ends, longest=longest)
@@ -303,8 +303,8 @@ def is_plain(encoding: str) -> bool:
 
 def _name(path: Path, part: ChunkPart, suffix: str) -> str:
     """The file's name with the rows that the piece has of it."""
-    own = PurePath(name_of(path).removesuffix(".gz"))
-    return f"{own.stem}.rows-{part.first}-{part.first + part.rows - 1}{suffix or own.suffix}"
+    name = PurePath(name_of(path).removesuffix(".gz"))
+    return f"{name.stem}.rows-{part.first}-{part.first + part.rows - 1}{suffix or name.suffix}"
 
 
 @contextmanager

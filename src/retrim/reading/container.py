@@ -167,10 +167,10 @@ def read_stored(kind: Literal["parquet", "arrow", "json"], content: bytes) -> pa
 
 def without_views(table: pa.Table) -> pa.Table:
     """The same table with plain text for text in views, as polars writes it: Arrow computes little on views."""
-    for place, field in enumerate(table.schema):
+    for number, field in enumerate(table.schema):
         plain = _without_view(field.type)
         if plain != field.type:
-            table = table.set_column(place, field.name, table.column(place).cast(plain))
+            table = table.set_column(number, field.name, table.column(number).cast(plain))
     return table
 
 
@@ -255,13 +255,13 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
     except pa.ArrowException as error:
         raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
     if ragged:
-        found = ((row.number - 2, None, row.text) for row in ragged)
+        lines = ((row.number - 2, None, row.text) for row in ragged)
         rule = f"has exactly one value for each of the {len(header)} columns"
         raise NoTableError(
             of_rows(
                 "",
                 rule,
-                found,
+                lines,
                 count=len(ragged),
                 releasable=False,
                 cure="correct the lines; put text that contains the separator in quotes",
@@ -307,14 +307,14 @@ def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa
 
 
 def _check_names(
-    found: list[str], required: tuple[str, ...], optional: tuple[str, ...], *, separator: str = ","
+    names: list[str], required: tuple[str, ...], optional: tuple[str, ...], *, separator: str = ","
 ) -> None:
-    twice = sorted(name for name, count in Counter(found).items() if count > 1)
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise _named_twice(twice)
-    there, declared = set(found), {*required, *optional}
+    there, declared = set(names), {*required, *optional}
     missing = [name for name in required if name not in there]
-    extra = [name for name in found if name not in declared]
+    extra = [name for name in names if name not in declared]
     if not missing and not extra:
         return
     examples = tuple(Example(None, None, f"missing: {shown_name(name)}") for name in missing)
@@ -322,10 +322,10 @@ def _check_names(
     cure = "send the file with these columns, or declare the columns of the file in params.yaml (data.columns)"
     if extra and not missing:
         cure += "; to land the file without these columns, list them in reading.skip"
-    apart, alike = hint_of_separator(found, separator), hint_of_spelling(missing, extra)
+    apart, alike = hint_of_separator(names, separator), hint_of_spelling(missing, extra)
     if apart:
         cure = apart
-    elif missing and LABEL_TIME not in optional and set(optional) & set(found) and set(extra) <= {LABEL_TIME}:
+    elif missing and LABEL_TIME not in optional and set(optional) & set(names) and set(extra) <= {LABEL_TIME}:
         cure = f"if these are labels, land them with `retrim ingest FILE --labels`; otherwise {cure}"
     elif alike:
         cure += f"; {alike}"
@@ -338,12 +338,12 @@ def _named_twice(names: Iterable[str]) -> NoTableError:
     return NoTableError(whole_file("names each column once", value=", ".join(names), cure=cure))
 
 
-def hint_of_separator(found: Sequence[str], separator: str) -> str:
+def hint_of_separator(names: Sequence[str], separator: str) -> str:
     """What to do where a header is not cut at the sign that it was written with; empty where it is."""
-    if len(found) != 1 or not any(mark in found[0] for mark in ",;\t|"):
+    if len(names) != 1 or not any(mark in names[0] for mark in ",;\t|"):
         return ""
     by = "commas" if separator == "," else repr(separator)
-    return f"separate the columns with {by}; the header is {found[0][:60]!r}"
+    return f"separate the columns with {by}; the header is {names[0][:60]!r}"
 
 
 def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:

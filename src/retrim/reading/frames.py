@@ -35,8 +35,8 @@ def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     def add(rows: pd.DataFrame) -> None:
         table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
         text = [
-            pa.field(each.name, pa.large_string()) if pa.types.is_dictionary(each.type) else each
-            for each in table.schema
+            pa.field(field.name, pa.large_string()) if pa.types.is_dictionary(field.type) else field
+            for field in table.schema
         ]
         table = table.cast(pa.schema(text))
         if not writers:
@@ -86,10 +86,10 @@ def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
         start = 0
         for group in range(stored.metadata.num_row_groups):
             for batch in stored.iter_batches(PIECE, row_groups=[group], columns=floats):
-                for place, name in enumerate(floats):
-                    mapped[place, start : start + batch.num_rows] = batch.column(name).to_numpy(zero_copy_only=False)
+                for column, name in enumerate(floats):
+                    mapped[column, start : start + batch.num_rows] = batch.column(name).to_numpy(zero_copy_only=False)
                 start += batch.num_rows
-    values = {name: np.asarray(mapped[place]) for place, name in enumerate(floats)}
+    values = {name: np.asarray(mapped[column]) for column, name in enumerate(floats)}
     return pd.DataFrame({name: values.get(name, others.get(name)) for name in names}, copy=False)
 
 

@@ -36,8 +36,8 @@ STORED: Mapping[ColumnType, pa.DataType] = {
 
 def stored_names(there: Sequence[str], read: ReadColumns, wanted: Sequence[str]) -> dict[str, str]:
     """What each of the wanted columns is called in a file with the columns `there`, without those that it lacks."""
-    found = {name: name if name in OURS else read.names.within(name, there) for name in wanted}
-    return {name: stored for name, stored in found.items() if stored is not None}
+    names = {name: name if name in OURS else read.names.within(name, there) for name in wanted}
+    return {name: stored for name, stored in names.items() if stored is not None}
 
 
 def as_read(table: pa.Table, names: Mapping[str, str], read: ReadColumns, wanted: Sequence[str]) -> pa.Table:
@@ -244,13 +244,13 @@ def check_whole(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     with open(name, "rb", buffering=0) as file:  # noqa: PTH123
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if says != f"{found}\n".encode():
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if says != f"{digest}\n".encode():
         raise RefusedError(
-            f"{path} was altered after it landed: its SHA-256 is {found[:12]}, but {hash_file(path).name} records "
+            f"{path} was altered after it landed: its SHA-256 is {digest[:12]}, but {hash_file(path).name} records "
             "a different one; restore both files from a backup, or remove both and ingest the original file again"
         )
-    return found
+    return digest
 
 
 def read_column(paths: Iterable[Path], column: str) -> pd.Series:
@@ -333,14 +333,14 @@ def read_withdrawals(root: Path) -> dict[str, Withdrawal]:
         BadInputError: A file is damaged.
         RefusedError: A file was altered.
     """
-    found = {}
+    withdrawals = {}
     for batch in sorted(withdrawn_names(root)):
         path = withdrawal_file(root, batch)
         check_whole(path)
         try:
-            found[batch] = from_record(Withdrawal, json.loads(path.read_bytes()))
+            withdrawals[batch] = from_record(Withdrawal, json.loads(path.read_bytes()))
         except (OSError, ValueError, RetrimError) as error:
             raise BadInputError(
                 f"{path} is not a complete withdrawal record ({error}); restore it from a backup"
             ) from error
-    return found
+    return withdrawals

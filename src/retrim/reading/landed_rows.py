@@ -81,9 +81,9 @@ class LandedRows:
         for file in (source for source, group, _ in self._groups if group == 0):
             if isinstance(file, PackedFile):
                 part = self._of_pack(file, wanted)
-                place = part.schema.get_field_index("_batch")
+                column = part.schema.get_field_index("_batch")
                 tables.append(
-                    part if place < 0 else part.set_column(place, "_batch", part["_batch"].dictionary_encode())
+                    part if column < 0 else part.set_column(column, "_batch", part["_batch"].dictionary_encode())
                 )
                 continue
             with read_whole(file), parquet_file(file, coded=["_batch"]) as stored:
@@ -105,7 +105,7 @@ class LandedRows:
             data.time,
             data.due or data.time,
             data.target,
-            *(each.column for each in data.rows.where),
+            *(condition.column for condition in data.rows.where),
             *also,
         }
         return self.narrow([name for name in self.columns if name in needed])
@@ -142,15 +142,15 @@ class LandedRows:
             return pd.DataFrame(index=pd.RangeIndex(len(rows)))
         group = np.searchsorted(self._starts, rows, side="right") - 1
         needed = np.unique(group) if len(rows) else [0]  # for their types
-        self._held = {place: self._held[place] for place in needed if place in self._held}
+        self._held = {number: self._held[number] for number in needed if number in self._held}
         offsets = np.zeros(len(self._groups), dtype="int64")
         parts, before = [], 0
-        for place in map(int, needed):
-            part = self._held.get(place)
+        for number in map(int, needed):
+            part = self._held.get(number)
             if part is None or set(columns) - set(part.column_names):
-                part = self._held[place] = self._read(place, columns)
+                part = self._held[number] = self._read(number, columns)
             parts.append(part.select(columns))
-            offsets[place] = before - self._starts[place]
+            offsets[number] = before - self._starts[number]
             before += part.num_rows
         places = rows + offsets[group]
         table = pa.concat_tables(parts)
@@ -164,8 +164,8 @@ class LandedRows:
         names = stored_names(there.table.column_names, self._columns, columns)
         return as_read(there.table.slice(there.start, there.rows), names, self._columns, columns)
 
-    def _read(self, place: int, columns: Sequence[str]) -> pa.Table:
-        file, part, _ = self._groups[place]
+    def _read(self, number: int, columns: Sequence[str]) -> pa.Table:
+        file, part, _ = self._groups[number]
         if isinstance(file, PackedFile):
             return self._of_pack(file, columns)
         with read_whole(file), parquet_file(file) as stored:

@@ -66,13 +66,13 @@ def packed_files(root: Path, names: Collection[str] | None = None) -> dict[str, 
     Args:
         names: Packs with none of these are not read; None: all are.
     """
-    found = {}
+    files = {}
     for pack in _packs(root, names):
         start = 0
         for name, rows, digest in pack.members:
-            found[name] = PackedFile(pack.table, start, rows, digest)
+            files[name] = PackedFile(pack.table, start, rows, digest)
             start += rows
-    return found
+    return files
 
 
 def pack_small_files(root: Path, files: Mapping[str, Path]) -> None:
@@ -111,7 +111,7 @@ def _pack(root: Path, files: Mapping[str, tuple[Path, str | None]]) -> None:
         if len(group) == FAN:
             packs.append(_write(root, 1, [table for table, _ in group], [member for _, member in group]))
             group.clear()
-    _merge(root, packs, order={name: place for place, name in enumerate(files)})
+    _merge(root, packs, order={name: number for number, name in enumerate(files)})
 
 
 def _standing_packs(root: Path, files: Mapping[str, tuple[Path, str | None]]) -> Iterator[_Pack]:

@@ -160,8 +160,8 @@ class RawTable:
         Args:
             only: Columns to keep, and what each is called there; None: all.
         """
-        kept = only or {name: name for name in self.columns.column_names if name not in without}
-        part = self.columns.select(list(kept)).take(pa.array(rows, pa.int64())).rename_columns(list(kept.values()))
+        chosen = only or {name: name for name in self.columns.column_names if name not in without}
+        part = self.columns.select(list(chosen)).take(pa.array(rows, pa.int64())).rename_columns(list(chosen.values()))
         for name, cells in reversed(list((beside or {}).items())):
             part = part.add_column(0, name, pa.array(cells, pa.string()))
         sink = io.BytesIO()
@@ -231,8 +231,8 @@ def _folder(path: Path) -> RawTable:
 def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
     """One table of all files; `where` names their folder in errors."""
     read = [read_raw(content, name) for name, content in named]
-    place = next((place for place, table in enumerate(read) if table.encoding == "cp1252"), 0)
-    first, its_name = read[place], named[place][0]
+    index = next((index for index, table in enumerate(read) if table.encoding == "cp1252"), 0)
+    first, its_name = read[index], named[index][0]
     for (file, content), table in zip(named, read, strict=True):
         if table.columns.column_names != first.columns.column_names:
             odd = sorted(set(table.columns.column_names) ^ set(first.columns.column_names)) or ["their order"]

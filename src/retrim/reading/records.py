@@ -117,9 +117,9 @@ def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP
     while True:
         fresh = _read(stream, min(max(step, len(read)), longest + step - len(read)))  # never much more than one may be
         read = (read + fresh).lstrip(b"\r\n")
-        found = ends(read)
-        if len(found.ends):
-            return read[: found.ends[0]], read[found.ends[0] :]
+        records = ends(read)
+        if len(records.ends):
+            return read[: records.ends[0]], read[records.ends[0] :]
         if not fresh:
             return read, b""
         if len(read) > longest:
@@ -146,28 +146,28 @@ def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, 
     while fresh:
         fresh = _read(stream, max(step, len(rest)))
         rest += fresh
-        found = ends(rest)
-        if fresh and not found.end and len(rest) > longest:
+        complete = ends(rest)
+        if fresh and not complete.end and len(rest) > longest:
             raise EndlessRecordError(before + records, longest)
         if not fresh:
-            found = _closed(rest, found)
-        if len(found.ends) and not wanted:
-            wanted = _at_once(size, found.end / len(found.ends))
-        start, place = 0, 0
-        while place < len(found.ends):
-            full = int(np.searchsorted(found.ends, start + 2 * size - length))
-            last = min(place + wanted - records - 1, full)
-            if last >= len(found.ends):
+            complete = _closed(rest, complete)
+        if len(complete.ends) and not wanted:
+            wanted = _at_once(size, complete.end / len(complete.ends))
+        start, taken = 0, 0
+        while taken < len(complete.ends):
+            full = int(np.searchsorted(complete.ends, start + 2 * size - length))
+            last = min(taken + wanted - records - 1, full)
+            if last >= len(complete.ends):
                 break
-            end = int(found.ends[last])
-            records += last + 1 - place
+            end = int(complete.ends[last])
+            records += last + 1 - taken
             held.append(rest[start:end])
             yield Text(held, records)
-            before, start, place, records, length, held = before + records, end, last + 1, 0, 0, []
-        records += len(found.ends) - place
-        held.append(rest[start : found.end])
-        length += found.end - start
-        rest = rest[found.end :]
+            before, start, taken, records, length, held = before + records, end, last + 1, 0, 0, []
+        records += len(complete.ends) - taken
+        held.append(rest[start : complete.end])
+        length += complete.end - start
+        rest = rest[complete.end :]
     if records:
         yield Text(held, records)
 
@@ -180,10 +180,10 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     return read
 
 
-def _closed(rest: bytes, found: FoundRecords) -> FoundRecords:
+def _closed(rest: bytes, records: FoundRecords) -> FoundRecords:
     """The same of the end of a text, whose last record may lack its line end, or the end of its quotes."""
-    last = [len(rest)] if rest[found.end :].strip(b"\r\n") else []
-    return FoundRecords(np.append(found.ends, last).astype("int64"), len(rest))
+    last = [len(rest)] if rest[records.end :].strip(b"\r\n") else []
+    return FoundRecords(np.append(records.ends, last).astype("int64"), len(rest))
 
 
 def _at_once(size: int, usual: float) -> int:

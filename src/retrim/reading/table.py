@@ -166,8 +166,8 @@ def _parsed(text: pd.Series, form: str) -> tuple[pd.Series, bool]:
             text.where(text.str.fullmatch(NUMBER).fillna(value=False).astype("bool")), errors="coerce"
         )
         return _since_1970(ticks.astype("float64") * TICKS["us"] / TICKS[UNIX[form]]), False
-    found = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form).dt.as_unit("us")
-    return (found, False) if "%z" in form else (found.dt.tz_localize("UTC"), True)
+    times = pd.to_datetime(text, format=form, errors="coerce", utc="%z" in form).dt.as_unit("us")
+    return (times, False) if "%z" in form else (times.dt.tz_localize("UTC"), True)
 
 
 def _since_1970(micro: pd.Series) -> pd.Series:
@@ -192,10 +192,10 @@ def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: 
     rows = np.flatnonzero(skipped)
     if not len(rows):
         return ()
-    found = ((int(row), None, column[int(row)].as_py()) for row in rows)
+    cells = ((int(row), None, column[int(row)].as_py()) for row in rows)
     rule = f"is a time that exists in {zone}"
     cure = "the change to daylight saving time skipped this time; correct the time, or set its time zone (reading.zone)"
-    return (of_rows(name, rule, found, count=len(rows), releasable=False, cure=cure),)
+    return (of_rows(name, rule, cells, count=len(rows), releasable=False, cure=cure),)
 
 
 def _from_storage(
@@ -259,8 +259,8 @@ def _cells(
     rows = np.flatnonzero(bad)
     if not len(rows):
         return ()
-    found = ((int(row), None, column[int(row)].as_py()) for row in rows)
-    return (of_rows(name, rule_of(name, kind, reading), found, count=len(rows), releasable=False, cure=CURES[kind]),)
+    cells = ((int(row), None, column[int(row)].as_py()) for row in rows)
+    return (of_rows(name, rule_of(name, kind, reading), cells, count=len(rows), releasable=False, cure=CURES[kind]),)
 
 
 def _stored_wrongly(
@@ -359,8 +359,8 @@ def read_content(
     there = dict(zip(stored.column_names, stored.columns, strict=True))  # asked by name a table looks through all
     for name, kind in {**required, **optional}.items():
         cells = there[name] if name in there else pa.chunked_array([pa.nulls(stored.num_rows)])
-        columns[name], found = typed(cells, name, kind, reading)
-        faults.extend(found)
+        columns[name], more = typed(cells, name, kind, reading)
+        faults.extend(more)
     frame = pd.DataFrame(columns)
     if not faults:
         faults.extend(_missing(frame, data, labels=labels))
@@ -405,7 +405,7 @@ def _missing(frame: pd.DataFrame, data: DataParams, *, labels: bool) -> list[Fau
     for name in dict.fromkeys(needed):
         blank = frame.index[frame[name].isna()]
         if len(blank):
-            found = ((int(row), None, "") for row in blank)
+            cells = ((int(row), None, "") for row in blank)
             cure = "fill in the cells, or remove the rows"
-            faults.append(of_rows(name, "is not blank", found, count=len(blank), releasable=False, cure=cure))
+            faults.append(of_rows(name, "is not blank", cells, count=len(blank), releasable=False, cure=cure))
     return faults

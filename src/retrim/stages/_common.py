@@ -71,14 +71,14 @@ def _arguments(run: Callable[..., None], paths: Paths) -> dict[str, Any]:
 
 def _setting(kind: Any, key: str, document: Mapping[str, JsonValue]) -> Any:
     """A section of the pinned settings, or one value in it, such as `drift.joint`, as what `run` takes it for."""
-    found: Any = document
+    value: Any = document
     for name in key.split("."):
-        if not isinstance(found, Mapping) or name not in found:
+        if not isinstance(value, Mapping) or name not in value:
             what = f"{key!r}" if "." in key else f"section {key!r}"
             raise BadInputError(f"{SETTINGS}: {what} is missing; {PIN_AGAIN}")
-        found = found[name]
+        value = value[name]
     try:
-        return TypeAdapter(kind).validate_python(found)
+        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
         raise BadInputError(f"{SETTINGS}: {key}.{explain(error)}; {PIN_AGAIN}") from error
 

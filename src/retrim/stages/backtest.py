@@ -63,24 +63,26 @@ def run(
     if decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
         competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
-        made = {
-            each.name: threshold_of(np.concatenate([origin.of(each.name) for origin in origins]), truth, decide)
-            for each in competing
+        thresholds = {
+            challenger.name: threshold_of(
+                np.concatenate([origin.of(challenger.name) for origin in origins]), truth, decide
+            )
+            for challenger in competing
         }
-        record["decide"] = {name: to_record(chosen) for name, chosen in made.items()}
-        cuts = {name: chosen.threshold for name, chosen in made.items()}
+        record["decide"] = {name: to_record(chosen) for name, chosen in thresholds.items()}
+        cuts = {name: chosen.threshold for name, chosen in thresholds.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
     write_folder(paths.backtest, files)
 
 
 def _write_judged(paths: Paths) -> None:
     """Writes the champion's own backtest, as far as it is that of the recipe that won."""
-    made = paths.champion / "backtest"
+    folder = paths.champion / "backtest"
     winner, name = read_winner(paths.champion), read_tuned(paths).window or "all"
-    record = from_record(rolling.BacktestRecord, read_json(made / "backtest.json"))
+    record = from_record(rolling.BacktestRecord, read_json(folder / "backtest.json"))
     files = {"backtest.json": to_json(to_record(rolling.of_judged(record, winner, name)))}
-    if (made / "thresholds.json").is_file():
-        files["thresholds.json"] = to_json(rolling.renamed(read_json(made / "thresholds.json"), winner, name))
+    if (folder / "thresholds.json").is_file():
+        files["thresholds.json"] = to_json(rolling.renamed(read_json(folder / "thresholds.json"), winner, name))
     write_folder(paths.backtest, files)
 
 

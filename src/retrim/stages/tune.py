@@ -73,7 +73,7 @@ def run(
         )
         sys.stdout.flush()
 
-    found = search(
+    trials_done = search(
         lambda hyperparameters: _evaluate(
             replace(task, hyperparameters=hyperparameters), laid, threads=cores // at_once
         ),
@@ -83,20 +83,20 @@ def run(
         workers=at_once,
         told=told,
     )
-    chosen = best(found)
+    chosen = best(trials_done)
     record = {
         "hyperparameters": chosen.hyperparameters,
         "rounds": int(np.median(chosen.score.rounds)),
         "trial": chosen.number,
         "loss": chosen.score.loss,
-        "importance": importance(tune, found),
+        "importance": importance(tune, trials_done),
         "importance_by": "PED-ANOVA",
         "folds": [laid.rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in laid.cuts],
         "champion": _fitted_with(champion) if champion and "champion" in train.recipes else None,
     }
     write_folder(
         paths.tuning,
-        {"hyperparameters.json": to_json(record), "trials.json": to_json([to_record(trial) for trial in found])},
+        {"hyperparameters.json": to_json(record), "trials.json": to_json([to_record(trial) for trial in trials_done])},
     )
 
 
@@ -122,8 +122,8 @@ Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
 def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
     event, due = rows["_event"], rows["_due"]
     try:
-        found = folds(event, due, count=tune.folds, rows=tune.fold_rows)
-        return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in found]
+        all_folds = folds(event, due, count=tune.folds, rows=tune.fold_rows)
+        return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in all_folds]
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
 
@@ -187,12 +187,12 @@ def _laid(
         return None if groups is None else reweighting(groups[places], actual[places])
 
     if view.steps:
-        kept = []
+        laid = []
         for fit, stop, scored in cuts:
-            own = view.again(rows.iloc[fit])
-            watched, judged = ((own.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
-            kept.append(_Laid(own, (own.training(rows.iloc[fit]), actual[fit]), watched, judged, weights(fit)))
-        return lambda fold: kept[fold]
+            learned = view.again(rows.iloc[fit])
+            watched, judged = ((learned.matrix(rows.iloc[part]), actual[part]) for part in (stop, scored))
+            laid.append(_Laid(learned, (learned.training(rows.iloc[fit]), actual[fit]), watched, judged, weights(fit)))
+        return lambda fold: laid[fold]
     matrix = view.training(rows)
 
     def cut(part: np.ndarray) -> Matrix:

@@ -62,19 +62,19 @@ def run(
     files = landed_files(paths.raw)
     histories, needs = _of_champions(paths)
     landed, labels = open_landed(files, data, needs, root=paths.raw)
-    came = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
+    known = known_rows(landed.decisive(data, also=past_takes(data.history, *histories)), labels, data, as_of=as_of)
     released = {file.batch: file.released for file in files if file.released}
     # Not the landed rows: a key stands there once more for every correction.
-    exempt = came["_batch"].isin(list(released))
+    exempt = known["_batch"].isin(list(released))
     if labels is not None:
-        exempt |= came["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
-    bound = came if not exempt.any() else came[~exempt].reset_index(drop=True)
+        exempt |= known["_key"].isin(labels.loc[labels["_batch"].isin(list(released)), "_key"])
+    bound = known if not exempt.any() else known[~exempt].reset_index(drop=True)
     not_asked = _ask_suite(bound, landed, files, data, paths)
-    table = shaped(came, data)
+    table = shaped(known, data)
     for history in histories:
         table = with_past(table, data, history, also=landed.columns, renamed=landed.renamed)
-    ripe = mature(table)
-    if not len(ripe):
+    mature_rows = mature(table)
+    if not len(mature_rows):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
     if leaks.probe and not pins.is_final:  # of a recipe that is fitted once more the judged run has looked
         newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
@@ -82,19 +82,19 @@ def run(
     report = {
         "as_of": as_of.isoformat(),
         "landed": len(landed),
-        "left_out": left_out(came, data.rows),
+        "left_out": left_out(known, data.rows),
         "rows": len(table),
-        "mature": len(ripe),
+        "mature": len(mature_rows),
         "labels_overdue": overdue_labels(table, data, as_of=as_of),
         "released": released,
-        "from": ripe["_event"].iloc[0].isoformat(),
-        "until": ripe["_event"].iloc[-1].isoformat(),
+        "from": mature_rows["_event"].iloc[0].isoformat(),
+        "until": mature_rows["_event"].iloc[-1].isoformat(),
         **({"not_asked": list(not_asked)} if not_asked else {}),
     }
     write_file(paths.format, to_json(to_record(BundleFormat(FORMAT))))
     write_file(paths.candidate / SETTINGS, paths.settings.read_bytes())
     with writing(paths.table) as add:
-        for piece in _pieces(ripe, landed):
+        for piece in _pieces(mature_rows, landed):
             add(piece)
     write_folder(paths.validation, {"report.json": to_json(report)})
 
@@ -157,7 +157,7 @@ def _refuse_leaks(
     ).refused
     if not refused:
         return
-    said = "; ".join(leak.text for leak in refused)
+    texts = "; ".join(leak.text for leak in refused)
     names = list(dict.fromkeys(name for leak in refused for name in leak.columns))
     if names == [DUPLICATES]:
         cure = "send each row once"
@@ -165,7 +165,7 @@ def _refuse_leaks(
         columns = ", ".join(repr(name) for name in names if name != DUPLICATES)
         cure = f"set the role of {columns} to forbidden in data.columns"
     raise RefusedError(
-        f"leak: {said}. {cure[:1].upper()}{cure[1:]}; or, if the value is known before the event, set leaks.allowed: "
+        f"leak: {texts}. {cure[:1].upper()}{cure[1:]}; or, if the value is known before the event, set leaks.allowed: "
         f"{{{refused[0].columns[0]}: WHY}} in params.yaml"
     )
 

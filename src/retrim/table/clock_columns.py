@@ -59,13 +59,15 @@ def parts_of(times: pd.Series, zone: str) -> dict[str, ClockPart]:
         "day_of_year": (local.dt.day_of_year, year),
         "year": (year, year * 0),
     }
-    found = {}
+    parts = {}
     for name, (number, period) in named.items():
         numbers, places = np.unique(number, return_inverse=True)
         periods = pd.factorize(period)[0]
-        came = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (int(periods.max(initial=0)) + 1)
-        found[name] = ClockPart(numbers, places, np.bincount(came, minlength=len(numbers)) >= PERIODS)
-    return found
+        in_periods = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (
+            int(periods.max(initial=0)) + 1
+        )
+        parts[name] = ClockPart(numbers, places, np.bincount(in_periods, minlength=len(numbers)) >= PERIODS)
+    return parts
 
 
 def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColumn | None:
@@ -78,7 +80,7 @@ def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColu
     if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
         return None
     seen, wide = codes >= 0, len(distinct)
-    found: list[tuple[float, ClockColumn]] = []
+    candidates: list[tuple[float, ClockColumn]] = []
     for name, part in parts.items():
         cells = part.places[seen] * wide + codes[seen]
         table = np.bincount(cells, minlength=len(part.numbers) * wide).reshape(-1, wide)
@@ -92,10 +94,10 @@ def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColu
         if total < LEAST or alone == 0 or wrong > ERRORS * alone:
             continue
         numbers = np.arange(part.numbers[-1] + MOST_VALUES) if along else part.numbers[part.often]
-        said = numbers + steps[0] if along else distinct.to_numpy()[modes[part.often]]
-        says = dict(zip(numbers.tolist(), said.tolist(), strict=True))
-        found.append((-wrong / total, ClockColumn(name, says, frozenset(distinct.tolist()))))
-    return max(found, key=lambda each: each[0])[1] if found else None
+        values_at = numbers + steps[0] if along else distinct.to_numpy()[modes[part.often]]
+        says = dict(zip(numbers.tolist(), values_at.tolist(), strict=True))
+        candidates.append((-wrong / total, ClockColumn(name, says, frozenset(distinct.tolist()))))
+    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
 
 def clock_columns(
@@ -108,5 +110,5 @@ def clock_columns(
         time: The column of event times, UTC.
     """
     parts = parts_of(rows[time], zone)
-    found = {name: clock_column(rows[name], parts) for name in names}
-    return {name: column for name, column in found.items() if column is not None}
+    columns = {name: clock_column(rows[name], parts) for name in names}
+    return {name: column for name, column in columns.items() if column is not None}

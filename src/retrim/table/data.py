@@ -119,7 +119,7 @@ class DataParams(SettingsSection):
                 raise ValueError("a column has no name; choose one, and use it in the table too")
             if name.startswith("_"):
                 raise ValueError(f"column {name!r} begins with '_', which is reserved for retrim; rename it")
-            if taken := [each for each in self.columns[name].was if each in self.columns]:
+            if taken := [earlier for earlier in self.columns[name].was if earlier in self.columns]:
                 raise ValueError(
                     f"columns: `was` of {name!r} is {taken[0]!r}, the name of another column; rename one of the two"
                 )
@@ -151,12 +151,12 @@ class DataParams(SettingsSection):
     @model_validator(mode="after")
     def _agree_on_history(self) -> "DataParams":
         columns = {name: (column.type, column.role) for name, column in self.columns.items()}
-        found = history_faults(self.history, columns, key=self.key, task=self.task, horizon=self.label_horizon)
-        if found:
-            raise ValueError("; ".join(f"history.{fault}" for fault in found))
-        found = row_faults(self.rows, columns)
-        if found:
-            raise ValueError("; ".join(f"rows.{fault}" for fault in found))
+        faults = history_faults(self.history, columns, key=self.key, task=self.task, horizon=self.label_horizon)
+        if faults:
+            raise ValueError("; ".join(f"history.{fault}" for fault in faults))
+        faults = row_faults(self.rows, columns)
+        if faults:
+            raise ValueError("; ".join(f"rows.{fault}" for fault in faults))
         return self
 
     @model_validator(mode="after")
@@ -298,10 +298,10 @@ def with_past(
         for name, feature in zip(history.columns, now.features, strict=True)
         if name not in there and {feature.of, *now.entity} <= set(table.columns)
     }
-    made = past_features(
+    features = past_features(
         table, now.model_copy(update={"features": tuple(wanted.values())}), late=late, positive=positive
     )
-    added = dict(zip(wanted, made.values(), strict=True))
+    added = dict(zip(wanted, features.values(), strict=True))
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1) if added else table
 
 

@@ -65,13 +65,13 @@ def made_times(
     Args:
         newest: The time that all are after; None: there is none.
     """
-    place = np.arange(rows)
+    number = np.arange(rows)
     before, after = beside
     whole = before + max(rows, 1) + after
     if newest is None or last - (whole - 1) * APART > newest:
-        times = last - (after + max(rows - 1, 0) - place) * APART
+        times = last - (after + max(rows - 1, 0) - number) * APART
     else:  # counted from the newest, as the parts of a large file arrive one after the other
-        times = newest + (before + place + 1) * max((last - newest) // whole, CLOSEST).floor("us")
+        times = newest + (before + number + 1) * max((last - newest) // whole, CLOSEST).floor("us")
     return pd.Series(pd.DatetimeIndex(times)).dt.as_unit("us")
 
 

@@ -50,8 +50,8 @@ class Expectation:
     @property
     def columns(self) -> frozenset[str]:
         """The columns that it names."""
-        own = self.arguments
-        return frozenset({own.column, own.column_a, own.column_b, *own.column_list} - {""})
+        arguments = self.arguments
+        return frozenset({arguments.column, arguments.column_a, arguments.column_b, *arguments.column_list} - {""})
 
     @property
     def kind(self) -> str:
@@ -107,7 +107,9 @@ class Fault:
 
     def shifted(self, rows: int) -> "Fault":
         """The same where `rows` rows stand before those that it names."""
-        examples = (replace(each, row=None if each.row is None else each.row + rows) for each in self.examples)
+        examples = (
+            replace(example, row=None if example.row is None else example.row + rows) for example in self.examples
+        )
         return replace(self, examples=tuple(examples))
 
     def __str__(self) -> str:
@@ -130,11 +132,11 @@ def whole_file(rule: str, *, value: str, cure: str, column: str = "") -> Fault:
 
 
 def of_rows(
-    column: str, rule: str, found: Iterable[tuple[int, str | None, object]], *, count: int, releasable: bool, cure: str
+    column: str, rule: str, cells: Iterable[tuple[int, str | None, object]], *, count: int, releasable: bool, cure: str
 ) -> Fault:
     """A fault of `count` rows; `found` gives (row, key, value) of at least the first ones."""
     examples: list[Example] = []
-    for row, row_key, value in found:
+    for row, row_key, value in cells:
         if len(examples) == EXAMPLES_KEPT:
             break
         examples.append(Example(row, row_key, str(value)[:200]))

@@ -94,45 +94,43 @@ AS_THEY_LAND = RowParams()
 
 def left_out(table: pd.DataFrame, rows: RowParams) -> dict[str, int]:
     """How many rows each filter leaves out that no filter before it does, by its sentence."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     stays = np.ones(len(table), dtype=bool)
-    for each in rows.where:
-        kept = stays & each.keeps(table[each.column])
-        found[each.sentence] = found.get(each.sentence, 0) + int(stays.sum() - kept.sum())
-        stays = kept
-    return found
+    for condition in rows.where:
+        remaining = stays & condition.keeps(table[condition.column])
+        counts[condition.sentence] = counts.get(condition.sentence, 0) + int(stays.sum() - remaining.sum())
+        stays = remaining
+    return counts
 
 
 def kept(table: pd.DataFrame, rows: RowParams) -> pd.DataFrame:
     """The rows that no filter leaves out, in their order."""
     if not rows.where:
         return table
-    stays = np.logical_and.reduce([each.keeps(table[each.column]) for each in rows.where])
+    stays = np.logical_and.reduce([condition.keeps(table[condition.column]) for condition in rows.where])
     return table[stays].reset_index(drop=True)
 
 
 def row_faults(rows: RowParams, columns: Mapping[str, tuple[str, str]]) -> list[str]:
     """Everything about `rows` that the table cannot give, in sentences."""
-    return [fault for each in rows.where for fault in _filter(each, columns)]
+    return [fault for condition in rows.where for fault in _filter(condition, columns)]
 
 
-def _filter(each: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    kind, role = columns.get(each.column, ("", ""))
+def _filter(condition: RowFilter, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    name = condition.column
+    kind, role = columns.get(name, ("", ""))
     if not role:
-        yield f"where: {each.column!r} is not a column; name one of: {', '.join(columns)}"
+        yield f"where: {name!r} is not a column; name one of: {', '.join(columns)}"
     elif role == "target":
         yield (
-            f"where: {each.column!r} is the target, which is not known when a row is predicted, so the model would be "
+            f"where: {name!r} is the target, which is not known when a row is predicted, so the model would be "
             "trained on different rows from those it predicts; filter by a different column"
         )
-    elif kind not in ("number", "integer") and (each.at_least is not None or each.at_most is not None):
-        yield f"where: {each.column!r} is a {kind}, which has no order; use among or not_missing"
-    elif kind == "time" and each.among is not None:
-        yield f"where: {each.column!r} is a time, which allows only not_missing; use it, or choose a different column"
+    elif kind not in ("number", "integer") and (condition.at_least is not None or condition.at_most is not None):
+        yield f"where: {name!r} is a {kind}, which has no order; use among or not_missing"
+    elif kind == "time" and condition.among is not None:
+        yield f"where: {name!r} is a time, which allows only not_missing; use it, or choose a different column"
     elif kind in ("number", "integer"):
-        for value in each.among or ():
+        for value in condition.among or ():
             if isinstance(value, str) or (kind == "integer" and value != int(value)):
-                yield (
-                    f"where: {each.column!r} has the type {kind}, so it is never {value!r}; write, for example, "
-                    "among: [1]"
-                )
+                yield (f"where: {name!r} has the type {kind}, so it is never {value!r}; write, for example, among: [1]")

@@ -20,15 +20,15 @@ def history_faults(
     Args:
         horizon: Span after which a label is due; None where a column says it.
     """
-    found = [*_entity(history, columns, key), *_ahead(history, columns)]
+    faults = [*_entity(history, columns, key), *_ahead(history, columns)]
     for name, feature in history.columns.items():
         if name in columns:
-            found.append(f"features: {name!r} is also the name of a column in the table; rename that column")
+            faults.append(f"features: {name!r} is also the name of a column in the table; rename that column")
         if feature.of not in columns:
-            found.append(f"features: {feature.of!r} is not a column; name one of: {', '.join(columns)}")
+            faults.append(f"features: {feature.of!r} is not a column; name one of: {', '.join(columns)}")
         else:
-            found += [f"features: {name!r}: {fault}" for fault in _feature(history, feature, columns, task, horizon)]
-    return found
+            faults += [f"features: {name!r}: {fault}" for fault in _feature(history, feature, columns, task, horizon)]
+    return faults
 
 
 def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key: tuple[str, ...]) -> Iterator[str]:
@@ -48,15 +48,15 @@ def _entity(history: HistoryParams, columns: Mapping[str, tuple[str, str]], key:
 
 
 def _ahead(history: HistoryParams, columns: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    own = [name for name, (_, role) in columns.items() if role == "feature"]
+    features = [name for name, (_, role) in columns.items() if role == "feature"]
     for name in history.known_ahead:
-        if name not in own:
-            yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(own)}"
+        if name not in features:
+            yield f"known_ahead: {name!r} is not a feature; name one of: {', '.join(features)}"
     if history.ahead is None:
         if history.known_ahead:
             yield "known_ahead: lists columns, but ahead is null; set ahead to a span, or set known_ahead to []"
         return
-    unknown = [name for name in own if name not in history.known_ahead]
+    unknown = [name for name in features if name not in history.known_ahead]
     if unknown:
         yield (
             f"ahead: known_ahead does not list {', '.join(map(repr, unknown))}; add each feature whose value is known "

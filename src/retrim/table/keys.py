@@ -34,10 +34,10 @@ def at_keys(keys: pd.Series, known: pd.DataFrame, column: str) -> pd.Series:
     import pyarrow.compute as pc
 
     # One length of text for both: pandas has long ones, a frame without rows may have others.
-    asked, among = (pa.array(each.astype("str")).cast(pa.large_string()) for each in (keys, known["_key"]))
-    found = pc.fill_null(pc.index_in(asked, value_set=_one(among)), -1).to_numpy(zero_copy_only=False)
+    wanted, among = (pa.array(texts.astype("str")).cast(pa.large_string()) for texts in (keys, known["_key"]))
+    places = pc.fill_null(pc.index_in(wanted, value_set=_one(among)), -1).to_numpy(zero_copy_only=False)
     values = known[column].reset_index(drop=True)
-    return values.reindex(found).set_axis(keys.index)  # reindex keeps the type, also where nothing is found
+    return values.reindex(places).set_axis(keys.index)  # reindex keeps the type, also where nothing is found
 
 
 def _one(array: "object") -> "object":

@@ -97,7 +97,9 @@ class HistoryParams(SettingsSection):
         if not renamed:
             return self
         entity, known = (tuple(renamed.get(name, name) for name in names) for names in (self.entity, self.known_ahead))
-        features = tuple(each.model_copy(update={"of": renamed.get(each.of, each.of)}) for each in self.features)
+        features = tuple(
+            feature.model_copy(update={"of": renamed.get(feature.of, feature.of)}) for feature in self.features
+        )
         return self.model_copy(update={"entity": entity, "known_ahead": known, "features": features})
 
     @property
@@ -114,7 +116,7 @@ def newest_known(target: str, columns: Iterable[str]) -> str | None:
 
 def past_takes(*histories: HistoryParams) -> set[str]:
     """The columns that features from the past are made of."""
-    return {name for each in histories for name in (*each.entity, *(feature.of for feature in each.features))}
+    return {name for history in histories for name in (*history.entity, *(feature.of for feature in history.features))}
 
 
 def past_features(
@@ -130,13 +132,13 @@ def past_features(
     if not history.features:
         return {}
     clock = _Clock(table, history)
-    found = {}
+    columns = {}
     for name, feature in history.columns.items():
         values = _numbers(table[feature.of], positive, counted=feature.stat == "count")
         with np.errstate(all="ignore"):  # sums of numbers near the largest: what is not finite is missing
-            made = clock.made(feature, values, late=feature.of in late)
-        found[name] = np.where(np.isfinite(made), made, np.nan)
-    return found
+            column = clock.made(feature, values, late=feature.of in late)
+        columns[name] = np.where(np.isfinite(column), column, np.nan)
+    return columns
 
 
 def _numbers(values: pd.Series, positive: tuple[str, str] | None, *, counted: bool) -> np.ndarray:
@@ -172,9 +174,9 @@ class _Clock:
         counts = self.group >= 0
         if late:
             counts = counts & self.has_due & ~np.isnan(values)
-        found = np.full(len(values), np.nan)
-        found[self.order] = np.where(self.group >= 0, self._made(feature, values, known, counts), np.nan)
-        return found
+        column = np.full(len(values), np.nan)
+        column[self.order] = np.where(self.group >= 0, self._made(feature, values, known, counts), np.nan)
+        return column
 
     def _made(self, feature: PastFeature, values: np.ndarray, known: np.ndarray, counts: np.ndarray) -> np.ndarray:
         if feature.over is not None and feature.stat is not None:
@@ -188,9 +190,9 @@ class _Clock:
             # What an earlier entity leaves in it lies before `begin`.
             seen = np.maximum.accumulate(seen)
         at = end - (feature.lag if isinstance(feature.lag, int) else 1)
-        found = np.full(len(values), np.nan)
-        found[at >= begin] = values[seen[at[at >= begin]]]
-        return found
+        column = np.full(len(values), np.nan)
+        column[at >= begin] = values[seen[at[at >= begin]]]
+        return column
 
     def _between(
         self, known: np.ndarray, counts: np.ndarray, *, back: int | None
@@ -202,12 +204,12 @@ class _Clock:
             counts: Which rows are there to be seen, shape (n,).
             back: What came to be known longer ago is not seen; None: all is.
         """
-        own = np.flatnonzero(counts)
-        if not _ascending(self.group[own], known[own]):
-            own = own[np.lexsort((own, known[own], self.group[own]))]
-        number, wide = _numbered(known[own], int(self.group.max(initial=0)) + 1)
+        rows = np.flatnonzero(counts)
+        if not _ascending(self.group[rows], known[rows]):
+            rows = rows[np.lexsort((rows, known[rows], self.group[rows]))]
+        number, wide = _numbered(known[rows], int(self.group.max(initial=0)) + 1)
         # One number for entity and moment: a search in it is a search within the entity.
-        keys = self.group[own] * wide + number(known[own])
+        keys = self.group[rows] * wide + number(known[rows])
         base = np.maximum(self.group, 0) * wide
 
         def place(moment: np.ndarray) -> np.ndarray:
@@ -215,7 +217,7 @@ class _Clock:
             return np.asarray(np.searchsorted(keys, base + number(moment), side="right"))
 
         begin = np.searchsorted(keys, base) if back is None else place(self.event - back)
-        return own, begin, place(self.event)
+        return rows, begin, place(self.event)
 
 
 def _numbered(known: np.ndarray, groups: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
@@ -243,9 +245,9 @@ def _groups(table: pd.DataFrame, entity: tuple[str, ...]) -> np.ndarray:
 def _halves(times: pd.Series) -> np.ndarray:
     """Times as whole halves of a microsecond since 1970; what is missing lies before all others."""
     there = times.notna().to_numpy()
-    found = np.full(len(times), -(2**62), dtype="int64")
-    found[there] = 2 * times[there].dt.as_unit("us").astype("int64").to_numpy()
-    return found
+    halves = np.full(len(times), -(2**62), dtype="int64")
+    halves[there] = 2 * times[there].dt.as_unit("us").astype("int64").to_numpy()
+    return halves
 
 
 def _span(span: str | None) -> int:

@@ -39,10 +39,10 @@ def maxima(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 def newest(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The last value of each range; NaN where it is empty."""
-    found = np.full(len(low), np.nan)
+    result = np.full(len(low), np.nan)
     there = high > low
-    found[there] = values[high[there] - 1]
-    return found
+    result[there] = values[high[there] - 1]
+    return result
 
 
 def deviations(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -72,28 +72,28 @@ def deviations(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
             first[1] + second[1] + (second[0] - first[0]) ** 2 * (piece / 2),
         )
         piece *= 2
-    found = np.full(len(low), np.nan)
+    result = np.full(len(low), np.nan)
     there = size > 1
-    found[there] = np.sqrt(squares[there] / (size[there] - 1))
-    return found
+    result[there] = np.sqrt(squares[there] / (size[there] - 1))
+    return result
 
 
 def _put_together(values: np.ndarray, low: np.ndarray, high: np.ndarray, join: np.ufunc) -> np.ndarray:
     """The values of each range joined, as float64; NaN where it is empty."""
     size = high - low
-    found = np.full(len(low), np.nan)
+    result = np.full(len(low), np.nan)
     at, piece, level, largest = low.copy(), 1, values, int(size.max(initial=0))
     while piece <= largest:
         taken = np.flatnonzero(size & piece)
         more = level[at[taken]]
         first = at[taken] == low[taken]
-        found[taken] = np.where(first, more, join(found[taken], more))
+        result[taken] = np.where(first, more, join(result[taken], more))
         at[taken] += piece
         if 2 * piece > largest:
             break
         level = join(level[: len(level) - piece], level[piece:])
         piece *= 2
-    return found
+    return result
 
 
 STATISTICS: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {

@@ -45,9 +45,9 @@ def later_hours(
         rows["later"] = rows["later"].where(equal.transform("size") < 2, equal.cumcount() > 0)
     else:
         rows["later"] |= _halves(rows, usual)
-    told = rows.groupby(["group", "change"])["later"].transform("any")
+    settled = rows.groupby(["group", "change"])["later"].transform("any")
     is_later[rows["place"]] = rows["later"]
-    either[rows["place"]] = ~told
+    either[rows["place"]] = ~settled
     return is_later, either
 
 
@@ -74,6 +74,6 @@ def _halves(rows: pd.DataFrame, usual: float) -> pd.Series:
     """The second half of each stretch of equal times, in runs that never go back and have about twice as many rows."""
     begins = rows["tick"].diff().ne(0) | rows["run"].diff().ne(0)
     stretch = begins.cumsum()
-    size, place = begins.groupby(stretch).transform("size"), begins.groupby(stretch).cumcount()
+    size, number = begins.groupby(stretch).transform("size"), begins.groupby(stretch).cumcount()
     regular = (size.ge(USUAL * usual) & ~rows["later"]).groupby(rows["run"]).transform("all")
-    return regular & (place >= size // 2)
+    return regular & (number >= size // 2)

@@ -62,7 +62,7 @@ class ColumnNames:
         declared = {} if data is None else {name: column.was for name, column in data.columns.items()}
         for was in (declared, *(schema.was for schema in schemas)):
             for name, earlier in was.items():
-                together = frozenset({name, *earlier}).union(*(self.of(each) for each in (name, *earlier)))
+                together = frozenset({name, *earlier}).union(*(self.of(other) for other in (name, *earlier)))
                 self._same |= dict.fromkeys(together, together)
         self._declared = tuple(declared)
 
@@ -73,7 +73,7 @@ class ColumnNames:
     def current(self, name: str) -> str | None:
         """What the column is called in params.yaml; None where it is gone."""
         same = self.of(name)
-        return name if name in self._declared else next((each for each in self._declared if each in same), None)
+        return name if name in self._declared else next((other for other in self._declared if other in same), None)
 
     def within(self, name: str, columns: Iterable[str]) -> str | None:
         """What the column is called among `columns`; None where it is not among them."""
@@ -128,8 +128,8 @@ def as_they_stand(schemas: Mapping[str, LandedSchema]) -> ReadColumns:
     """
     types: dict[str, ColumnType] = {}
     for schema in schemas.values():
-        for name, found in schema.types.items():
-            kind: Any = "number" if found == NUMERIC else found
+        for name, stored in schema.types.items():
+            kind: Any = "number" if stored == NUMERIC else stored
             before = types.setdefault(name, kind)
             if before != kind and not {before, kind} <= {"number", "integer"}:
                 raise BadInputError(f"column {name!r} has landed both as {before} and as {kind}; {RULE}")
@@ -138,55 +138,55 @@ def as_they_stand(schemas: Mapping[str, LandedSchema]) -> ReadColumns:
 
 def _widest(name: str, kind: ColumnType, schemas: Iterable[LandedSchema], names: ColumnNames) -> ColumnType:
     """The type that holds all values of a column that is gone: as it was declared last."""
-    found: list[str] = [kind]
+    kinds: list[str] = [kind]
     for schema in schemas:
         there = names.within(name, schema.types)
-        found += [] if there is None else [schema.types[there]]
-    if "category" in found:
+        kinds += [] if there is None else [schema.types[there]]
+    if "category" in kinds:
         return "category"
-    return "time" if "time" in found else "number"
+    return "time" if "time" in kinds else "number"
 
 
 def schema_faults(schemas: Mapping[str, LandedSchema], data: DataParams, *, labels: bool = False) -> list[str]:
     """Why these batches cannot be read as the declared columns, in sentences with their cure."""
     names = ColumnNames(schemas.values(), data)
-    found = _named_twice(data, names)
+    faults = _named_twice(data, names)
     needed = {data.target: "the target"}
     if not labels:
         needed |= {data.time: "the event's time"} | ({data.due: "the label's due time"} if data.due else {})
         needed |= dict.fromkeys(data.key, "part of the key")
     for batch, schema in _each_once(schemas):
-        found += _type_faults(batch, schema, data, names)
+        faults += _type_faults(batch, schema, data, names)
         for name, what in needed.items():
             if names.within(name, schema.types) is None:
-                found.append(
+                faults.append(
                     f"data.columns: batch {batch} lacks column {name!r}, {what}, which every row needs; if the column "
                     "had a different name in that batch, add `was: OLD_NAME` to it; otherwise declare the earlier "
                     "column again"
                 )
-        found += [] if labels else _role_faults(batch, schema, data, names)
-    return list(dict.fromkeys(found))
+        faults += [] if labels else _role_faults(batch, schema, data, names)
+    return list(dict.fromkeys(faults))
 
 
 def name_faults(schemas: Iterable[LandedSchema], data: DataParams) -> list[str]:
     """Renames of what never landed, and earlier names that are not declared any more, in sentences with their cure."""
     schemas = list(schemas)
     landed, names = {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
-    found = []
+    faults = []
     for name, column in data.columns.items():
-        told = {name, *column.was}
-        forgotten = sorted((names.of(name) & landed) - told - set(data.columns))
-        if landed and column.was and not told & landed:
-            found.append(
+        declared = {name, *column.was}
+        forgotten = sorted((names.of(name) & landed) - declared - set(data.columns))
+        if landed and column.was and not declared & landed:
+            faults.append(
                 f"data.columns: `was` of {name!r} is {' or '.join(map(repr, column.was))}, but no landed batch has "
                 f"such a column; write the name of a landed column ({', '.join(sorted(landed))}), or remove `was`"
             )
         elif forgotten:
-            found.append(
+            faults.append(
                 f"data.columns: {name!r} also landed as {' and as '.join(map(repr, forgotten))}, under a rename that "
                 f"is no longer declared; list all its earlier names: `was: [{', '.join([*column.was, *forgotten])}]`"
             )
-    return found
+    return faults
 
 
 def _each_once(schemas: Mapping[str, LandedSchema]) -> list[tuple[str, LandedSchema]]:
@@ -201,34 +201,34 @@ def _each_once(schemas: Mapping[str, LandedSchema]) -> list[tuple[str, LandedSch
 
 
 def _named_twice(data: DataParams, names: ColumnNames) -> list[str]:
-    found = []
+    faults = []
     for name in data.columns:
         others = sorted(names.of(name) & set(data.columns) - {name})
         if others and name < others[0]:
-            found.append(
+            faults.append(
                 f"data.columns: {name!r} and {others[0]!r} are names of the same column, because a rename is declared "
                 "or recorded in a landed batch; choose a new name for the other column, in the files too"
             )
-    return found
+    return faults
 
 
 def _type_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
-    found = []
+    faults = []
     for name, column in data.columns.items():
-        there = [each for each in schema.types if each in names.of(name)]
+        there = [stored for stored in schema.types if stored in names.of(name)]
         if len(there) > 1:
-            found.append(
+            faults.append(
                 f"data.columns: batch {batch} has both {' and '.join(map(repr, there))}, but a rename declares that "
                 "they are one column; remove `was`"
             )
-        for each in there[:1]:
-            old = schema.types[each]
+        for stored in there[:1]:
+            old = schema.types[stored]
             if old != column.type and column.type not in WIDER.get(old, ()):
-                found.append(
+                faults.append(
                     f"data.columns: {name!r} landed as {old} (batch {batch}) but is declared {column.type}; {RULE}. "
                     f"Declare it as {_declarable(old)} again, or put the new values in a column with a different name"
                 )
-    return found
+    return faults
 
 
 def _declarable(old: str) -> str:
@@ -240,28 +240,28 @@ def _shown(column: str | None) -> str:
 
 
 def _role_faults(batch: str, schema: LandedSchema, data: DataParams, names: ColumnNames) -> list[str]:
-    found = []
-    if schema.key is not None and [names.current(each) for each in schema.key] != list(data.key):
-        found.append(
+    faults = []
+    if schema.key is not None and [names.current(column) for column in schema.key] != list(data.key):
+        faults.append(
             f"data.key: batch {batch} landed with the key [{', '.join(schema.key)}], but data.key is now "
             f"[{', '.join(data.key)}]. Change data.key back; for a table with a different key, create a "
             "workspace: retrim new DIR"
         )
     for what, then, now in (("the event's time", schema.time, data.time), ("the due time", schema.due, data.due)):
         if schema.time is not None and now is not None and (then is None or names.current(then) != now):
-            found.append(
+            faults.append(
                 f"data.columns: {now!r} is {what}, but in batch {batch} it was {_shown(then)}. Change the role back; "
                 "for a table with different times, create a workspace: retrim new DIR"
             )
-    return found
+    return faults
 
 
 def lacking(
     schemas: Mapping[str, LandedSchema], columns: Iterable[str], names: ColumnNames
 ) -> dict[str, frozenset[str]]:
     """Of each of `columns` that some batch landed without: which batches those are."""
-    found = {
+    without = {
         name: frozenset(batch for batch, schema in schemas.items() if names.within(name, schema.types) is None)
         for name in columns
     }
-    return {name: batches for name, batches in found.items() if batches}
+    return {name: batches for name, batches in without.items() if batches}

@@ -95,12 +95,12 @@ class Backtesting:
         ]
 
     def score(self, job: OriginJob, threads: int) -> OriginScore:
-        fold, own, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
+        fold, view, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
         take = self.lengths.rows(fold.fit, challenger.window)
         scored = rows_at(self.rows, fold.score)
         recipe = challenger.recipe
-        model = fit_recipe(recipe, own, self.rows, take=take, past=fold.fit, threads=threads)
-        predicted = model.predict(own.matrix(scored))
+        model = fit_recipe(recipe, view, self.rows, take=take, past=fold.fit, threads=threads)
+        predicted = model.predict(view.matrix(scored))
         actual = self.view.actual(scored)
         away = actual - predicted if self.view.task == "regression" else np.empty(0)
         return OriginScore(float(np.mean(row_losses(recipe.loss, actual, predicted))), away, predicted)
@@ -113,12 +113,12 @@ class Backtesting:
                 start=self.rows["_event"].iloc[fold.score[0]],
                 end=self.rows["_event"].iloc[fold.score[-1]],
                 rows=len(fold.score),
-                losses={job.challenger.name: score.loss for job, score in own},
-                away={job.challenger.name: score.away for job, score in own},
-                predicted={job.challenger.name: score.predicted for job, score in own},
+                losses={job.challenger.name: score.loss for job, score in scored},
+                away={job.challenger.name: score.away for job, score in scored},
+                predicted={job.challenger.name: score.predicted for job, score in scored},
             )
             for number, fold in enumerate(self.folds)
-            if (own := [each for each in zip(jobs, scores, strict=True) if each[0].origin == number])
+            if (scored := [pair for pair in zip(jobs, scores, strict=True) if pair[0].origin == number])
         ]
 
 
@@ -153,8 +153,8 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> Error
     for origin in origins:
         for kind, away in origin.away.items():
             pooled.setdefault(kind, []).append(away)
-    found = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
-    if not any(len(away) for away in found.values()):
+    errors = {kind: np.concatenate(parts) for kind, parts in pooled.items()}
+    if not any(len(away) for away in errors.values()):
         return None
-    quantiles = {kind: np.quantile(away, ends).tolist() for kind, away in sorted(found.items())}
+    quantiles = {kind: np.quantile(away, ends).tolist() for kind, away in sorted(errors.items())}
     return ErrorInterval(level, {kind: (low, high) for kind, (low, high) in quantiles.items()})

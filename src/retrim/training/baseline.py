@@ -83,8 +83,8 @@ def seasonal_mean(
     targets = _targets(view, train)
     overall = targets.mean(axis=0)
     means = pd.DataFrame(targets.reshape(len(train), -1)).groupby(season_cell(train["_event"], season, cells)).mean()
-    found = means.reindex(season_cell(judged["_event"], season, cells)).to_numpy()
-    filled = np.where(np.isnan(found), np.atleast_1d(overall), found)
+    by_row = means.reindex(season_cell(judged["_event"], season, cells)).to_numpy()
+    filled = np.where(np.isnan(by_row), np.atleast_1d(overall), by_row)
     return filled if targets.ndim == 2 else filled[:, 0]
 
 

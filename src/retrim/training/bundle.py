@@ -50,15 +50,15 @@ def format_of(files: Mapping[str, bytes]) -> int:
         KeyError: The file is missing.
     """
     try:
-        found = from_record(BundleFormat, json.loads(files[FORMAT_FILE])).format
+        number = from_record(BundleFormat, json.loads(files[FORMAT_FILE])).format
     except (ValueError, RetrimError) as error:
         raise BadInputError(f"{FORMAT_FILE} of the bundle cannot be read; restore the bundle from a backup") from error
-    if found > FORMAT:
+    if number > FORMAT:
         raise BadInputError(
-            f"the bundle has format {found}, but this version of retrim reads formats up to {FORMAT}; install the "
+            f"the bundle has format {number}, but this version of retrim reads formats up to {FORMAT}; install the "
             "version that made the bundle, or a newer one"
         )
-    return found
+    return number
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
     """
     if DIGESTS not in files:
         return
-    found = digests_of({name: content for name, content in files.items() if name != DIGESTS})
+    digests = digests_of({name: content for name, content in files.items() if name != DIGESTS})
     try:
         noted = dict(json.loads(files[DIGESTS]))
     except (TypeError, ValueError):
         noted = {}
-    for name in sorted({*found, *noted}):
-        if found.get(name) != noted.get(name):
+    for name in sorted({*digests, *noted}):
+        if digests.get(name) != noted.get(name):
             raise RefusedError(
                 f"{name} or {DIGESTS} of the stored model was altered after it was published. Compare {name} with "
                 "the copy in the bundle of its run, whose hash `retrim predict` checks. If they differ, replace "
@@ -204,8 +204,8 @@ class Predictor:
 
 def model_digest(files: Mapping[str, bytes]) -> str:
     """The SHA-256 of a stored challenger's model: of its file, or where it has several, over all of them."""
-    own = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
-    digests = digests_of(own)
+    model_files = {name: content for name, content in files.items() if "/" not in name and name != "fit.json"}
+    digests = digests_of(model_files)
     return next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)
 
 
@@ -241,9 +241,9 @@ def load_predictor(files: Mapping[str, bytes]) -> Predictor:
         BadInputError: Its format is newer than what this retrim reads.
         KeyError: A file of the bundle is missing.
     """
-    found = open_predictor(files)
-    _ = found.model
-    return found
+    predictor = open_predictor(files)
+    _ = predictor.model
+    return predictor
 
 
 def open_predictor(files: Mapping[str, bytes]) -> Predictor:
@@ -258,17 +258,17 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
     split = from_record(SplitRecord, json.loads(files[SPLIT]))
     judged = judged_in(files)
     winner = judged.winner
-    made = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
-    recipe = made.recipe
+    fit = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
+    recipe = fit.recipe
     folder = f"models/{winner}/"
     model_files = {name.removeprefix(folder): content for name, content in files.items() if _is_in(folder, name)}
     return Predictor(
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
-        window=made.window,
+        window=fit.window,
         used_until=pd.Timestamp(split.used_until),
-        trained_from=pd.Timestamp(made.since),
+        trained_from=pd.Timestamp(fit.since),
         judged_until=pd.Timestamp(split.judged_until),
         judged_loss=judged.losses[winner],
         threshold=thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner),
@@ -292,8 +292,8 @@ def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:
     """
     view = from_record(FeatureView, json.loads(files[VIEW]))
     history = HistoryParams.model_validate_json(files[HISTORY]) if HISTORY in files else None
-    made = set() if history is None else set(history.columns)
-    needs: dict[str, ColumnType] = {name: kind for name, kind in view.features.items() if name not in made}
+    from_past = set() if history is None else set(history.columns)
+    needs: dict[str, ColumnType] = {name: kind for name, kind in view.features.items() if name not in from_past}
     needs[view.target] = "number" if view.task == "regression" else "category"
     if view.time:
         needs[view.time] = "time"

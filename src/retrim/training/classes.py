@@ -38,8 +38,8 @@ def sampled(actual: np.ndarray, *, seed: int) -> np.ndarray:
     counts = np.bincount(actual) if len(actual) else np.zeros(1, dtype="int64")
     least = int(counts[counts > 0].min(initial=len(actual)))
     draw = np.random.default_rng(seed)
-    kept = [draw.choice(np.flatnonzero(actual == code), least, replace=False) for code in np.flatnonzero(counts)]
-    return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype="int64")
+    drawn = [draw.choice(np.flatnonzero(actual == code), least, replace=False) for code in np.flatnonzero(counts)]
+    return np.sort(np.concatenate(drawn)) if drawn else np.empty(0, dtype="int64")
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class BalanceCorrected:
                 "the model cannot be explained, because probabilities that are corrected for balanced classes have no "
                 "exact contributions; to explain predictions, train a version without class balancing"
             )
-        found = self.model.contributions(matrix)
-        found[:, :, -1] += self._moved
-        return found
+        parts = self.model.contributions(matrix)
+        parts[:, :, -1] += self._moved
+        return parts
 
     @property
     def _moved(self) -> np.ndarray:
@@ -128,29 +128,29 @@ def fit_balanced(
         return kind.fit(view, matrix, actual, task)
     weights, stop = task.weights, task.stop
     places = sampled(actual, seed=task.seed) if balance == "sample" else np.arange(len(actual))
-    own = None if weights is None else weights[places]
+    fit_weights = None if weights is None else weights[places]
     if balance == "weights":
-        own = class_weights(actual) if own is None else own * class_weights(actual)
+        fit_weights = class_weights(actual) if fit_weights is None else fit_weights * class_weights(actual)
     if stop is not None and set(np.unique(stop[1])) == set(np.unique(actual)):
         watched = sampled(stop[1], seed=task.seed)
         stop = (stop[0][watched], stop[1][watched])
-    fitted = kind.fit(view, matrix[places], actual[places], replace(task, weights=own, stop=stop))
+    fitted = kind.fit(view, matrix[places], actual[places], replace(task, weights=fit_weights, stop=stop))
     classes = max(len(view.classes), 2)
     known = np.ones(len(actual)) if weights is None else weights
     true = np.bincount(actual, weights=known, minlength=classes)
-    held = np.bincount(actual[places], weights=own, minlength=classes)
+    held = np.bincount(actual[places], weights=fit_weights, minlength=classes)
     there = true > 0
     shifts = np.zeros(classes)
     shifts[there] = np.log(true[there] / true.sum()) - np.log(held[there] / held.sum())
-    return FittedModel(BalanceCorrected(fitted.model, tuple(float(each) for each in shifts)), fitted.rounds)
+    return FittedModel(BalanceCorrected(fitted.model, tuple(float(shift) for shift in shifts)), fitted.rounds)
 
 
 def load_balanced(model: str, view: FeatureView, files: dict[str, bytes]) -> Model:
     """A stored model of a kind, corrected where it was fitted on balanced classes."""
-    found = MODELS[model].load(view, files)
+    loaded = MODELS[model].load(view, files)
     if FILE not in files:
-        return found
-    return BalanceCorrected(found, from_record(BalanceShifts, json.loads(files[FILE])).shifts)
+        return loaded
+    return BalanceCorrected(loaded, from_record(BalanceShifts, json.loads(files[FILE])).shifts)
 
 
 class ErrorCosts(SettingsSection):
@@ -241,6 +241,6 @@ def cheapest(
     selected = len(negative) - np.searchsorted(negative, tried, side="left")
     costs = (false_negative * missed + false_positive * selected) / len(scores)
     best = np.flatnonzero(costs == costs.min())
-    place = int(best[np.argmin(np.abs(tried[best] - expected))])
-    own = int(np.searchsorted(tried, expected))
-    return ChosenThreshold(float(tried[place]), float(costs[place]), expected, float(costs[own]), len(scores))
+    chosen = int(best[np.argmin(np.abs(tried[best] - expected))])
+    at_expected = int(np.searchsorted(tried, expected))
+    return ChosenThreshold(float(tried[chosen]), float(costs[chosen]), expected, float(costs[at_expected]), len(scores))

@@ -59,8 +59,8 @@ def module_of(code: bytes, path: str) -> ModuleType:
         exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  code that the workspace names as its own
     except (Exception, SystemExit) as error:  # a file that ends the process would end retrim without a word
         sys.modules.pop(module.__name__, None)
-        said = f"{type(error).__name__}: {error}"
-        raise BadInputError(f"{_place(path, error)}: the import fails with {said}; correct the file") from error
+        fault = f"{type(error).__name__}: {error}"
+        raise BadInputError(f"{_place(path, error)}: the import fails with {fault}; correct the file") from error
     lacking = [name for name in FUNCTIONS if not callable(getattr(module, name, None))]
     lacking += [name for name in CONSTANTS if not hasattr(module, name)]
     if lacking:
@@ -86,7 +86,7 @@ def _check_constants(module: ModuleType, path: str) -> None:
 
 def _are_names(given: Any) -> bool:
     """Whether it is several names; a text is one, and its signs are none."""
-    return isinstance(given, tuple | list | set | frozenset) and all(isinstance(each, str) for each in given)
+    return isinstance(given, tuple | list | set | frozenset) and all(isinstance(name, str) for name in given)
 
 
 def constant(code: bytes, path: str, name: str) -> Any:
@@ -143,7 +143,7 @@ class FitContext:
     @property
     def categorical(self) -> list[int]:
         """Places of the categories in the matrix."""
-        return [place for place, kind in enumerate(self.columns.values()) if kind == "category"]
+        return [number for number, kind in enumerate(self.columns.values()) if kind == "category"]
 
 
 @dataclass(frozen=True)
@@ -198,10 +198,10 @@ class CustomModel:
             return self.stored
         content = call(self.code, self.path, "save", self.made)
         if not isinstance(content, bytes | bytearray):
-            said = f"{self.path}: save returns a value of type {type(content).__name__}"
-            raise BadInputError(f"{said}; return bytes, for example from skops.io.dumps")
-        kept = one_form(bytes(content))
-        again = CustomModel(self.code, self.path, call(self.code, self.path, "load", kept), *self._shape, None, None)
+            fault = f"{self.path}: save returns a value of type {type(content).__name__}"
+            raise BadInputError(f"{fault}; return bytes, for example from skops.io.dumps")
+        stored = one_form(bytes(content))
+        again = CustomModel(self.code, self.path, call(self.code, self.path, "load", stored), *self._shape, None, None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(
@@ -209,7 +209,7 @@ class CustomModel:
                 "store everything that predict uses"
             )
         facts = to_json(to_record(ColumnGains(self.gains())))
-        return {CODE_FILE: self.code, CONTENT_FILE: kept, FACTS_FILE: facts}
+        return {CODE_FILE: self.code, CONTENT_FILE: stored, FACTS_FILE: facts}
 
     @property
     def _shape(self) -> tuple[str, int, int]:
@@ -226,15 +226,15 @@ class CustomModel:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        rows, found = self._looked_at, np.zeros(self.width)
+        rows, moves = self._looked_at, np.zeros(self.width)
         if len(rows) < 2 or self.width > MOST_COLUMNS:
-            return found
+            return moves
         known = self.predict(rows)
-        for place in range(self.width):
+        for column in range(self.width):
             turned = rows.copy()
-            turned[:, place] = np.roll(turned[:, place], len(rows) // 2)
-            found[place] = np.abs(self.predict(turned) - known).mean()
-        return found
+            turned[:, column] = np.roll(turned[:, column], len(rows) // 2)
+            moves[column] = np.abs(self.predict(turned) - known).mean()
+        return moves
 
     @property
     def _looked_at(self) -> np.ndarray:
@@ -252,33 +252,33 @@ class CustomModel:
             return np.empty((0, self.classes if wide else 1))
         given = call(self.code, self.path, "predict", self.made, matrix.copy())
         try:
-            found = np.asarray(given, dtype="float64")
+            scores = np.asarray(given, dtype="float64")
         except (TypeError, ValueError, OverflowError) as error:
             raise BadInputError(
                 f"{self.path}: predict returns a {type(given).__name__} that cannot be read as numbers ({error}); "
                 "return an array of numbers, not of labels"
             ) from error
-        if found.shape != shape:
+        if scores.shape != shape:
             raise BadInputError(
-                f"{self.path}: predict returns an array of shape {found.shape}, but a {self.task} task needs shape "
+                f"{self.path}: predict returns an array of shape {scores.shape}, but a {self.task} task needs shape "
                 f"{shape}"
             )
-        if not np.isfinite(found).all():
-            wrong = int((~np.isfinite(found)).sum())
+        if not np.isfinite(scores).all():
+            wrong = int((~np.isfinite(scores)).sum())
             raise BadInputError(
-                f"{self.path}: {wrong} of {found.size} values that predict returns are missing or infinite; return "
+                f"{self.path}: {wrong} of {scores.size} values that predict returns are missing or infinite; return "
                 "finite numbers"
             )
-        if self.task != "regression" and (found.min() < 0 or found.max() > 1 + 1e-9):
+        if self.task != "regression" and (scores.min() < 0 or scores.max() > 1 + 1e-9):
             raise BadInputError(
-                f"{self.path}: predict returns values from {found.min():g} to {found.max():g}; return probabilities "
+                f"{self.path}: predict returns values from {scores.min():g} to {scores.max():g}; return probabilities "
                 "between 0 and 1"
             )
-        if wide and np.abs(found.sum(axis=1) - 1).max() > 1e-6:
+        if wide and np.abs(scores.sum(axis=1) - 1).max() > 1e-6:
             raise BadInputError(
-                f"{self.path}: the probabilities of a row sum to {found.sum(axis=1).max():g}; make each row sum to 1"
+                f"{self.path}: the probabilities of a row sum to {scores.sum(axis=1).max():g}; make each row sum to 1"
             )
-        return found if wide else found[:, None]
+        return scores if wide else scores[:, None]
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
         raise RefusedError(
@@ -308,8 +308,8 @@ class CustomEstimator:
             raise BadInputError(f"{self.path} cannot be trained on 0 rows; wait for more rows")
         matrix = np.asarray(matrix)
         kinds: dict[str, ColumnType] = {
-            name: "category" if place in view.categorical else kind
-            for place, (name, kind) in enumerate(view.columns.items())
+            name: "category" if number in view.categorical else kind
+            for number, (name, kind) in enumerate(view.columns.items())
         }
         about = FitContext(
             columns=kinds,
@@ -322,9 +322,11 @@ class CustomEstimator:
             threads=task.threads,
         )
         code = self._code()
-        made = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" on {len(matrix)} rows")
+        fitted = call(code, self.path, "fit", matrix.copy(), actual.copy(), about, said=f" on {len(matrix)} rows")
         places = np.linspace(0, len(matrix) - 1, min(len(matrix), LOOKED_AT)).round().astype("int64")
-        model = CustomModel(code, self.path, made, view.task, len(view.classes), matrix.shape[1], None, matrix[places])
+        model = CustomModel(
+            code, self.path, fitted, view.task, len(view.classes), matrix.shape[1], None, matrix[places]
+        )
         return FittedModel(model, 1)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> CustomModel:
@@ -339,9 +341,9 @@ class CustomEstimator:
                 f"the code stored with the model differs from {self.name}: it was altered; restore the bundle from a "
                 "backup"
             )
-        made = call(code, self.path, "load", files[CONTENT_FILE])
+        loaded = call(code, self.path, "load", files[CONTENT_FILE])
         known = {name: files[name] for name in (CODE_FILE, CONTENT_FILE, FACTS_FILE)}
-        return CustomModel(code, self.path, made, view.task, len(view.classes), len(view.columns), known, None)
+        return CustomModel(code, self.path, loaded, view.task, len(view.classes), len(view.columns), known, None)
 
     def check_space(self, names: Iterable[str]) -> None:
         check_names(self.path, list(names), sorted(constant(self._code(), self.path, "HYPERPARAMETERS")))
@@ -350,7 +352,7 @@ class CustomEstimator:
         losses = constant(self._code(), self.path, "LOSSES")
         known = losses.get(task, ())
         if loss.partition("@")[0] not in known:
-            can = ", ".join(f"{each}: {'/'.join(names)}" for each, names in losses.items())
+            can = ", ".join(f"{name}: {'/'.join(names)}" for name, names in losses.items())
             raise BadInputError(
                 f"judge.loss: {self.path} cannot train for {loss!r} on a {task} target; choose one of its LOSSES "
                 f"({can})"
@@ -364,9 +366,9 @@ class CustomEstimator:
     def _code(self) -> bytes:
         path, digest = parts_of(self.name)
         if digest is None or digest not in CODE:
-            said = "" if digest is None else f" with SHA-256 {digest[:12]}"
+            which = "" if digest is None else f" with SHA-256 {digest[:12]}"
             raise RefusedError(
-                f"{path}{said} is not run, because params.yaml does not refer to it; read the code and, if you trust "
+                f"{path}{which} is not run, because params.yaml does not refer to it; read the code and, if you trust "
                 f"it, set train.model to own:{path} in params.yaml"
             )
         return CODE[digest]

@@ -144,15 +144,15 @@ def parts_of(model: str) -> tuple[str, str | None]:
     Raises:
         BadInputError: It is no such name, or the path leads out of the workspace.
     """
-    found = NAMED.fullmatch(model)
-    path = "" if found is None else str(found["path"])
+    named = NAMED.fullmatch(model)
+    path = "" if named is None else str(named["path"])
     parts = path.split("/")
-    if found is None or "\\" in path or any(part in ("", ".", "..") or part.startswith(".git") for part in parts):
+    if named is None or "\\" in path or any(part in ("", ".", "..") or part.startswith(".git") for part in parts):
         raise BadInputError(
             f"train.model: {model!r} is not own:PATH or own:PATH@SHA256 with the PATH of a .py file in the workspace; "
             "write, for example, own:models/my_model.py"
         )
-    return path, found["digest"]
+    return path, named["digest"]
 
 
 def trust(code: bytes) -> str:
@@ -165,8 +165,8 @@ def trust(code: bytes) -> str:
 
 def code_in(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The code among the files of a bundle, by SHA-256."""
-    found = [content for name, content in sorted(files.items()) if name.rpartition("/")[2] == CODE_FILE]
-    return {sha256(content).hexdigest(): content for content in found}
+    codes = [content for name, content in sorted(files.items()) if name.rpartition("/")[2] == CODE_FILE]
+    return {sha256(content).hexdigest(): content for content in codes}
 
 
 def trust_all(files: Mapping[str, bytes]) -> None:

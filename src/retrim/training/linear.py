@@ -243,14 +243,14 @@ Column = NumberTerms | Category
 def learn_columns(matrix: np.ndarray, weights: np.ndarray, categorical: Collection[int]) -> tuple[Column, ...]:
     """How the columns of training rows, shape (n, columns), become terms."""
     return tuple(
-        (Category if place in categorical else NumberTerms).learn(matrix[:, place], weights)
-        for place in range(matrix.shape[1])
+        (Category if column in categorical else NumberTerms).learn(matrix[:, column], weights)
+        for column in range(matrix.shape[1])
     )
 
 
 def terms_of(matrix: np.ndarray, columns: Sequence[Column]) -> list[list[np.ndarray]]:
     """The terms of rows by column, each of shape (n,)."""
-    return [column.terms(matrix[:, place]) for place, column in enumerate(columns)]
+    return [column.terms(matrix[:, number]) for number, column in enumerate(columns)]
 
 
 def _known(values: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ def half_width(errors: np.ndarray) -> float | None:
         the one at place ceil((n + 1) * coverage).
     """
     known = np.sort(np.abs(errors[np.isfinite(errors)]))
-    place = int(np.ceil((len(known) + 1) * COVERAGE))
-    return float(known[place - 1]) if 0 < place <= len(known) else None
+    rank = int(np.ceil((len(known) + 1) * COVERAGE))
+    return float(known[rank - 1]) if 0 < rank <= len(known) else None
 
 
 def predicted_columns(
@@ -70,7 +70,7 @@ def probability_columns(view: FeatureView, predicted: np.ndarray) -> dict[str, p
     """Of several classes the probability of each, by `probability of CLASS`; nothing for another task."""
     if view.task != "multiclass":
         return {}
-    return {f"probability of {name}": pa.array(predicted[:, place]) for place, name in enumerate(view.classes)}
+    return {f"probability of {name}": pa.array(predicted[:, code]) for code, name in enumerate(view.classes)}
 
 
 def largest_contributions(
@@ -89,9 +89,9 @@ def largest_contributions(
     parts = added[np.arange(len(added)), of_class]
     order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :most]
     names, columns = pa.array(list(view.needs), pa.string()), dict[str, pa.Array]()
-    for place in range(order.shape[1]):
-        columns[f"feature {place + 1}"] = names.take(pa.array(order[:, place]))
-        columns[f"contribution {place + 1}"] = pa.array(np.take_along_axis(parts, order[:, [place]], axis=1)[:, 0])
+    for rank in range(order.shape[1]):
+        columns[f"feature {rank + 1}"] = names.take(pa.array(order[:, rank]))
+        columns[f"contribution {rank + 1}"] = pa.array(np.take_along_axis(parts, order[:, [rank]], axis=1)[:, 0])
     return columns
 
 
@@ -223,15 +223,15 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
     added, scores = model.contributions(matrix), model.scores(matrix)
     check_sums(added, scores)
     assert np.allclose(outputs(scores, model.link), predicted, rtol=1e-9, atol=1e-12), "the link is another one"
-    place, explained, sign = _asked(view, predicted, asked)
-    parts, base = sign * view.by_feature(added[0, place, :-1]), sign * float(added[0, place, -1])
-    score = sign * float(scores[0, place])
+    output, explained, sign = _asked(view, predicted, asked)
+    parts, base = sign * view.by_feature(added[0, output, :-1]), sign * float(added[0, output, -1])
+    score = sign * float(scores[0, output])
     if model.link == "chance" and sign < 0:  # the chance of "not" is 1 less that of "yes", not its negative
         base += 1.0
         score += 1.0
     row = view.seen(row)
     values = [_told(row[name].iloc[0], view, name) for name in view.needs]
-    found = [
+    contributions = [
         Contribution(name, value, note, float(part))
         for name, (value, note), part in zip(view.needs, values, parts, strict=True)
     ]
@@ -241,7 +241,9 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
         link=model.link,
         explained=explained,
         base=base,
-        added=tuple(sorted(found, key=lambda each: (-abs(each.contribution), each.feature))),
+        added=tuple(
+            sorted(contributions, key=lambda contribution: (-abs(contribution.contribution), contribution.feature))
+        ),
         score=score,
         output=float(predicted[0]) if explained is None else every[explained],
         outputs=every,
@@ -260,8 +262,8 @@ def _asked(view: FeatureView, predicted: np.ndarray, asked: str | None) -> tuple
     if view.task == "binary":
         name = asked or view.classes[-1]
         return 0, name, 1.0 if name == view.classes[-1] else -1.0
-    place = view.classes.index(asked) if asked is not None else int(predicted[0].argmax())
-    return place, view.classes[place], 1.0
+    code = view.classes.index(asked) if asked is not None else int(predicted[0].argmax())
+    return code, view.classes[code], 1.0
 
 
 def _outputs(view: FeatureView, predicted: np.ndarray) -> dict[str, float]:

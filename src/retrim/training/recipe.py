@@ -270,8 +270,8 @@ def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: b
         model = record.model or train.model
         return Recipe(model, loss, record.hyperparameters, record.rounds, train.seed, reweight, train.balance)
 
-    found, champion = made(tuned), None if tuned.champion is None else made(tuned.champion)
-    return {"found": found} if champion in (None, found) else {"found": found, "champion": champion}
+    searched, champion = made(tuned), None if tuned.champion is None else made(tuned.champion)
+    return {"found": searched} if champion in (None, searched) else {"found": searched, "champion": champion}
 
 
 def windows_of(tuned: FoundRecord, train: TrainParams) -> tuple[WindowKind, ...]:
@@ -283,8 +283,8 @@ def challengers_of(
     recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, lengths: WindowLengths
 ) -> list[Challenger]:
     """Every recipe on every window that differs on a past of `rows` rows."""
-    kept = lengths.competing(windows, rows)
-    return [Challenger(recipe, kind, window) for kind, recipe in recipes.items() for window in kept]
+    differing = lengths.competing(windows, rows)
+    return [Challenger(recipe, kind, window) for kind, recipe in recipes.items() for window in differing]
 
 
 class BacktestParams(SettingsSection):
@@ -311,7 +311,7 @@ def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
     interval, decide = record.interval, record.decide
     return replace(
         record,
-        origins=tuple(replace(each, losses=renamed(each.losses, winner, name)) for each in record.origins),
+        origins=tuple(replace(origin, losses=renamed(origin.losses, winner, name)) for origin in record.origins),
         interval=interval and replace(interval, residuals=renamed(interval.residuals, winner, name)),
         decide=None if decide is None else renamed(decide, winner, name),
     )
@@ -319,8 +319,8 @@ def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
 
 def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
     """The winner's value under another name; empty where it has none."""
-    found = competed_as(winner, by_name)
-    return {name: by_name[found]} if found in by_name else {}
+    known_as = competed_as(winner, by_name)
+    return {name: by_name[known_as]} if known_as in by_name else {}
 
 
 @dataclass(frozen=True)

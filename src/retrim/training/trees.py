@@ -148,12 +148,12 @@ class GbmEstimator:
                 f"LightGBM cannot train on {len(matrix)} rows with {task.hyperparameters}: {str(error).strip()}; check "
                 "tune.space"
             ) from error
-        kept = task.rounds if stop is None else booster.best_iteration
-        text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=kept))
+        rounds = task.rounds if stop is None else booster.best_iteration
+        text = re.sub(r"(?m)^\[num_threads: \d+\]$", "[num_threads: 0]", booster.model_to_string(num_iteration=rounds))
         if stop is not None:
             booster = lightgbm.Booster(model_str=text)  # the trees that were kept, and no others: rf averages them
         stored = text.encode()
-        return FittedModel(Gbm(stored, booster, task.threads, _link(view, stored)), kept)
+        return FittedModel(Gbm(stored, booster, task.threads, _link(view, stored)), rounds)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> Gbm:
         import lightgbm
@@ -172,14 +172,16 @@ class GbmEstimator:
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else "; leave it out"
                 raise BadInputError(f"tune.space: {name!r} is not a parameter of LightGBM, which would ignore it{hint}")
-            own = known[name]
-            if own in SET_BY_RETRIM:
+            parameter = known[name]
+            if parameter in SET_BY_RETRIM:
                 raise BadInputError(
-                    f"tune.space: {name!r} cannot be searched, because {SET_BY_RETRIM[own]}; leave it out"
+                    f"tune.space: {name!r} cannot be searched, because {SET_BY_RETRIM[parameter]}; leave it out"
                 )
-            if own in meant:
-                raise BadInputError(f"tune.space: {meant[own]!r} and {name!r} both mean {own}; keep only one of them")
-            meant[own] = name
+            if parameter in meant:
+                raise BadInputError(
+                    f"tune.space: {meant[parameter]!r} and {name!r} both mean {parameter}; keep only one of them"
+                )
+            meant[parameter] = name
 
 
 def _parameters() -> dict[str, list[str]]:
@@ -191,7 +193,7 @@ def _parameters() -> dict[str, list[str]]:
     import lightgbm  # whose library it is
 
     folder = files(lightgbm) / "lib"
-    library = ctypes.CDLL(str(next(each for each in folder.iterdir() if each.name.startswith("lib_lightgbm."))))
+    library = ctypes.CDLL(str(next(path for path in folder.iterdir() if path.name.startswith("lib_lightgbm."))))
     text, size = ctypes.create_string_buffer(1 << 20), ctypes.c_int64()
     library.LGBM_DumpParamAliases(ctypes.c_int64(len(text)), ctypes.byref(size), text)
     named: dict[str, list[str]] = json.loads(text.value)
@@ -248,7 +250,7 @@ def _link(view: FeatureView, text: bytes) -> Link:
 def _safe_names(names: list[str]) -> list[str]:
     """Names LightGBM takes (it refuses JSON's signs), still unlike one another."""
     safe = [re.sub(r"\W+", "_", name) for name in names]
-    return safe if len(set(safe)) == len(safe) else [f"{place}_{name}" for place, name in enumerate(safe)]
+    return safe if len(set(safe)) == len(safe) else [f"{number}_{name}" for number, name in enumerate(safe)]
 
 
 MODELS.register("gbm", tasks=tuple(OBJECTIVES), seeded=True)(GbmEstimator())

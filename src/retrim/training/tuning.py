@@ -154,15 +154,15 @@ class Trial:
 
 def read_trials(log: bytes) -> list[Trial]:
     """The trials of a log. A line that a kill tore is passed over: the run after it wrote that trial anew."""
-    found: list[Trial] = []
+    trials: list[Trial] = []
     for line in log.splitlines():
         try:
             trial = from_record(Trial, json.loads(line))
         except (ValueError, RetrimError):
             continue
-        if trial.number == len(found):
-            found.append(trial)
-    return found
+        if trial.number == len(trials):
+            trials.append(trial)
+    return trials
 
 
 def search(
@@ -190,8 +190,8 @@ def search(
             proposals = _ask(params, history, min(params.batch, trials - len(history)))
             scores = list(pool.map(evaluate, proposals))
             batch = [
-                Trial(len(history) + place, hyperparameters, score.losses, score.rounds)
-                for place, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True))
+                Trial(len(history) + number, hyperparameters, score.losses, score.rounds)
+                for number, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True))
             ]
             history.extend(batch)
             told(batch)
@@ -213,8 +213,8 @@ def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
         return {}
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    found = get_param_importances(_study(params, trials), evaluator=PedAnovaImportanceEvaluator())
-    return {name: float(share) for name, share in sorted(found.items(), key=lambda item: (-item[1], item[0]))}
+    shares = get_param_importances(_study(params, trials), evaluator=PedAnovaImportanceEvaluator())
+    return {name: float(share) for name, share in sorted(shares.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def _ask(params: TuneParams, history: Sequence[Trial], count: int) -> list[Hyperparameters]:
