@@ -115,12 +115,7 @@ def values_of(rows: pd.DataFrame, name: str, kind: ColumnType) -> np.ndarray:
 
 
 class StepRows:
-    """Rows, and the columns that steps see.
-
-    Args:
-        rows: Of the table, shape (n, columns).
-        kinds: Columns and their types, in order; the event's time may be among them.
-    """
+    """Rows, and the columns that steps see."""
 
     def __init__(self, rows: pd.DataFrame, kinds: Mapping[str, ColumnType]) -> None:
         self.rows = rows
@@ -173,16 +168,7 @@ class MadeColumn(StepColumn):
 
 @dataclass(frozen=True)
 class FittedStep:
-    """A step with what it learned.
-
-    Args:
-        declared: As params.yaml says it.
-        columns: The columns it works on.
-        state: All that applying takes, in JSON types.
-        makes: Columns it writes.
-        drops: Columns that are there no longer.
-        said: What it found, for a reader.
-    """
+    """A step with what it learned."""
 
     declared: StepParams
     columns: tuple[str, ...]
@@ -207,12 +193,7 @@ class FittedStep:
 
 @dataclass(frozen=True)
 class TrainingTargets:
-    """What training rows hold beside their features.
-
-    Args:
-        target: Numbers, or codes of classes, shape (n,).
-        classes: Names by code; empty for a regression.
-    """
+    """What training rows hold beside their features: numbers or codes, shape (n,), and the names of classes by code."""
 
     target: np.ndarray
     classes: tuple[str, ...]

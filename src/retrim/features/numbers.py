@@ -163,9 +163,6 @@ class Fences:
 def compute_fences(values: np.ndarray, *, by: By, reach: float) -> Ends | None:
     """The least and the largest number that is no outlier; None if the known numbers do not spread.
 
-    Args:
-        values: Shape (n,).
-
     Source:
         Tukey (1977), Exploratory Data Analysis: reach 1.5 is his inner fence, 3 the outer.
     """

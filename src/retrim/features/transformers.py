@@ -134,14 +134,7 @@ class FittedColumns:
 
 @dataclass(frozen=True)
 class SklearnStep(PreprocessingStep[FittedColumns]):
-    """scikit-learn's transformer of this name, with its parameters as arguments.
-
-    Args:
-        path: Module and class.
-        takes: Kinds of columns that it takes.
-        gives: What becomes of such a column.
-        usual: Parameters where a declaration does not name them.
-    """
+    """scikit-learn's transformer of this name, with its parameters as arguments."""
 
     path: str
     takes: Kinds

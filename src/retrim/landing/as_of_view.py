@@ -96,11 +96,7 @@ class AsOfTable:
         return self.only(self.times["_matured"].notna())
 
     def read(self, columns: Collection[str] | None = None, *, coded: Collection[str] = ()) -> pd.DataFrame:
-        """The rows with their other columns. Of what landed, row groups without one of them are not opened.
-
-        Args:
-            columns: Which of the others, at least; None: all.
-        """
+        """The rows with their other columns. Of what landed, row groups without one of them are not opened."""
         return self.landed.beside(self.times.assign(**{ROW: self.numbers}), columns, coded=coded)
 
 

@@ -63,12 +63,7 @@ def digest_of_first(path: Path, size: int) -> str:
 
 @dataclass
 class ReadFiles:
-    """What was read of the newest files; kept in a file of its own.
-
-    Args:
-        path: That file.
-        files: The oldest first.
-    """
+    """What was read of the newest files; kept in a file of its own."""
 
     path: Path
     files: list[ReadFile] = field(default_factory=list)

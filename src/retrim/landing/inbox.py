@@ -58,9 +58,6 @@ def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterat
     are a link and a file that another process writes. A file that can be neither landed nor quarantined stays, and the
     others land. What was written to a file after it had been read lands as a batch of its own.
 
-    Args:
-        now: When they arrive; None: by the clock, each when its turn has come.
-
     Raises:
         RetrimError: Once all others were taken: which files stay, and why.
     """

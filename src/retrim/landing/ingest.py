@@ -352,12 +352,7 @@ def quarantine_unread(
     now: pd.Timestamp | None,
     at: AtAddress | None,
 ) -> Landed:
-    """Sets a file aside without reading it as a table; nothing of it is held in memory.
-
-    Args:
-        now: When it arrives, UTC; None: by the clock.
-        at: Where the landing zone is of record; None: in the workspace.
-    """
+    """Sets a file aside without reading it as a table; nothing of it is held in memory."""
     landing, quarantine, digest = Landing(workspace.landing, at), Quarantine(workspace.quarantine), file_digest(path)
     with landing.locked():
         before = landing.find(digest)

@@ -74,9 +74,6 @@ class Quarantine:
     def put(self, entry: QuarantinedBatch, content: bytes | Path) -> Path:
         """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
 
-        Args:
-            content: Its bytes; or a file, which is linked or copied, and never held in memory.
-
         Returns:
             The folder of the entry.
         """

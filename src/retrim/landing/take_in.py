@@ -32,9 +32,6 @@ def take_in(
     Pieces arrive together, at `now`; those of a correction a second after one another. Where the first piece is no such
     table as declared, nor are the others, and they are left out.
 
-    Args:
-        now: When it arrives; None: by the clock.
-
     Raises:
         BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
     """

@@ -42,9 +42,6 @@ class WithdrawalResult:
 def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.Timestamp | None) -> WithdrawalResult:
     """Takes a batch back, or all pieces of a large file; doing it again changes nothing.
 
-    Args:
-        now: From when on it is left out, after the last arrival; None: by the clock.
-
     Raises:
         BadInputError: There is no such batch, or several; nobody or no reason is named; or the time is not after the
             last arrival.

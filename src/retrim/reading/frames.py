@@ -56,11 +56,7 @@ def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None, *, coded: Sequence[str]) -> pd.DataFrame:
-    """A Parquet file as a frame, without a second copy of it in memory.
-
-    Args:
-        columns: Which columns; None: all.
-    """
+    """A Parquet file as a frame, without a second copy of it in memory."""
     with parquet_file(path, coded=coded) as stored:
         table = stored.read(columns=None if columns is None else list(columns))
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)

@@ -203,11 +203,7 @@ def rows_of(files: Iterable[BatchFile], root: Path) -> list[BatchFile]:
 
 
 def read_rows(paths: Sequence[Path], read: ReadColumns | None = None) -> pd.DataFrame:
-    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns.
-
-    Args:
-        read: How they are read; None: as they stand.
-    """
+    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns."""
     return _read(paths, read, columns=None)
 
 

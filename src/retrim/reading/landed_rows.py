@@ -33,11 +33,6 @@ COLUMNS = 6
 class LandedRows:
     """The rows of landed files, numbered through in the order of the files.
 
-    Args:
-        paths: Files of rows, 1 or more.
-        read: How they are read; None: as they stand.
-        root: The landing zone in which they lie, where small ones may be packed; None: each is opened.
-
     Raises:
         BadInputError: A file is damaged.
         RefusedError: A file was altered since it landed.
@@ -113,11 +108,7 @@ class LandedRows:
     def beside(
         self, known: pd.DataFrame, columns: Collection[str] | None = None, *, coded: Collection[str] = ()
     ) -> pd.DataFrame:
-        """Columns of some rows in the order in which they landed, then what else is known of them.
-
-        Args:
-            columns: Which others are wanted; None: all.
-        """
+        """Columns of some rows in the order in which they landed, then what else is known of them."""
         rest = [name for name in self.columns if name not in known and (columns is None or name in columns)]
         # Of many rows a few columns at a time: what is read of all of them is there twice for a while.
         once = max(len(rest), 1) if len(known) <= PIECE else COLUMNS
@@ -187,10 +178,6 @@ def open_landed(
     files: Iterable[BatchFile], data: DataParams, needs: Mapping[str, ColumnType], *, root: Path
 ) -> tuple[LandedRows, pd.DataFrame | None]:
     """Landed rows, and labels or None when there are none.
-
-    Args:
-        needs: Columns of earlier versions; where a file has none of that name they are missing.
-        root: Where they lie, for the error that there are none.
 
     Raises:
         BadInputError: There are no rows, a file is damaged, or a column is not what is declared.

@@ -61,11 +61,7 @@ class _Pack:
 
 
 def packed_files(root: Path, names: Collection[str] | None = None) -> dict[str, PackedFile]:
-    """The files of a landing zone that lie in packs, by name.
-
-    Args:
-        names: Packs with none of these are not read; None: all are.
-    """
+    """The files of a landing zone that lie in packs, by name."""
     files = {}
     for pack in _packs(root, names):
         start = 0

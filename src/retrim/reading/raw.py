@@ -155,11 +155,7 @@ class RawTable:
         only: Mapping[str, str] | None = None,
         beside: Mapping[str, Sequence[str]] | None = None,
     ) -> bytes:
-        """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet.
-
-        Args:
-            only: Columns to keep, and what each is called there; None: all.
-        """
+        """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet."""
         chosen = only or {name: name for name in self.columns.column_names if name not in without}
         part = self.columns.select(list(chosen)).take(pa.array(rows, pa.int64())).rename_columns(list(chosen.values()))
         for name, cells in reversed(list((beside or {}).items())):
@@ -213,11 +209,7 @@ def raw_of(columns: pa.Table, where: str) -> RawTable:
 
 
 def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> RawTable:
-    """The last pieces of a file as one table.
-
-    Args:
-        named: Names and bytes of the pieces.
-    """
+    """The last pieces of a file as one table."""
     return replace(_together(named, where), files=1, before=before)
 
 

@@ -132,11 +132,6 @@ def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, 
     How many is told by the first step, as a power of two: so other bytes in one record leave the cuts where they are.
     Where records become much longer than the first ones, a cut comes as soon as there are twice as many bytes.
 
-    Args:
-        size: Bytes.
-        longest: Bytes of the longest record there may be.
-        step: Bytes read at once.
-
     Raises:
         EndlessRecordError: A record is longer than any.
     """

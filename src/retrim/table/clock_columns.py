@@ -71,11 +71,7 @@ def parts_of(times: pd.Series, zone: str) -> dict[str, ClockPart]:
 
 
 def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColumn | None:
-    """How the event time decides a column; None where it does not.
-
-    Args:
-        values: Of earlier rows, shape (n,).
-    """
+    """How the event time decides a column; None where it does not."""
     codes, distinct = pd.factorize(values)
     if not 1 < len(distinct) <= MOST_VALUES or (codes < 0).mean() > ERRORS:
         return None
@@ -103,12 +99,7 @@ def clock_column(values: pd.Series, parts: Mapping[str, ClockPart]) -> ClockColu
 def clock_columns(
     rows: pd.DataFrame, names: Collection[str], zone: str, *, time: str = "_event"
 ) -> dict[str, ClockColumn]:
-    """Those of some columns that the event time decides.
-
-    Args:
-        rows: With these columns, shape (n, columns).
-        time: The column of event times, UTC.
-    """
+    """Those of some columns that the event time decides."""
     parts = parts_of(rows[time], zone)
     columns = {name: clock_column(rows[name], parts) for name in names}
     return {name: column for name, column in columns.items() if column is not None}

@@ -220,9 +220,6 @@ class DataParams(SettingsSection):
 def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
     """The table as it was known at `as_of`: its rows, as `data.rows` has them, and the features from its past.
 
-    Args:
-        labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
-
     Returns:
         In total order (event time, key), with `_event`, `_due`, `_known`, `_matured`; the target is missing where
         its label is not known.
@@ -244,9 +241,6 @@ def known_rows(
     A row is mature when its label was due and known: `_matured` is the later of the
     two, and missing while either is not so at `as_of`. A label corrected later was
     known from its first arrival on, so a row matures once.
-
-    Args:
-        labels: Landed labels (`_key`, target, `_arrived`), or None when there are none.
 
     Returns:
         Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing where its label is not known.
@@ -312,9 +306,6 @@ def mature(table: pd.DataFrame) -> pd.DataFrame:
 
 def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str, *, as_of: pd.Timestamp) -> pd.Series:
     """When each label came, as its first file says: also before it was due.
-
-    Args:
-        labels: Landed labels (`_key`, `label_time`, `_arrived`), or None when there are none.
 
     Returns:
         Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.

@@ -61,9 +61,6 @@ def made_times(
     """Times of so many rows of which only the order is known: `last`, and a millisecond less for each place before.
 
     Where that would not be after `newest`, they are spread between it and `last`, or follow it a microsecond apart.
-
-    Args:
-        newest: The time that all are after; None: there is none.
     """
     number = np.arange(rows)
     before, after = beside
@@ -77,13 +74,7 @@ def made_times(
 
 @dataclass(frozen=True)
 class CalendarFeatures:
-    """Features that are parts of the calendar, which rows elsewhere do not bring.
-
-    Args:
-        time: The column of the event's time.
-        zone: Whose clocks they are of.
-        parts: Which part each feature is.
-    """
+    """Features that are parts of the calendar, which rows elsewhere do not bring."""
 
     time: str
     zone: str

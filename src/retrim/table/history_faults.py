@@ -15,11 +15,7 @@ def history_faults(
     task: str,
     horizon: str | None,
 ) -> list[str]:
-    """Everything about `history` that the table cannot give.
-
-    Args:
-        horizon: Span after which a label is due; None where a column says it.
-    """
+    """Everything about `history` that the table cannot give."""
     faults = [*_entity(history, columns, key), *_ahead(history, columns)]
     for name, feature in history.columns.items():
         if name in columns:

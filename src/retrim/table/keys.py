@@ -24,9 +24,6 @@ def latest(landed: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 def at_keys(keys: pd.Series, known: pd.DataFrame, column: str) -> pd.Series:
     """A column of `known` for each of `keys`, with its type; missing where `known` has no such key.
 
-    Args:
-        keys: Text, shape (n,).
-
     Returns:
         Shape (n,), with the index of `keys`.
     """
@@ -47,11 +44,7 @@ def _one(array: "object") -> "object":
 
 
 def total_order(event: pd.Series, key: pd.Series) -> np.ndarray:
-    """Row numbers in order of event time, rows of one time in order of their key, shape (n,).
-
-    Args:
-        event: Times, none missing.
-    """
+    """Row numbers in order of event time, rows of one time in order of their key, shape (n,)."""
     at = event.to_numpy(dtype="datetime64[ns]" if event.dt.unit == "ns" else "datetime64[us]")
     order = np.argsort(at, kind="stable")
     alike = at[order][1:] == at[order][:-1]
@@ -67,9 +60,6 @@ def row_keys(rows: pd.DataFrame, key: tuple[str, ...], batch: str) -> pd.Series:
     r"""The key of each row as one string: values joined by `|`, times in ISO 8601.
 
     A `|` within a value of several is written `\|`.
-
-    Args:
-        rows: Typed rows, shape (n, columns).
 
     Returns:
         Strings, shape (n,), index of `rows`.

@@ -132,22 +132,14 @@ def backtest(
     lengths: WindowLengths,
     cores: int,
 ) -> list[BacktestOrigin]:
-    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one).
-
-    Args:
-        cores: Cores to use; changes no result.
-    """
+    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one)."""
     backtesting = Backtesting(recipes, view, rows, folds, windows, lengths)
     backtesting.views  # noqa: B018  learned once, before threads ask for them
     return backtesting.origins(in_parallel(backtesting.score, backtesting.jobs, cores=cores))
 
 
 def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> ErrorInterval | None:
-    """What a regression promises of its errors, from rows that its refits had not seen; None of any other.
-
-    Args:
-        level: Share of the rows that the interval is to hold.
-    """
+    """What a regression promises of its errors, from rows that its refits had not seen; None of any other."""
     ends = (1 - level) / 2, (1 + level) / 2
     pooled: dict[str, list[np.ndarray]] = {}
     for origin in origins:

@@ -23,11 +23,7 @@ LEAST = 1e-12  # a chance below this counts as this where its logarithm is taken
 
 
 def class_weights(actual: np.ndarray) -> np.ndarray:
-    """Weight of each row, such that every class that is there weighs alike and all rows together as many as they are.
-
-    Args:
-        actual: Class codes, shape (n,).
-    """
+    """Weight of each row, shape (n,), such that all classes that are there weigh alike; the sum is the number of rows."""
     counts = np.bincount(actual)
     there = counts > 0
     return np.asarray(len(actual) / (there.sum() * counts[actual]))
@@ -52,10 +48,6 @@ class BalanceShifts:
 @dataclass(frozen=True)
 class BalanceCorrected:
     """A model of classes that counted alike, with the chances that they have in the table.
-
-    Args:
-        model: As it was fitted.
-        shifts: As `BalanceShifts`.
 
     Source:
         Elkan (2001), IJCAI 17, theorem 2; Saerens, Latinne and Decaestecker (2002), Neural Computation 14, 21-41,
@@ -118,11 +110,7 @@ def fit_balanced(
     actual: np.ndarray,
     task: FitTask,
 ) -> FittedModel:
-    """A fit of a kind of model, with classes as they are or balanced.
-
-    Args:
-        balance: weights: every class weighs alike; sample: as many rows of each as of the rarest; None: as they are.
-    """
+    """A fit of a kind of model, with classes as they are or balanced."""
     kind = MODELS[model]
     if balance is None or not len(actual):
         return kind.fit(view, matrix, actual, task)

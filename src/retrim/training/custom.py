@@ -289,11 +289,7 @@ class CustomModel:
 
 @dataclass(frozen=True)
 class CustomEstimator:
-    """Fits and loads what a file of the workspace makes. It takes no rounds, and passes `stop` over.
-
-    Args:
-        name: `own:PATH@SHA256`.
-    """
+    """Fits and loads what a file of the workspace makes. It takes no rounds, and passes `stop` over."""
 
     name: str
 

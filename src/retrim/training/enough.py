@@ -16,10 +16,6 @@ NEVER = pd.Timedelta("3650D")  # a date further ahead says nothing
 def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams) -> None:
     """Cuts mature rows into judging block, embargo, folds and origins, as features, tune and backtest do.
 
-    Args:
-        event: Event time of each mature row in total order, shape (n,).
-        due: When each row's label was due, shape (n,).
-
     Raises:
         ValueError: A part would have fewer than 2 rows; the message says which.
     """
@@ -63,11 +59,7 @@ def rows_missing(
 
 
 def usual_gap(event: pd.Series) -> pd.Timedelta:
-    """The mean span between rows of the newer half: old rows, however old, do not change it.
-
-    Args:
-        event: Event time of each row, ascending, shape (n,), n at least 1.
-    """
+    """The mean span between rows of the newer half: old rows, however old, do not change it."""
     middle = (len(event) - 1) // 2
     return pd.Timedelta((event.iloc[-1] - event.iloc[middle]) / max(len(event) - 1 - middle, 1))
 

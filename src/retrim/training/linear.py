@@ -128,11 +128,7 @@ def poisson(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: f
 
 
 def logistic(terms: np.ndarray, actual: np.ndarray, weights: np.ndarray, *, l2: float, outputs: int) -> Solved:
-    """Log loss with a penalty on squared coefficients; a class without rows has hardly any chance.
-
-    Args:
-        actual: Class codes, shape (n,).
-    """
+    """Log loss with a penalty on squared coefficients; a class without rows has hardly any chance."""
     from sklearn.linear_model import LogisticRegression
 
     seen = np.unique(actual)
@@ -314,12 +310,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class LinearEstimator:
-    """Fits and loads linear models. The solution is unique, so there is one round, no seed and no early stopping.
-
-    Args:
-        name: As params.yaml says it.
-        losses: What it can be trained for.
-    """
+    """Fits and loads linear models. The solution is unique, so there is one round, no seed and no early stopping."""
 
     name: str
     losses: Losses

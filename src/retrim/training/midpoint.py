@@ -28,9 +28,6 @@ def usual_recipe(
 ) -> Recipe:
     """A recipe from settings and the first rows alone.
 
-    Args:
-        threads: Of the fit; changes no result.
-
     Raises:
         ValueError: The first part is too short to stop on.
         BadInputError: The search space is that of another kind of model.

@@ -43,9 +43,6 @@ def choose_mode(
     A search gains over a refit what searches gained over a champion on average, beyond what refits did, at each check
     that a version lives. It costs the retraining cost times its extra work. Where no search is known, one is tried
     after five refits running, or nothing would ever be known of it.
-
-    Args:
-        checks: How many checks a version has lived on average, 1 or more.
     """
     refits, searches = ([run.gain for run in runs if run.mode == mode] for mode in ("refit", "search"))
     if not refits:
@@ -87,11 +84,7 @@ class StageLimits:
 
 
 def limits_of_stage(heartbeat: str, *, earlier: Sequence[float]) -> StageLimits:
-    """The limits of a stage.
-
-    Args:
-        earlier: Seconds that the stage took in earlier runs.
-    """
+    """The limits of a stage."""
     silent = pd.Timedelta(heartbeat).total_seconds()
     if not earlier:
         return StageLimits(FIRST.total_seconds(), silent)

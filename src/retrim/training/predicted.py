@@ -21,9 +21,6 @@ COVERAGE = 0.9
 def half_width(errors: np.ndarray) -> float | None:
     """Half the width of an interval around each prediction that covers `COVERAGE` of rows like these.
 
-    Args:
-        errors: Prediction less answer of holdout rows, shape (n,).
-
     Returns:
         None for fewer rows than it takes: 9.
 
@@ -208,9 +205,6 @@ class Explanation:
 
 def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -> Explanation:
     """The prediction of one row, taken apart.
-
-    Args:
-        row: One row with its features, shape (1, columns).
 
     Raises:
         BadInputError: The row lacks a feature, or a class is asked of a regression.

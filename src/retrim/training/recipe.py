@@ -177,13 +177,7 @@ REFITTED = "refit-"  # before the training window, in the name of the champion's
 
 @dataclass(frozen=True)
 class Challenger:
-    """One recipe on one training window.
-
-    Args:
-        recipe: What it is fitted with.
-        kind: Where that came from: found by this run's mode, or the champion's own, refitted.
-        window: Rows it is fitted on.
-    """
+    """One recipe on one training window."""
 
     recipe: Recipe
     kind: RecipeKind

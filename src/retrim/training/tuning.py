@@ -176,9 +176,6 @@ def search(
 ) -> list[Trial]:
     """Trials `0 .. trials - 1`, those in `done` taken as they are.
 
-    Args:
-        trials: How many in all, 1 or more.
-
     Returns:
         All trials, in order of their number.
     """
