@@ -23,7 +23,7 @@ LEAST = 1e-12  # a chance below this counts as this where its logarithm is taken
 
 
 def class_weights(actual: np.ndarray) -> np.ndarray:
-    """Weight of each row, shape (n,), such that all classes that are there weigh alike; the sum is the number of rows."""
+    """Weight of each row, shape (n,): all classes that are there weigh alike, and the sum is the number of rows."""
     counts = np.bincount(actual)
     there = counts > 0
     return np.asarray(len(actual) / (there.sum() * counts[actual]))
