@@ -28,7 +28,7 @@ from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS, FitTask, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
-from retrim.training.recipe import Recipe, TrainParams, WindowKind
+from retrim.training.recipe import Recipe, TrainParams
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
 
 
@@ -43,25 +43,13 @@ def run(
     trials: Path,
 ) -> None:
     """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
-    mode = read_pins(paths).mode
     champion = _champion(paths)
-    if mode in ("refit", FINAL):
-        if champion is None:
-            raise BadInputError(
-                f"mode '{mode}' copies the champion's hyperparameters, but there is no champion; train with mode search"
-            )
-        if mode == "refit" and champion.model != train.model:
-            raise BadInputError(
-                f"mode 'refit' copies the champion's recipe, which is for {champion.model}, but train.model is "
-                f"{train.model}; search with `retrim retrain --mode search`, or set train.model: {champion.model}"
-            )
-        copied = _fitted_with(champion) | ({} if mode == "refit" else {"window": _window(paths)})
+    if (copied := _copied(paths, champion, train)) is not None:
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
     lightgbm_alone()
     MODELS[train.model].check_space(tune.space)  # what the kind can be trained for, each fit looks for itself
-    task = TrialTask(tune, train, judge, fairness__groups, fairness__mitigate, {})
-    laid = _folds(paths, task)
+    laid = _folds(paths, tune, fairness__groups, fairness__mitigate)
     at_once = 1 if laid.large else cores
     log = trials / f"{_fingerprint(paths, tune, judge, train, laid.groups)}.jsonl"
     sys.stdout.write(f"trial log {log.name}\n")
@@ -73,10 +61,13 @@ def run(
         )
         sys.stdout.flush()
 
+    def evaluate(hyperparameters: Hyperparameters) -> Score:
+        threads = cores // at_once
+        how = FitTask(judge.loss, hyperparameters, tune.max_rounds, train.seed, threads, patience=tune.patience)
+        return _evaluate(how, train, laid)
+
     trials_done = search(
-        lambda hyperparameters: _evaluate(
-            replace(task, hyperparameters=hyperparameters), laid, threads=cores // at_once
-        ),
+        evaluate,
         tune,
         trials=tune.trials,
         done=read_trials(log.read_bytes()) if log.exists() else [],
@@ -100,6 +91,23 @@ def run(
     )
 
 
+def _copied(paths: Paths, champion: Recipe | None, train: TrainParams) -> dict[str, object] | None:
+    """What a run that searches nothing copies from the champion; None for a search."""
+    mode = read_pins(paths).mode
+    if mode not in ("refit", FINAL):
+        return None
+    if champion is None:
+        raise BadInputError(
+            f"mode '{mode}' copies the champion's hyperparameters, but there is no champion; train with mode search"
+        )
+    if mode == "refit" and champion.model != train.model:
+        raise BadInputError(
+            f"mode 'refit' copies the champion's recipe, which is for {champion.model}, but train.model is "
+            f"{train.model}; search with `retrim retrain --mode search`, or set train.model: {champion.model}"
+        )
+    return _fitted_with(champion) | ({} if mode == "refit" else {"window": read_fit(paths.champion).window})
+
+
 def _champion(paths: Paths) -> Recipe | None:
     """What the champion was fitted with: the recipe that won, which need not be the one its own run had found."""
     return read_fit(paths.champion).recipe if paths.has_champion else None
@@ -107,11 +115,6 @@ def _champion(paths: Paths) -> Recipe | None:
 
 def _fitted_with(champion: Recipe) -> dict[str, object]:
     return {"model": champion.model, "hyperparameters": champion.hyperparameters, "rounds": champion.rounds}
-
-
-def _window(paths: Paths) -> WindowKind:
-    """The champion's training window: a recipe that is fitted once more is fitted on no other."""
-    return read_fit(paths.champion).window
 
 
 READ_AT_ONCE = 1 << 24
@@ -126,18 +129,6 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
         return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in all_folds]
     except ValueError as error:
         raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """A trial, with all settings that its loss depends on."""
-
-    tune: TuneParams
-    train: TrainParams
-    judge: JudgeParams
-    groups: tuple[GroupParams, ...]
-    mitigate: Mitigation | None
-    hyperparameters: Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -163,13 +154,13 @@ class _Folds:
     """Whether memory holds one fit of them at a time; then it has all cores."""
 
 
-def _folds(paths: Paths, task: TrialTask) -> _Folds:
+def _folds(paths: Paths, tune: TuneParams, groups_of: tuple[GroupParams, ...], mitigate: Mitigation | None) -> _Folds:
     rows = part_of(read_view(paths), "train")
     view = read_feature_view(paths)
-    cuts = _cuts(rows, task.tune)
+    cuts = _cuts(rows, tune)
     groups = None
-    if task.mitigate == "reweight":
-        groups = grouped(rows, paths, task.groups, task.mitigate)[GROUP].to_numpy()
+    if mitigate == "reweight":
+        groups = grouped(rows, paths, groups_of, mitigate)[GROUP].to_numpy()
     large = len(rows) * len(view.columns) > WHOLE_CELLS
     return _Folds(rows, groups, cuts, _laid(view, rows, groups, cuts), large)
 
@@ -206,27 +197,17 @@ def _laid(
     return lay
 
 
-def _evaluate(task: TrialTask, laid: _Folds, *, threads: int) -> Score:
+def _evaluate(task: FitTask, train: TrainParams, laid: _Folds) -> Score:
     """Loss and rounds of each fold, one fold after another."""
-    scores = [_score(task, laid.lay(fold), threads=threads) for fold in range(len(laid.cuts))]
+    scores = [_score(task, train, laid.lay(fold)) for fold in range(len(laid.cuts))]
     return Score(tuple(loss for loss, _ in scores), tuple(rounds for _, rounds in scores))
 
 
-def _score(task: TrialTask, fold: _Laid, *, threads: int) -> tuple[float, int]:
-    train = task.train
-    how = FitTask(
-        task.judge.loss,
-        task.hyperparameters,
-        task.tune.max_rounds,
-        train.seed,
-        threads,
-        weights=fold.weights,
-        stop=fold.stop,
-        patience=task.tune.patience,
-    )
+def _score(task: FitTask, train: TrainParams, fold: _Laid) -> tuple[float, int]:
+    how = replace(task, weights=fold.weights, stop=fold.stop)
     fitted = fit_balanced(train.model, train.balance, fold.view, *fold.fit, how)
     matrix, actual = fold.scored
-    losses = row_losses(task.judge.loss, actual, fitted.model.predict(matrix))
+    losses = row_losses(task.loss, actual, fitted.model.predict(matrix))
     return float(np.mean(losses)), fitted.rounds
 
 
