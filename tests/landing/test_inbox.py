@@ -41,16 +41,6 @@ def drop(desk: Desk, name: str, frame: pd.DataFrame) -> Path:
     return path
 
 
-def test_labels_that_came_with_their_rows_are_landed_after_them(desk: Desk) -> None:
-    rows = desk.rows(0, 1)
-    drop(desk, "labels.csv", rows[["number", "outcome"]])
-    drop(desk, "rows.csv", rows.drop(columns="outcome"))
-    landed = list(take_from_inbox(desk.workspace, now=desk.day(2)))
-
-    assert [(each.kind, each.outcome) for each in landed] == [("rows", "landed"), ("labels", "landed")]
-    assert sorted(path.name for path in desk.workspace.paths.inbox.iterdir()) == ["taken"]
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -87,7 +77,7 @@ def test_a_link_in_place_of_its_own_folder_is_refused(desk: Desk, folder: str) -
 def test_any_exception_leaves_its_file_and_the_others_land(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, day in (("a", 0), ("b", 1), ("c", 2)):
         drop(desk, f"{name}.csv", desk.rows(day, day + 1))
-    real = inbox.land_batch
+    real = taking_in.land_batch
 
     def breaks(path: Path, kind: Kind, **how: object) -> object:
         if path.name == "b.csv":
@@ -189,14 +179,6 @@ def test_a_producer_that_replaces_its_file_meanwhile_loses_nothing(desk: Desk, t
     assert len(names(inbox / TAKEN)) == len(put)
 
 
-def test_what_a_person_landed_after_the_scheduled_time_is_no_reason_to_land_nothing(desk: Desk) -> None:
-    desk.land(desk.rows(0, 1), 2)
-    drop(desk, "b.csv", desk.rows(1, 2))
-
-    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(1.9))] == ["landed"]
-    assert {batch.arrived for batch in desk.workspace.landing.batches()} == {desk.day(2)}
-
-
 def kill_at(desk: Desk, name: str) -> int:
     """Takes from the inbox in a process of its own that is killed as it reads a file; gives its exit code."""
     code = f"""
@@ -242,20 +224,6 @@ def test_a_file_set_aside_unread_lands_when_a_person_releases_it(desk: Desk) -> 
     assert (landed.outcome, released.outcome, released.rows) == ("quarantined", "landed", 24)
 
 
-def test_a_stop_by_hand_is_no_attempt_that_killed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stops(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    drop(desk, "a.csv", desk.rows(0, 1))
-    monkeypatch.setattr(taking_in, "land_batch", stops)
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            list(take_from_inbox(desk.workspace, now=desk.day(4)))
-    monkeypatch.undo()
-
-    assert [each.outcome for each in take_from_inbox(desk.workspace, now=desk.day(4))] == ["landed"]
-
-
 def write_in_parts(desk: Desk, *ends: float) -> Iterator[None]:
     """Writes a file as producers do, some rows at a time: each `next` writes on to a day, and leaves it closed."""
     path = desk.workspace.paths.inbox / "grows.csv"
@@ -299,7 +267,7 @@ def test_a_file_that_grows_while_it_is_read_is_put_back_and_said(desk: Desk, mon
     desk = with_params(desk, batches={"skip": "all"})
     written = write_in_parts(desk, 1, 2)
     next(written)
-    real = inbox.land_batch
+    real = taking_in.land_batch
 
     def grows(path: Path, kind: Kind, **how: object) -> object:
         landed = real(path, kind, **how)  # type: ignore[arg-type]

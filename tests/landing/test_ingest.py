@@ -36,13 +36,6 @@ def test_landing_a_file_twice_changes_nothing(counter: Counter) -> None:
     assert {path: path.read_bytes() for path in counter.workspace.var.rglob("*") if path.is_file()} == before
 
 
-def test_events_may_come_out_of_order(counter: Counter) -> None:
-    lines = GOOD.splitlines()
-
-    assert counter.land("\n".join([lines[0], lines[2], lines[1]])).outcome == "landed"
-    assert counter.table().index.tolist() == ["1", "2"]
-
-
 def test_a_correction_replaces_rows_with_its_keys(counter: Counter) -> None:
     counter.land(GOOD)
     corrected = counter.land(GOOD.replace("9.5", "7"), correction=True)
@@ -57,13 +50,6 @@ def test_a_correction_says_how_many_of_its_rows_are_new(counter: Counter) -> Non
 
     assert corrected.notes == ("1 of 3 rows had not landed before; they were added, as there was nothing to correct",)
     assert counter.land(GOOD.replace("9.5", "7"), correction=True).notes == ()
-
-
-def test_rows_without_a_key_are_named_by_batch_and_number(counter: Counter, shop_keyless: DataParams) -> None:
-    counter.data = shop_keyless
-    landed = counter.land(GOOD)
-
-    assert counter.table().index.tolist() == [f"{landed.batch}:0", f"{landed.batch}:1"]
 
 
 def test_rows_without_a_key_cannot_be_corrected(counter: Counter, shop_keyless: DataParams) -> None:
@@ -177,11 +163,6 @@ class TestABinaryTarget:
         assert held.faults[0].rule == "is 'True' or 'False', because a binary target has two values"
         assert [example.value for example in held.faults[0].examples] == ["TRUEE"]
 
-    def test_has_two_values_in_its_first_file(self, flagged: Counter) -> None:
-        held = flagged.land("order,price\n1,no\n2,no\n3,maybe\n4,True\n", labels=True)
-
-        assert [example.value for example in held.faults[0].examples] == ["maybe"]
-
     def test_with_a_third_value_that_was_released_takes_it(self, flagged: Counter) -> None:
         held = flagged.land("order,price\n1,no\n2,no\n3,maybe\n", labels=True)
         flagged.release(held.batch)
@@ -194,13 +175,6 @@ class TestABinaryTarget:
 
         assert flagged.land(path, labels=True).outcome == "landed"
         assert self.flags(flagged) == {"1": "True", "2": "False"}
-
-    def test_of_stored_booleans_that_are_not_its_classes_is_set_aside(self, flagged: Counter, tmp_path: Path) -> None:
-        flagged.data = flagged.data.model_copy(update={"positive": "1"})
-        path = tmp_path / "labels.parquet"
-        pd.DataFrame({"order": [1, 2], "price": [True, False]}).to_parquet(path)
-
-        assert flagged.land(path, labels=True).outcome == "quarantined"
 
 
 class TestWithoutAnEventTime:
@@ -230,12 +204,6 @@ class TestWithoutAnEventTime:
         assert rows["order"].is_monotonic_increasing
         assert rows["at"].max() - rows["_arrived"].max() <= pd.Timedelta("10ms")
 
-    def test_a_file_that_came_before_is_known_however_close(self, ordered: Counter) -> None:
-        first = self.put(ordered, 0, NOW)
-        self.put(ordered, self.ROWS, NOW)
-
-        assert self.put(ordered, 0, NOW).path == first.path
-
     def test_files_far_apart_keep_a_millisecond_between_rows(self, ordered: Counter) -> None:
         for number in range(2):
             self.put(ordered, number * self.ROWS, NOW + number * DAY)
@@ -243,13 +211,6 @@ class TestWithoutAnEventTime:
 
         assert times.max() == NOW + DAY
         assert (times.iloc[self.ROWS :].diff().dropna() == APART).all()
-
-
-def test_labels_handed_in_as_rows_may_be_handed_in_again_as_labels(counter_later: Counter) -> None:
-    counter_later.land(UNLABELLED)
-
-    assert counter_later.land("order,price\n1,9\n").outcome == "quarantined"
-    assert counter_later.land("order,price\n1,9\n", labels=True).outcome == "landed"
 
 
 # --- overdue --------------------------------------------------------------------------------------
@@ -297,19 +258,6 @@ def test_pieces_of_large_files_are_no_batches_of_a_shorter_rhythm(
 
     assert overdue(workspace=counter.workspace, data=counter.data, now=last + 29 * DAY) is None
     assert overdue(workspace=counter.workspace, data=counter.data, now=last + 40 * DAY) is not None
-
-
-def test_nothing_is_overdue_before_the_first_batch(counter: Counter) -> None:
-    assert late_by(counter, 100) is None
-
-
-def test_corrections_and_quarantined_batches_are_not_the_batch_that_is_due(counter: Counter) -> None:
-    counter.land(GOOD)
-    counter.now += 5 * DAY
-    counter.land(GOOD.replace("9.5", "7"), correction=True)
-    counter.land(HEAVY)
-
-    assert late_by(counter, 9) == 2 * DAY
 
 
 def test_a_batch_that_came_and_was_quarantined_is_not_said_not_to_have_come(counter: Counter) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.ingest import drop_quarantined, land_batch, release_quarantined
-from tests.builders.counter import DAY, GOOD, HEAVY, NOW, Counter
+from retrim.landing.ingest import drop_quarantined, release_quarantined
+from tests.builders.counter import DAY, GOOD, HEAVY, Counter
 from tests.builders.landed import quarantine_show, read_landed
 
 
@@ -29,15 +29,6 @@ def test_it_keeps_that_time_whatever_landed_since(counter: Counter) -> None:
     counter.release(held.batch)
 
     assert counter.arrivals() == {held.batch: came, counter.land(GOOD).batch: came + DAY}
-
-
-def test_it_takes_the_time_that_is_given_whatever_landed_since(counter: Counter) -> None:
-    held = counter.land(HEAVY)
-    counter.land(GOOD)
-    given = NOW + DAY / 2
-    counter.release(held.batch, arrived=given)
-
-    assert counter.arrivals()[held.batch] == given
 
 
 def test_after_a_release_the_past_is_played_on(counter: Counter) -> None:
@@ -81,30 +72,12 @@ def test_a_file_whose_fault_is_gone_is_taken_when_it_is_offered_again(counter: C
     assert quarantine_show(counter.workspace, again.batch).state == "landed"
 
 
-def test_offered_again_without_a_time_it_arrives_when_it_first_came(counter: Counter) -> None:
-    counter.land(HEAVY)
-    came = counter.now
-    counter.land(GOOD)
-    allow_any_weight(counter)
-    again = land_batch(counter.file(HEAVY), **counter.where, now=None, correction=False)
-
-    assert counter.arrivals()[again.batch] == came
-
-
 def test_a_file_that_is_still_faulty_keeps_the_time_at_which_it_first_came(counter: Counter) -> None:
     held = counter.land(HEAVY)
     came = counter.now
 
     assert counter.land(HEAVY).outcome == "quarantined"
     assert quarantine_show(counter.workspace, held.batch).arrived == came
-
-
-def test_the_report_names_the_faults_that_it_has_now(counter: Counter) -> None:
-    held = counter.land(HEAVY)
-    counter.land(GOOD.replace("Z,2,", "Z,4,"))
-    counter.land(HEAVY)
-
-    assert [each.column for each in quarantine_show(counter.workspace, held.batch).faults] == ["_key"]
 
 
 def test_a_dropped_batch_that_lands_later_has_landed(counter: Counter) -> None:
@@ -149,29 +122,11 @@ def test_a_dropped_batch_keeps_its_report_and_loses_its_bytes(counter: Counter) 
     assert quarantine_show(counter.workspace, held.batch).state == "dropped"
 
 
-def test_a_dropped_batch_may_be_handed_in_again(counter: Counter) -> None:
-    held = counter.land(HEAVY)
-    counter.drop(held.batch)
-
-    with pytest.raises(RefusedError, match="was dropped"):
-        counter.release(held.batch)
-    assert counter.land(HEAVY).outcome == "quarantined"
-    assert counter.release(held.batch).outcome == "landed"
-
-
 def test_a_batch_that_landed_is_not_dropped(counter: Counter) -> None:
     batch = counter.release(counter.land(HEAVY).batch).batch
 
     with pytest.raises(RefusedError, match="was released"):
         counter.drop(batch)
-
-
-@pytest.mark.parametrize("name", ["", "zz"])
-def test_an_unknown_batch_is_named_with_those_there_are(counter: Counter, name: str) -> None:
-    batch = counter.land(HEAVY).batch
-
-    with pytest.raises(BadInputError, match=batch):
-        quarantine_show(counter.workspace, name)
 
 
 def test_too_few_digits_are_answered_with_the_batches_they_fit(counter: Counter) -> None:

@@ -72,20 +72,6 @@ def test_two_rows_of_that_hour_are_two_rows(berlin: Hand) -> None:
     assert berlin.times() == list(UTC)
 
 
-def test_a_file_with_the_newest_first_is_told_apart_by_its_order_too(berlin: Hand) -> None:
-    berlin.land(rows("00:00", *HOURS)[::-1])
-
-    assert berlin.values() == {"2024-10-26T22:00": 0} | dict(zip(UTC, range(1, 5), strict=True))
-
-
-def test_the_clock_going_back_within_the_hour_begins_the_second(berlin: Hand) -> None:
-    berlin.land(rows("01:45", *QUARTERS, *QUARTERS, "03:00"))
-
-    assert berlin.times() == [
-        f"{time:%Y-%m-%dT%H:%M}" for time in pd.date_range("2024-10-26T23:45", periods=10, freq="15min")
-    ]
-
-
 def test_a_source_that_sorts_by_local_time_is_told_apart_by_the_order_of_equal_ones(berlin: Hand) -> None:
     berlin.land(rows("01:45", *sorted(QUARTERS * 2), "03:00"))
 
@@ -113,20 +99,6 @@ def test_rows_without_a_key_are_told_apart_where_every_hour_has_as_many(
     berlin.land(both.sort_values(by, kind="stable"))
 
     assert [berlin.times().count(time) for time in UTC] == [2, 2, 2, 2]
-
-
-def test_rows_that_a_number_names_are_told_apart_by_their_order_too(shop_workspace: WorkspacePaths) -> None:
-    berlin = hand(shop_workspace, key=["order"])
-    berlin.land(rows("00:00", *HOURS))
-
-    assert berlin.times()[1:] == list(UTC)
-
-
-def test_events_that_share_a_minute_are_of_one_hour(shop_workspace: WorkspacePaths) -> None:
-    berlin = hand(shop_workspace, key=["order"])
-    berlin.land(rows("01:05", "01:50", "02:10", "02:10", "02:40", "03:30"))
-
-    assert berlin.times()[2:5] == ["2024-10-27T00:10", "2024-10-27T00:10", "2024-10-27T00:40"]
 
 
 def test_a_time_that_names_its_offset_is_taken_as_it_stands(berlin: Hand) -> None:
@@ -167,17 +139,6 @@ def test_labels_of_that_hour_go_to_the_row_of_their_place(shop_workspace: Worksp
 
     assert landed.outcome == "landed"
     assert berlin.labels() == dict(zip(UTC, [1, 2, 3, 4], strict=True))
-
-
-def test_labels_that_come_one_by_one_go_to_the_earlier_row_first(shop_workspace: WorkspacePaths) -> None:
-    berlin = hand(shop_workspace, labels="later")
-    berlin.land(rows(*HOURS).drop(columns="price"))
-    for price in (1, 2):
-        assert (
-            berlin.land(pd.DataFrame({"at": ["2024-10-27 02:00"], "price": [price]}), labels=True).outcome == "landed"
-        )
-
-    assert berlin.labels() == {UTC[1]: 1, UTC[2]: 2}
 
 
 def test_a_correction_of_both_rows_replaces_both(berlin: Hand) -> None:

@@ -12,14 +12,14 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.landing import examine
 from retrim.landing.inbox import TAKEN, take_from_inbox
-from retrim.landing.ingest import Landed, land_batch, release_quarantined
+from retrim.landing.ingest import Landed, release_quarantined
 from retrim.landing.take_in import large_file, take_in
 from retrim.lineage.workspace import tell_suspicious
 from retrim.reading.landed import facts_of
 from retrim.table.data import assemble
 from retrim.table.derived_columns import APART
 from tests.builders.desk import Desk, make_desk, with_params
-from tests.builders.landed import quarantine_show, read_landed
+from tests.builders.landed import read_landed
 
 PIECE_MB = 0.002
 DAYS = 8
@@ -149,17 +149,6 @@ class TestAFileInPieces:
             hand_in(desk, path)
         assert tree(desk) == {}
 
-    def test_with_equal_pieces_is_known_where_an_earlier_version_landed_it(self, desk: Desk) -> None:
-        desk = with_params(desk, data={**desk.workspace.params.data.model_dump(), "key": ()})
-        path = file_of(desk, pd.concat([desk.rows(0, DAYS).iloc[[0]]] * 1000))
-        large = large_file(desk.workspace, path)
-        assert large is not None
-        params = desk.workspace.params
-        for piece in {piece.content: piece for piece in large.pieces()}.values():
-            land_batch(piece, workspace=desk.workspace.paths, data=params.data, now=desk.day(DAYS), correction=False)
-
-        assert {each.outcome for each in hand_in(desk, path)} == {"already"}
-
     @pytest.mark.slow
     @pytest.mark.parametrize("seconds", [0, 1])
     def test_whose_times_are_made_as_it_lands_follows_the_file_before(self, tmp_path: Path, seconds: float) -> None:
@@ -222,23 +211,6 @@ class TestAFaultyPiece:
         assert outcomes.count("quarantined") == 1
         assert set(outcomes) == {"landed", "quarantined"}
 
-    def test_names_the_row_of_the_whole_file(self, broken: tuple[Desk, int, list[Landed]]) -> None:
-        _, at, batches = broken
-        (held,) = (each for each in batches if each.outcome == "quarantined")
-
-        assert held.faults[0].examples[0].row == at
-        assert held.as_record()["first_row"] <= at
-
-    def test_is_kept_under_the_rows_that_it_has(self, broken: tuple[Desk, int, list[Landed]]) -> None:
-        desk, at, batches = broken
-        (held,) = (each for each in batches if each.outcome == "quarantined")
-        entry = quarantine_show(desk.workspace.paths, held.batch)
-        part = held.part
-
-        assert part is not None
-        assert entry.file == f"history.rows-{part.first}-{part.first + part.rows - 1}.csv"
-        assert entry.faults[0].examples[0].row == at - part.first
-
     def test_alone_lands_when_the_file_comes_again_with_the_cell_corrected(
         self, broken: tuple[Desk, int, list[Landed]]
     ) -> None:
@@ -294,18 +266,6 @@ class TestACorrectionInPieces:
         assert {each.outcome for each in batches} == {"landed"}
 
 
-def test_labels_land_in_pieces_too(tmp_path: Path) -> None:
-    desk = fresh(tmp_path / "later", labels="later")
-    frame = desk.rows(0, 30)
-    land_whole = with_params(desk, batches={"piece_mb": 9})
-    hand_in(land_whole, file_of(desk, frame.drop(columns="outcome")), now=desk.day(30))
-    labels = hand_in(desk, file_of(desk, frame[["number", "outcome"]], "labels.csv"), now=desk.day(31), labels=True)
-
-    assert len(labels) > 2
-    assert {(each.kind, each.outcome) for each in labels} == {("labels", "landed")}
-    assert table(desk)["outcome"].notna().all()
-
-
 def test_the_inbox_takes_a_large_file_whole(desk: Desk) -> None:
     inbox = desk.workspace.paths.inbox
     inbox.mkdir(parents=True)
@@ -314,26 +274,6 @@ def test_the_inbox_takes_a_large_file_whole(desk: Desk) -> None:
 
     assert len(landed) > 5
     assert [path.name for path in inbox.iterdir()] == [TAKEN]
-
-
-def test_an_ordinary_batch_is_not_taken_for_cut_short_after_a_file_in_pieces(tmp_path: Path) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 0.05})
-    history = hand_in(desk, file_of(desk, desk.rows(0, 192)), now=desk.day(192))
-    path = file_of(desk, desk.rows(192, 193), "day.csv")
-    params = desk.workspace.params
-    landed = land_batch(
-        path,
-        workspace=desk.workspace.paths,
-        data=params.data,
-        now=desk.day(193),
-        correction=False,
-        batches=params.batches,
-    )
-
-    assert len(history) > 5
-    assert {each.outcome for each in history} == {"landed"}
-    assert landed.rows * 10 < min(each.rows for each in history)
-    assert (landed.outcome, landed.faults) == ("landed", ())
 
 
 def test_the_pieces_of_a_file_are_one_batch_of_history(tmp_path: Path) -> None:

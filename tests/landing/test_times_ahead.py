@@ -63,21 +63,6 @@ def test_rows_that_are_known_ahead_land_where_that_is_declared(counter: Counter)
     assert counter.land(AHEAD.format(at="2024-01-15T00:00:00Z").replace(",3,", ",5,")).outcome == "quarantined"
 
 
-def test_rows_that_are_predicted_ahead_may_land_so_long_before(counter: Counter) -> None:
-    early = ["weight", "items", "country"]
-    history = {**SHOP["history"], "ahead": "24h", "known_ahead": early}
-    with_data(counter, history=history)
-
-    assert counter.land(AHEAD.format(at="2024-01-11T00:30:00Z")).outcome == "landed"
-
-
-def test_a_correction_is_held_to_it_too(counter: Counter) -> None:
-    counter.land(GOOD)
-    landed = counter.land(GOOD.replace("2024-01-01T11", "2034-01-01T11"), correction=True)
-
-    assert (landed.outcome, told(landed)[0][:2]) == ("quarantined", ("at", 1))
-
-
 def test_a_label_time_later_than_its_arrival_is_a_fault_of_its_row(counter_later: Counter) -> None:
     counter_later.land(GOOD)
     late = "2030-01-01T00:00:00Z"
@@ -94,13 +79,6 @@ def test_a_due_time_before_its_event_is_a_fault_of_its_row(counter: Counter) -> 
 
     assert landed.outcome == "quarantined"
     assert told(landed) == [("due", 1, False, 1, "2024-01-01 10:59:59+00:00")]
-
-
-def test_a_due_time_far_ahead_is_none(counter: Counter) -> None:
-    with_due(counter)
-    lines = GOOD.splitlines()
-
-    assert counter.land(f"{lines[0]},due\n{lines[1]},2025-01-01\n{lines[2]},2026-01-01\n").outcome == "landed"
 
 
 def test_what_was_ahead_lands_when_it_is_offered_once_its_time_has_come(counter: Counter) -> None:

@@ -43,13 +43,6 @@ def test_rows_are_gone_whatever_the_as_of_date(desk: Desk) -> None:
     assert [len(known_table(desk.workspace, as_of=desk.day(day))) for day in (5.9, 6)] == [48, 48]
 
 
-def test_labels_are_gone_whatever_the_as_of_date(desk: Desk) -> None:
-    take_back(desk, batches(desk)[2], 6)
-    known = [known_table(desk.workspace, as_of=desk.day(day))["outcome"].notna().sum() for day in (5.9, 6)]
-
-    assert known == [0, 0]
-
-
 def test_the_view_as_then_has_rows_until_they_were_withdrawn(desk: Desk) -> None:
     take_back(desk, batches(desk)[1], 6)
 
@@ -61,12 +54,6 @@ def test_a_second_withdrawal_changes_nothing(desk: Desk) -> None:
 
     assert [take_back(desk, name, day) for day in (6, 7)] == [True, False]
     assert desk.workspace.landing.withdrawals()[name].at == desk.day(6)
-
-
-@pytest.mark.parametrize("name", ["feed", ""])
-def test_an_unknown_batch_says_how_to_list_them(desk: Desk, name: str) -> None:
-    with pytest.raises(BadInputError, match=f"{name!r}; .*--quarantined"):
-        take_back(desk, name, 6)
 
 
 def test_a_view_of_before_is_never_changed(desk: Desk) -> None:
@@ -158,13 +145,6 @@ class TestAtTheCounter:
         self.back(workspace, counter, 0)
 
         assert counter.land(AGAIN).outcome == "landed"
-
-    def test_keys_that_another_batch_has_too_are_not(self, workspace: Workspace, counter: Counter) -> None:
-        counter.land(GOOD)
-        counter.land(AGAIN, correction=True)
-        self.back(workspace, counter, 1)
-
-        assert counter.land(AGAIN + "2024-01-09T10:00:00Z,9,0.7,2,NL,9.5\n").outcome == "quarantined"
 
     def test_the_same_file_is_refused_with_the_reason(self, workspace: Workspace, counter: Counter) -> None:
         counter.land(GOOD)

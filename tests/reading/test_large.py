@@ -2,8 +2,6 @@
 
 import gzip
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +157,6 @@ def test_a_file_that_was_changed_while_it_was_read_is_given_up(tmp_path: Path) -
         list(found.pieces())
 
 
-def test_a_file_that_shrank_is_given_up(tmp_path: Path) -> None:
-    found = large(tmp_path / "t.csv", TEXT)
-    (tmp_path / "t.csv").write_bytes(TEXT[: len(TEXT) // 2])
-
-    with pytest.raises(BadInputError, match=CHANGED):
-        list(found.pieces())
-
-
 DAMAGED = {
     "cut gzip": (gzip.compress(TEXT * 9)[:-20], "cannot be read to the end"),
     "cut Parquet": (parquet(compression="none", use_dictionary=False)[:-7], "cannot be read to the end"),
@@ -183,12 +173,6 @@ def test_a_large_file_that_is_damaged_is_said_to_be_before_any_of_it_lands(
 
     with pytest.raises(BadInputError, match=said):
         large_at(tmp_path / "t", piece_mb=0.001, reading=PLAIN)
-
-
-def test_a_small_file_that_is_damaged_is_left_to_whoever_reads_it_whole(tmp_path: Path) -> None:
-    (tmp_path / "t").write_bytes(gzip.compress(TEXT)[:-20])
-
-    assert large_at(tmp_path / "t", piece_mb=1, reading=PLAIN) is None
 
 
 @pytest.mark.parametrize(
@@ -221,11 +205,6 @@ def test_parquet_is_read_as_its_rows_are_needed() -> None:
     assert file.read_bytes < len(content) / 2
 
 
-def test_what_is_no_file_is_left_to_whoever_reads_it_whole(tmp_path: Path) -> None:
-    assert large_at(tmp_path, piece_mb=1, reading=PLAIN) is None
-    assert large_at(tmp_path / "none.csv", piece_mb=1, reading=PLAIN) is None
-
-
 def packed_line(path: Path, megabytes: int) -> Path:
     """A small gzip file that is a header and one line of that many megabytes."""
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -233,29 +212,3 @@ def packed_line(path: Path, megabytes: int) -> Path:
         for _ in range(megabytes):
             file.write(b"x" * (1 << 20))
     return path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("megabytes", [70, 600])
-def test_a_line_without_an_end_is_a_fault_that_takes_little_memory(tmp_path: Path, megabytes: int) -> None:
-    path = packed_line(tmp_path / "t.csv.gz", megabytes)
-    code = f"""
-import resource
-from pathlib import Path
-from retrim.reading.chunks import large_at
-from retrim.reading.container import NoTableError, columns_of
-from retrim.table.reading import PLAIN
-path = Path({str(path)!r})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert large_at(path, piece_mb=64, reading=PLAIN) is None
-try:
-    columns_of(path.read_bytes(), required=("at", "number"), optional=())
-except NoTableError as error:
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error.fault)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
-    taken, _, fault = done.stdout.partition(" ")
-
-    assert path.stat().st_size < 4 << 20
-    assert int(taken) < 400  # megabytes
-    assert f"{512 if megabytes == 600 else 64} MB" in fault

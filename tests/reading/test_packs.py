@@ -3,16 +3,14 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
-from retrim.parquet import parquet_table
 from retrim.reading import packs
 from retrim.reading.landed import hash_file, landed_files, read_rows, schemas_of
 from retrim.reading.landed_rows import LandedRows
@@ -177,33 +175,3 @@ def test_a_kill_amid_putting_packs_together_leaves_no_file_in_two(root: Path, mo
     names = [name for each in packs._packs(root) for name, _, _ in each.members]
     assert len(names) == len(set(names)) >= 3 * FAN
     assert not list((root / packs.FOLDER).glob(f".{packs.GLOB}"))
-
-
-def test_as_many_files_are_in_memory_as_make_a_pack(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in (root / packs.FOLDER).glob(packs.GLOB):
-        path.unlink()
-    done: list[str] = []
-    read, write = parquet_table, packs._write
-
-    def note_read(content: bytes) -> pa.Table:
-        done.append("r")
-        return read(content)
-
-    def note_write(root: Path, level: int, *what: Any) -> Any:
-        done.append("w")
-        return write(root, level, *what)
-
-    monkeypatch.setattr("retrim.reading.packs.parquet_table", note_read)
-    monkeypatch.setattr(packs, "_write", note_write)
-    pack(root)
-
-    assert max(len(reads) for reads in "".join(done).split("w")) == FAN
-
-
-def test_a_few_newest_files_are_found_without_reading_all_packs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def sha256(content: bytes) -> None:
-        raise AssertionError("a pack was read")
-
-    name = landed_files(root)[-1].path.name
-    monkeypatch.setattr("retrim.reading.packs.hashlib.sha256", sha256)
-    assert packed_files(root, {name}) == {}

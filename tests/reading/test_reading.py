@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -105,13 +105,6 @@ def test_the_same_table_reads_the_same(same: bytes, shop: DataParams) -> None:
     pd.testing.assert_frame_equal(frame_of(same, shop), frame_of(GOOD, shop))
 
 
-def test_columns_may_stand_in_another_order(shop: DataParams) -> None:
-    rows = pd.read_csv(io.BytesIO(GOOD), dtype="str")
-    turned = rows[rows.columns[::-1]].to_csv(index=False).encode()
-
-    pd.testing.assert_frame_equal(frame_of(turned, shop), frame_of(GOOD, shop))
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -152,13 +145,6 @@ def test_json_lines_keep_the_zone_that_a_time_names(text: str, utc: str, shop: D
     assert reading.faults == ()
     assert reading.frame is not None
     assert reading.frame["at"].tolist() == [pd.Timestamp(f"2024-07-01T{utc}Z")]
-
-
-def test_text_of_json_lines_that_looks_like_a_date_may_be_a_category(shop: DataParams) -> None:
-    frame = frame_of(json_lines({"country": "2024-01-01"}, {"country": "2024-01-02T00:00:00Z"}), shop)
-
-    assert frame["country"].tolist() == ["2024-01-01", "2024-01-02T00:00:00Z"]
-    assert frame["order"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -257,25 +243,10 @@ def test_far_times_may_have_more_digits_than_microseconds(shop: DataParams) -> N
     ]
 
 
-def test_far_times_as_spark_stores_them_are_read(shop: DataParams) -> None:
-    far = pa.array([datetime(2024, 1, 1, 10), datetime(9999, 12, 31)], pa.timestamp("us"))  # noqa: DTZ001  so Spark does
-    file = io.BytesIO()
-    pq.write_table(pa.table({**STORED, "at": far}), file, use_deprecated_int96_timestamps=True)
-
-    assert frame_of(file.getvalue(), shop)["at"].tolist() == [
-        pd.Timestamp("2024-01-01T10", tz="UTC"),
-        pd.Timestamp("9999-12-31", tz="UTC"),
-    ]
-
-
 def test_zones_may_differ_from_row_to_row(shop: DataParams) -> None:
     mixed = GOOD.replace(b"T11:00:00Z", b"T11:00:00+05:30")
 
     assert frame_of(mixed, shop)["at"].iloc[1] == pd.Timestamp("2024-01-01T05:30:00Z")
-
-
-def test_words_that_look_missing_stay_words_in_a_category(shop: DataParams) -> None:
-    assert frame_of(GOOD.replace(b"NL", b"NA"), shop)["country"].tolist()[0] == "NA"
 
 
 @pytest.mark.parametrize(
@@ -334,23 +305,6 @@ def test_a_stored_time_beyond_the_calendar_is_a_fault_and_does_not_wrap(
     (fault,) = read_content(stored, shop, labels=False).faults
 
     assert (fault.column, fault.count, fault.examples[0].value) == ("at", 1, str(ticks))
-
-
-def test_the_first_and_the_last_second_of_the_calendar_are_times(shop: DataParams) -> None:
-    stored = parquet(at=pa.array([-62_135_596_800, 253_402_300_799], pa.timestamp("s", "UTC")))
-
-    assert [time.isoformat() for time in frame_of(stored, shop)["at"]] == [
-        "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00",
-    ]  # fmt: skip
-
-
-def test_a_count_of_seconds_that_no_signed_number_holds_is_a_fault() -> None:
-    reading = PLAIN.model_copy(update={"dates": {"time": ("unix",)}})
-    stored = pa.chunked_array([pa.array([2**64 - 1, None, 5], pa.uint64())])
-    times, faults = typed(stored, "time", "time", reading)
-
-    assert times.isna().tolist() == [True, True, False]
-    assert [fault.count for fault in faults] == [1]
 
 
 def test_a_count_of_seconds_in_text_that_would_wrap_is_a_fault() -> None:
@@ -474,27 +428,12 @@ def test_what_is_no_file_is_bad_input(
         read_table(tmp_path / "batch.csv", shop, labels=False)
 
 
-def test_rows_may_come_without_a_target_that_comes_later(shop_later: DataParams) -> None:
-    rows = pd.read_csv(io.BytesIO(GOOD), dtype="str").drop(columns="price")
-    frame = frame_of(rows.to_csv(index=False).encode(), shop_later)
-
-    assert frame["price"].dtype == "float64"
-    assert frame["price"].isna().all()
-
-
 def test_labels_have_key_and_target(shop_later: DataParams) -> None:
     reading = read_content(b"order,price\n1,9\n", shop_later, labels=True)
 
     assert reading.faults == ()
     assert reading.frame is not None
     assert reading.frame.columns.tolist() == ["order", "price", "label_time"]
-
-
-def test_labels_of_rows_without_a_key_name_batch_and_number(shop_keyless: DataParams) -> None:
-    reading = read_content(b"_key,price,label_time\nab:0,9,2024-01-05\n", shop_keyless, labels=True)
-
-    assert reading.frame is not None
-    assert reading.frame.loc[0, "label_time"] == pd.Timestamp("2024-01-05", tz="UTC")
 
 
 def test_a_label_without_its_value_is_a_fault(shop_later: DataParams) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.reading.chunks import LONGEST
-from retrim.reading.records import EndlessRecordError, Ends, Text, csv_ends, cut, first_record, json_ends
+from retrim.reading.records import EndlessRecordError, Ends, Text, csv_ends, cut, first_record
 
 CELLS = st.text(st.sampled_from('a",\n\r" \t'), max_size=6)
 ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=2).map(lambda row: ["x", *row]), min_size=1, max_size=30)
@@ -88,12 +88,6 @@ def test_records_that_become_longer_are_cut_before_there_are_twice_as_many_bytes
     assert max(lengths) <= 2 * 1000 + 100
 
 
-def test_a_record_longer_than_a_piece_ends_the_piece() -> None:
-    content = b'1,2\n3,"' + b"x" * 500 + b'"\n5,6\n'
-
-    assert [each.records for each in texts(content, csv_ends(","), size=8, step=4)] == [2, 1]
-
-
 def test_a_quote_that_never_closes_ends_it_and_says_after_how_many_records() -> None:
     with pytest.raises(EndlessRecordError) as error:
         texts(b'1,2\n3,4\n5,"6\n' + b"7,8\n" * 1000, csv_ends(","), size=10, longest=1000)
@@ -107,28 +101,9 @@ def test_a_quote_that_is_not_closed_at_the_end_is_left_to_the_reader() -> None:
     assert [each.content for each in found] == [b"1,2\n", b'3,"4\n5,6\n']
 
 
-def test_lines_of_json_know_no_quotes() -> None:
-    lines = [b'{"a": "x\\""}\n', b"\n", b'{"a": ","}\r\n', b'{"a": 3}']
-    found = texts(b"".join(lines), json_ends, size=12)
-
-    assert sum(each.records for each in found) == 3
-    assert b"".join(each.content for each in found) == b"".join(lines)
-
-
 @pytest.mark.parametrize("step", [1, 5, 100])
 def test_a_header_may_hold_a_line_end(step: int) -> None:
     header, begun = first_record(io.BytesIO(b'\n\r\n"a\nb",c\n1,2\n'), csv_ends(","), longest=100, step=step)
 
     assert header == b'"a\nb",c\n'
     assert b"1,2\n".startswith(begun[:4])
-
-
-@given(content=STRAY.map(str.encode), steps=st.tuples(st.integers(1, 50), st.integers(1, 50)))
-@settings(deadline=None)
-def test_the_first_records_alone_say_where_the_cuts_are_not_how_it_is_read(
-    content: bytes, steps: tuple[int, int]
-) -> None:
-    lines = b"1,2\n" * 50 + content  # the first steps have records of one length
-    one, other = ([each.content for each in texts(lines, csv_ends(","), size=9, step=max(step, 4))] for step in steps)
-
-    assert one == other

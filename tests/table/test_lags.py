@@ -143,31 +143,11 @@ def test_what_happens_at_or_after_a_moment_changes_nothing_of_what_was_known_the
     pd.testing.assert_frame_equal(before.loc[both], after.loc[both], check_exact=True)
 
 
-def test_a_label_that_is_not_due_yet_is_not_seen() -> None:
-    table = table_of([0, 1, 2, 3], [0.0] * 4, [1.0, 2.0, 3.0, 4.0], [2] * 4, ["a"] * 4)
-
-    assert made(table, history({"of": "y", "lag": 1}))["y lag 1"].tolist() == pytest.approx(
-        [np.nan, np.nan, 1, 2], nan_ok=True
-    )
-
-
-def test_rows_of_one_moment_do_not_see_one_another() -> None:
-    table = table_of([0, 1, 1], [1.0, 2.0, 3.0], [0.0] * 3, [0] * 3, ["a"] * 3)
-
-    assert made(table, history({"of": "x", "lag": 1}))["x lag 1"].tolist()[1:] == [1.0, 1.0]
-
-
 def test_a_binary_target_counts_as_a_share() -> None:
     table = table_of([0, 1, 2], [0.0] * 3, [0.0] * 3, [0] * 3, ["a"] * 3).assign(y=["yes", "no", "yes"])
     params = history({"of": "y", "over": "1D", "stat": "mean"})
 
     assert past_features(table, params, late=LATE, positive=("y", "yes"))["y mean 1D"][2] == 0.5
-
-
-def test_the_name_of_a_column_is_its_definition() -> None:
-    params = history({"of": "x", "over": "7D", "stat": "max"}, entity=("who", "where"), ahead="24h")
-
-    assert list(params.columns) == ["x max 7D by who, where known 24h ahead"]
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,6 @@ def test_a_correction_that_has_not_arrived_changes_nothing(shop: DataParams) -> 
     assert assemble(rows, None, shop, as_of=day(3))["price"].tolist() == [5.0]
 
 
-def test_a_row_that_has_not_arrived_is_not_there(shop: DataParams) -> None:
-    assert assemble(landed(("a", 0, 9, 5.0)), None, shop, as_of=day(3)).empty
-
-
 def test_a_late_label_fills_the_row_it_names(shop_later: DataParams) -> None:
     rows = landed(("a", 0, 1, np.nan), ("b", 0, 1, np.nan))
 
@@ -58,22 +54,10 @@ def test_a_late_label_fills_the_row_it_names(shop_later: DataParams) -> None:
     assert table.set_index("_key")["price"].dropna().to_dict() == {"b": 7.0}
 
 
-def test_a_label_that_has_not_arrived_is_not_known(shop_later: DataParams) -> None:
-    table = assemble(landed(("a", 0, 1, np.nan)), labels(("a", 5, 7.0)), shop_later, as_of=day(3))
-
-    assert table["price"].isna().all()
-
-
 def test_of_two_labels_the_later_wins(shop_later: DataParams) -> None:
     late = pd.concat([labels(("a", 2, 7.0)), labels(("a", 3, 8.0), batch="m")])
 
     assert assemble(landed(("a", 0, 1, np.nan)), late, shop_later, as_of=day(4))["price"].tolist() == [8.0]
-
-
-def test_a_corrected_row_replaces_an_older_label(shop_later: DataParams) -> None:
-    rows = pd.concat([landed(("a", 0, 1, np.nan)), landed(("a", 0, 4, 9.0), batch="c")])
-
-    assert assemble(rows, labels(("a", 2, 7.0)), shop_later, as_of=day(5))["price"].tolist() == [9.0]
 
 
 def test_a_label_of_no_row_waits(shop_later: DataParams) -> None:
@@ -134,12 +118,6 @@ def test_labels_due_and_missing_are_counted(shop_later: DataParams) -> None:
     assert overdue_labels(assemble(rows, None, shop_later, as_of=day(2)), shop_later, as_of=day(2)) == 1
 
 
-def test_rows_stand_in_order_of_event_and_key(shop: DataParams) -> None:
-    table = assemble(landed(("b", 1, 1, 1.0), ("c", 0, 1, 1.0), ("a", 1, 1, 1.0)), None, shop, as_of=day(3))
-
-    assert table["_key"].tolist() == ["c", "a", "b"]
-
-
 # --- laws -----------------------------------------------------------------------------------------
 
 days = st.integers(0, 12)
@@ -192,11 +170,6 @@ def test_features_from_the_past_are_made_of_all_rows_that_had_landed() -> None:
 
     # Due two days after its event: c sees b, although c itself is not mature.
     assert assemble(rows, None, data, as_of=day(9)).set_index("_key")["price lag 1"]["c"] == 6.0
-
-
-def test_batches_come_after_a_span_above_zero() -> None:
-    with pytest.raises(ValidationError, match=r"batch_every\n.*'0h' is zero"):
-        DataParams.model_validate(SHOP_LATER | {"batch_every": "0h"})
 
 
 PAST: dict[str, Any] = {
@@ -277,21 +250,11 @@ def test_a_key_joins_its_columns() -> None:
     assert row_keys(rows, ("shop", "number", "at"), "b").tolist() == ["x|7|2024-01-01T12:00:00"]
 
 
-def test_a_whole_number_has_one_spelling_in_a_key() -> None:
-    rows = pd.DataFrame({"number": [7.0, np.nan, 2.0**53 - 1]})
-
-    assert row_keys(rows, ("number",), "b").fillna("none").tolist() == ["7", "none", "9007199254740991"]
-
-
 @given(st.lists(st.tuples(st.text("ab|\\", max_size=4), st.text("ab|\\", max_size=4)), min_size=1, unique=True))
 def test_different_rows_have_different_keys(pairs: list[tuple[str, str]]) -> None:
     rows = pd.DataFrame(pairs, columns=["one", "two"], dtype="str")
 
     assert row_keys(rows, ("one", "two"), "b").is_unique
-
-
-def test_without_a_key_batch_and_row_number_are_it() -> None:
-    assert row_keys(pd.DataFrame({"x": [1, 2]}), (), "b").tolist() == ["b:0", "b:1"]
 
 
 # --- what a table may be --------------------------------------------------------------------------

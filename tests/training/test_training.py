@@ -7,18 +7,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from retrim.stats.codec import to_record
-from retrim.training.recipe import Recipe, TrainParams, WindowLengths, in_parallel
+from retrim.training.recipe import TrainParams, WindowLengths, in_parallel
 
 PAST = np.array([0, 1, 3, 4, 7])
-
-
-def test_the_sliding_window_is_the_newest_past() -> None:
-    assert WindowLengths(2).rows(PAST, "sliding").tolist() == [4, 7]
-
-
-def test_the_window_of_all_is_all_the_past() -> None:
-    assert WindowLengths(2).rows(PAST, "all").tolist() == PAST.tolist()
 
 
 @pytest.mark.parametrize(
@@ -52,28 +43,11 @@ def test_a_recent_window_as_long_as_the_sliding_one_competes_as_that() -> None:
     assert WindowLengths(80, recent=80).competing(("all", "sliding"), 100) == ["all", "sliding"]
 
 
-def test_at_least_one_window_is_needed() -> None:
-    with pytest.raises(ValidationError):
-        TrainParams.model_validate({"model": "gbm", "windows": [], "recipes": ["found"], "balance": None, "seed": 1})
-
-
 def test_an_unknown_kind_of_model_is_refused_where_it_is_set() -> None:
     with pytest.raises(ValidationError, match=r"unknown model 'gmb'; known: .*gbm"):
         TrainParams.model_validate(
             {"model": "gmb", "windows": ["all"], "recipes": ["found"], "balance": None, "seed": 1}
         )
-
-
-def test_a_recipe_tells_all_that_a_fit_needs() -> None:
-    assert to_record(Recipe("gbm", "mae", {"num_leaves": 3}, 5, 7)) == {
-        "model": "gbm",
-        "loss": "mae",
-        "hyperparameters": {"num_leaves": 3},
-        "rounds": 5,
-        "seed": 7,
-        "reweight": False,
-        "balance": None,
-    }
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8])
@@ -99,12 +73,3 @@ def test_work_times_threads_never_exceeds_the_cores(items: int, cores: int) -> N
     assert most <= cores
     assert all(threads >= 1 for threads in given)
     assert given[0] * min(items, cores) <= cores
-
-
-def test_no_work_needs_no_cores() -> None:
-    assert in_parallel(lambda item, threads: item, [], cores=2) == []
-
-
-def test_a_failure_of_one_item_is_raised() -> None:
-    with pytest.raises(ZeroDivisionError):
-        in_parallel(lambda item, threads: 1 // item, [1, 0], cores=2)
