@@ -13,7 +13,6 @@ import pytest
 
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import WorkspacePaths
-from retrim.landing import inbox
 from retrim.landing import take_in as taking_in
 from retrim.landing.inbox import AGAIN, CLAIMED, TAKEN, take_from_inbox
 from retrim.landing.ingest import release_quarantined

@@ -17,9 +17,10 @@ from retrim.profile.table import Notes
 from retrim.reading.raw import RawTable
 from retrim.reading.table import typed
 from retrim.stats.plugins import check_above_zero, check_span
-from retrim.table.data import LABEL_TIME, later_hours
+from retrim.table.data import LABEL_TIME
 from retrim.table.fault import Fault
 from retrim.table.reading import ReadingParams
+from retrim.table.repeated_hours import later_hours
 
 ARRIVAL = "arrived at"
 """The column that is made where a table has no event time."""

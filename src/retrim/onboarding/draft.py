@@ -42,8 +42,9 @@ from retrim.profile.table import Notes
 from retrim.profile.too_good import LeaksFound, find_leaks, leaned_notes, suspects_of
 from retrim.reading.raw import RawTable
 from retrim.stats.codec import to_record
-from retrim.table.data import DataParams, row_keys, with_past
+from retrim.table.data import DataParams, with_past
 from retrim.table.derived_columns import with_made
+from retrim.table.keys import row_keys
 from retrim.table.reading import ReadingParams
 
 ANSWERED = "known before the event, as a person answered retrim init"

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, table_of
 from retrim.errors import BadInputError
 from retrim.files import file_digest
-from retrim.parquet import parquet_file
+from retrim.parquet import parquet_file, writable
 from retrim.reading.address import address_of, files_in, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import (
@@ -34,7 +34,6 @@ from retrim.reading.container import (
     utf8_text,
     without_views,
 )
-from retrim.reading.table import writable
 from retrim.table.reading import ReadingParams
 
 ROWS = 1 << 18

@@ -9,15 +9,9 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
 from retrim.profile.leaks import DUPLICATES, LeakParams
 from retrim.profile.too_good import find_leaks
-from retrim.reading.chunks import PIECE, writing
-from retrim.reading.landed import (
-    ROW,
-    BatchFile,
-    LandedRows,
-    landed_files,
-    open_landed,
-    schemas_of,
-)
+from retrim.reading.frames import PIECE, writing
+from retrim.reading.landed import BatchFile, landed_files, schemas_of
+from retrim.reading.landed_rows import ROW, LandedRows, open_landed
 from retrim.stages._common import main, read_pins
 from retrim.stats.codec import to_json, to_record
 from retrim.table.data import (
