@@ -89,7 +89,7 @@ def test_a_label_that_was_due_after_an_origin_began_does_not_reach_it() -> None:
 
 def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
     origins = run(rows())
-    stated = stated_interval(origins, level=0.8)
+    stated = stated_interval(origins)
     pooled = np.concatenate([origin.away["all"] for origin in origins])
 
     assert stated is not None
@@ -104,7 +104,7 @@ def test_models_with_classes_state_no_interval() -> None:
         )
     ]
 
-    assert stated_interval(origins, level=0.8) is None
+    assert stated_interval(origins) is None
 
 
 def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() -> None:

@@ -9,7 +9,7 @@ from retrim.training.recipe import BacktestParams
 from retrim.training.tuning import TuneParams
 
 SPLIT = SplitParams(judge_rows=48, sliding_rows=200)
-BACKTEST = BacktestParams(origins=2, origin_rows=48, interval=0.8)
+BACKTEST = BacktestParams(origins=2, origin_rows=48)
 TUNE = TuneParams.model_validate(
     {
         "trials": 1, "batch": 1, "folds": 2, "fold_rows": 48,

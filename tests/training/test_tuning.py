@@ -32,7 +32,7 @@ def by_rate(hyperparameters: dict[str, Any]) -> Score:
 
 
 def run(params: TuneParams, *, trials: int = 6) -> list[Trial]:
-    return search(by_rate, params, trials=trials, done=[], workers=1, told=lambda batch: None)
+    return search(by_rate, params, trials=trials, done=[], workers=1, on_batch=lambda batch: None)
 
 
 # --- the space
@@ -83,7 +83,7 @@ def stopped_after(done: int, whole: list[Trial], *, workers: int = 1) -> tuple[l
         trials=len(whole),
         done=whole[:done],
         workers=workers,
-        told=lambda batch: told.extend(trial.number for trial in batch),
+        on_batch=lambda batch: told.extend(trial.number for trial in batch),
     )
     return found, told
 
@@ -153,7 +153,7 @@ def test_trials_are_told_batch_by_batch() -> None:
         trials=5,
         done=[],
         workers=1,
-        told=lambda batch: sizes.append(len(batch)),
+        on_batch=lambda batch: sizes.append(len(batch)),
     )
 
     assert sizes == [2, 2, 1]
@@ -161,7 +161,7 @@ def test_trials_are_told_batch_by_batch() -> None:
 
 def test_nothing_to_search_is_one_trial() -> None:
     params = tune_params(space={})
-    found = search(lambda _: Score((0.5,), (1,)), params, trials=6, done=[], workers=1, told=lambda batch: None)
+    found = search(lambda _: Score((0.5,), (1,)), params, trials=6, done=[], workers=1, on_batch=lambda batch: None)
 
     assert [(trial.hyperparameters, trial.score.loss) for trial in found] == [({}, 0.5)]
     assert importance(params, found) == {}

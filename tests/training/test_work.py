@@ -9,7 +9,7 @@ from retrim.training.tuning import TuneParams
 from tests.builders.shipped import whole
 
 TUNE = TuneParams.model_validate({**whole()["tune"], "trials": 5, "folds": 2, "fold_rows": 100})
-BACKTEST = BacktestParams(origins=2, origin_rows=100, interval=0.8)
+BACKTEST = BacktestParams(origins=2, origin_rows=100)
 
 
 def work(mode: str, **changed: object) -> int:

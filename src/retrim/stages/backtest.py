@@ -53,7 +53,7 @@ def run(
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
     lengths, windows = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows), windows_of(tuned, train)
     origins = rolled.backtest(recipes, view, rows, cut, windows, lengths=lengths, cores=cores)
-    interval = rolled.stated_interval(origins, level=backtest.interval)
+    interval = rolled.stated_interval(origins)
     record = {
         "loss": judge.loss,
         "origins": [to_record(origin) for origin in origins],

@@ -54,7 +54,7 @@ def run(
     log = trials / f"{_fingerprint(paths, tune, judge, train, laid.groups)}.jsonl"
     sys.stdout.write(f"trial log {log.name}\n")
 
-    def told(batch: Sequence[Trial]) -> None:
+    def keep(batch: Sequence[Trial]) -> None:
         _append(log, batch)
         sys.stdout.writelines(
             f"trial {trial.number + 1} of {tune.trials}: loss {trial.score.loss:.6g}\n" for trial in batch
@@ -72,7 +72,7 @@ def run(
         trials=tune.trials,
         done=read_trials(log.read_bytes()) if log.exists() else [],
         workers=at_once,
-        told=told,
+        on_batch=keep,
     )
     chosen = best(trials_done)
     record = {

@@ -24,6 +24,9 @@ from retrim.training.recipe import (
     in_parallel,
 )
 
+LEVEL = 0.8
+"""Share of rows that the interval of a regression's errors holds; the same for all versions, so that they compare."""
+
 
 @dataclass(frozen=True)
 class BacktestOrigin:
@@ -138,9 +141,9 @@ def backtest(
     return backtesting.origins(in_parallel(backtesting.score, backtesting.jobs, cores=cores))
 
 
-def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> ErrorInterval | None:
+def stated_interval(origins: Sequence[BacktestOrigin]) -> ErrorInterval | None:
     """What a regression promises of its errors, from rows that its refits had not seen; None of any other."""
-    ends = (1 - level) / 2, (1 + level) / 2
+    ends = (1 - LEVEL) / 2, (1 + LEVEL) / 2
     pooled: dict[str, list[np.ndarray]] = {}
     for origin in origins:
         for kind, away in origin.away.items():
@@ -149,4 +152,4 @@ def stated_interval(origins: Sequence[BacktestOrigin], *, level: float) -> Error
     if not any(len(away) for away in errors.values()):
         return None
     quantiles = {kind: np.quantile(away, ends).tolist() for kind, away in sorted(errors.items())}
-    return ErrorInterval(level, {kind: (low, high) for kind, (low, high) in quantiles.items()})
+    return ErrorInterval(LEVEL, {kind: (low, high) for kind, (low, high) in quantiles.items()})

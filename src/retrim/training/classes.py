@@ -13,7 +13,7 @@ from pydantic import Field
 
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import from_record, to_json, to_record
+from retrim.stats.codec import to_json
 from retrim.stats.plugins import SettingsSection
 from retrim.training.estimators import MODELS, FitTask, FittedModel, Link, Model, outputs
 
@@ -39,15 +39,10 @@ def sampled(actual: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class BalanceShifts:
-    """By class, the logarithm of its share of the training rows less that of its share in the fit."""
-
-    shifts: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class BalanceCorrected:
     """A model of classes that counted alike, with the chances that they have in the table.
+
+    `shifts` are, by class, the logarithm of its share of the training rows less that of its share in the fit.
 
     Source:
         Elkan (2001), IJCAI 17, theorem 2; Saerens, Latinne and Decaestecker (2002), Neural Computation 14, 21-41,
@@ -66,7 +61,7 @@ class BalanceCorrected:
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
-        return {**self.model.files(), FILE: to_json(to_record(BalanceShifts(self.shifts)))}
+        return {**self.model.files(), FILE: to_json({"shifts": list(self.shifts)})}
 
     def gains(self) -> np.ndarray:
         return self.model.gains()
@@ -138,7 +133,7 @@ def load_balanced(model: str, view: FeatureView, files: dict[str, bytes]) -> Mod
     loaded = MODELS[model].load(view, files)
     if FILE not in files:
         return loaded
-    return BalanceCorrected(loaded, from_record(BalanceShifts, json.loads(files[FILE])).shifts)
+    return BalanceCorrected(loaded, tuple(map(float, json.loads(files[FILE])["shifts"])))
 
 
 class ErrorCosts(SettingsSection):

@@ -16,7 +16,7 @@ import numpy as np
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.transformers import one_form
 from retrim.features.view import FeatureView, Matrix
-from retrim.stats.codec import Numbers, from_record, to_json, to_record
+from retrim.stats.codec import to_json
 from retrim.table.data import ColumnType
 from retrim.training.estimators import (
     CODE,
@@ -147,13 +147,6 @@ class FitContext:
 
 
 @dataclass(frozen=True)
-class ColumnGains:
-    """What is known of the columns of a stored model, as `CustomModel.gains` says it."""
-
-    gains: Numbers
-
-
-@dataclass(frozen=True)
 class CustomModel:
     """A fitted model of one's own.
 
@@ -208,7 +201,7 @@ class CustomModel:
                 f"{self.path}: load returns a model whose predictions differ from those of the saved one; make save "
                 "store everything that predict uses"
             )
-        facts = to_json(to_record(ColumnGains(self.gains())))
+        facts = to_json({"gains": self.gains().tolist()})
         return {CODE_FILE: self.code, CONTENT_FILE: stored, FACTS_FILE: facts}
 
     @property
@@ -221,7 +214,7 @@ class CustomModel:
         0 of all where there are more than `MOST_COLUMNS`.
         """
         if self.stored is not None:
-            return from_record(ColumnGains, json.loads(self.stored[FACTS_FILE])).gains
+            return np.array(json.loads(self.stored[FACTS_FILE])["gains"], dtype="float64")
         return self._weights
 
     @cached_property

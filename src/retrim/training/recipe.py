@@ -288,16 +288,6 @@ class BacktestParams(SettingsSection):
         default=3, ge=1, description="number of earlier dates (origins) at which the recipe is refitted"
     )
     origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="number of rows scored at each origin")
-    interval: float = Field(
-        exclude=True,
-        default=0.8,
-        gt=0,
-        lt=1,
-        description=(
-            "share of rows that the prediction interval of a regression should cover; the same for all "
-            "versions, so that their intervals are comparable"
-        ),
-    )
 
 
 def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:

@@ -172,7 +172,7 @@ def search(
     trials: int,
     done: Sequence[Trial],
     workers: int,
-    told: Callable[[Sequence[Trial]], None],
+    on_batch: Callable[[Sequence[Trial]], None],
 ) -> list[Trial]:
     """Trials `0 .. trials - 1`, those in `done` taken as they are.
 
@@ -191,7 +191,7 @@ def search(
                 for number, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True))
             ]
             history.extend(batch)
-            told(batch)
+            on_batch(batch)
     return history
 
 
