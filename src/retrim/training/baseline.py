@@ -14,6 +14,7 @@ from retrim.stats.plugins import PluginRegistry
 from retrim.table.lags import newest_known
 
 Baseline = Callable[..., np.ndarray]
+"""Predictions of the judged rows from view, training and judged rows, and by name `season`, `cells` and `entity`."""
 BASELINES: PluginRegistry[Baseline] = PluginRegistry("baseline")
 
 
@@ -24,13 +25,7 @@ def baselines_of(task: str) -> dict[str, Baseline]:
 
 @BASELINES.register("last_value", tasks=("regression",))
 def last_value(
-    view: FeatureView,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
-    *,
-    season: pd.Timedelta,
-    cells: int,
-    entity: Sequence[str],
+    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, entity: Sequence[str], **_: object
 ) -> np.ndarray:
     """The newest training target, of the same entity if the table has several entities.
 
@@ -56,28 +51,14 @@ def _last_trained(view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, 
 
 
 @BASELINES.register("mean", tasks=("regression", "binary", "multiclass"))
-def mean(
-    view: FeatureView,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
-    *,
-    season: pd.Timedelta,
-    cells: int,
-    entity: Sequence[str],
-) -> np.ndarray:
+def mean(view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, **_: object) -> np.ndarray:
     """The mean training target, or the shares of the classes: the best constant for squared or log loss."""
     return np.repeat(_targets(view, train).mean(axis=0)[None], len(judged), axis=0)
 
 
 @BASELINES.register("seasonal_mean", tasks=("regression", "binary", "multiclass"))
 def seasonal_mean(
-    view: FeatureView,
-    train: pd.DataFrame,
-    judged: pd.DataFrame,
-    *,
-    season: pd.Timedelta,
-    cells: int,
-    entity: Sequence[str],
+    view: FeatureView, train: pd.DataFrame, judged: pd.DataFrame, *, season: pd.Timedelta, cells: int, **_: object
 ) -> np.ndarray:
     """The mean training target of the same part of the season."""
     targets = _targets(view, train)
