@@ -37,21 +37,21 @@ Outcome = Literal["landed", "already", "quarantined"]
 
 
 def arrival(
-    landing: Landing, now: pd.Timestamp | None, *, correction: bool, came: pd.Timestamp | None = None
+    landing: Landing, now: pd.Timestamp | None, *, correction: bool, first_came: pd.Timestamp | None = None
 ) -> pd.Timestamp:
     """The arrival time of what is about to land. Hold the landing zone's lock.
 
     Args:
         now: Its arrival time, UTC; None: when it first came, else by the clock.
-        came: When it first came and was quarantined; then it may be before others. None: it comes now.
+        first_came: When it first came and was quarantined; then it may be before others. None: it comes now.
 
     Raises:
         BadInputError: It has no time zone; or it comes now, and is before the last arrival, or for a correction at the
             same time.
     """
-    if came is not None:
-        now = came if now is None else now
-    last = None if came is not None else max((file.arrived for file in landing.batches()), default=None)
+    if first_came is not None:
+        now = first_came if now is None else now
+    last = None if first_came is not None else max((file.arrived for file in landing.batches()), default=None)
     if now is None:
         now = clock()
         while correction and last is not None and now < last <= now + 2 * A_SECOND:  # each has a second of its own
@@ -157,17 +157,19 @@ def land_batch(
             if entry is not None:
                 _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed.already(before, size=len(incoming.content))
-        came = _came(entry, kind, correction=correction)
+        first_came = _came(entry, kind, correction=correction)
         refuse_changes(landing, data)
-        begun = arrival(landing, now, correction=correction, came=came)
+        begun = arrival(landing, now, correction=correction, first_came=first_came)
         look = None if correction or kind == "labels" else batches
         judged = _judged(incoming, suite, data, reading, look, landing=landing, begun=begun, now=now)
         closed = now or clock()
-        now = arrival(landing, now, correction=correction, came=came)  # late: a check just now has not seen it
+        now = arrival(
+            landing, now, correction=correction, first_came=first_came
+        )  # late: a check just now has not seen it
         frame, faults, notes = judged.frame, judged.faults, judged.notes
         about: dict[str, Any] = {"faults": faults, "verdict": judged.verdict, "size": len(incoming.content)}
         if frame is None or (faults and judged.verdict == "broken"):
-            folder = _set_aside(incoming, faults, quarantine, arrived=came or now)
+            folder = _set_aside(incoming, faults, quarantine, arrived=first_came or now)
             rows = 0 if frame is None else len(frame)
             return Landed("quarantined", kind, incoming.digest, rows, folder, notes=notes, **about)
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
@@ -307,15 +309,15 @@ def release_quarantined(
         if entry.state != "held" or content is None:
             raise RefusedError(f"batch {entry.batch} was {entry.state} ({entry.reason}); ingest {entry.file} again")
         refuse_changes(landing, data)
-        came = arrival(landing, arrived, correction=entry.correction, came=entry.arrived)
+        counted_from = arrival(landing, arrived, correction=entry.correction, first_came=entry.arrived)
         elsewhere = data.columns if entry.of else ()
         incoming = Incoming(content, entry.file, entry.kind, entry.correction, entry.of, entry.beside, elsewhere)
-        frame, faults = examine(incoming, data, reading, landing=landing, now=came)
+        frame, faults = examine(incoming, data, reading, landing=landing, now=counted_from)
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)
             raise RefusedError(f"batch {entry.batch} cannot be released: {listed}")
-        path = _write(landing, incoming, frame, data, now=came, released=reason)
+        path = _write(landing, incoming, frame, data, now=counted_from, released=reason)
         _close_landed(quarantine, entry, reason, by=by, now=now)
     log.info("batch released", extra={"batch": entry.batch, "by": by, "reason": reason})
     return Landed("landed", entry.kind, entry.digest, len(frame), path, entry.faults, None)
