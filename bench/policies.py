@@ -108,18 +108,17 @@ def runs_of(stream: Stream, matrix: LossMatrix, *, blocks: int, gated: float, af
     return made
 
 
-def shipped(retraining_cost: float, ahead: float = PARAMS.gain.ahead) -> PlayedRules:
+def shipped(retraining_cost: float) -> PlayedRules:
     """The accumulated gain by default."""
     is_spaced = PARAMS.probe.when == NEEDED
-    return PlayedRules(TRIGGERS, retraining_cost, PARAMS.gain.errors, ahead, seed=7, probes_if_needed=is_spaced)
+    return PlayedRules(TRIGGERS, retraining_cost, PARAMS.gain.errors, seed=7, probes_if_needed=is_spaced)
 
 
 POLICIES: dict[str, Callable[[Run], PlayedRules | Collection[int]]] = {
     "account, by default": lambda run: shipped(run.retraining_cost),
-    "account, two checks ahead": lambda run: shipped(run.retraining_cost, 2.0),
     "every 8 windows": lambda run: range(8, run.setting.matrix.windows, 8),
     "every 4 windows": lambda run: range(4, run.setting.matrix.windows, 4),
-    "champion's loss > mean + 1 sd": lambda run: PlayedRules(BAND, run.retraining_cost, errors=0.0, ahead=0.0, seed=7),
+    "champion's loss > mean + 1 sd": lambda run: PlayedRules(BAND, run.retraining_cost, errors=0.0, seed=7),
     "never": lambda _: (),
     "always": lambda run: range(1, run.setting.matrix.windows),
 }

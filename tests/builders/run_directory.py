@@ -82,7 +82,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "decide": {"threshold": None},
     "gain": {"rows_per_check": 40},
-    "previous_champions": {"most": 3, "restore": True, "judged": 2},
+    "previous_champions": {"most": 3, "judged": 2},
     "reading": {"calendar": {}, "zone": "UTC"},
     "drift": {
         "alarms": {"at_most": 1, "draws": 1000, "seed": 7},

@@ -110,23 +110,6 @@ def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
     assert list(desk.check(13).record["probe"]["refits"]) == ["all"]
 
 
-def test_each_row_is_counted_once(make: Make) -> None:
-    desk = make()
-    counted = []
-    for day in (12, 13, 15):
-        desk.land(desk.rows({12: 10, 13: 12, 15: 13}[day], day), day)
-        counted.append(desk.check(day).record["probe"]["reading"]["rows"])
-
-    # Labels are due an hour after the event, so all rows of a batch are mature when it arrives.
-    assert counted == [48, 24, 48]
-
-
-def test_rows_that_judged_the_champion_are_not_counted(make: Make) -> None:
-    desk = make()
-
-    assert desk.check(10.5).record["probe"]["reading"] is None
-
-
 def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> None:
     desk = make()
     desk.land(desk.rows(10, 10.5), 10.5)
@@ -136,16 +119,6 @@ def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> N
 
     assert few.record["probe"]["reading"] is None
     assert more.record["probe"]["reading"]["rows"] == 12 + 18
-
-
-def test_a_check_without_new_rows_keeps_the_account(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    desk.land(desk.rows(10, 14), 14)
-    before = desk.check(14)
-    after = desk.check(15)
-
-    assert before.record["gain"]["now"]["balance"] > 0
-    assert after.record["gain"]["now"] == before.record["gain"]["now"]
 
 
 def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
@@ -186,62 +159,37 @@ def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> No
 # --- the account ----------------------------------------------------------------------------------
 
 
-def test_the_account_rises_while_the_concept_drifts(make: Make) -> None:
+def test_the_checks_of_a_champion_whose_concept_drifts_go_on_from_one_another(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
-    balances = []
-    for day in (14, 18, 22):
-        desk.land(desk.rows(day - 4, day), day)
-        balances.append(desk.check(day).record["gain"]["now"]["balance"])
-
-    assert 0 <= balances[0] < balances[1] < balances[2]
-
-
-def test_a_deposit_is_the_gain_times_the_share_of_a_usual_check(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    for day in (14, 18):
-        desk.land(desk.rows(day - 4, day), day)
-        checked = desk.check(day)
-    record = checked.record
-
-    assert record["gain"]["now"]["balance"] - record["gain"]["before"]["balance"] == pytest.approx(
-        record["probe"]["reading"]["gain"] * 96 / 48
-    )
-
-
-def test_a_check_keeps_what_the_gate_would_say_of_its_refits(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
+    records = []
     for day in (14, 16, 18, 20):  # of as many rows as judge
         desk.land(desk.rows(day - 2, day), day)
-        record = desk.check(day).record
+        records.append(desk.check(day).record)
+    quiet, last = desk.check(21).record, records[-1]
+    balances = [record["gain"]["now"]["balance"] for record in records]
+    deposit = last["probe"]["reading"]["gain"] * 48 / 48  # by the share of a usual check
+    losses = [record["performance"]["measured"]["loss"] for record in records]
 
-    assert record["probe"]["preview"]["passes"]
-    assert record["probe"]["preview"]["reason"].startswith("all 6 checks passed; gain over the champion")
-    assert record["labels"]["pending"] == 0
+    assert 0 < balances[0] < balances[1] < balances[2]
+    assert balances[-1] - last["gain"]["before"]["balance"] == pytest.approx(deposit)
+    assert quiet["gain"]["now"] == last["gain"]["now"]
+    assert last["probe"]["preview"]["passes"]
+    assert last["probe"]["preview"]["reason"].startswith("all 6 checks passed; gain over the champion")
+    assert last["labels"]["pending"] == 0
+    assert last["totals"]["loss"] == pytest.approx(sum(losses))
+    assert last["totals"]["probes_cost"] == pytest.approx(sum(record["probe"]["cost"]["cost"] for record in records))
+    assert last["performance"]["measured"]["interval"][0] < losses[-1] < last["performance"]["measured"]["interval"][1]
 
+    of = last["probe"]["losses"]["of"]
+    (before,) = shown_before(desk.workspace, 1, of, as_of=desk.day(14))
+    life = shown_before(desk.workspace, 1, of)
 
-def test_checks_of_a_champion_keep_what_they_showed_for_the_gate_of_a_run(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    for day in (14, 16, 18):
-        desk.land(desk.rows(day - 2, day), day)
-        record = desk.check(day).record
-    desk.check(15)  # before the last: it ends no life
-    (before,) = shown_before(desk.workspace, 1, record["probe"]["losses"]["of"], as_of=desk.day(14))
-    life = shown_before(desk.workspace, 1, record["probe"]["losses"]["of"])
+    assert [len(evidence.champion) for evidence in (before, *life)] == [8] * 5  # two days of hours, six a block
+    assert life[-1].champion.mean() == pytest.approx(last["probe"]["reading"]["champion_loss"])
+    assert shown_before(desk.workspace, 1, "another recipe") == shown_before(desk.workspace, 2, of) == []
 
-    assert [len(each.champion) for each in (before, *life)] == [8] * 4  # two days of hours, six a block
-    assert life[-1].champion.mean() == pytest.approx(record["probe"]["reading"]["champion_loss"])
-    assert shown_before(desk.workspace, 1, "another recipe") == []
-    assert shown_before(desk.workspace, 2, record["probe"]["losses"]["of"]) == []
-
-
-def test_a_recipe_under_other_settings_is_another_one(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
     predictor = load_champion(desk.workspace).predictor
-    one, other = (
-        recipe_digest(each.workspace, predictor) for each in (desk, with_params(desk, split={"sliding_rows": 77}))
-    )
-
-    assert one != other
+    assert recipe_digest(with_params(desk, split={"sliding_rows": 77}).workspace, predictor) != of
 
 
 def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
@@ -254,16 +202,6 @@ def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
     assert checked.record["gain"]["now"]["balance"] > checked.record["gain"]["retraining_cost"]
     assert checked.outcome == "none"
     assert "the gate" in checked.reason
-
-
-def test_the_account_pays_for_one_retraining(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=CHEAP)
-    outcomes = {}
-    for day in range(12, 24, 2):
-        desk.land(desk.rows(day - 2, day), day)
-        outcomes[day] = desk.check(day).outcome
-
-    assert "retrain" in outcomes.values()
 
 
 def test_a_promotion_empties_the_account(make: Make) -> None:
@@ -293,44 +231,6 @@ def test_a_refusal_debits_the_price_once(make: Make) -> None:
 
     assert at_once == pytest.approx(paid - 0.05)
     assert [next_one["gain"]["now"]["balance"], after["gain"]["now"]["balance"]] == pytest.approx([at_once, at_once])
-
-
-def test_a_persons_refusal_at_the_moment_of_a_check_is_debited_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
-    desk.make_version(21, promote=False)
-    balances = [desk.check(day).record["gain"]["now"]["balance"] for day in (21, 22, 23)]
-
-    assert balances == pytest.approx([paid - 0.05] * 3)
-
-
-def test_a_refusal_dated_after_the_checks_is_debited_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
-    desk.make_version(30, promote=False)
-    balances = [desk.check(day).record["gain"]["now"]["balance"] for day in (21, 22, 23, 24)]
-
-    assert balances == pytest.approx([paid - 0.05] * 4)
-
-
-def test_a_refusal_after_further_checks_is_debited_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={"gain": {"cost": 0.05, "errors": 1000.0}})
-    paid = _until_it_pays(desk, outcome="none").record["gain"]["now"]["balance"]
-    asked = ask_for_run(desk.workspace, as_of=desk.day(20), by="a test", reason="a test", now=desk.day(20))
-    run, found = claim_run(desk.workspace, asked, now=desk.day(20)), [desk.check(21)]
-    desk.workspace.store.end_run(run.id, state="refused", ended=iso(desk.day(21.5)), version=None, detail=run.detail)
-    found += [desk.check(day) for day in (22, 23)]
-
-    assert [each.record["gain"]["debited"] for each in found] == [[], [run.id], []]
-    assert [each.record["gain"]["now"]["balance"] for each in found] == pytest.approx([paid, *[paid - 0.05] * 2])
-
-
-def test_a_debit_never_takes_the_account_below_zero(make: Make) -> None:
-    desk = make(changes={"gain": {"cost": 1000.0}})
-    desk.check(10)
-    desk.make_version(11, promote=False)
-
-    assert balance(desk.workspace, 1, checks_of(desk.workspace)) == EMPTY
 
 
 def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
@@ -419,35 +319,6 @@ def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make
     assert [desk.check(day).outcome for day in (13, 14)] == ["none", "retrain"]
 
 
-def test_the_sums_of_a_check_go_on_from_the_check_before(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    records = []
-    for day in (12, 14, 16):
-        desk.land(desk.rows(day - 2, day), day)
-        records.append(desk.check(day).record)
-    desk.make_version(16)
-    desk.land(desk.rows(16, 18), 18)
-    records.append(desk.check(18).record)
-    last = records[-1]["totals"]
-
-    assert last["loss"] == pytest.approx(sum(record["performance"]["measured"]["loss"] for record in records))
-    assert last["probes_cost"] == pytest.approx(sum(record["probe"]["cost"]["cost"] for record in records))
-    assert (last["retrainings"], last["retrainings_cost"]) == (1, 1000.0)
-
-
-def test_the_interval_of_the_loss_holds_the_loss(make: Make) -> None:
-    desk = make()
-    desk.land(desk.rows(10, 14), 14)
-    record = desk.check(14).record
-
-    assert (
-        record["performance"]["measured"]["interval"][0]
-        < record["performance"]["measured"]["loss"]
-        < record["performance"]["measured"]["interval"][1]
-        < 2 * record["performance"]["measured"]["loss"]
-    )
-
-
 # --- a regime that returns -------------------------------------------------------------------------
 
 
@@ -499,15 +370,6 @@ def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
     assert [row.action for row in releases] == ["promote", "promote", "restore"]
     assert done[0] == done[1]
     assert desk.check(27).record["champion"] == 1
-
-
-def test_former_champions_are_scored_also_where_none_may_be_restored(make: Make) -> None:
-    _, checks = _returned(make, restore=False)
-    found = checks[2].record["previous_champions"]
-
-    assert checks[2].outcome == "none"
-    assert found["verdict"]["promote"]
-    assert found["losses"]["1"] < found["champion_loss"]
 
 
 def test_an_altered_bundle_is_not_restored(make: Make) -> None:

@@ -33,7 +33,7 @@ def desk(tmp_path: Path) -> Desk:
         drift={"kind": "none", "size": 0.0, "since": START},
         changes={
             "triggers": LEVEL,
-            "previous_champions": {"most": 0, "restore": False},
+            "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
     )
@@ -98,7 +98,7 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
         tmp_path / "manual",
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
-            "previous_champions": {"most": 0, "restore": False},
+            "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
     )

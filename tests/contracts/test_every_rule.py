@@ -32,7 +32,6 @@ QUIET = Evidence(
     deposited=None,
     retraining_cost=1.0,
     errors=2.0,
-    ahead=0.0,
     pending=0.0,
     preview=None,
     drifted=((), ()),

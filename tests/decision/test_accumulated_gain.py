@@ -21,7 +21,6 @@ def params(**changed: object) -> GainParams:
             "cost_unit": "loss",
             "rows_per_check": 100,
             "errors": 2.0,
-            "ahead": 0.0,
             "money": None,
             **changed,
         }
@@ -165,7 +164,3 @@ def test_losses_to_come_are_not_expected() -> None:
 
 def test_what_is_expected_does_not_excuse_noise() -> None:
     assert not AccumulatedGain(5.0, 9.0, (5.0,)).pays(1.0, errors=2.0, ahead=2.0)
-
-
-def test_a_record_of_before_the_newest_deposits_were_kept_can_be_read() -> None:
-    assert from_record(AccumulatedGain, {"balance": 2.0, "variance": 1.0}) == AccumulatedGain(2.0, 1.0)

@@ -30,7 +30,7 @@ def in_window_2(live: LiveModel, window: int) -> tuple[str, ...]:
 
 def calendar(name: str, triggers: TriggerParams = SHIPPED, *, window_span: pd.Timedelta = DAY) -> Policy:
     """A calendar over windows of a day, or of another span."""
-    rules = PlayedRules(triggers, 1.0, errors=1.0, ahead=0.0, seed=7)
+    rules = PlayedRules(triggers, 1.0, errors=1.0, seed=7)
     tried = policies(setting(), rules, in_window_2, window_span=window_span)
     return next(policy for policy in tried if policy.name == name)
 
@@ -57,7 +57,6 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
             deposited=None,
             retraining_cost=1.0,
             errors=1.0,
-            ahead=0.0,
             pending=0.0,
             preview=None,
             loss=None,

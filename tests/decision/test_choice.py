@@ -67,7 +67,7 @@ def make_setting(scored: list[FitLosses], windows: int, *, late: int) -> Setting
 
 def compared(setting: Setting) -> list[PolicyOutcome]:
     """Never, the rule and the calendars, at a retraining cost of 1."""
-    rules = PlayedRules(TRIGGERS, 1.0, errors=1.0, ahead=1.0, seed=7)
+    rules = PlayedRules(TRIGGERS, 1.0, errors=1.0, seed=7)
     tried = policies(setting, rules, lambda live, window: (), window_span=DAY)
     return priced(setting, [policy for policy in tried if policy.name not in ("drift", "performance")], 1.0)
 
@@ -175,7 +175,7 @@ def test_costs_of_the_stretches_add_up(late: int) -> None:
 def test_the_ratio_is_over_hindsight_and_a_calendar_asks_no_probe() -> None:
     # By hand: with a price of 0 always is what hindsight does.
     always = TRIGGERS.model_copy(update={"rules": ("schedule",), "every": "1h", "cooldown_checks": 0})
-    rules = PlayedRules(always, 0.0, errors=1.0, ahead=1.0, seed=7)
+    rules = PlayedRules(always, 0.0, errors=1.0, seed=7)
     (outcome,) = priced(aging(1.0), [Policy("always", {}, rules)], 0.0)
 
     assert (outcome.ratio_to_hindsight, outcome.probe_cost) == (pytest.approx(1.0), 0.0)

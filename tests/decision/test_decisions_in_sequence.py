@@ -84,7 +84,6 @@ class Life:
             deposited=None,
             retraining_cost=5.0,
             errors=2.0,
-            ahead=0.0,
             pending=0.0,
             preview=None,
             loss=step["loss"],
@@ -163,21 +162,11 @@ def by_check(life: Life) -> list[tuple[pd.Timestamp, Decision, Evidence]]:
     return [each for each in life.decisions if each[1].outcome == "retrain"]
 
 
-lives = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def no_two_runs_go_on_at_once(life: Life) -> None:
+    assert life.most_going_on <= 1
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_no_two_runs_go_on_at_once(steps: list[dict[str, Any]], rules: list[str]) -> None:
-    assert live(steps, rules).most_going_on <= 1
-
-
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rules: list[str]) -> None:
-    life = live(steps, rules)
+def no_check_starts_a_run_over_the_budget(life: Life) -> None:
     paid = [run.as_of for run in life.runs if run.state != "deferred"]
     times = [now for now, _, _ in life.decisions]
 
@@ -187,14 +176,7 @@ def test_no_check_starts_a_run_over_the_budget(steps: list[dict[str, Any]], rule
             assert sum(since <= each < now for each in paid) < 3
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown(
-    steps: list[dict[str, Any]], rules: list[str]
-) -> None:
-    life = live(steps, rules)
-
+def after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown(life: Life) -> None:
     for now, decision, evidence in life.decisions:
         ended = [run for run in life.runs if run.as_of < now and run.state in ("promoted", "refused")]
         settled = any(ended and ended[-2:][0].as_of <= each.at <= now for each in life.settled)
@@ -207,13 +189,7 @@ def test_after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_acc
             assert grown or decision.outcome != "retrain"
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
-    steps: list[dict[str, Any]], rules: list[str]
-) -> None:
-    life = live(steps, rules)
+def an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(life: Life) -> None:
     held: set[str] = set()
     before = START
 
@@ -227,11 +203,7 @@ def test_an_alarm_held_for_a_person_starts_nothing_until_one_has_answered(
         before = now
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, Any]], rules: list[str]) -> None:
-    life = live(steps, rules)
+def a_settled_alarm_starts_nothing_while_it_stays_up(life: Life) -> None:
     answered: set[str] = set()
     before: tuple[pd.Timestamp, int | None] = (START, None)
 
@@ -247,11 +219,7 @@ def test_a_settled_alarm_starts_nothing_while_it_stays_up(steps: list[dict[str, 
         before = (now, evidence.champion)
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict[str, Any]], rules: list[str]) -> None:
-    life = live(steps, rules)
+def a_settled_timetable_is_not_due_before_its_span_is_over(life: Life) -> None:
     settled = [each.at for each in life.settled if "schedule" in each.rules]
 
     for now, decision, _ in life.decisions:
@@ -259,35 +227,44 @@ def test_a_settled_timetable_is_not_due_before_its_span_is_over(steps: list[dict
         assert not (fires and any(at <= now < at + pd.Timedelta("20D") for at in settled))
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion(
-    steps: list[dict[str, Any]], rules: list[str]
-) -> None:
-    life = live(steps, rules)
-
+def a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion(life: Life) -> None:
     for _, decision, evidence in by_check(life):
         if evidence.checks_since_run is not None and evidence.checks_since_run <= 4 and evidence.deferral is None:
             assert not set(decision.fired) & set(evidence.promoted_by) - {"gain"}
 
 
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured(
-    steps: list[dict[str, Any]], rules: list[str]
-) -> None:
-    life = live(steps, rules)
-
+def after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured(life: Life) -> None:
     for (now, decision, _), back in zip(life.decisions, life.backs, strict=True):
         if back is not None and back.rows < NEEDED:
             assert decision.outcome != "retrain"
             assert not any(back.at < at <= now for at in (*life.asked, *(each.at for each in life.settled)))
 
 
+LAWS = (
+    no_two_runs_go_on_at_once,
+    no_check_starts_a_run_over_the_budget,
+    after_two_refusals_no_check_starts_a_run_before_a_person_has_or_the_account_has_grown,
+    an_alarm_held_for_a_person_starts_nothing_until_one_has_answered,
+    a_settled_alarm_starts_nothing_while_it_stays_up,
+    a_settled_timetable_is_not_due_before_its_span_is_over,
+    a_repeating_alarm_never_starts_the_next_run_right_after_its_own_promotion,
+    after_a_rollback_no_check_starts_a_run_before_a_person_has_answered_or_enough_rows_have_matured,
+)
+
+
 @pytest.mark.slow
-@lives
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS, rules=RULES)
+def test_every_law_holds_whatever_comes(steps: list[dict[str, Any]], rules: list[str]) -> None:
+    life = live(steps, rules)
+
+    for law in LAWS:
+        law(life)
+    assert live(steps, rules).decisions == life.decisions
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, rules=RULES)
 def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
     steps: list[dict[str, Any]], rules: list[str]
@@ -295,10 +272,3 @@ def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
     life = live(steps, [*(rule for rule in rules if rule != "manual"), "manual"])
 
     assert all(evidence.deferral is not None for _, _, evidence in by_check(life))
-
-
-@pytest.mark.slow
-@lives
-@given(steps=STEPS, rules=RULES)
-def test_the_same_life_is_decided_the_same(steps: list[dict[str, Any]], rules: list[str]) -> None:
-    assert live(steps, rules).decisions == live(steps, rules).decisions

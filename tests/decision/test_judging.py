@@ -105,7 +105,7 @@ def test_one_that_passes_is_made_from_the_rows_before_those_that_judged_it() -> 
 
 def test_a_refusal_debits_the_account() -> None:
     triggers = TRIGGERS.model_copy(update={"rules": ("gain", "schedule"), "every": "5D"})
-    rules = PlayedRules(triggers, 0.05, errors=ERRORS, ahead=0.0, seed=7)
+    rules = PlayedRules(triggers, 0.05, errors=ERRORS, seed=7)
     once = play_policy(setting(judging(min_gain=0.99)), rules)
     free = play_policy(setting(None), replace(rules, triggers=TRIGGERS, retraining_cost=1000.0)).balances
 
@@ -117,7 +117,7 @@ def test_a_refusal_debits_the_account() -> None:
 def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_account() -> None:
     gated = setting(judging(min_gain=0.99))
     rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "cooldown_checks": 0, "refusals_to_hold": 2})
-    held = play_policy(gated, PlayedRules(rules, 1.0, errors=0.0, ahead=0.0, seed=7))
+    held = play_policy(gated, PlayedRules(rules, 1.0, errors=0.0, seed=7))
 
     assert len(held.refused) == 2
     assert held.waited > 0
@@ -125,7 +125,7 @@ def test_after_so_many_refusals_running_a_calendar_waits_for_a_person_or_the_acc
 
 def test_the_account_starts_nothing_that_the_gate_would_refuse() -> None:
     gated = setting(judging(min_gain=0.99))
-    done = play_policy(gated, PlayedRules(TRIGGERS, 0.05, errors=ERRORS, ahead=0.0, seed=7))
+    done = play_policy(gated, PlayedRules(TRIGGERS, 0.05, errors=ERRORS, seed=7))
 
     assert done.balances.max() > 0.05
     assert done.checks == ()
@@ -208,6 +208,6 @@ def test_a_run_waits_for_rows_enough_and_is_then_taken_up_again_without_being_pa
     def once(live: LiveModel, window: int) -> tuple[str, ...]:
         return ("x",) if window == 1 else ()
 
-    done = play_policy(waiting, PlayedRules(rules, 0.05, errors=0.0, ahead=0.0, seed=7, drifted=once))
+    done = play_policy(waiting, PlayedRules(rules, 0.05, errors=0.0, seed=7, drifted=once))
 
     assert done.checks == (3,)

@@ -35,7 +35,7 @@ TRIGGERS = TriggerParams.model_validate(
         "max_wait": None,
     }
 )
-ERRORS, AHEAD = 1.0, 1.0
+ERRORS = 1.0
 OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1.0)
 
 
@@ -60,7 +60,6 @@ def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
             deposited=None,
             retraining_cost=retraining_cost,
             errors=ERRORS,
-            ahead=AHEAD,
             pending=0.0,
             preview=None,
             loss=reading.champion_loss,
@@ -86,12 +85,12 @@ def test_while_labels_stay_away_the_schedule_starts_runs(
     triggers = TRIGGERS.model_copy(update={"max_wait": "3D", "cooldown_checks": 0})
     silent = replace(setting(), labels_until=until)
 
-    assert play_policy(silent, PlayedRules(triggers, 1000.0, ERRORS, AHEAD, seed=7)).checks == checks
+    assert play_policy(silent, PlayedRules(triggers, 1000.0, ERRORS, seed=7)).checks == checks
 
 
 @pytest.mark.parametrize("retraining_cost", [0.05, 0.5, 2.0, 1000.0])
 def test_the_account_decides_as_the_live_path_does(retraining_cost: float) -> None:
-    played = play_policy(setting(), PlayedRules(TRIGGERS, retraining_cost, ERRORS, AHEAD, seed=7))
+    played = play_policy(setting(), PlayedRules(TRIGGERS, retraining_cost, ERRORS, seed=7))
     retrained, balances = live_path(retraining_cost)
 
     assert list(played.checks) == retrained
@@ -100,7 +99,7 @@ def test_the_account_decides_as_the_live_path_does(retraining_cost: float) -> No
 
 def test_a_loss_within_a_wide_band_asks_fewer_probes() -> None:
     wide = TRIGGERS.model_copy(update={"band": TRIGGERS.band.model_copy(update={"reach": 1000.0})})
-    often = PlayedRules(wide, 1.0, errors=1000.0, ahead=AHEAD, seed=7)
+    often = PlayedRules(wide, 1.0, errors=1000.0, seed=7)
     seldom = replace(often, probes_if_needed=True)
 
     assert 0 < play_policy(setting(), seldom).probed < play_policy(setting(), often).probed
@@ -171,16 +170,14 @@ def test_of_two_training_windows_the_better_on_the_newest_labelled_window_is_mad
 
 def test_a_drift_rule_that_is_held_by_the_loop_breaker_retrains_once() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("drift",), "cooldown_checks": 0, "loop_checks": 5})
-    played = play_policy(
-        setting(), PlayedRules(rules, 1.0, errors=0.0, ahead=0.0, seed=7, drifted=lambda live, window: ("x",))
-    )
+    played = play_policy(setting(), PlayedRules(rules, 1.0, errors=0.0, seed=7, drifted=lambda live, window: ("x",)))
 
     assert played.checks == (1,)
 
 
 def test_a_performance_rule_sees_the_turn() -> None:
     rules = TRIGGERS.model_copy(update={"rules": ("performance",), "cooldown_checks": 0})
-    played = play_policy(setting(), PlayedRules(rules, 1.0, errors=0.0, ahead=0.0, seed=7))
+    played = play_policy(setting(), PlayedRules(rules, 1.0, errors=0.0, seed=7))
 
     assert 4 in played.checks
 
@@ -197,7 +194,7 @@ def test_what_served_a_window_is_measured_when_its_labels_come(
 
     monkeypatch.setattr(policy_play, "decide", remember)
     rules = TRIGGERS.model_copy(update={"rules": ("schedule",), "every": f"{5 - labels}D"})
-    played = play_policy(setting(delays=PolicyDelays(labels, 0)), PlayedRules(rules, 1.0, 0.0, 0.0, seed=7))
+    played = play_policy(setting(delays=PolicyDelays(labels, 0)), PlayedRules(rules, 1.0, 0.0, seed=7))
     (check,) = played.checks
     (loss,) = (evidence.loss for evidence in seen if evidence.now == MOMENTS[check + 1])
 

@@ -1,7 +1,5 @@
 """The probe: trains on what was due before each block it judges, sees a real change and no other."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +18,7 @@ from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import Plugin
 from retrim.table.data import DataParams
-from retrim.training.estimators import MODELS, FittedModel
+from retrim.training.estimators import MODELS, FitTask, FittedModel
 from retrim.training.recipe import Recipe, WindowKind, fit_recipe
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -91,7 +89,7 @@ class Remembering:
     def __init__(self) -> None:
         self.fitted: list[list[int]] = []
 
-    def fit(self, view: FeatureView, matrix: np.ndarray, actual: np.ndarray, **settings: Any) -> FittedModel:
+    def fit(self, view: FeatureView, matrix: np.ndarray, actual: np.ndarray, task: FitTask) -> FittedModel:
         self.fitted.append([int(number) for number in matrix[:, 0]])
         return FittedModel(Memory(dict(zip(matrix[:, 0], actual, strict=True))), 1)
 

@@ -16,7 +16,7 @@ amounts = st.floats(1e-6, 1e9)
 
 
 def accumulated_gain(**changed: object) -> GainParams:
-    plain = {"cost": 2000, "cost_unit": "loss", "rows_per_check": 100, "errors": 2.0, "ahead": 0.0, "money": MONEY}
+    plain = {"cost": 2000, "cost_unit": "loss", "rows_per_check": 100, "errors": 2.0, "money": MONEY}
     return GainParams.model_validate({**plain, **changed})
 
 

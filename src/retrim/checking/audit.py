@@ -59,13 +59,13 @@ class Audit:
 
     @property
     def holds(self) -> bool:
-        return all(each.holds for each in self.balances) and not self.lost and not self.disagree
+        return all(counted.holds for counted in self.balances) and not self.lost and not self.disagree
 
     def as_record(self) -> dict[str, Any]:
         return {
             "holds": self.holds,
-            **{each.kind: to_record(each) for each in self.balances},
-            "rows": [to_record(each) for each in self.found],
+            **{counted.kind: to_record(counted) for counted in self.balances},
+            "rows": [to_record(fault) for fault in self.found],
             "lost": list(self.lost),
             "disagree": list(self.disagree),
         }
@@ -81,8 +81,8 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
         BadInputError: No rows have landed.
     """
     table = read_as_of(workspace, as_of=now)
-    found, entries = load_champion(workspace), workspace.store.counted_rows(workspace.model)
-    used = np.zeros(len(table), dtype=bool) if found is None else used_by(workspace, table, found)
+    champion, entries = load_champion(workspace), workspace.store.counted_rows(workspace.model)
+    used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
     counts = count_rows(table.members.among(_not_there(workspace, table)), entries, used)
     checks = {check.id: check for check in checks_of(workspace)}
     mature = table.times["_matured"].notna().to_numpy()
@@ -92,7 +92,7 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
         due = _due(workspace, counts, kind, checks, views)
         balances.append(balance(kind, counts, mature=mature, due=due))
     landed = {file.batch for file in workspace.landing.batches()}
-    lost = sorted({each.batch for each in counts.entries} - landed)
+    lost = sorted({entry.batch for entry in counts.entries} - landed)
     faults = _faults(workspace, counts, balances)
     return Audit(tuple(balances), faults, tuple(lost), _disagree(workspace, list(checks.values()), counts))
 
@@ -103,14 +103,14 @@ def _due(
     """The landed rows that the newest check which counted for a purpose was to take, or those before it."""
     numbering = counts.members.numbering
     none = np.zeros(len(numbering), dtype=bool)
-    those = [checks[each.check] for each in counts.entries if each.kind == kind]
+    those = [checks[entry.check] for entry in counts.entries if entry.kind == kind]
     if not those:
         return none
     newest = max(those, key=lambda check: check.sequence or 0)
     if newest.id not in views:
         last = newest.sequence or 0
         before = {check.id for check in checks.values() if check.sequence is not None and check.sequence <= last}
-        met = {each.batch for each in counts.entries if each.kind == "met" and each.check in before}
+        met = {entry.batch for entry in counts.entries if entry.kind == "met" and entry.check in before}
         if not met & {file.batch for file in workspace.landing.standing() if file.kind == "rows"}:
             return none  # all of them were withdrawn
         view = newest.record.view
@@ -133,35 +133,35 @@ def _not_there(workspace: Workspace, table: AsOfTable) -> dict[str, tuple[int, i
 
 
 def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]) -> tuple[RowFault, ...]:
-    numbering, found = counts.members.numbering, []
+    numbering, faults = counts.members.numbering, []
     paths = {file.batch: file.path for file in workspace.landing.batches()}
-    for each in balances:
-        for fault, numbers in (("missing", each.missing), ("counted twice", each.double)):
+    for counted in balances:
+        for fault, numbers in (("missing", counted.missing), ("counted twice", counted.double)):
             for number in numbers[:SHOWN].tolist():
-                place = int(np.searchsorted(numbering.starts, number, side="right")) - 1
-                batch, row = numbering.batches[place], number - int(numbering.starts[place])
+                file = int(np.searchsorted(numbering.starts, number, side="right")) - 1
+                batch, row = numbering.batches[file], number - int(numbering.starts[file])
                 key = str(read_column([paths[batch]], "_key").iloc[row])
-                found.append(RowFault(each.kind, fault, batch, row, key))
-    return tuple(found)
+                faults.append(RowFault(counted.kind, fault, batch, row, key))
+    return tuple(faults)
 
 
 def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCounts) -> tuple[str, ...]:
     """Checks whose record and whose notes differ."""
     noted: dict[tuple[str, str], int] = {}
-    for each in counts.entries:
-        noted[each.check, each.kind] = noted.get((each.check, each.kind), 0) + _bits(each)
-    found = []
+    for entry in counts.entries:
+        noted[entry.check, entry.kind] = noted.get((entry.check, entry.kind), 0) + _bits(entry)
+    differing = []
     for check in checks:
-        said = check.record.counted
-        pairs = [(said.get(kind, 0), noted.get((check.id, kind), 0)) for kind in COUNTS]
+        stated = check.record.counted
+        pairs = [(stated.get(kind, 0), noted.get((check.id, kind), 0)) for kind in COUNTS]
         reading, measured = check.record.probe.reading, check.record.performance.measured
-        kept: dict[Kind, int] = {
+        evidence: dict[Kind, int] = {
             "measured": 0 if measured is None else measured.window.rows,
             "deposited": 0 if reading is None else reading.rows,
         }
-        if any(a != b for a, b in pairs) or any(said.get(kind, 0) != rows for kind, rows in kept.items()):
-            found.append(check.id)
-    return tuple(found)
+        if any(a != b for a, b in pairs) or any(stated.get(kind, 0) != rows for kind, rows in evidence.items()):
+            differing.append(check.id)
+    return tuple(differing)
 
 
 def _bits(entry: LedgerEntry) -> int:

@@ -23,23 +23,23 @@ def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedB
     A version that cannot be loaded any more is left out.
     """
     live, shadows = find_live_version(workspace), workspace.predictions.of_role("shadow")
-    versions = [] if live is None else [each for each in shadows.versions() if each != live.version]
+    versions = [] if live is None else [version for version in shadows.versions() if version != live.version]
     if live is None or not versions:
         return ()
-    table, found = read_as_of(workspace, as_of=now), []
+    table, compared = read_as_of(workspace, as_of=now), []
     for version in reversed(versions):
         answers = shadows.answered(version)
         heard = workspace.predictions.of_role("request").answered(live.version, answers["key"])
         both = answers.merge(heard[["key", "request_id"]], on=["key", "request_id"])["key"]
         try:
             unheard = answered_losses(workspace, table, version, answers[answers["key"].isin(both)])
-            own = answered_losses(workspace, table, live.version, heard[heard["key"].isin(both)])
+            heard_losses = answered_losses(workspace, table, live.version, heard[heard["key"].isin(both)])
         except (RefusedError, BadInputError):
             continue
-        pairs = unheard.merge(own, on=ORDER, suffixes=("_shadow", "_live")).sort_values(ORDER)
+        pairs = unheard.merge(heard_losses, on=ORDER, suffixes=("_shadow", "_live")).sort_values(ORDER)
         order = ("_shadow", "_live") if version > live.version else ("_live", "_shadow")
         new, previous = (pairs[f"loss{name}"].to_numpy() for name in order)
-        found.append(
+        compared.append(
             compare_beside(
                 new,
                 previous,
@@ -50,7 +50,7 @@ def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedB
                 rows_per_check=workspace.params.gain.rows_per_check,
             )
         )
-    return tuple(found)
+    return tuple(compared)
 
 
 def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answers: pd.DataFrame) -> pd.DataFrame:
@@ -78,8 +78,8 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
     usable &= ~rows["_key"].where(usable).duplicated().to_numpy()
     rows, values = rows[usable], values[usable]
     losses = row_losses(workspace.params.judge.loss, view.actual(rows), values)
-    found: pd.DataFrame = rows[ORDER].assign(loss=losses)
-    return found
+    answered: pd.DataFrame = rows[ORDER].assign(loss=losses)
+    return answered
 
 
 def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> None:
@@ -88,12 +88,12 @@ def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp)
     if going is None or going.ended is not None:
         return
     try:
-        found = compare_canary(workspace, table, going)
+        comparison = compare_canary(workspace, table, going)
     except (RefusedError, BadInputError) as error:
         end_canary(workspace, going, "errors", f"it cannot be compared with {going.against}: {error}", now=now)
         return
-    if found.outcome in ("worse", "confirmed", "over"):
-        end_canary(workspace, going, found.outcome, found.said, now=now)
+    if comparison.outcome in ("worse", "confirmed", "over"):
+        end_canary(workspace, going, comparison.outcome, comparison.said, now=now)
 
 
 def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> ServedBeside:

@@ -137,11 +137,11 @@ def _earlier(past: Sequence[StoredCheck], version: int) -> list[LossComparison]:
     """The newest comparisons of a version on measured rows, newest first."""
     newest = [check.earlier for check in reversed(past[-(max(SPANS) - 1) :])]
     return [
-        each.performance.comparison
-        for each in newest
-        if each.champion == version
-        and each.performance.comparison is not None
-        and not each.performance.comparison.estimated
+        check.performance.comparison
+        for check in newest
+        if check.champion == version
+        and check.performance.comparison is not None
+        and not check.performance.comparison.estimated
     ]
 
 

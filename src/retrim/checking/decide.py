@@ -90,7 +90,7 @@ def _by_rules(
     """
     params = workspace.params
     decision, previous_champions = decide(known, params.triggers), evidence.previous_champions
-    if previous_champions is None or not params.previous_champions.restore or evidence.champion is None:
+    if previous_champions is None or evidence.champion is None:
         return decision
     if known.going_on is not None or known.waiting is not None:
         return decision
@@ -126,7 +126,6 @@ def _rule_evidence(workspace: Workspace, evidence: CheckEvidence, table: AsOfTab
         deposited=deposited(evidence),
         retraining_cost=gain.retraining_cost,
         errors=params.errors,
-        ahead=params.ahead,
         pending=evidence.labels.pending / params.rows_per_check,
         preview=evidence.probe.preview,
         loss=evidence.performance.loss,

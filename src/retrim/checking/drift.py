@@ -42,7 +42,7 @@ class DriftLook:
         changes = {drift_name(feature): change for feature, change in shifted.items()}
         return replace(
             self,
-            findings=ranked(replace(each, loss_change=changes.get(each.column)) for each in self.findings),
+            findings=ranked(replace(finding, loss_change=changes.get(finding.column)) for finding in self.findings),
         )
 
     @property
@@ -58,30 +58,32 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     Features and predictions are looked at when rows come, the target when its labels have matured. With too few of
     either, or of too short a time, nothing is said of them, and they are looked at with the next ones.
     """
-    kept, version, predictor = champion.reference, champion.version, champion.predictor
-    if kept is None:
+    reference, version, predictor = champion.reference, champion.version, champion.predictor
+    if reference is None:
         text = (
             f"version {version} was made before profiles were kept in the bundle, so drift has no "
             "reference; the next retraining makes one: `retrim retrain --reason ...`"
         )
         return DriftLook([], {}, text)
     untested = counts.waiting("tested")[table.places]
-    newest = enough_time(kept.rows, features_seen(predictor, table.only(untested)))
+    newest = enough_time(reference.rows, features_seen(predictor, table.only(untested)))
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
-    drift, asked = workspace.params.drift, asked_of(workspace, kept)
-    came = findings(kept.rows, newest, drift, time="_event", importances=importances, alarms=asked.rows)
-    came += together(kept.rows, newest, drift, time="_event", alarms=asked.together, cores=count_cores())
-    if kept.scores is not None:
+    drift, requests = workspace.params.drift, asked_of(workspace, reference)
+    of_features = findings(reference.rows, newest, drift, time="_event", importances=importances, alarms=requests.rows)
+    of_features += together(reference.rows, newest, drift, time="_event", alarms=requests.together, cores=count_cores())
+    if reference.scores is not None:
         scored = stored_scores(workspace, version, newest, predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
-        came += findings(kept.scores, scored, drift, time="_event", importances={}, alarms=asked.scores)
+        of_features += findings(reference.scores, scored, drift, time="_event", importances={}, alarms=requests.scores)
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
-    ripe = table.only(matured).read([predictor.view.target])
-    labels = enough_time(kept.rows, ripe[["_event"]].assign(**{TARGET: ripe[predictor.view.target]}))
-    of_target = findings(kept.rows, labels, drift, time="_event", importances={}, alarms=asked.target)
-    taken: dict[Kind, np.ndarray] = {"tested": untested} if came else {}
+    labelled = table.only(matured).read([predictor.view.target])
+    labels = enough_time(reference.rows, labelled[["_event"]].assign(**{TARGET: labelled[predictor.view.target]}))
+    of_target = findings(reference.rows, labels, drift, time="_event", importances={}, alarms=requests.target)
+    taken: dict[Kind, np.ndarray] = {"tested": untested} if of_features else {}
     taken |= {"target": matured} if of_target else {}
-    return DriftLook(ranked([*came, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None)
+    return DriftLook(
+        ranked([*of_features, *of_target]), {kind: table.in_whole(rows) for kind, rows in taken.items()}, None
+    )
 
 
 def features_seen(predictor: Predictor, rows: AsOfTable) -> pd.DataFrame:
@@ -111,13 +113,13 @@ class AlarmRequests(NamedTuple):
     target: AlarmRequest | None = None
 
 
-def asked_of(workspace: Workspace, kept: Reference) -> AlarmRequests:
+def asked_of(workspace: Workspace, reference: Reference) -> AlarmRequests:
     """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
     alarms = workspace.params.drift.alarms
     if alarms is None:
         return AlarmRequests()
-    scores = 0 if kept.scores is None else len(kept.scores.columns)
-    many = (len(kept.rows.columns) - 1, len(workspace.params.drift.joint.tests), scores, 1)
+    scores = 0 if reference.scores is None else len(reference.scores.columns)
+    many = (len(reference.rows.columns) - 1, len(workspace.params.drift.joint.tests), scores, 1)
     rate = alarms.rate(pd.Timedelta(workspace.params.data.batch_every))
     return AlarmRequests(*(AlarmRequest(rate, max(n, 1) / sum(many), alarms.draws, alarms.seed) for n in many))
 

@@ -37,22 +37,22 @@ def estimate_newest(
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
     earlier = [check.earlier for check in past]
-    since = max([pd.Timestamp(row.as_of), *(each.as_of for each in earlier[-1:])])
+    since = max([pd.Timestamp(row.as_of), *(check.as_of for check in earlier[-1:])])
     unseen = table.only(table.times["_event"] > predictor.used_until)
     fresh = unseen.only(unseen.times["_arrived"] > since)
     known = unseen.only(unseen.times["_matured"] <= since)
     newest = None
     if len(fresh) >= workspace.params.probe.min_rows:
         newest = _estimate(workspace, predictor, known.read(), fresh.read(), since=since)
-    pending = [(each.as_of, each.estimate.newest) for each in earlier if each.champion == version]
-    before = [each for check in earlier for each in check.estimate.scored]
-    settled = {each.as_of for each in before}
+    pending = [(check.as_of, check.estimate.newest) for check in earlier if check.champion == version]
+    before = [estimate for check in earlier for estimate in check.estimate.scored]
+    settled = {estimate.as_of for estimate in before}
     scored = [
         _score(workspace, unseen, predictor, as_of, estimate)
         for as_of, estimate in [*pending, (now, newest)]
         if estimate is not None and as_of not in settled
     ]
-    now_scored = tuple(each for each in scored if each is not None)
+    now_scored = tuple(estimate for estimate in scored if estimate is not None)
     return EstimateEvidence(newest, now_scored, quality([*before, *now_scored]))
 
 
@@ -69,13 +69,13 @@ def _estimate(
 
 
 def _score(
-    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, said: DatedEstimate
+    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, estimate: DatedEstimate
 ) -> ScoredEstimate | None:
     """An estimate beside the loss that came; None while too few of its labels have."""
     arrived = unseen.times["_arrived"]
-    known = unseen.only((arrived > said.since) & (arrived <= as_of)).mature()
-    if not len(known) or len(known) < SHARE_KNOWN * said.rows:
+    known = unseen.only((arrived > estimate.since) & (arrived <= as_of)).mature()
+    if not len(known) or len(known) < SHARE_KNOWN * estimate.rows:
         return None
     rows = known.read()
     losses = row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
-    return ScoredEstimate(as_of, len(rows), said.loss, said.naive, float(losses.mean()))
+    return ScoredEstimate(as_of, len(rows), estimate.loss, estimate.naive, float(losses.mean()))

@@ -159,14 +159,14 @@ def _signs(performance: Performance, measured: MeasuredRows, findings: Sequence[
     comparison = performance.comparison
     expected = None if comparison is None else comparison.expected
     ceiling = expected.high / expected.loss if expected is not None and expected.high and expected.loss > 0 else 1.0
-    tested = [each for each in findings if each.column in (TARGET, SCORE, CONFIDENCE)]
+    tested = [finding for finding in findings if finding.column in (TARGET, SCORE, CONFIDENCE)]
     return Signs(
         start=measured.loss.window.start,
         loss=measured.loss.loss if comparison is None else comparison.loss,
         is_high=comparison is not None and comparison.is_too_high,
         excess=0.0 if comparison is None else excess_of(comparison),
         ceiling=max(ceiling, 1.0),
-        is_drifting=any(each.over for each in tested) if tested else None,
+        is_drifting=any(finding.over for finding in tested) if tested else None,
     )
 
 

@@ -74,18 +74,19 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
         BadInputError: No rows had landed by then.
     """
     table = read_times_as_of(workspace, as_of=as_of)
-    found = load_champion(workspace)
-    ripe = mature(table)
+    champion = load_champion(workspace)
+    mature_rows = mature(table)
     if not len(table):
         raise BadInputError(f"no rows had landed by {iso(as_of)}; land some with `retrim ingest FILE`")
-    fresh = ripe
-    if found is not None:
-        fresh = ripe[ripe["_event"] > (found.predictor.used_until if by_person else found.predictor.judged_until)]
+    fresh = mature_rows
+    if champion is not None:
+        seen = champion.predictor.used_until if by_person else champion.predictor.judged_until
+        fresh = mature_rows[mature_rows["_event"] > seen]
     # Version 1 also needs rows to train on: as many again as those that judge, three times over.
-    needed = workspace.params.gate.min_rows if found is not None else workspace.params.split.judge_rows * 4
+    needed = workspace.params.gate.min_rows if champion is not None else workspace.params.split.judge_rows * 4
     missing, reason = needed - len(fresh), f"{len(fresh)} mature rows that no model has seen, {needed} needed"
-    if missing <= 0 and found is None:
-        missing, reason = _too_few_to_train(workspace, ripe)
+    if missing <= 0 and champion is None:
+        missing, reason = _too_few_to_train(workspace, mature_rows)
     if missing <= 0:
         return None
     until = enough_at(table["_event"], table["_due"], table["_matured"], missing=missing, as_of=as_of)
@@ -97,14 +98,14 @@ def rows_to_wait_for(workspace: Workspace, *, as_of: pd.Timestamp, by_person: bo
     return RowsToWaitFor(reason, until, missing, what_is_known(workspace, as_of=as_of))
 
 
-def _too_few_to_train(workspace: Workspace, ripe: pd.DataFrame) -> tuple[int, str]:
+def _too_few_to_train(workspace: Workspace, mature_rows: pd.DataFrame) -> tuple[int, str]:
     """Rows that are missing for a first version although there are many: a long horizon leaves few to fit on."""
-    event, due, params = ripe["_event"], ripe["_due"], workspace.params
+    event, due, params = mature_rows["_event"], mature_rows["_due"], workspace.params
     try:
         cut_first(event, due, params.split, params.tune, params.backtest)
     except ValueError as error:
         missing = max(rows_missing(event, due, params.split, params.tune, params.backtest), 1)
-        return missing, f"of {len(ripe)} mature rows, too few come before the holdout rows to train on ({error})"
+        return missing, f"of {len(mature_rows)} mature rows, too few come before the holdout rows to train on ({error})"
     return 0, ""
 
 
@@ -220,8 +221,8 @@ def _is_sequel(row: RunRow) -> bool:
 
 
 def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:
-    asked = decisions.get(row.decision)
-    rules = () if asked is None else from_record(StartedBy, asked.record).rules
+    decision = decisions.get(row.decision)
+    rules = () if decision is None else from_record(StartedBy, decision.record).rules
     state = "restored" if row.detail.restored is not None else row.state
     until, changed = None, False
     if row.state == "deferred":

@@ -29,7 +29,7 @@ def start_without_stragglers(events: pd.Series) -> pd.Timestamp:
     Args:
         events: Their event times in order, shape (n,), n at least 1.
     """
-    first, rest, last = (pd.Timestamp(events.iloc[place]) for place in (0, int(STRAGGLERS * len(events)), -1))
+    first, rest, last = (pd.Timestamp(events.iloc[number]) for number in (0, int(STRAGGLERS * len(events)), -1))
     return max(first, rest - (last - rest) * (STRAGGLERS / (1 - STRAGGLERS)))
 
 
@@ -121,7 +121,7 @@ def _interval(workspace: Workspace, losses: np.ndarray) -> tuple[float, float]:
 
 
 def beside_judged(
-    workspace: Workspace, found: Stored, judged: SlicedRows, measured: SlicedRows | None, *, rows: int
+    workspace: Workspace, champion: Stored, judged: SlicedRows, measured: SlicedRows | None, *, rows: int
 ) -> tuple[Band | None, LossChange]:
     """What the rows that judged the champion say of a loss on `rows` rows.
 
@@ -139,20 +139,20 @@ def beside_judged(
     )
     if measured is None:
         return band, LossChange({}, ())
-    features = found.predictor.view.features
+    features = champion.predictor.view.features
     return band, loss_change(judged, measured, features, SliceParams(), block_rows=judge.block_rows)
 
 
-def judged_rows(workspace: Workspace, table: AsOfTable, found: Stored, counts: RowCounts) -> SlicedRows:
+def judged_rows(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> SlicedRows:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
     Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
     """
-    ripe, predictor = table.mature(), found.predictor
-    if found.judged_losses is not None:
-        kept = predictor.view.seen(ripe.only(ripe.times["_key"].isin(found.judged_losses.index)).read())
-        return SlicedRows(kept, found.judged_losses.loc[kept["_key"]].to_numpy())
-    span = ripe.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
-    judging = predictor.view.seen(ripe.only(span & counts.used[ripe.places]).read())  # others came since
+    mature, predictor = table.mature(), champion.predictor
+    if champion.judged_losses is not None:
+        known = predictor.view.seen(mature.only(mature.times["_key"].isin(champion.judged_losses.index)).read())
+        return SlicedRows(known, champion.judged_losses.loc[known["_key"]].to_numpy())
+    span = mature.times["_event"].between(predictor.used_until, predictor.judged_until, inclusive="right")
+    judging = predictor.view.seen(mature.only(span & counts.used[mature.places]).read())  # others came since
     losses = row_losses(workspace.params.judge.loss, predictor.view.actual(judging), predictor.predict(judging))
     return SlicedRows(judging, losses)

@@ -13,7 +13,7 @@ def mode_now(workspace: Workspace) -> ChosenMode:
     """The mode of the next version: as params.yaml says, or for `auto` a search where its gain covers its cost."""
     retrain = workspace.params.retrain
     if find_live_version(workspace) is None:
-        return ChosenMode(retrain.first_mode, "no version is live")
+        return ChosenMode("search", "no version is live")
     kind, wanted = live_kind(workspace), workspace.params.train.model
     if kind != wanted and retrain.mode != "search":
         return ChosenMode(

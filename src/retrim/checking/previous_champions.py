@@ -93,14 +93,14 @@ def score_previous_champions(
             )
     if not losses:
         return None
-    own = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
-    found = judge_previous_champions(
-        losses, own, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows
+    live_losses = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
+    comparison = judge_previous_champions(
+        losses, live_losses, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows
     )
-    if found is None:
+    if comparison is None:
         return None
-    checks = group_checks(workspace, previous_champions[found.best], judged)
-    return replace(found, verdict=found.verdict.with_checks(checks), rests_on=rests_on)
+    checks = group_checks(workspace, previous_champions[comparison.best], judged)
+    return replace(comparison, verdict=comparison.verdict.with_checks(checks), rests_on=rests_on)
 
 
 def _digest(workspace: Workspace, judged: pd.DataFrame, versions: Sequence[int]) -> str:
@@ -131,12 +131,12 @@ def files_for_run(
     releases = [row for row in workspace.store.releases(workspace.model) if before is None or row.as_of < iso(before)]
     numbers = champions_before(workspace, releases, champion.version)
     files: dict[str, bytes] = {}
-    for number in numbers[: params.most if params.restore else 0]:
+    for number in numbers[: params.most]:
         with suppress(RefusedError):
-            found = load_stored_version(workspace, number)
-            forbidden = forbidden_in(workspace, list(found.predictor.view.features))
+            previous = load_stored_version(workspace, number)
+            forbidden = forbidden_in(workspace, list(previous.predictor.view.features))
             if not forbidden and not withdrawn_batches(workspace, number):
-                files |= {f"v{number}/{name}": content for name, content in predicting(found.files).items()}
+                files |= {f"v{number}/{name}": content for name, content in predicting(previous.files).items()}
     return files
 
 
@@ -174,15 +174,15 @@ def restore_champions(workspace: Workspace, decision: str, *, now: pd.Timestamp)
     return RunOutcome(None, "restored", row.reason, version)
 
 
-def restore_after_run(workspace: Workspace, made: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:
+def restore_after_run(workspace: Workspace, row: VersionRow, *, by: str, now: pd.Timestamp) -> int | None:
     """Carries out a run's verdict that a previous champion is to go live again; gives its version, or None."""
-    found = made.judged.previous_champions
-    version = None if found is None else found.restore
+    looked_at = row.judged.previous_champions
+    version = None if looked_at is None else looked_at.restore
     if version is None:
         return None
-    reason = next(check.text for check in made.judged.checks if check.name == "previous champion")
-    said = f"{reason}; the new model is version {made.version}, which was refused"
-    _bring_back(workspace, version, against=made.made_from.champion, by=by, reason=said, now=now)
+    reason = next(check.text for check in row.judged.checks if check.name == "previous champion")
+    why = f"{reason}; the new model is version {row.version}, which was refused"
+    _bring_back(workspace, version, against=row.made_from.champion, by=by, reason=why, now=now)
     return version
 
 

@@ -65,35 +65,35 @@ def look_at_probation(
     if before.ended is not None:
         _keep_end(workspace, before)
         return before
-    found = _after(workspace, table, champion, before, now=now)
-    if found.ended is not None:
-        _keep_end(workspace, found)
-        if found.outcome != "worse" or "manual" in workspace.params.triggers.rules:
-            kind = AlertKind(f"probation {found.outcome}")
-            record_alert(workspace, kind, found.said, now=now, about=str(found.version))
-    return found
+    probation = _after(workspace, table, champion, before, now=now)
+    if probation.ended is not None:
+        _keep_end(workspace, probation)
+        if probation.outcome != "worse" or "manual" in workspace.params.triggers.rules:
+            kind = AlertKind(f"probation {probation.outcome}")
+            record_alert(workspace, kind, probation.said, now=now, about=str(probation.version))
+    return probation
 
 
 def rolled_back_instead(
-    workspace: Workspace, decision: Decision, found: ProbationCheck | None, previous: StoredCheck | None
+    workspace: Workspace, decision: Decision, probation: ProbationCheck | None, previous: StoredCheck | None
 ) -> Decision:
     """The decision to roll back where a probation asks for that now, else what was decided."""
-    if found is None or not _is_to_act(found, previous):
+    if probation is None or not _is_to_act(probation, previous):
         return decision
-    manual, against = "manual" in workspace.params.triggers.rules, found.against
-    return roll_back_instead(decision, found, against=against, said=found.said, manual=manual)
+    manual, against = "manual" in workspace.params.triggers.rules, probation.against
+    return roll_back_instead(decision, probation, against=against, text=probation.said, manual=manual)
 
 
-def _is_to_act(found: ProbationCheck, previous: StoredCheck | None) -> bool:
+def _is_to_act(probation: ProbationCheck, previous: StoredCheck | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
     It ended at this check, or a kill, a refusal or a pause came between the check before and its rollback. What was
     held for a person is that person's.
     """
-    if found.outcome != "worse":
+    if probation.outcome != "worse":
         return False
     before = _before(previous)
-    if before is None or before.release != found.release or before.ended is None:
+    if before is None or before.release != probation.release or before.ended is None:
         return True
     assert previous is not None
     return previous.outcome == "rollback" or previous.record.decision.stopped == "pause"
@@ -140,22 +140,22 @@ def probation_now(workspace: Workspace) -> ProbationNow | None:
     move = begin_probation(workspace)
     if move is None:
         return None
-    found = _before(newest_check(workspace))
-    if found is None or found.release != move.sequence:
-        found = _begin(workspace, move)
-    return found.now
+    probation = _before(newest_check(workspace))
+    if probation is None or probation.release != move.sequence:
+        probation = _begin(workspace, move)
+    return probation.now
 
 
 def probation_ends(workspace: Workspace) -> dict[int, str]:
     """How the probation of each version ended, in a word; `going on` for the one that has not."""
     ends: dict[int, str] = {
-        row.version: from_record(ProbationFacts, kept[-1].record).outcome
+        row.version: from_record(ProbationFacts, rows[-1].record).outcome
         for row in workspace.store.versions(workspace.model)
-        if (kept := workspace.store.envelope(workspace.model, row.version, kind=PROBATION))
+        if (rows := workspace.store.envelope(workspace.model, row.version, kind=PROBATION))
     }
-    found = probation_now(workspace)
-    if found is not None:
-        ends[found.version] = found.outcome
+    probation = probation_now(workspace)
+    if probation is not None:
+        ends[probation.version] = probation.outcome
     return ends
 
 
@@ -165,9 +165,9 @@ def _before(previous: StoredCheck | None) -> ProbationCheck | None:
 
 def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
     """A probation without a row: those that matured when the version was made, or brought back, have judged it."""
-    made = workspace.store.version(workspace.model, move.version)
-    assert made is not None, move.version
-    since = made.as_of if move.action == "promote" else move.as_of
+    row = workspace.store.version(workspace.model, move.version)
+    assert row is not None, move.version
+    since = row.as_of if move.action == "promote" else move.as_of
     against = replaced(
         workspace, [row for row in workspace.store.releases(workspace.model) if row.sequence <= move.sequence]
     )
@@ -178,14 +178,14 @@ def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
         watch,
         judged,
         release=move.sequence,
-        said=in_words(watch, judged, params),
+        text=in_words(watch, judged, params),
         until=pd.Timestamp(since),
         loss=workspace.params.judge.loss,
     )
 
 
 def _of(
-    watch: ProbationState, judged: ProbationVerdict, *, release: int, said: str, until: pd.Timestamp, loss: str
+    watch: ProbationState, judged: ProbationVerdict, *, release: int, text: str, until: pd.Timestamp, loss: str
 ) -> ProbationCheck:
     """A probation that goes on, or ends now."""
     return ProbationCheck(
@@ -193,7 +193,7 @@ def _of(
         release=release,
         version=watch.version,
         against=watch.against,
-        said=said,
+        said=text,
         until=until,
         ended=None if judged.outcome == "going on" else until,
         loss=loss,
@@ -216,30 +216,30 @@ def _after(
             row_losses(before.loss, one.view.actual(rows), one.predict(rows)) for one in (champion, previous_champion)
         )
     except (RefusedError, BadInputError) as error:
-        said = f"version {watch.version} cannot be compared with the previous champion, {watch.against}: {error}"
-        return replace(before, outcome="over", said=said, until=now, ended=now)
+        text = f"version {watch.version} cannot be compared with the previous champion, {watch.against}: {error}"
+        return replace(before, outcome="over", said=text, until=now, ended=now)
     if not len(rows):
         return replace(before, until=now)
     watch = watch.after(new, old, params.probation, block_rows=params.probation.block_rows(params.gain.rows_per_check))
     judged = watch.judge(params.probation)
-    said = in_words(watch, judged, params.probation)
-    return _of(watch, judged, release=before.release, said=said, until=now, loss=before.loss)
+    text = in_words(watch, judged, params.probation)
+    return _of(watch, judged, release=before.release, text=text, until=now, loss=before.loss)
 
 
 def _replaced(workspace: Workspace, before: ProbationCheck, now: pd.Timestamp) -> ProbationCheck:
     newest = workspace.store.releases(workspace.model)[-1]
-    said = f"{before.said}; then version {newest.version} went live ({newest.action})"
-    return replace(before, outcome="replaced", said=said, ended=now)
+    text = f"{before.said}; then version {newest.version} went live ({newest.action})"
+    return replace(before, outcome="replaced", said=text, ended=now)
 
 
-def _keep_end(workspace: Workspace, found: ProbationCheck) -> None:
+def _keep_end(workspace: Workspace, probation: ProbationCheck) -> None:
     """Keeps how a probation ended in the version's envelope; asked again, nothing is added."""
-    assert found.ended is not None
+    assert probation.ended is not None
     workspace.store.add_to_envelope(
         workspace.model,
-        found.version,
+        probation.version,
         kind=PROBATION,
-        name=f"release {found.release}",
-        at=iso(found.ended),
-        record=to_record(found.facts),
+        name=f"release {probation.release}",
+        at=iso(probation.ended),
+        record=to_record(probation.facts),
     )

@@ -98,7 +98,7 @@ def run_probe(
     after_change = 0 if watch.changed is None else int((events >= watch.changed).sum())
     return ProbeOutcome(
         reading=replace(reading.with_waiting(len(waiting), earlier=watch.gain), after_change=after_change),
-        refits={kind: float(each.mean()) for kind, each in refits.items()},
+        refits={kind: float(losses.mean()) for kind, losses in refits.items()},
         preview=_preview(workspace, mature, predictor, judging, champion, refits, [*life, whole]),
         losses=ProbeLosses(**vars(whole), of=digest),
         cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
@@ -157,8 +157,8 @@ def _windows(
 ) -> list[WindowKind]:
     """The training windows that a retraining would try, the champion's first."""
     params = workspace.params
-    own: tuple[WindowKind, ...] = () if predictor.window == "recent" else (predictor.window,)
-    windows = tuple(dict.fromkeys((*own, *params.train.windows)))
+    champions: tuple[WindowKind, ...] = () if predictor.window == "recent" else (predictor.window,)
+    windows = tuple(dict.fromkeys((*champions, *params.train.windows)))
     return probed_windows(times, judged, windows, params.probe, sliding_rows=params.split.sliding_rows, changed=changed)
 
 
@@ -176,26 +176,32 @@ def _preview(
     unseen = mature.only(judging)
     size = sized(workspace, unseen, life, tries=len(losses), judged=(), eased=True, mature=len(mature))
     naive = naive_losses_on(workspace, mature, predictor, predictor.view.seen(unseen.read()))
-    kept, before = slice(-size.rows, None), slice(None, -size.rows)
+    judging_part, before = slice(-size.rows, None), slice(None, -size.rows)
     events = list(unseen.times["_event"])
-    own = ShownEvidence.of_rows(
-        events[before], champion[before], {kind: each[before] for kind, each in losses.items()}, block_rows=block_rows
+    newest = ShownEvidence.of_rows(
+        events[before],
+        champion[before],
+        {kind: values[before] for kind, values in losses.items()},
+        block_rows=block_rows,
     )
-    shown = [*(each.before(events[kept][0]) for each in life[:-1]), own]
+    shown = [*(evidence.before(events[judging_part][0]) for evidence in life[:-1]), newest]
     most = 0.0 if params.gate.non_inferiority is None else params.gate.non_inferiority.most
     answer = preview(
-        {kind: each[kept] for kind, each in losses.items()},
-        champion[kept],
-        {name: naive[name][kept] for name in params.gate.baselines if name in naive},
+        {kind: values[judging_part] for kind, values in losses.items()},
+        champion[judging_part],
+        {name: naive[name][judging_part] for name in params.gate.baselines if name in naive},
         params.gate,
-        rows=len(champion[kept]),
+        rows=len(champion[judging_part]),
         draws=params.judge.draws,
         block_rows=block_rows,
         support={kind: support_of(shown, kind, most=most) for kind in losses},
     )
     if answer is None:
         return None
-    best, least = (min((float(np.mean(each[kept])) for each in by.values()), default=np.inf) for by in (losses, naive))
+    best, least = (
+        min((float(np.mean(values[judging_part])) for values in by_name.values()), default=np.inf)
+        for by_name in (losses, naive)
+    )
     return replace(answer, short=size.short if best < least else None)  # else more rows would not help
 
 
@@ -205,19 +211,19 @@ def _judged_rows(workspace: Workspace) -> int:
     return max(params.gain.rows_per_check, params.probe.min_rows, params.gate.min_rows)
 
 
-def champions_losses(workspace: Workspace, ripe: AsOfTable, predictor: Predictor) -> np.ndarray:
+def champions_losses(workspace: Workspace, table: AsOfTable, predictor: Predictor) -> np.ndarray:
     """The champion's loss on each row."""
-    rows = predictor.view.seen(ripe.read())
+    rows = predictor.view.seen(table.read())
     if not len(rows):
         return np.empty(0)
     return row_losses(workspace.params.judge.loss, predictor.view.actual(rows), predictor.predict(rows))
 
 
-def _to_fit(workspace: Workspace, ripe: AsOfTable) -> pd.DataFrame:
+def _to_fit(workspace: Workspace, mature: AsOfTable) -> pd.DataFrame:
     """The rows with what a refit takes, text as categories where no step reads it."""
     data, fairness = workspace.params.data, workspace.params.fairness
     coded = [name for name, kind in data.features.items() if kind == "category" and not workspace.params.prepare.steps]
-    return ripe.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
+    return mature.read([*data.features, *(group.column for group in fairness.groups)], coded=coded)
 
 
 def _cost_of(
@@ -257,11 +263,11 @@ def _cost_of(
 
 def last_probed(workspace: Workspace, version: int, previous: StoredCheck | None) -> pd.Timestamp:
     """When rows were last probed: as the check before says, or when the champion was made."""
-    made = workspace.store.version(workspace.model, version)
-    assert made is not None, version
-    since = pd.Timestamp(made.as_of)
-    kept = None if previous is None else previous.record.probe.until
-    return since if kept is None else max(since, kept)
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
+    since = pd.Timestamp(row.as_of)
+    until = None if previous is None else previous.record.probe.until
+    return since if until is None else max(since, until)
 
 
 def watch_before(previous: StoredCheck | None, version: int) -> ProbeWatch:

@@ -41,17 +41,17 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
     noted = workspace.store.used_rows(workspace.model, version.version)
     if noted is not None:
         return table.members.table_rows(table.members.numbering.unpack(noted.items()))
-    made = workspace.store.version(workspace.model, version.version)
-    assert made is not None, version.version
+    row = workspace.store.version(workspace.model, version.version)
+    assert row is not None, version.version
     times = table.times
-    used = (times["_matured"] <= pd.Timestamp(made.as_of)) | (times["_event"] <= version.predictor.judged_until)
+    used = (times["_matured"] <= pd.Timestamp(row.as_of)) | (times["_event"] <= version.predictor.judged_until)
     return np.asarray(used)
 
 
 def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
     """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none."""
     wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
-    found = {}
+    used_by_batch = {}
     for path in landed_paths(paths.raw):
         file = facts_of(path)
         used = np.zeros(0, dtype=bool)
@@ -59,5 +59,5 @@ def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
             hashed = hash_keys(read_column([file.path], "_key"))
             places = np.minimum(np.searchsorted(wanted, hashed), max(len(wanted) - 1, 0))
             used = wanted[places] == hashed if len(wanted) else np.zeros(len(hashed), dtype=bool)
-        found[file.batch] = pack(used)
-    return found
+        used_by_batch[file.batch] = pack(used)
+    return used_by_batch

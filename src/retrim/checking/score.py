@@ -77,11 +77,11 @@ class ScoringResult:
 
 def score(workspace: Workspace, *, now: pd.Timestamp) -> ScoringResult:
     """Predicts every row that the champion was not fitted on and that has no prediction of it yet."""
-    found = load_champion(workspace)
-    if found is None:
+    champion = load_champion(workspace)
+    if champion is None:
         return ScoringResult(None, 0, 0, None)
-    scored = score_table(workspace, read_as_of(workspace, as_of=now), found, now=now)
-    return replace(scored, left_out=left_out_since(workspace, as_of=now, since=found.predictor.used_until))
+    scored = score_table(workspace, read_as_of(workspace, as_of=now), champion, now=now)
+    return replace(scored, left_out=left_out_since(workspace, as_of=now, since=champion.predictor.used_until))
 
 
 def score_table(workspace: Workspace, table: AsOfTable, champion: Stored, *, now: pd.Timestamp) -> ScoringResult:
@@ -166,9 +166,9 @@ def stored_values(rows: pd.DataFrame, view: FeatureView) -> np.ndarray:
     """Stored predictions as numbers, NaN where they are none: shape (n,), or (n, classes) of a multiclass task."""
     if view.task != "multiclass":
         return rows["prediction"].to_numpy(dtype="float64", na_value=np.nan)
-    known = [dict(each) if each is not None else {} for each in rows["probabilities"]]
-    found = [[each.get(name, np.nan) for name in view.classes] for each in known]
-    return np.array(found, dtype="float64").reshape(len(rows), len(view.classes))
+    known = [dict(row) if row is not None else {} for row in rows["probabilities"]]
+    numbers = [[row.get(name, np.nan) for name in view.classes] for row in known]
+    return np.array(numbers, dtype="float64").reshape(len(rows), len(view.classes))
 
 
 def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: FeatureView) -> pd.DataFrame:
@@ -180,8 +180,8 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     Returns:
         Shape (n, 1 or 2), index of `rows`.
     """
-    found = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
-    stored = found.sort_values("at", kind="stable").drop_duplicates("key")
+    predictions = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
+    stored = predictions.sort_values("at", kind="stable").drop_duplicates("key")
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)
 
@@ -248,17 +248,17 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
     version, at = int(first["version"]), pd.Timestamp(first["at"])
     same = workspace.predictions.made_at(version, at)
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
-    kept = same.iloc[places]
+    sample = same.iloc[places]
     table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at), as_then=True)
-    start, end = span_of(kept["event_time"])
-    near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(kept["key"]))
+    start, end = span_of(sample["event_time"])
+    near = table.only(table.times["_event"].between(start, end) & table.times["_key"].isin(sample["key"]))
     if not len(near):  # left out by newer settings
         return RecomputedSample(version, at, 0, ())
     rows = near.read()
     predictor = load_stored_version(workspace, version).predictor
-    kept = kept.set_index("key").loc[rows["_key"]].reset_index()
-    stored, said = stored_values(kept, predictor.view), predictor.predict(rows)
-    agrees = (stored == said).reshape(len(rows), -1).all(axis=1)
+    sample = sample.set_index("key").loc[rows["_key"]].reset_index()
+    stored, again = stored_values(sample, predictor.view), predictor.predict(rows)
+    agrees = (stored == again).reshape(len(rows), -1).all(axis=1)
     return RecomputedSample(version, at, len(rows), tuple(rows["_key"][~agrees]))
 
 

@@ -49,8 +49,8 @@ def predictions_of(
             continue
         part, values = part[usable], values[usable]
         if maker is not None and set(maker.view.needs) <= set(rows.columns):
-            own = rows.iloc[part["place"]]
-            now = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(own))
+            landed = rows.iloc[part["place"]]
+            now = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(landed))
             compared.append(part.assign(skew=skews_of(values, now)))
         counts = part["counts"].to_numpy()
         predicted[part["place"].to_numpy()[counts]] = in_classes(values[counts], view, champion.view)
@@ -91,10 +91,10 @@ def _served_or_unlike(stored: pd.DataFrame, rows: pd.DataFrame, makers: Mapping[
     """
     counts = ~stored["is_request"].to_numpy()
     for number, maker in makers.items():
-        own = np.flatnonzero(stored["is_request"].to_numpy() & (stored["version"] == number).to_numpy())
+        requests = np.flatnonzero(stored["is_request"].to_numpy() & (stored["version"] == number).to_numpy())
         if maker is not None:
-            landed = rows.iloc[stored["place"].iloc[own]]
-            counts[own] = have_landed_features(maker.view, landed, stored["features"].iloc[own])
+            landed = rows.iloc[stored["place"].iloc[requests]]
+            counts[requests] = have_landed_features(maker.view, landed, stored["features"].iloc[requests])
     like = set(stored["place"][stored["is_request"] & counts])
     served = stored[counts].drop_duplicates("place").assign(counts=True)
     unlike = stored[~counts & ~stored["place"].isin(like)].drop_duplicates("place", keep="last").assign(counts=False)
@@ -104,9 +104,9 @@ def _served_or_unlike(stored: pd.DataFrame, rows: pd.DataFrame, makers: Mapping[
 def _predictor(workspace: Workspace, version: int) -> Predictor | None:
     """A version's predictor; None where its bundle is gone or altered: what it served stands anyway."""
     with suppress(BadInputError, RefusedError):
-        found = load_stored_version(workspace, version).predictor
-        _ = found.model  # loaded here, where it may fail
-        return found
+        predictor = load_stored_version(workspace, version).predictor
+        _ = predictor.model  # loaded here, where it may fail
+        return predictor
     return None
 
 
@@ -119,8 +119,8 @@ def in_classes(served: np.ndarray, view: FeatureView, champion: FeatureView) -> 
     """Probabilities in the live version's classes; one that a version did not know had none."""
     if view.task != "multiclass" or view.classes == champion.classes:
         return served
-    own = {name: place for place, name in enumerate(view.classes)}
-    columns = [served[:, own[name]] if name in own else np.zeros(len(served)) for name in champion.classes]
+    numbers = {name: number for number, name in enumerate(view.classes)}
+    columns = [served[:, numbers[name]] if name in numbers else np.zeros(len(served)) for name in champion.classes]
     return np.column_stack(columns)
 
 

@@ -30,14 +30,14 @@ def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
 def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:
     """Digest of all that makes a refit what it is but its rows. Evidence counts for the one it was gathered with."""
     params = workspace.params
-    made = {
+    facts = {
         "recipe": to_record(refitted(workspace, predictor)),
         "data": params.data.model_dump(mode="json"),
         "prepare": params.prepare.model_dump(mode="json"),
         "fairness": params.fairness.model_dump(mode="json"),
         "sliding_rows": params.split.sliding_rows,
     }
-    return sha256(to_json(made)).hexdigest()
+    return sha256(to_json(facts)).hexdigest()
 
 
 def shown_before(
@@ -48,7 +48,7 @@ def shown_before(
     Args:
         as_of: Checks up to this moment; None: all.
     """
-    found: list[ShownEvidence] = []
+    shown: list[ShownEvidence] = []
     for row in reversed(workspace.store.decisions(workspace.model, source=CHECK)):
         if as_of is not None and pd.Timestamp(row.as_of) > as_of:
             continue
@@ -56,8 +56,8 @@ def shown_before(
         if record.champion not in (None, version):  # None: dated before an earlier one, and found nothing
             break
         if record.probe.losses is not None and record.probe.losses.of == digest:
-            found.append(record.probe.losses.evidence)
-    return found[::-1]
+            shown.append(record.probe.losses.evidence)
+    return shown[::-1]
 
 
 def sized(
@@ -79,7 +79,7 @@ def sized(
     begin = ceiling.times["_event"].iloc[0]
     return size_for(
         shown,
-        [each.before(begin) for each in shown],
+        [evidence.before(begin) for evidence in shown],
         params.gate,
         tries=tries,
         uses=uses(judged, ceiling.times["_event"]),
@@ -104,18 +104,18 @@ def size_of_run(
     eased: bool,
 ) -> Size:
     """The newest rows that judge a run."""
-    ripe, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
-    lengths = WindowLengths(params.split.sliding_rows).since(changed, ripe.times["_event"], least=FEWEST_RECENT)
-    windows = lengths.competing(params.train.windows, len(ripe))
+    mature, params = read_as_of(workspace, as_of=as_of).mature(), workspace.params
+    lengths = WindowLengths(params.split.sliding_rows).since(changed, mature.times["_event"], least=FEWEST_RECENT)
+    windows = lengths.competing(params.train.windows, len(mature))
     recipes = 1 if mode == "refit" else len(params.train.recipes)
     return sized(
         workspace,
-        ripe.only(ripe.times["_event"] > champion.used_until),
+        mature.only(mature.times["_event"] > champion.used_until),
         life,
         tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
         judged=judged,
         eased=eased,
-        mature=len(ripe),
+        mature=len(mature),
     )
 
 

@@ -58,11 +58,11 @@ def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp
     rows = workspace.store.decisions(workspace.model, source=CHECK, until=iso(now), newest=LOOKED_BACK)
     *earlier, _ = [StoredCheck.of(row).record for row in rows]
     before = find_standing_faults(reversed(earlier))
-    own = [each for each in earlier if each.champion == record.champion]
+    same_champion = [check for check in earlier if check.champion == record.champion]
     then = earlier[-1].as_of if earlier else now
     news = find_news(
         before,
-        find_standing_faults([record, *reversed(own)]),
+        find_standing_faults([record, *reversed(same_champion)]),
         muted_before=muted_kinds(workspace, now=then),
         muted_now=muted_kinds(workspace, now=now),
     )
@@ -127,5 +127,5 @@ def _since_last_digest(workspace: Workspace, now: pd.Timestamp) -> list[CheckRec
     sent = max((alert.at for alert in alerts if alert.kind == AlertKind.DRIFT_DIGEST), default="")
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS, until=iso(now))
     checks = [StoredCheck.of(row) for row in rows if row.as_of > sent]
-    first = next((place for place, check in enumerate(checks) if check.earlier.drift.drifted), len(checks))
+    first = next((number for number, check in enumerate(checks) if check.earlier.drift.drifted), len(checks))
     return [check.record for check in checks[first:]]

@@ -37,16 +37,6 @@ class GainParams(SettingsSection):
             "were measured with the default"
         ),
     )
-    ahead: float = Field(
-        exclude=True,
-        default=0.0,
-        ge=0,
-        description=(
-            "number of future checks whose expected gain is added before the accumulated gain is compared with the "
-            "retraining cost; their gain is assumed to be like that of the newest checks; the default is 0, so "
-            "that only measured gains count"
-        ),
-    )
     money: MoneyParams | None = Field(
         default=None,
         description="amounts of money from which `retrim settings --cost` computed gain.cost; null: not stated",

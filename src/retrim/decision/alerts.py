@@ -209,11 +209,11 @@ def is_to_be_told(
     """
     if not KIND_FACTS[kind].lasts:
         return same_words is None
-    told = max((each for each in (same_words, same_matter) if each is not None), default=None)
-    if told is None:
+    last = max((moment for moment in (same_words, same_matter) if moment is not None), default=None)
+    if last is None:
         return True
-    silent = REMIND_AFTER if ended is None or ended <= told else FLAPPING
-    return not pd.Timedelta(0) <= now - told < silent
+    silent = REMIND_AFTER if ended is None or ended <= last else FLAPPING
+    return not pd.Timedelta(0) <= now - last < silent
 
 
 def without_figures(text: str) -> str:
@@ -252,11 +252,11 @@ def alerts_due(
     """
     if last_sent is not None and pd.Timedelta(0) <= now - last_sent < MESSAGE_EVERY:
         return ()
-    free = [each for each in waiting if not each.claimed or each.is_due(now)]
-    if not any(each.is_due(now) for each in free):
+    free = [entry for entry in waiting if not entry.claimed or entry.is_due(now)]
+    if not any(entry.is_due(now) for entry in free):
         return ()
     order = list(Severity)
-    return tuple(sorted(free, key=lambda each: (order.index(each.alert.severity), each.alert.at, each.alert.id)))
+    return tuple(sorted(free, key=lambda entry: (order.index(entry.alert.severity), entry.alert.at, entry.alert.id)))
 
 
 def retry_after(attempts: int) -> pd.Timedelta:

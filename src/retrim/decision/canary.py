@@ -65,19 +65,19 @@ def judge_failures(failed: int, answered: int) -> str | None:
     return f"it failed {failed} of {failed + answered} requests that the live version answered"
 
 
-def judge_seconds(own: Sequence[float], live: Sequence[float]) -> str | None:
+def judge_seconds(seconds: Sequence[float], live: Sequence[float]) -> str | None:
     """Why a canary ends by its times; None: it goes on.
 
     Args:
-        own: Seconds of processor time of its newest answers, at most `TIMED`.
+        seconds: Processor time of its newest answers, at most `TIMED`.
     """
-    if len(own) < FEW_TIMED:
+    if len(seconds) < FEW_TIMED:
         return None
-    took, usual = median(own), median(live)
-    allowed = max(SLOWER * usual, usual + (SLOWER_SECONDS if len(own) >= TIMED else HANGS_SECONDS))
+    took, usual = median(seconds), median(live)
+    allowed = max(SLOWER * usual, usual + (SLOWER_SECONDS if len(seconds) >= TIMED else HANGS_SECONDS))
     if took <= allowed:
         return None
     return (
         f"it took {took * 1000:.1f} ms of processor time, the live version {usual * 1000:.1f} ms, in the median of "
-        f"{len(own)} requests"
+        f"{len(seconds)} requests"
     )

@@ -63,7 +63,7 @@ def drift_digest(checks: Sequence[CheckRecord], *, now: pd.Timestamp) -> str | N
     if not unsaid or now - unsaid[0].as_of < DIGEST_EVERY:
         return None
     counted = Counter(name for check in unsaid for name in check.drift.drifted)
-    columns = ", ".join(f"{name} at {n}" for name, n in sorted(counted.items(), key=lambda each: (-each[1], each[0])))
+    columns = ", ".join(f"{name} at {n}" for name, n in sorted(counted.items(), key=lambda item: (-item[1], item[0])))
     many = f"{len(checks)} check{'' if len(checks) == 1 else 's'}"
     span = f"{checks[0].as_of:%Y-%m-%d} to {now:%Y-%m-%d}"
     return f"columns drifted that call for nothing; of {many} from {span}: {columns}"

@@ -191,13 +191,13 @@ def summarise_checks(past: CheckHistory, *, champion: int | None, drifted: tuple
         last_run=ended[-1].as_of if ended else None,
         checks_since_run=since,
         promoted_by=ended[-1].rules if ended and ended[-1].state == "promoted" else (),
-        refusals=_refusals([run for run in ended if not any(each.at >= run.as_of for each in past.settled)]),
+        refusals=_refusals([run for run in ended if not any(answer.at >= run.as_of for answer in past.settled)]),
         deferral=None if waits is None else Deferral(waits.until, waits.rules, waits.changed),
         going_on=going_on[-1] if going_on else None,
         waiting=asking[-1] if asking else None,
         held=_held(past),
         settled=_settled(past, champion),
-        timetable_settled=max((each.at for each in past.settled if TIMETABLE in each.rules), default=None),
+        timetable_settled=max((answer.at for answer in past.settled if TIMETABLE in answer.rules), default=None),
         spent=_spent(past),
         lowest=_lowest(past, ended),
     )
@@ -235,7 +235,7 @@ def _held(past: CheckHistory) -> tuple[str, ...]:
     if not past.checks:
         return ()
     newest = past.checks[-1]
-    answers = (*past.asked, *(each.at for each in past.settled))
+    answers = (*past.asked, *(answer.at for answer in past.settled))
     return () if any(at >= newest.as_of for at in answers) else newest.held
 
 
@@ -247,5 +247,5 @@ def _settled(past: CheckHistory, champion: int | None) -> tuple[str, ...]:
     if not past.checks or past.checks[-1].champion != champion:
         return ()
     newest = past.checks[-1]
-    since = [rule for each in past.settled if each.at >= newest.as_of for rule in each.rules]
+    since = [rule for answer in past.settled if answer.at >= newest.as_of for rule in answer.rules]
     return tuple(sorted({*newest.settled, *since} - {TIMETABLE}))

@@ -187,10 +187,10 @@ def expect_estimated(judged: RowLosses, *, rows: int, block_rows: int) -> Expect
     if not len(judged.champion):
         return None
     then = float(judged.champion.mean())
-    parts, own = _parts([judged.champion], block_rows=block_rows), max(rows // block_rows, 1)
-    if parts is None or own < LEAST_BLOCKS or then <= 0:
+    parts, blocks = _parts([judged.champion], block_rows=block_rows), max(rows // block_rows, 1)
+    if parts is None or blocks < LEAST_BLOCKS or then <= 0:
         return ExpectedLoss(then, then, 1.0)
-    spread = float(parts.std(ddof=1)) * math.sqrt(1 / len(parts) + 1 / own)
+    spread = float(parts.std(ddof=1)) * math.sqrt(1 / len(parts) + 1 / blocks)
     reach = _quantile(len(parts) - 1, WRONG) * spread
     return ExpectedLoss(then, then, 1.0, then * math.exp(-reach), then * math.exp(reach))
 
@@ -236,20 +236,20 @@ def find_worse_slice(
         return None
     sure = 1 - 2 * WRONG / len(slices)  # each has an equal part of the error of one claim
     slices = slice_table(rows, champion, naive, features, params, confidence=sure, block_rows=block_rows)
-    worse = [each for each in slices if each.saved is not None and each.saved[2] < 0]
-    return min(worse, key=lambda each: each.rows * each.saved[0] if each.saved else 0.0, default=None)
+    worse = [segment for segment in slices if segment.saved is not None and segment.saved[2] < 0]
+    return min(worse, key=lambda segment: segment.rows * segment.saved[0] if segment.saved else 0.0, default=None)
 
 
 def _is_worse(name: str, comparisons: Sequence[LossComparison]) -> bool:
     """Whether the champion surely loses to a baseline over the newest, or over several of the newest comparisons."""
     wrong = WRONG / len(comparisons[0].naive) / len(SPANS)
     for span in SPANS:
-        taken = [each for each in comparisons[:span] if name in each.naive]
-        parts = sum(each.naive[name].parts for each in taken)
+        taken = [comparison for comparison in comparisons[:span] if name in comparison.naive]
+        parts = sum(comparison.naive[name].parts for comparison in taken)
         if parts < LEAST_BLOCKS:
             continue
-        lost = sum(each.rows * (each.loss - each.naive[name].loss) for each in taken)
-        error = math.hypot(*(each.rows * each.naive[name].error for each in taken))
+        lost = sum(comparison.rows * (comparison.loss - comparison.naive[name].loss) for comparison in taken)
+        error = math.hypot(*(comparison.rows * comparison.naive[name].error for comparison in taken))
         if lost > _quantile(parts - len(taken), wrong) * error:
             return True
     return False

@@ -109,11 +109,13 @@ def find_news(
     muted_now: Collection[str] = (),
 ) -> HealthNews:
     """What changed from one check to the next: each kind is told once when it begins, and once when it is over."""
-    levels = {each.kind: each.level.exit_code for each in before if each.kind not in muted_before}
+    levels = {finding.kind: finding.level.exit_code for finding in before if finding.kind not in muted_before}
     raised = tuple(
-        each for each in now if each.kind not in muted_now and each.level.exit_code > levels.get(each.kind, 0)
+        finding
+        for finding in now
+        if finding.kind not in muted_now and finding.level.exit_code > levels.get(finding.kind, 0)
     )
-    standing = {each.kind for each in now}
+    standing = {finding.kind for finding in now}
     is_whole_bad = bool(standing & {LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE})
     over = [kind for kind in levels if kind not in standing and kind not in muted_now]
     return HealthNews(raised, tuple(kind for kind in over if kind != SEGMENT_WORSE or not is_whole_bad))

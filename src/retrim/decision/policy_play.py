@@ -27,7 +27,6 @@ class PlayedRules:
         triggers: As params.yaml has them; where `gain` is among the rules, checks probe.
         retraining_cost: In mean loss times checks.
         errors: Standard errors of itself that the accumulated gain must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         seed: Of the draws of reference bands.
         drifted: What the drift tests say; None where no rule looks at it.
         probes_if_needed: Whether a check probes as with `probe.when: needed`: while something is up, else seldom. A
@@ -37,7 +36,6 @@ class PlayedRules:
     triggers: TriggerParams
     retraining_cost: float
     errors: float
-    ahead: float
     seed: int
     drifted: Drifted | None = None
     probes_if_needed: bool = False
@@ -177,7 +175,6 @@ def _check(setting: Setting, walk: _Walk, rules: PlayedRules, check: int) -> Non
         deposited=deposited,
         retraining_cost=rules.retraining_cost,
         errors=rules.errors,
-        ahead=rules.ahead,
         pending=float(matrix.share[max(window + 1, 0) : check].sum()),
         preview=walk.preview,
         loss=loss,

@@ -51,9 +51,9 @@ def judge_previous_champions(
     """
     if not losses or not len(champion):
         return None
-    named = {str(version): each for version, each in losses.items()}
+    named = {str(version): values for version, values in losses.items()}
     verdict = judge(named, champion, {}, gate, draws=draws, block_rows=block_rows, uses=0.0)
-    means = {version: float(each.mean()) for version, each in losses.items()}
+    means = {version: float(values.mean()) for version, values in losses.items()}
     return PreviousChampions(len(champion), float(champion.mean()), means, verdict)
 
 
@@ -107,12 +107,6 @@ class PreviousChampionParams(SettingsSection):
 
     most: int = Field(
         default=3, ge=0, description="number of previous champions that are scored, newest first; 0: none"
-    )
-    restore: bool = Field(
-        exclude=True,
-        default=True,
-        description="whether a previous champion that passes the gate is promoted again; "
-        "release.approval.moves may require a person's approval",
     )
     judged: int = Field(
         exclude=True,
@@ -186,11 +180,11 @@ def shortlist(
         for version, previous_champion in previous_champions.items()
         if len(unseen)
     }
-    kept = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
+    shortest = sorted(previous_champions, key=lambda version: (means.get(version, 0.0), -version))[:most]
     better = f"did better on {len(unseen)} rows before the holdout rows" if len(unseen) else "are newer"
     why = f"only {most} of {len(previous_champions)} are judged, and others {better}"
-    return {version: previous_champions[version] for version in kept}, {
-        each: why for each in previous_champions if each not in kept
+    return {version: previous_champions[version] for version in shortest}, {
+        version: why for version in previous_champions if version not in shortest
     }
 
 
@@ -206,15 +200,15 @@ def settle(
     """
     if of_previous is None:
         return verdict, PreviousChampionsLook(left_out, {}, None, None)
-    means = {version: float(each.mean()) for version, each in losses.items()}
+    means = {version: float(values.mean()) for version, values in losses.items()}
     best, new = int(of_previous.winner), verdict.losses[verdict.winner]
     back = of_previous.promote and (not verdict.promote or means[best] < new)
-    said = f"mean loss {means[best]:.4g} against {new:.4g} of the best new model"
+    figures = f"mean loss {means[best]:.4g} against {new:.4g} of the best new model"
     if back:
-        text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {said}"
+        text = f"version {best}, a previous champion, goes live again instead: it passes the gate, {figures}"
     else:
         passes = "passes the gate, but has a higher loss" if of_previous.promote else "does not pass the gate"
-        text = f"the best of {len(means)} previous champions, version {best}, {passes}: {said}"
+        text = f"the best of {len(means)} previous champions, version {best}, {passes}: {figures}"
     check = Check("previous champion", not back, means[best], new, text, None)
     contest = PreviousChampionsLook(left_out, means, of_previous, best if back else None)
     return verdict.with_checks([check]), contest

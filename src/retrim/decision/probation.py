@@ -219,7 +219,7 @@ class ProbationCheck(ProbationFacts):
     @property
     def facts(self) -> ProbationFacts:
         """All but what it has seen."""
-        return ProbationFacts(**{each.name: getattr(self, each.name) for each in fields(ProbationFacts)})
+        return ProbationFacts(**{column.name: getattr(self, column.name) for column in fields(ProbationFacts)})
 
     @property
     def now(self) -> ProbationNow:
@@ -295,8 +295,8 @@ def compare_beside(
         watch = watch.after(new[part], previous[part], params, block_rows=block_rows)
         watch = replace(watch, checks=watch.rows // rows_per_check)
         judged = watch.judge(params)
-    said = in_words(watch, judged, params, role=role)
-    return ServedBeside(**vars(judged), role=role, version=version, against=against, rows=watch.rows, said=said)
+    text = in_words(watch, judged, params, role=role)
+    return ServedBeside(**vars(judged), role=role, version=version, against=against, rows=watch.rows, said=text)
 
 
 def blocks_side_by_side(is_new: np.ndarray, losses: np.ndarray, *, block_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -317,13 +317,13 @@ def blocks_side_by_side(is_new: np.ndarray, losses: np.ndarray, *, block_rows: i
     block = before // block_rows
     rows = np.bincount(block[~is_new], minlength=int(block.max(initial=0)) + 1)
     sums = np.bincount(block[~is_new], weights=losses[~is_new], minlength=len(rows))
-    own = block[is_new]
-    there = rows[own] > 0
-    return losses[is_new][there], (sums[own] / np.maximum(rows[own], 1))[there]
+    blocks = block[is_new]
+    there = rows[blocks] > 0
+    return losses[is_new][there], (sums[blocks] / np.maximum(rows[blocks], 1))[there]
 
 
 def roll_back_instead(
-    decision: Decision, judged: ProbationVerdict, *, against: int, said: str, manual: bool
+    decision: Decision, judged: ProbationVerdict, *, against: int, text: str, manual: bool
 ) -> Decision:
     """The decision to roll back where the probation says so, whatever else was decided: no run starts in that check.
 
@@ -335,7 +335,7 @@ def roll_back_instead(
     change = "less evidence from the probation that the new champion is worse"
     if manual:
         reason = (
-            f"worse on probation: {said}; but manual is set: `retrim versions rollback --to {against} --reason ...`"
+            f"worse on probation: {text}; but manual is set: `retrim versions rollback --to {against} --reason ...`"
         )
         return replace(decision, outcome="held", reason=reason, change=change, fired=())
-    return replace(decision, outcome="rollback", reason=f"worse on probation: {said}", change=change, fired=())
+    return replace(decision, outcome="rollback", reason=f"worse on probation: {text}", change=change, fired=())

@@ -159,8 +159,8 @@ def with_a_past(table: pd.DataFrame, newest: np.ndarray, data: DataParams, param
     if data.task != "regression":
         firsts = table.groupby(data.target, observed=True)["_due"].min().sort_values()
         since = max(since, firsts.iloc[1]) if len(firsts) > 1 else table["_event"].iloc[-1] + pd.Timedelta("1s")
-    found: np.ndarray = newest[(table["_event"].iloc[newest] >= since).to_numpy()]
-    return found
+    with_past: np.ndarray = newest[(table["_event"].iloc[newest] >= since).to_numpy()]
+    return with_past
 
 
 def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
@@ -181,7 +181,7 @@ def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
         Places in `newest`, ascending, block by block.
     """
     before = newest - np.arange(len(newest))
-    runs, spare, own = [np.arange(len(newest))], len(newest) // 3, 1
+    runs, spare, apart = [np.arange(len(newest))], len(newest) // 3, 1
     number = 0
     while number < len(runs):
         run = runs[number]
@@ -191,8 +191,8 @@ def judged_blocks(newest: np.ndarray, *, blocks: int) -> list[np.ndarray]:
         if reach[cut] and cut <= spare:
             spare -= cut
             runs[number] = run[cut:]
-        elif reach[cut] and own:
-            own -= 1
+        elif reach[cut] and apart:
+            apart -= 1
             runs[number : number + 1] = [run[:cut], run[cut:]]
         else:
             number += 1

@@ -96,7 +96,7 @@ def hold_to(answers: FreshAnswers, size: int, *, again: bool) -> ReleaseChecks:
         size: Bytes of the files that predicting takes.
     """
     checks = [_loads(answers), _answers(answers, again=again), _size(size, None if again else MOST_MB)]
-    checks += [_latency(rows, found, None if again else MOST_MS.get(rows)) for rows, found in answers.latency]
+    checks += [_latency(rows, latency, None if again else MOST_MS.get(rows)) for rows, latency in answers.latency]
     return ReleaseChecks(tuple(checks))
 
 
@@ -115,21 +115,21 @@ def _answers(answers: FreshAnswers, *, again: bool) -> ReleaseCheck:
     if not answers.rows:
         text = "its bundle is from before reference rows were kept" if again else "its bundle has no reference rows"
         return ReleaseCheck(name, again, None, TOLERANCE, text)
-    said = (
+    text = (
         f"{answers.rows} stored reference rows: predictions differ by {answers.farthest:.1e}, {TOLERANCE:.0e} allowed"
     )
-    return ReleaseCheck(name, answers.farthest <= TOLERANCE, min(answers.farthest, 1e300), TOLERANCE, said)
+    return ReleaseCheck(name, answers.farthest <= TOLERANCE, min(answers.farthest, 1e300), TOLERANCE, text)
 
 
 def _size(size: int, most: float | None) -> ReleaseCheck:
-    found = size / MEGABYTE
-    said = f"predicting takes {found:.3g} MB" + ("" if most is None else f", {most:g} MB allowed")
-    return ReleaseCheck("size", most is None or found <= most, found, most, said)
+    megabytes = size / MEGABYTE
+    text = f"predicting takes {megabytes:.3g} MB" + ("" if most is None else f", {most:g} MB allowed")
+    return ReleaseCheck("size", most is None or megabytes <= most, megabytes, most, text)
 
 
-def _latency(rows: int, found: Latency, most: float | None) -> ReleaseCheck:
+def _latency(rows: int, latency: Latency, most: float | None) -> ReleaseCheck:
     what = "one row" if rows == 1 else f"{rows:,} rows"
-    said = f"{what} in {found.least:.3g} ms of processor time, {found.median:.3g} ms in the median"
+    text = f"{what} in {latency.least:.3g} ms of processor time, {latency.median:.3g} ms in the median"
     if most is not None:
-        said += f", {most:g} ms allowed"
-    return ReleaseCheck(f"latency: {what}", most is None or found.least <= most, found.least, most, said)
+        text += f", {most:g} ms allowed"
+    return ReleaseCheck(f"latency: {what}", most is None or latency.least <= most, latency.least, most, text)

@@ -58,7 +58,7 @@ class RowNumbering:
     def pack(self, rows: np.ndarray) -> dict[str, bytes]:
         """The bits of the rows that are True in `rows`, shape (n,), by batch; batches without one are left out."""
         some = np.unique(np.searchsorted(self.starts, np.flatnonzero(rows), side="right") - 1)
-        return {self.batches[place]: pack(rows[self.starts[place] : self.starts[place + 1]]) for place in some}
+        return {self.batches[number]: pack(rows[self.starts[number] : self.starts[number + 1]]) for number in some}
 
     def unpack(self, bits: Iterable[tuple[str, bytes]]) -> np.ndarray:
         """Which rows have a bit, shape (n,)."""
@@ -67,11 +67,11 @@ class RowNumbering:
     def times(self, bits: Iterable[tuple[str, bytes]]) -> np.ndarray:
         """How often each row has a bit, shape (n,). A batch that is not there any more has no rows."""
         rows = np.zeros(len(self), dtype="int32")
-        places = {batch: place for place, batch in enumerate(self.batches)}
+        places = {batch: number for number, batch in enumerate(self.batches)}
         for batch, packed in bits:
-            place = places.get(batch)
-            if place is not None:
-                start, end = self.starts[place], self.starts[place + 1]
+            number = places.get(batch)
+            if number is not None:
+                start, end = self.starts[number], self.starts[number + 1]
                 rows[start:end] += unpack(packed, int(end - start))
         return rows
 
@@ -104,16 +104,16 @@ class RowMembers:
 
     def table_rows(self, landed: np.ndarray) -> np.ndarray:
         """Which rows of the table are made of any of the landed rows that are True in `landed`, shape (n,)."""
-        found = np.zeros(self.rows, dtype=bool)
-        found[self.row_of[landed & (self.row_of >= 0)]] = True
-        return found
+        rows = np.zeros(self.rows, dtype=bool)
+        rows[self.row_of[landed & (self.row_of >= 0)]] = True
+        return rows
 
     def landed_rows(self, table: np.ndarray) -> np.ndarray:
         """The landed rows that the rows of the table are made of which are True in `table`, shape (n,)."""
         if not self.rows:
             return np.zeros(len(self.row_of), dtype=bool)
-        found: np.ndarray = (self.row_of >= 0) & table[np.maximum(self.row_of, 0)]
-        return found
+        rows: np.ndarray = (self.row_of >= 0) & table[np.maximum(self.row_of, 0)]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ class RowCounts:
 
     def waiting(self, kind: Kind) -> np.ndarray:
         """Rows of the table that have yet to be counted so, shape (rows,)."""
-        found: np.ndarray = ~(self.done[kind] | self.exempt)
-        return found
+        rows: np.ndarray = ~(self.done[kind] | self.exempt)
+        return rows
 
     def times(self, kind: Kind) -> np.ndarray:
         """How many checks did this with each landed row, shape (landed rows,)."""
-        return self.members.numbering.times((each.batch, each.rows) for each in self.entries if each.kind == kind)
+        return self.members.numbering.times((entry.batch, entry.rows) for entry in self.entries if entry.kind == kind)
 
     def to_write(self, taken: Mapping[Kind, np.ndarray]) -> tuple[LedgerEntry, ...]:
         """What a check writes down.
@@ -154,7 +154,7 @@ class RowCounts:
         """
         newly = self.members.landed_rows(self.exempt) & (self.times("exempt") == 0)
         landed = {kind: self.members.landed_rows(rows) for kind, rows in taken.items()} | {"exempt": newly}
-        met = {each.batch for each in self.entries if each.kind == "met"}
+        met = {entry.batch for entry in self.entries if entry.kind == "met"}
         return (
             *(LedgerEntry("", "met", batch, b"") for batch in self.members.visible if batch not in met),
             *(
@@ -174,7 +174,7 @@ def count_rows(members: RowMembers, entries: Iterable[LedgerEntry], used: np.nda
     entries = tuple(entries)
 
     def rows_of(kind: Kind) -> np.ndarray:
-        bits = ((each.batch, each.rows) for each in entries if each.kind == kind)
+        bits = ((entry.batch, entry.rows) for entry in entries if entry.kind == kind)
         return members.table_rows(members.numbering.unpack(bits))
 
     return RowCounts(members, {kind: rows_of(kind) for kind in COUNTS}, rows_of("exempt") | used, used, entries)
@@ -192,8 +192,8 @@ def pack(rows: np.ndarray) -> bytes:
 
 def unpack(bits: bytes, rows: int) -> np.ndarray:
     """The rows again, shape (rows,)."""
-    found: np.ndarray = np.unpackbits(np.frombuffer(bits, dtype="uint8"), count=rows, bitorder="little").astype(bool)
-    return found
+    unpacked: np.ndarray = np.unpackbits(np.frombuffer(bits, dtype="uint8"), count=rows, bitorder="little").astype(bool)
+    return unpacked
 
 
 @dataclass(frozen=True)

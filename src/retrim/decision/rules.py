@@ -45,20 +45,21 @@ class Decision:
 
 def decide(evidence: Evidence, params: TriggerParams) -> Decision:
     """The decision, and what every rule said; all are asked, also when none could act."""
-    said = tuple(RULES[name](evidence, params) for name in asked_by_person(evidence, params))
-    settled = tuple(each.rule for each in said if each.fires and each.rule in evidence.settled)
-    texts = "; ".join(each.text for each in said) or "no rule is set"
-    quiet = Decision("none", texts, said, "", (), evidence.held, settled)
-    found = _without_rules(quiet, evidence, params)
-    if found is not None:
-        return found
-    firing = [each for each in said if each.fires and each.rule not in settled]
+    results = tuple(RULES[name](evidence, params) for name in asked_by_person(evidence, params))
+    settled = tuple(result.rule for result in results if result.fires and result.rule in evidence.settled)
+    texts = "; ".join(result.text for result in results) or "no rule is set"
+    quiet = Decision("none", texts, results, "", (), evidence.held, settled)
+    without_rules = _without_rules(quiet, evidence, params)
+    if without_rules is not None:
+        return without_rules
+    firing = [result for result in results if result.fires and result.rule not in settled]
     if firing:
         return _with_alarms(quiet, firing, evidence, params)
     if settled:
         reason = f"{texts}; {' and '.join(settled)} was acknowledged by a person and has not cleared since"
         return replace(quiet, reason=reason, change="the alarm clearing and firing again; `retrim retrain`")
-    return replace(quiet, change=_changes(said), stopped="gate" if any(each.stopped for each in said) else None)
+    stopped: Guard | None = "gate" if any(result.stopped for result in results) else None
+    return replace(quiet, change=_changes(results), stopped=stopped)
 
 
 def _without_rules(quiet: Decision, evidence: Evidence, params: TriggerParams) -> Decision | None:
@@ -106,7 +107,7 @@ def _tried_again(quiet: Decision, deferral: Deferral, evidence: Evidence, params
 
 def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> Decision:
     """The decision where at least one rule asks for a retraining: each guard in turn lets some of them through."""
-    texts = "; ".join(each.text for each in firing)
+    texts = "; ".join(result.text for result in firing)
     if _is_held(evidence, params):
         reason, change = _hold_ends(evidence, params)
         return replace(quiet, outcome="held", reason=f"{texts}; but {reason}", change=change, stopped="hold")
@@ -119,27 +120,27 @@ def _with_alarms(quiet: Decision, firing: list[RuleResult], evidence: Evidence, 
         return replace(quiet, reason=f"{cooling} ({texts})", change=change, stopped="cooldown")
     circling = _circling(evidence, left, params)
     held = tuple(sorted({*evidence.held, *circling}))
-    free = [each for each in left if each.rule not in held]
+    free = [result for result in left if result.rule not in held]
     if not free:
         reason = f"{texts}; but {_why_held(evidence, left, circling)}"
         change = f"a person: {RELEASE}; or the accumulated gain, on rows after the live version's last training row"
         return replace(quiet, outcome="held", reason=reason, change=change, held=held, stopped="circle")
-    reason = "; ".join(each.text for each in free)
+    reason = "; ".join(result.text for result in free)
     late = _labels_late(evidence, params)
-    if late is not None and any(each.rule not in params.rules for each in free):
+    if late is not None and any(result.rule not in params.rules for result in free):
         reason = f"{late}: {reason}"
     alarm = replace(quiet, reason=reason, change=_changes(free), held=held)
-    return _start(alarm, evidence, params, fired=tuple(each.rule for each in free))
+    return _start(alarm, evidence, params, fired=tuple(result.rule for result in free))
 
 
 def _is_held(evidence: Evidence, params: TriggerParams) -> bool:
     """Whether refusals in a row hold every rule until the accumulated gain exceeds what was refused, and pays."""
     if evidence.refusals < params.refusals_to_hold:
         return False
-    beyond, ahead = _beyond(evidence, params), evidence.ahead + evidence.pending
+    beyond = _beyond(evidence, params)
     if beyond is None or evidence.accumulated_gain.balance <= beyond:
         return True
-    return not evidence.accumulated_gain.pays(evidence.retraining_cost, errors=evidence.errors, ahead=ahead)
+    return not evidence.accumulated_gain.pays(evidence.retraining_cost, errors=evidence.errors, ahead=evidence.pending)
 
 
 def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: TriggerParams) -> list[RuleResult]:
@@ -150,7 +151,7 @@ def _let_through_cooldown(firing: list[RuleResult], evidence: Evidence, params: 
     """
     if evidence.checks_since_run is None or evidence.checks_since_run > params.cooldown_checks:
         return firing
-    return [each for each in firing if not repeats(each.rule)]
+    return [result for result in firing if not repeats(result.rule)]
 
 
 def _beyond(evidence: Evidence, params: TriggerParams) -> float | None:
@@ -231,7 +232,7 @@ def _circling(evidence: Evidence, firing: list[RuleResult], params: TriggerParam
     since = evidence.checks_since_run
     if since is None or since > params.loop_checks:
         return []
-    again = [each.rule for each in firing if each.rule in evidence.promoted_by]
+    again = [result.rule for result in firing if result.rule in evidence.promoted_by]
     return [name for name in again if repeats(name)]
 
 
@@ -242,7 +243,7 @@ def _why_held(evidence: Evidence, firing: list[RuleResult], circling: list[str])
             f"{' and '.join(new)} started the run that was promoted {evidence.checks_since_run} checks ago, and "
             f"another run would only repeat it; a person has to decide: {RELEASE}"
         )
-    waiting = " and ".join(sorted({each.rule for each in firing}))
+    waiting = " and ".join(sorted({result.rule for result in firing}))
     return f"{waiting} has waited for a person since an earlier check: {RELEASE}"
 
 
@@ -263,5 +264,5 @@ def _over_budget(evidence: Evidence, budget: BudgetParams | None) -> tuple[str, 
     return used, f"a budget of more than {len(within)} runs, or {count}"
 
 
-def _changes(said: "tuple[RuleResult, ...] | list[RuleResult]") -> str:
-    return "; ".join(f"{each.rule}: {each.change}" for each in said) or "a rule under triggers.rules"
+def _changes(results: "tuple[RuleResult, ...] | list[RuleResult]") -> str:
+    return "; ".join(f"{result.rule}: {result.change}" for result in results) or "a rule under triggers.rules"

@@ -13,9 +13,6 @@ from retrim.training.mode import Mode
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    first_mode: Mode = Field(
-        exclude=True, default="search", description="mode of version 1, which has no earlier version to start from"
-    )
     mode: Mode | Literal["auto"] = Field(
         default="refit",
         description="mode of every version after the first; auto: a search if the gain of earlier "

@@ -67,14 +67,14 @@ class Skew:
         params: ServedParams,
     ) -> "Skew":
         """From the difference of each row, shape (n,), n at least 1; its key, who served, and the request."""
-        place = int(skews.argmax())
+        worst = int(skews.argmax())
         return cls(
             rows=len(skews),
             mean=float(skews.mean()),
-            largest=float(skews[place]),
+            largest=float(skews[worst]),
             over=int((skews > params.skew).sum()),
             bound=params.skew,
-            worst=SkewedRow(str(keys[place]), int(versions[place]), requests[place]) if skews[place] else None,
+            worst=SkewedRow(str(keys[worst]), int(versions[worst]), requests[worst]) if skews[worst] else None,
         )
 
 

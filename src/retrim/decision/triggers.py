@@ -119,7 +119,6 @@ class Evidence(HistorySummary):
         deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.
         retraining_cost: Of a retraining, in units of the loss.
         errors: Standard errors of itself that the accumulated gain must exceed.
-        ahead: Checks like the newest ones that are added before it is held to the retraining cost.
         pending: Usual checks that the rows count for whose labels are not due yet.
         preview: What the gate would say of the newest refits; None where that is not known.
         loss: The champion's mean loss on the rows that matured for this check; None if too few did.
@@ -138,7 +137,6 @@ class Evidence(HistorySummary):
     deposited: AccumulatedGain | None
     retraining_cost: float
     errors: float
-    ahead: float
     pending: float
     preview: GatePreview | None
     loss: float | None
@@ -183,13 +181,12 @@ def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
     the gate.
 
     What the accumulated gain is held to the retraining cost with is its balance, and what the rows without labels
-    and a few more checks would add if they are like the newest.
+    would add if they are like the newest.
     """
     accumulated_gain, retraining_cost, errors = evidence.accumulated_gain, evidence.retraining_cost, evidence.errors
-    ahead = evidence.ahead + evidence.pending
-    pays = accumulated_gain.pays(retraining_cost, errors=errors, ahead=ahead)
+    pays = accumulated_gain.pays(retraining_cost, errors=errors, ahead=evidence.pending)
     refuses = pays and evidence.preview is not None and not evidence.preview.passes
-    more = accumulated_gain.expected(ahead) - accumulated_gain.balance
+    more = accumulated_gain.expected(evidence.pending) - accumulated_gain.balance
     text = (
         f"accumulated gain {accumulated_gain.balance:.4g}{f' plus {more:.4g} expected' if more > 0 else ''} against "
         f"retraining cost {retraining_cost:.4g} "
@@ -203,8 +200,7 @@ def gain_rule(evidence: Evidence, params: TriggerParams) -> RuleResult:
 
 def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
     accumulated_gain, retraining_cost, errors = evidence.accumulated_gain, evidence.retraining_cost, evidence.errors
-    ahead = evidence.ahead + evidence.pending
-    expected = accumulated_gain.expected(ahead)
+    expected = accumulated_gain.expected(evidence.pending)
     if refuses:
         return "it would have fired if a refit had passed the gate on the newest rows"
     if pays:
@@ -223,13 +219,13 @@ def _gain_change(evidence: Evidence, *, pays: bool, refuses: bool) -> str:
         wanted.append(f"at a retraining cost below {expected:.4g}")
     if accumulated_gain.balance <= errors * accumulated_gain.error:
         wanted.append(f"at fewer than {accumulated_gain.balance / accumulated_gain.error:.3g} standard errors")
-    said = f"it would have fired {' and '.join(wanted)}"
+    text = f"it would have fired {' and '.join(wanted)}"
     more = checks_until(
-        accumulated_gain, evidence.deposited, retraining_cost=retraining_cost, errors=errors, ahead=ahead
+        accumulated_gain, evidence.deposited, retraining_cost=retraining_cost, errors=errors, ahead=evidence.pending
     )
     if more is not None:
-        said += f", or after about {more} more check{'' if more == 1 else 's'} like this"
-    return said
+        text += f", or after about {more} more check{'' if more == 1 else 's'} like this"
+    return text
 
 
 def checks_until(

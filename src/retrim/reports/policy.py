@@ -247,7 +247,6 @@ def _compared(workspace: Workspace, setting: Setting, work: FitInputs, digest: s
         params.triggers,
         retraining_cost,
         params.gain.errors,
-        params.gain.ahead,
         params.policy.seed,
         probes_if_needed=params.probe.when == NEEDED,
     )

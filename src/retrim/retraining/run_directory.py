@@ -126,7 +126,7 @@ def _change(workspace: Workspace, champion: LiveVersion, *, as_of: pd.Timestamp)
 
 
 def _mode(workspace: Workspace, champion: LiveVersion | None) -> Mode:
-    return workspace.params.retrain.first_mode if champion is None else mode_now(workspace).mode
+    return "search" if champion is None else mode_now(workspace).mode
 
 
 def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[EarlierVerdict]:
