@@ -1,14 +1,19 @@
 """Small tables of somebody's own, spelled in every way that tables are, and a look at them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retrim.onboarding.desk import InitRequest
+from retrim.files import WorkspacePaths
+from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
+from retrim.onboarding.init import InspectedTable, inspect_table, replaced, settle_request
+from retrim.onboarding.write import WrittenFiles
 from retrim.reading.raw import read_raw
+from tests.builders.world import REPOSITORY
 
 ROWS = 400
 
@@ -48,3 +53,43 @@ def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> Work
 def said(drafted: WorkspaceDraft, about: str) -> str:
     """All that was noticed about one thing, a line each."""
     return "\n".join(str(note) for note in drafted.notes if note.about == about)
+
+
+def accepting(_question: str, proposal: str, _choices: object) -> str:
+    """Accepts every proposal."""
+    return proposal
+
+
+def empty_workspace(root: Path) -> WorkspacePaths:
+    """One into which nothing was set up."""
+    root.mkdir(exist_ok=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (root / name).write_bytes((REPOSITORY / name).read_bytes())
+    return WorkspacePaths(root)
+
+
+def inspected(
+    workspace: WorkspacePaths, content: bytes, *, ask: Ask = accepting, target: str = "minutes", **wishes: Any
+) -> InspectedTable:
+    """What `retrim init` drafts of a file in the workspace."""
+    (workspace.root / "trips.csv").write_bytes(content)
+    request = InitRequest(**{"target": target, "model": "own", **wishes})
+    return inspect_table(workspace, str(workspace.root / "trips.csv"), request, ask=ask)
+
+
+def set_up(
+    workspace: WorkspacePaths,
+    content: bytes,
+    *,
+    again: bool = False,
+    land: bool = True,
+    overwrite: bool = True,
+    reason: str = "",
+    **wishes: Any,
+) -> WrittenFiles:
+    """`retrim init` on a file in the workspace, with everything written."""
+    what = replaced(workspace) if again else None
+    looked = inspected(workspace, content, reason=reason, **wishes)
+    return settle_request(
+        workspace, looked, reason=reason, land_history=land, overwrite=overwrite, commit=False, again=what
+    )

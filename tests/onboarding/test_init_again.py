@@ -12,12 +12,10 @@ from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.onboarding import init as op
 from retrim.onboarding import write as writing
-from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import find_replaced, go_on, inspect_table, replaced, require_unreleased, settle_request
+from retrim.onboarding.init import find_replaced, go_on, replaced, require_unreleased
 from retrim.onboarding.write import WrittenFiles
 from retrim.settings import Env, load_params
-from tests.builders.raw_tables import csv, table
-from tests.builders.world import REPOSITORY
+from tests.builders.raw_tables import csv, empty_workspace, set_up, table
 
 ROWS = 600
 pytestmark = pytest.mark.slow  # lands by a suite
@@ -28,12 +26,7 @@ class KilledError(BaseException):
 
 
 def init(workspace: WorkspacePaths, *, again: bool, seed: int = 7, **wishes: Any) -> WrittenFiles:
-    file = workspace.root / "trips.csv"
-    file.write_bytes(csv(table(ROWS, seed=seed)))
-    asked = InitRequest(**{"target": "minutes", "model": "own", **wishes})
-    what = replaced(workspace) if again else None
-    looked = inspect_table(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
-    return settle_request(workspace, looked, reason="", land_history=True, overwrite=True, commit=False, again=what)
+    return set_up(workspace, csv(table(ROWS, seed=seed)), again=again, **wishes)
 
 
 def standing(workspace: WorkspacePaths) -> tuple[list[str], bytes]:
@@ -43,11 +36,9 @@ def standing(workspace: WorkspacePaths) -> tuple[list[str], bytes]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> WorkspacePaths:
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-    made = WorkspacePaths(tmp_path)
-    init(made, again=False)
-    return made
+    paths = empty_workspace(tmp_path)
+    init(paths, again=False)
+    return paths
 
 
 def add_version(paths: WorkspacePaths) -> None:
@@ -70,25 +61,15 @@ def test_the_new_set_up_stands_and_the_old_one_is_kept(workspace: WorkspacePaths
     assert not (workspace.var / "init" / "again").exists()
 
 
-def test_where_nothing_is_set_up_it_is_the_first_set_up(workspace: WorkspacePaths) -> None:
-    workspace.params.write_text("data:\n")
-
-    assert find_replaced(workspace) is None
-
-
-def test_it_says_first_what_is_put_away(workspace: WorkspacePaths) -> None:
-    what = replaced(workspace)
-
-    assert what.batches == len(standing(workspace)[0])
-    assert f"{what.batches} landed batches with {ROWS} rows" in str(what)
-    assert "ingested again" in str(what)
-
-
-def test_the_same_table_may_be_set_up_again(workspace: WorkspacePaths) -> None:
-    before = standing(workspace)
+def test_it_says_first_what_is_put_away_and_the_same_table_may_be_set_up_again(workspace: WorkspacePaths) -> None:
+    before, what = standing(workspace), replaced(workspace)
     init(workspace, again=True)
 
+    assert f"{len(before[0])} landed batches with {ROWS} rows" in str(what)
+    assert "ingested again" in str(what)
     assert standing(workspace) == before
+    workspace.params.write_text("data:\n")
+    assert find_replaced(workspace) is None
 
 
 def test_a_kill_before_all_is_ready_leaves_the_old_one(

@@ -7,11 +7,9 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 
 from retrim.errors import RetrimError
-from retrim.files import WorkspacePaths
 from retrim.onboarding.desk import InitRequest
 from retrim.onboarding.draft import draft
 from retrim.onboarding.history import contents
-from retrim.onboarding.init import inspect_table, settle_request
 from retrim.onboarding.write import new_params
 from retrim.reading.raw import read_raw
 from retrim.reading.table import read_content
@@ -19,8 +17,7 @@ from retrim.table.fault import Fault
 from tests.builders.hostile_tables import hostile
 from tests.builders.raw_tables import ROWS, csv, table
 
-PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
-PARAMS = PARAMS_FILE.read_text(encoding="utf-8")
+PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 EXAMPLES = 40
 
 
@@ -46,27 +43,6 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
 
     assert faults == [], "; ".join(map(str, faults))
     return "settings"
-
-
-def landed(folder: Path, content: bytes, wishes: dict[str, Any]) -> str:
-    """`landed` where the same command lands the table in an empty workspace; else the error, a line."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (folder / name).write_bytes((PARAMS_FILE.parent / name).read_bytes())
-    file = folder / "table.csv"
-    file.write_bytes(content)
-    try:
-        looked = inspect_table(
-            WorkspacePaths(folder), str(file), InitRequest(model="own", **wishes), ask=lambda _, proposal, __: proposal
-        )
-        written = settle_request(
-            WorkspacePaths(folder), looked, reason="", land_history=True, overwrite=True, commit=False
-        )
-    except RetrimError as error:
-        return str(error)
-
-    rows = sum(one.rows for one in written.landed if one.kind == "rows")
-    assert rows == len(looked.drafted.frame)
-    return "landed"
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

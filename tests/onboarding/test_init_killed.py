@@ -9,11 +9,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
 from retrim.onboarding import write as op
-from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import inspect_table, settle_request
-from retrim.onboarding.write import WrittenFiles
-from tests.builders.raw_tables import csv, table
-from tests.builders.world import REPOSITORY
+from tests.builders.raw_tables import csv, empty_workspace, set_up, table
 
 ROWS = 1200
 pytestmark = pytest.mark.slow  # lands by a suite
@@ -24,16 +20,9 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> WorkspacePaths:
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-    return WorkspacePaths(tmp_path)
-
-
-@pytest.fixture
-def killed(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> WorkspacePaths:
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkspacePaths:
     """Two batches have landed."""
-    landed, real = [0], op.land_batch
+    landed, real, workspace = [0], op.land_batch, empty_workspace(tmp_path)
 
     def land(*given: Any, **named: Any) -> Any:
         if landed[0] == 2:
@@ -44,31 +33,22 @@ def killed(workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch) -> Worksp
     with monkeypatch.context() as patched:
         patched.setattr(op, "land_batch", land)
         with pytest.raises(KilledError):
-            init(workspace, csv(table(ROWS)), overwrite=True)
+            set_up(workspace, csv(table(ROWS)))
     return workspace
-
-
-def init(workspace: WorkspacePaths, content: bytes, *, overwrite: bool) -> WrittenFiles:
-    file = workspace.root / "trips.csv"
-    file.write_bytes(content)
-    looked = inspect_table(
-        workspace, str(file), InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
-    )
-    return settle_request(workspace, looked, reason="", land_history=True, overwrite=overwrite, commit=False)
 
 
 def test_the_same_command_goes_on_and_then_is_done(killed: WorkspacePaths) -> None:
     before = Landing(killed.landing).batches()
-    written = init(killed, csv(table(ROWS)), overwrite=False)
+    written = set_up(killed, csv(table(ROWS)), overwrite=False)
     after = Landing(killed.landing).batches()
 
     assert (len(before), after[:2]) == (2, before)
     assert [one.outcome for one in written.landed[:3]] == ["already", "already", "landed"]
     assert sum(batch.rows for batch in after) == ROWS
     with pytest.raises(RefusedError, match=rf"^{len(after)} .*--again$"):
-        init(killed, csv(table(ROWS)), overwrite=True)
+        set_up(killed, csv(table(ROWS)))
 
 
 def test_another_table_does_not_go_on_with_it(killed: WorkspacePaths) -> None:
     with pytest.raises(RefusedError, match="retrim new DIR"):
-        init(killed, csv(table(ROWS, seed=8)), overwrite=True)
+        set_up(killed, csv(table(ROWS, seed=8)))

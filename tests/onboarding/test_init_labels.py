@@ -11,14 +11,11 @@ from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import known_table, labels_came
 from retrim.lineage.workspace import open_workspace
-from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import inspect_table, settle_request
 from retrim.settings import load_params
 from retrim.table.data import assemble, mature
 from tests.builders.churn import churn
 from tests.builders.landed import read_landed
-from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
-from tests.builders.world import REPOSITORY
+from tests.builders.raw_tables import ROWS, csv, empty_workspace, hours, looked_at, said, set_up, table
 
 
 class TestTheHorizon:
@@ -110,16 +107,11 @@ def lived(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[WorkspacePaths, pd.DataFrame]:
     """A workspace into which a year of churn has landed by its label times, and what really was."""
-    root = tmp_path_factory.mktemp("churn")
-    for name in ("params.yaml", "dvc.yaml"):
-        (root / name).write_bytes((REPOSITORY / name).read_bytes())
+    paths = empty_workspace(tmp_path_factory.mktemp("churn"))
     frame = churn(3000, seed=7).drop(columns="number" if request.param == "without a key" else [])
-    file = root / "churn.csv"
-    file.write_bytes(csv(frame, date_format="%d.%m.%Y %H:%M"))
-    wishes = InitRequest(target="left", model="churn", event_time="at", label_time="closed at")
-    looked = inspect_table(WorkspacePaths(root), str(file), wishes, ask=lambda _, proposal, __: proposal)
-    settle_request(WorkspacePaths(root), looked, reason="", land_history=True, overwrite=True, commit=False)
-    return WorkspacePaths(root), frame
+    content = csv(frame, date_format="%d.%m.%Y %H:%M")
+    set_up(paths, content, target="left", model="churn", event_time="at", label_time="closed at")
+    return paths, frame
 
 
 @pytest.mark.slow  # lands by a suite

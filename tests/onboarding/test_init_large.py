@@ -9,11 +9,9 @@ from retrim.adapters.landing_zone import Landing
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.onboarding import write as op
-from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import InspectedTable, inspect_table, settle_request
+from retrim.onboarding.init import InspectedTable, settle_request
 from retrim.settings import load_params
-from tests.builders.raw_tables import csv, table
-from tests.builders.world import REPOSITORY
+from tests.builders.raw_tables import csv, empty_workspace, inspected, table
 
 ROWS = 2400
 pytestmark = pytest.mark.slow  # lands by a suite
@@ -26,26 +24,18 @@ class KilledError(BaseException):
 @pytest.fixture
 def workspace(tmp_path: Path) -> WorkspacePaths:
     """One whose pieces hold 256 rows of the table below, or a few more."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-    text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text + "batches: {piece_mb: 0.015}\n", encoding="utf-8")
-    return WorkspacePaths(tmp_path)
+    paths = empty_workspace(tmp_path)
+    text = paths.params.read_text(encoding="utf-8")
+    paths.params.write_text(text + "batches: {piece_mb: 0.015}\n", encoding="utf-8")
+    return paths
 
 
-def looked_at(workspace: WorkspacePaths, content: bytes, *, name: str = "trips.csv", **wishes: Any) -> InspectedTable:
-    file = workspace.root / name
-    file.write_bytes(content)
-    asked = InitRequest(target="minutes", model="own", **wishes)
-    return inspect_table(workspace, str(file), asked, ask=lambda _, proposal, __: proposal)
-
-
-def settled(workspace: WorkspacePaths, looked: InspectedTable) -> Any:
-    return settle_request(workspace, looked, reason="", land_history=True, overwrite=True, commit=False)
+def settled(workspace: WorkspacePaths, looked: InspectedTable, *, overwrite: bool = True) -> Any:
+    return settle_request(workspace, looked, reason="", land_history=True, overwrite=overwrite, commit=False)
 
 
 def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePaths) -> None:
-    looked = looked_at(workspace, csv(table(ROWS)))
+    looked = inspected(workspace, csv(table(ROWS)))
     written = settled(workspace, looked)
     batches = Landing(workspace.landing).batches()
 
@@ -62,16 +52,15 @@ def test_its_last_rows_are_looked_at_and_all_of_them_land(workspace: WorkspacePa
 
 
 def test_a_file_of_few_pieces_is_looked_at_whole(workspace: WorkspacePaths) -> None:
-    looked = looked_at(workspace, csv(table(600)))
+    looked = inspected(workspace, csv(table(600)))
 
-    assert looked.large is None
-    assert looked.raw.rows == 600
+    assert (looked.large, looked.raw.rows) == (None, 600)
 
 
 def test_semicolons_and_line_ends_in_cells_are_no_matter(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).assign(note='a;"b"\nc')
     content = frame.to_csv(index=False, sep=";").encode()
-    looked = looked_at(workspace, content)
+    looked = inspected(workspace, content)
 
     assert looked.large is not None
     assert (looked.raw.separator, sum(looked.large.counts)) == (";", ROWS)
@@ -90,10 +79,8 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: WorkspacePaths, mo
     with monkeypatch.context() as patched:
         patched.setattr(op, "land_batch", land)
         with pytest.raises(KilledError):
-            settled(workspace, looked_at(workspace, content))
-    written = settle_request(
-        workspace, looked_at(workspace, content), reason="", land_history=True, overwrite=False, commit=False
-    )
+            settled(workspace, inspected(workspace, content))
+    written = settled(workspace, inspected(workspace, content), overwrite=False)
 
     assert [one.outcome for one in written.landed[:4]] == ["already", "already", "already", "landed"]
     assert sum(batch.rows for batch in Landing(workspace.landing).batches()) == ROWS
@@ -102,14 +89,14 @@ def test_a_kill_between_two_pieces_is_gone_on_from(workspace: WorkspacePaths, mo
 def test_pieces_that_are_set_aside_are_told(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).astype({"km": "str"})
     frame.loc[5, "km"] = "far"  # no row that was looked at has a word there
-    written = settled(workspace, looked_at(workspace, csv(frame)))
+    written = settled(workspace, inspected(workspace, csv(frame)))
 
     assert written.set_aside == 1
     assert written.batches == len(Landing(workspace.landing).batches())
 
 
 def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: WorkspacePaths) -> None:
-    looked = looked_at(workspace, csv(table(ROWS, at=None)))
+    looked = inspected(workspace, csv(table(ROWS, at=None)))
     settled(workspace, looked)
     arrived = [batch.arrived for batch in Landing(workspace.landing).batches()]
 
@@ -120,4 +107,4 @@ def test_without_an_event_time_its_pieces_arrive_one_after_another(workspace: Wo
 def test_label_times_are_refused_as_rows_land_with_their_labels(workspace: WorkspacePaths) -> None:
     frame = table(ROWS).assign(known="2024-05-01T12:00:00")
     with pytest.raises(BadInputError, match=r"--label-time .*--horizon"):
-        looked_at(workspace, csv(frame), label_time="known")
+        inspected(workspace, csv(frame), label_time="known")

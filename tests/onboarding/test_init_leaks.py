@@ -10,11 +10,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, load_yaml
-from retrim.onboarding.desk import InitRequest
-from retrim.onboarding.init import inspect_table, settle_request
-from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.builders.raw_tables import ROWS, csv, empty_workspace, hours, inspected, looked_at, said, set_up, table
 
 
 def caught(**columns: Any) -> list[tuple[str, ...]]:
@@ -211,52 +207,37 @@ def test_the_five_columns_leaned_on_most_are_shown_with_what_has_to_hold() -> No
 
 
 class TestAllowing:
+    leaking = csv(table(seconds=table()["minutes"] * 60))
+
     @pytest.fixture
     def workspace(self, tmp_path: Path) -> WorkspacePaths:
-        for name in ("params.yaml", "dvc.yaml"):
-            (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-        return WorkspacePaths(tmp_path)
+        return empty_workspace(tmp_path)
 
-    @pytest.fixture
-    def file(self, tmp_path: Path) -> str:
-        (tmp_path / "trips.csv").write_bytes(csv(table(seconds=table()["minutes"] * 60)))
-        return str(tmp_path / "trips.csv")
-
-    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: WorkspacePaths, file: str) -> None:
+    def test_a_leak_stops_the_run_and_says_both_ways_on(self, workspace: WorkspacePaths) -> None:
         cures = r"--forbid 'seconds'.*--allow-leak 'seconds'.*Without the leak: leans on: .*\bkm\b"
         with pytest.raises(RefusedError, match=rf"leak: seconds: .*{cures}"):
-            inspect_table(
-                workspace, file, InitRequest(target="minutes", model="own"), ask=lambda _, proposal, __: proposal
-            )
+            inspected(workspace, self.leaking)
 
-    def test_one_allowed_column_allows_all_that_carry_with_it(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
-        (tmp_path / "flow.csv").write_bytes(csv(flow()))
-        wishes = InitRequest(target="minutes", model="own", allow_leak=("volume",), reason="planned")
-        looked = inspect_table(workspace, str(tmp_path / "flow.csv"), wishes, ask=lambda _, proposal, __: proposal)
-        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
+    @pytest.mark.parametrize(
+        ("content", "column", "allowed"),
+        [(csv(flow()), "volume", ("volume", "seconds")), (leaking, "seconds", ("seconds",))],
+    )
+    def test_an_allowed_leak_and_all_that_carry_with_it_stand_in_the_settings_with_the_reason(
+        self, workspace: WorkspacePaths, content: bytes, column: str, allowed: tuple[str, ...]
+    ) -> None:
+        set_up(workspace, content, land=False, allow_leak=(column,), reason="timed before, by hand")
+        settings = load_yaml(workspace.params.read_text(encoding="utf-8"))
 
-        allowed = load_yaml(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]
-        assert allowed == {"volume": "planned", "seconds": "planned"}
-
-    def test_an_allowed_leak_stands_in_the_settings_with_its_reason(self, workspace: WorkspacePaths, file: str) -> None:
-        wishes = InitRequest(target="minutes", model="own", allow_leak=("seconds",), reason="timed before, by hand")
-        looked = inspect_table(workspace, file, wishes, ask=lambda _, proposal, __: proposal)
-        settle_request(workspace, looked, reason=wishes.reason, land_history=False, overwrite=True, commit=False)
-        text = workspace.params.read_text(encoding="utf-8")
-
-        assert load_yaml(text)["leaks"]["allowed"] == {"seconds": "timed before, by hand"}
-        assert load_yaml(text)["data"]["columns"]["seconds"]["role"] == "feature"
+        assert settings["leaks"]["allowed"] == dict.fromkeys(allowed, "timed before, by hand")
+        assert settings["data"]["columns"][column]["role"] == "feature"
 
     def test_a_leak_is_not_allowed_without_a_reason(self) -> None:
         with pytest.raises(BadInputError, match="--reason"):
             looked_at(csv(table()), allow_leak=("km",))
 
-    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: WorkspacePaths, file: str) -> None:
-        looked = inspect_table(
-            workspace, file, InitRequest(target="minutes", model="own", forbid=("seconds",)), ask=lambda _, it, __: it
-        )
+    def test_edits_that_are_not_committed_are_not_overwritten(self, workspace: WorkspacePaths) -> None:
         before = workspace.params.read_bytes()
         with pytest.raises(RefusedError, match=r"params\.yaml: uncommitted"):
-            settle_request(workspace, looked, reason="", land_history=False, overwrite=False, commit=False)
+            set_up(workspace, self.leaking, land=False, overwrite=False, forbid=("seconds",))
 
         assert workspace.params.read_bytes() == before

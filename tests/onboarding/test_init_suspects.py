@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.files import WorkspacePaths, load_yaml
+from retrim.files import load_yaml
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
-from retrim.onboarding.init import inspect_table, replaced, settle_request
 from retrim.profile.class_leaks import class_leak, is_known_before
 from retrim.profile.too_good import find_leaks, suspects_of
 from retrim.reading.raw import read_raw
 from tests.builders.leak_forms import declared
-from tests.builders.raw_tables import csv, hours, said
-from tests.builders.world import REPOSITORY
+from tests.builders.raw_tables import csv, empty_workspace, hours, said, set_up
 
 ROWS = 1200
 WHICH = ("load", "speed", "heat", "age", "oil")
@@ -89,35 +87,20 @@ def test_what_is_known_before_is_used_without_a_mark() -> None:
     assert said(drafted, "known before?") == ""
 
 
-class TestAgain:
-    @pytest.fixture
-    def workspace(self, tmp_path: Path) -> WorkspacePaths:
-        for name in ("params.yaml", "dvc.yaml"):
-            (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
-        (tmp_path / "machines.csv").write_bytes(csv(with_faults()))
-        return WorkspacePaths(tmp_path)
+@pytest.mark.parametrize(
+    ("answer", "role", "allowed", "questions"), [("yes", "feature", ["faults_found"], 0), ("no", "forbidden", [], 1)]
+)
+def test_what_was_answered_is_proposed_or_not_asked_anew(
+    answer: str, role: str, allowed: list[str], questions: int, tmp_path: Path
+) -> None:
+    workspace, asked = empty_workspace(tmp_path), list[str]()
+    set_up(workspace, csv(with_faults()), target="broken", land=False, ask=answering(answer, []))
+    set_up(workspace, csv(with_faults()), target="broken", land=False, again=True, ask=answering("", asked))
+    settings = load_yaml(workspace.params.read_text(encoding="utf-8"))
 
-    def set_up(self, workspace: WorkspacePaths, answer: str, *, again: bool = False) -> list[str]:
-        """The questions that were asked."""
-        asked: list[str] = []
-        wishes, what = InitRequest(target="broken", model="own"), replaced(workspace) if again else None
-        table = inspect_table(workspace, str(workspace.root / "machines.csv"), wishes, ask=answering(answer, asked))
-        settle_request(workspace, table, reason="", land_history=False, overwrite=True, commit=False, again=what)
-        return asked
-
-    def test_what_is_known_before_is_not_asked_anew(self, workspace: WorkspacePaths) -> None:
-        self.set_up(workspace, "yes")
-        asked = self.set_up(workspace, "", again=True)
-
-        assert asked == []
-        assert list(load_yaml(workspace.params.read_text(encoding="utf-8"))["leaks"]["allowed"]) == ["faults_found"]
-
-    def test_what_is_known_after_stays_forbidden(self, workspace: WorkspacePaths) -> None:
-        self.set_up(workspace, "no")
-        self.set_up(workspace, "", again=True)
-        columns = load_yaml(workspace.params.read_text(encoding="utf-8"))["data"]["columns"]
-
-        assert columns["faults_found"]["role"] == "forbidden"
+    assert len(asked) == questions
+    assert settings["data"]["columns"]["faults_found"]["role"] == role
+    assert list(settings.get("leaks", {}).get("allowed", {})) == allowed
 
 
 # --- a column that fixes one class
