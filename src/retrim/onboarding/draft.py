@@ -133,41 +133,26 @@ def draft(
         table = _table(frame, data)
         history = LabelHistory(table, _by_row(known, table), data.target)
     data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
-    table, labelled = _with_past(_table(frame, data), data)
+    table = with_past(_table(frame, data), data, data.history)
+    labelled = _labelled(table, data)
     if len(labelled) < LEAST_ROWS:
         raise RefusedError(
             f"{len(labelled)} labelled rows are too few to train and evaluate a model; pass at least {LEAST_ROWS}"
         )
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if desk.timed else None
     data = as_forecast(desk, data, season, rhythm, calendar=tuple(calendar))
-    table, labelled = _with_past(table, data)
+    table = with_past(table, data, data.history)
+    labelled = _labelled(table, data)
     judge_rows = judging_rows(len(labelled), rhythm, aim)
-    search = partial(
-        find_leaks,
-        table,
-        label_time=None if known is None else _by_row(known, table),
-        entity=wishes.entity if wishes.entity in table else None,
-        judge_rows=judge_rows,
-        calendar=tuple(calendar),
-        allowed=wishes.allow_leak,
-        seed=seed,
-        threads=threads,
-    )
-    data, leaks, known_before, unsure = _ask_about_leaks(desk, labelled, data, search, calendar=tuple(calendar))
-    desk.notes += leaned_notes(leaks.leaned)
-    _note_twins(table, data, judge_rows, tuple(calendar), desk.notes)
+    look = partial(_ask_about_leaks, desk, table, data, judge_rows=judge_rows, seed=seed, threads=threads)
+    data, leaks, known_before, unsure = look(label_time=known, calendar=tuple(calendar))
     worth = None
     if not leaks.refused and desk.in_order:
         fit = partial(
             first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads
         )
-        worth, without = fit(data), fit(_without(data, unsure)) if unsure else None
-        looks_back = desk.timed and not data.history.features
-        desk.notes += worth_notes(
-            worth, loss=aim.loss, confidence=confidence, looks_back=looks_back, unsure=unsure, without=without
-        )
-        if worth is not None:
-            _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
+        worth = _worth(desk, data, aim, fit, confidence=confidence, unsure=unsure)
+        _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
     all_rows = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     choices = sizes(
         all_rows,
@@ -235,8 +220,10 @@ def data_of(
     )
 
 
-def _note_cost(worth: FirstFit, floors: Sequence[str], rhythm: Rhythm, *, loss: str, notes: Notes) -> None:
-    """Notes what the default retraining cost is for a first model."""
+def _note_cost(worth: FirstFit | None, floors: Sequence[str], rhythm: Rhythm, *, loss: str, notes: Notes) -> None:
+    """Notes what the default retraining cost is for a first model, if there is one."""
+    if worth is None:
+        return
     gain = GainParams()
     model = ModelWorth(float(worth.model.mean()), worth.naive_loss(floors))
     cost = gain.cost_in_loss(model)
@@ -260,11 +247,14 @@ def _frame_to_land(desk: TablePlan, data: DataParams, reading: ReadingParams, ev
 
 def _ask_about_leaks(
     desk: TablePlan,
-    labelled: pd.DataFrame,
+    table: pd.DataFrame,
     data: DataParams,
-    search: Callable[[DataParams], LeaksFound],
     *,
-    calendar: Collection[str],
+    label_time: pd.Series | None,
+    calendar: tuple[str, ...],
+    judge_rows: int,
+    seed: int,
+    threads: int,
 ) -> tuple[DataParams, LeaksFound, dict[str, str], tuple[str, ...]]:
     """Asks of each column that may be known only after the event whether it is known before; notes are added.
 
@@ -275,7 +265,19 @@ def _ask_about_leaks(
         What the table is; what gives the answer away; columns that are known before the event, each with who said so;
         columns of which nobody knows.
     """
-    wishes, leaks = desk.wishes, search(data)
+    wishes, labelled = desk.wishes, _labelled(table, data)
+    search = partial(
+        find_leaks,
+        table,
+        label_time=None if label_time is None else _by_row(label_time, table),
+        entity=wishes.entity if wishes.entity in table else None,
+        judge_rows=judge_rows,
+        calendar=calendar,
+        allowed=wishes.allow_leak,
+        seed=seed,
+        threads=threads,
+    )
+    leaks = search(data)
     reasons = dict(wishes.known_before) | dict.fromkeys(wishes.allow_leak, wishes.reason)
     known_before: dict[str, str] = {}
     unsure: dict[str, str] = {}
@@ -299,6 +301,8 @@ def _ask_about_leaks(
     for column, seen in unsure.items():
         done = f"kept, but is it known before the event? If not: --forbid {column!r}; if it is: --allow-leak {column!r}"
         desk.notes.warn("known before?", column, seen, f"{done} --reason WHY")
+    desk.notes += leaned_notes(leaks.leaned)
+    _note_twins(table, data, judge_rows, calendar, desk.notes)
     return data, leaks, known_before, tuple(unsure)
 
 
@@ -333,10 +337,26 @@ def _block(worth: FirstFit | None, event: pd.Series, *, series: bool, judge_rows
     return alike_rows(worth.model, most=most)
 
 
-def _with_past(table: pd.DataFrame, data: DataParams) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table with the features from its past, and of it the rows with a label."""
-    table = with_past(table, data, data.history)
-    return table, table[table[data.target].notna()].reset_index(drop=True)
+def _labelled(table: pd.DataFrame, data: DataParams) -> pd.DataFrame:
+    return table[table[data.target].notna()].reset_index(drop=True)
+
+
+def _worth(
+    desk: TablePlan,
+    data: DataParams,
+    aim: Aim,
+    fit: Callable[[DataParams], FirstFit | None],
+    *,
+    confidence: float,
+    unsure: tuple[str, ...],
+) -> FirstFit | None:
+    """A first model, and whether it is worth training; notes are added."""
+    worth, without = fit(data), fit(_without(data, unsure)) if unsure else None
+    looks_back = desk.timed and not data.history.features
+    desk.notes += worth_notes(
+        worth, loss=aim.loss, confidence=confidence, looks_back=looks_back, unsure=unsure, without=without
+    )
+    return worth
 
 
 def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:

@@ -16,7 +16,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.windows import keep_back
 from retrim.table.data import DataParams
 from retrim.training.baseline import baselines_of
-from retrim.training.estimators import MODELS, FitTask, FittedModel, Hyperparameters, Model
+from retrim.training.estimators import MODELS, FitTask, FittedModel, Model
 
 JUDGED = 0.25
 MODEL = {
@@ -74,38 +74,18 @@ class FirstRows:
         )
         return replace(self, view=view, matrix=self.matrix[:, columns], newest=self.newest[:, columns])
 
-    def fit(
-        self,
-        *,
-        loss: str,
-        hyperparameters: Hyperparameters,
-        rounds: int,
-        seed: int,
-        threads: int,
-        held: np.ndarray | None = None,
-    ) -> FittedModel:
+    def fit(self, task: FitTask, held: np.ndarray | None = None) -> FittedModel:
         """A model of all fitted rows, or of all but those `held` back, which say when to stop."""
         fitted = slice(None) if held is None else np.setdiff1d(np.arange(len(self.matrix)), held)
-        return MODELS["gbm"].fit(
-            self.view,
-            self.matrix[fitted],
-            self.actual[fitted],
-            FitTask(
-                loss,
-                hyperparameters,
-                rounds,
-                seed,
-                threads,
-                stop=None if held is None else (self.matrix[held], self.actual[held]),
-                patience=PATIENCE,
-            ),
-        )
+        stop = None if held is None else (self.matrix[held], self.actual[held])
+        task = replace(task, stop=stop, patience=PATIENCE)
+        return MODELS["gbm"].fit(self.view, self.matrix[fitted], self.actual[fitted], task)
 
     def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
         """As a run does: rounds from rows held back, then all rows. What is newest may matter most."""
+        task = FitTask(loss, MODEL, ROUNDS, seed, threads)
         _, held = keep_back(np.arange(len(self.matrix)), share=0.1)
-        fit = partial(self.fit, loss=loss, hyperparameters=MODEL, seed=seed, threads=threads)
-        return fit(rounds=max(fit(rounds=ROUNDS, held=held).rounds, 1)).model
+        return self.fit(replace(task, rounds=max(self.fit(task, held).rounds, 1))).model
 
 
 def first_rows(table: pd.DataFrame, data: DataParams, *, most_fitted: int, most_judged: int) -> FirstRows | None:
@@ -182,7 +162,7 @@ def first_fit(
     model = losses(rows.first_model(loss=loss, seed=seed, threads=threads).predict(rows.newest))
     others = {}
     if data.task != "multiclass":
-        tree = rows.fit(loss=loss, hyperparameters=RULE, rounds=1, seed=seed, threads=threads).model
+        tree = rows.fit(FitTask(loss, RULE, 1, seed, threads)).model
         others["rule"] = losses(_by_leaf(tree, rows, loss))
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for name, baseline in baselines_of(data.task).items():

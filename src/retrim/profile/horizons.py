@@ -13,6 +13,7 @@ from retrim.profile.first_model import MODEL, FirstRows
 from retrim.profile.rhythm import span_text
 from retrim.stats.metrics import row_losses
 from retrim.table.data import DataParams
+from retrim.training.estimators import FitTask
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Of the answers that a horizon may wait for: which of them is tried on the history, where it is long enough."""
@@ -175,7 +176,7 @@ def _at_moment(
         if len(fitted) < LEAST_ROWS or len(np.unique(actual)) < max(len(view.classes), 2):
             return np.nan
         part = FirstRows(past, judged, view, whole.matrix[fitted], actual, whole.newest, whole.truth)
-        model = part.fit(loss=loss, hyperparameters=FIT, rounds=ROUNDS, seed=seed, threads=threads).model
+        model = part.fit(FitTask(loss, FIT, ROUNDS, seed, threads)).model
         return float(row_losses(loss, whole.truth, model.predict(whole.newest)).mean())
 
     at_once = lost(np.arange(begin))

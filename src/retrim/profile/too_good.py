@@ -60,13 +60,9 @@ class LeaksFound:
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured on a part of the judged rows.
+    """What is measured on a part of the judged rows: in words, and of a model's predictions for all (less is better).
 
-    Args:
-        what: In words.
-        value: Of a model's predictions for all judged rows, less is better.
-        bar: Below it a model is too good.
-        says: The value in words.
+    Below `bar` a model is too good; `says` puts a value into words.
     """
 
     what: str
@@ -91,10 +87,6 @@ def find_leaks(
 
     Args:
         table: Typed rows in order of time, labelled and not, with `_event` and `_due`.
-        label_time: When each label was known, index of `table`; None: not known.
-        entity: The column that names what a row is about; None: none was named.
-        calendar: Features that are made of the event time.
-        allowed: Columns of which a leak is none that stops.
     """
     leaks = leaks_of(table, data, label_time=label_time, entity=entity, judge_rows=judge_rows, calendar=calendar)
     labelled = table[table[data.target].notna()].reset_index(drop=True)
