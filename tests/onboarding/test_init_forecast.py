@@ -28,54 +28,35 @@ def test_what_is_not_known_so_early_is_forbidden() -> None:
     assert drafted.data.columns["km"].role == "forbidden"
     assert drafted.data.history.known_ahead == ("weather", "hour", "weekday")
     assert "past values: km" in said(drafted, "forecast")
-
-
-def test_what_rows_are_about_is_not_told_by_a_forbidden_column() -> None:
     assert forecast(entity="weather", forbid=("weather",)).data.history.entity == ()
 
 
-def test_whole_seasons_that_are_due_by_then_are_proposed() -> None:
+def test_whole_seasons_that_are_due_by_then_are_proposed_and_the_first_model_is_judged_with_them() -> None:
     # The label of the row 24 h back is due an hour after it, so one day back is not known 24 h ahead: two are.
-    drafted = forecast()
+    drafted, without = forecast(), forecast(ahead=None)
 
     assert drafted.season is not None
     assert (drafted.season.span, drafted.data.label_horizon) == ("1D", "1h")
-    assert [each.lag for each in drafted.data.history.features if isinstance(each.lag, str)] == ["2D", "3D"]
-
-
-def test_the_first_model_is_judged_with_them() -> None:
-    with_past, without = (forecast(ahead=ahead).worth for ahead in ("24h", None))
-
-    assert with_past is not None
-    assert without is not None
-    assert with_past.model.mean() < without.model.mean()
-
-
-def test_nothing_is_proposed_where_no_forecast_is_asked_for() -> None:
-    assert forecast(ahead=None).data.history.features == ()
+    assert [feature.lag for feature in drafted.data.history.features if isinstance(feature.lag, str)] == ["2D", "3D"]
+    assert drafted.worth is not None
+    assert without.worth is not None
+    assert drafted.worth.model.mean() < without.worth.model.mean()
+    assert without.data.history.features == ()
 
 
 @pytest.mark.parametrize(
-    ("wishes", "said"),
+    ("wishes", "error", "message"),
     [
-        ({"ahead": "soon"}, "--ahead: 'soon' is not a span of time"),
-        ({"ahead": "0h"}, "--ahead: '0h' is zero"),
-        ({"ahead": None, "known_ahead": ("km",)}, "needs --ahead SPAN, which says how long before"),
+        ({"ahead": "soon"}, BadInputError, "--ahead: 'soon' is not a span of time"),
+        ({"ahead": "0h"}, BadInputError, "--ahead: '0h' is zero"),
+        ({"ahead": None, "known_ahead": ("km",)}, BadInputError, "needs --ahead SPAN, which says how long before"),
+        ({"known_ahead": ("kn",)}, UnknownNameError, "unknown column 'kn'"),
+        ({"frame": daily().drop(columns="at")}, BadInputError, r"--ahead .*--event-time"),
     ],
 )
-def test_a_horizon_that_is_none_is_refused(wishes: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInputError, match=said):
+def test_a_forecast_that_is_none_is_refused(wishes: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         forecast(**wishes)
-
-
-def test_a_column_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="unknown column 'kn'"):
-        forecast(known_ahead=("kn",))
-
-
-def test_rows_without_a_time_are_no_forecast() -> None:
-    with pytest.raises(BadInputError, match=r"--ahead .*--event-time"):
-        forecast(daily().drop(columns="at"))
 
 
 @pytest.mark.parametrize(

@@ -47,26 +47,26 @@ def test_names_of_any_tongue_are_found_where_the_column_says_what_part_of_a_name
     assert personal(look) == "a person's name"
 
 
-def test_last_names_first_are_names() -> None:
-    assert names_people("who", pd.Index([f"{name.split()[-1]}, {name.split()[0]}" for name in PEOPLE]))
+LAST_FIRST = [f"{name.split()[-1]}, {name.split()[0]}" for name in PEOPLE]
+BESIDE = ["Holm, Mrs Karen (Anna Beck)", 'Fenn, Mr David "Dave"', "Keller, Miss Emma", "Moreau, Mr Jean (Luc)"]
+GIVEN = ["Karen", "Thomas", "Priya", "Lars", "Mbali", "Susan", "Anna", "Wanjiru"]
 
 
-def test_maiden_names_and_nicknames_beside_a_name_do_not_hide_it() -> None:
-    beside = ["Holm, Mrs Karen (Anna Beck)", 'Fenn, Mr David "Dave"', "Keller, Miss Emma", "Moreau, Mr Jean (Luc)"]
-
-    assert names_people("Name", pd.Index(beside))
-
-
-def test_given_names_alone_are_names_where_the_column_is_called_so() -> None:
-    given = pd.Index(["Karen", "Thomas", "Priya", "Lars", "Mbali", "Susan", "Anna", "Wanjiru"])
-
-    assert names_people("name", given)
-    assert not names_people("variety", given)
-
-
-def test_names_of_an_unknown_tongue_are_told_by_what_the_column_is_called() -> None:
-    assert names_people("driver", pd.Index(FOREIGN))
-    assert not names_people("product", pd.Index(FOREIGN))
+@pytest.mark.parametrize(
+    ("name", "words", "people"),
+    [
+        ("who", LAST_FIRST, True),
+        ("Name", BESIDE, True),  # maiden names and nicknames
+        ("name", GIVEN, True),  # where the column is called so
+        ("variety", GIVEN, False),
+        ("driver", FOREIGN, True),
+        ("product", FOREIGN, False),
+    ],
+)
+def test_names_are_told_by_what_they_are_and_by_what_the_column_is_called(
+    name: str, words: list[str], *, people: bool
+) -> None:
+    assert names_people(name, pd.Index(words)) == people
 
 
 @pytest.mark.parametrize("name", sorted(OTHERS))

@@ -15,23 +15,19 @@ def counted(columns: dict[str, list[object]], target: list[object]) -> Duplicate
     return hashes.doubles(pd.Series(target, dtype="str"))
 
 
-def test_duplicates_and_conflicts_are_those_of_a_table_counted_by_hand() -> None:
-    # Rows 0 and 1 are the same; 2 and 3 differ in the target alone; 4 is alone; 5 has no label and conflicts with none.
-    found = counted({"a": [1, 1, 2, 2, 3, 2], "b": ["x", "x", "y", "y", "z", "y"]}, ["p", "p", "p", "q", "p", None])
-
-    assert (found.rows, found.conflicting) == (1, 2)
-
-
-def test_the_same_value_in_two_columns_is_not_the_same_row() -> None:
-    found = counted({"a": [1, 2], "b": [2, 1]}, ["p", "p"])
-
-    assert (found.rows, found.conflicting) == (0, 0)
-
-
-def test_missing_cells_are_alike() -> None:
-    found = counted({"a": [np.nan, np.nan], "b": [1, 1]}, ["p", "p"])
-
-    assert found.rows == 1
+@pytest.mark.parametrize(
+    ("columns", "target", "rows", "conflicting"),
+    [
+        # Rows 0 and 1 are the same; 2 and 3 differ in the target alone; 4 is alone; 5 has no label.
+        ({"a": [1, 1, 2, 2, 3, 2], "b": ["x", "x", "y", "y", "z", "y"]}, ["p", "p", "p", "q", "p", None], 1, 2),
+        ({"a": [1, 2], "b": [2, 1]}, ["p", "p"], 0, 0),  # the same value in two columns is not the same row
+        ({"a": [np.nan, np.nan], "b": [1, 1]}, ["p", "p"], 1, 0),  # missing cells are alike
+    ],
+)
+def test_duplicates_and_conflicts_are_those_of_a_table_counted_by_hand(
+    columns: dict[str, list[object]], target: list[object], rows: int, conflicting: int
+) -> None:
+    assert counted(columns, target) == Duplicates(rows, conflicting)
 
 
 @pytest.mark.parametrize("planted", [20, 200])
