@@ -1,11 +1,11 @@
-"""A table without times: what was looked for is said, and series one after another are no order."""
+"""Which time is the event's; without one, what was looked for is said, and series one after another are no order."""
 
 import re
 
 import numpy as np
 import pandas as pd
 
-from tests.builders.raw_tables import csv, looked_at, said, table
+from tests.builders.raw_tables import csv, hours, looked_at, said, table
 
 
 def readings(*, stations: int = 4, rows: int = 200) -> pd.DataFrame:
@@ -41,3 +41,11 @@ class TestNoTime:
         frame = readings().sort_values(["step", "station"], kind="stable")
 
         assert looked_at(csv(frame)).worth is not None
+
+
+def test_what_is_called_due_is_not_the_event_though_it_stands_first() -> None:
+    frame = table(**{"due date": hours(start="2024-02-01")}).rename(columns={"at": "lent"})
+    drafted = looked_at(csv(frame[["due date", "lent", "km", "weather", "minutes"]]))
+
+    assert drafted.data.time == "lent"
+    assert "--label-due COL" in said(drafted, "event time")

@@ -35,11 +35,16 @@ def new(folder: Path, *, path: str | None = None) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_it_lays_few_files_and_no_code(laid: Path) -> None:
+def test_it_lays_few_files_no_code_and_is_committed_whole(laid: Path) -> None:
     names = git.git(laid, "ls-files").splitlines()
+    git.require_repository(laid)
 
     assert len(names) <= MOST_FILES
     assert [name for name in names if name.endswith(".py")] == []
+    assert (laid / "dvc.yaml").read_bytes() == (REPOSITORY / "dvc.yaml").read_bytes()
+    assert git.git(laid, "status", "--porcelain") == ""
+    with pytest.raises(BadInputError, match="`retrim init"):
+        load_params(WorkspacePaths.find(laid).params)
 
 
 def test_dvc_keeps_the_wheel_that_the_lock_names(laid: Path, tmp_path: Path) -> None:
@@ -60,21 +65,6 @@ def test_a_clone_for_the_demo_has_the_wheel_too(laid: Path, tmp_path: Path) -> N
     run_dvc(mine / "var" / "demo", "checkout", "-q", "data/code.dvc")
 
     assert (mine / "var" / "demo" / "data" / "code" / running_wheel().name).read_bytes() == running_wheel().content
-
-
-def test_its_stages_are_those_of_every_workspace(laid: Path) -> None:
-    assert (laid / "dvc.yaml").read_bytes() == (REPOSITORY / "dvc.yaml").read_bytes()
-
-
-def test_it_is_a_workspace_that_asks_for_its_table(laid: Path) -> None:
-    with pytest.raises(BadInputError, match="`retrim init"):
-        load_params(WorkspacePaths.find(laid).params)
-
-
-def test_it_is_committed_whole(laid: Path) -> None:
-    git.require_repository(laid)
-
-    assert git.git(laid, "status", "--porcelain") == ""
 
 
 def test_what_is_written_by_init_is_committed_and_nothing_else(laid: Path, tmp_path: Path) -> None:
@@ -102,12 +92,9 @@ def test_an_empty_folder_that_is_there_is_used(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_folder_with_something_in_it_is_left_alone(laid: Path) -> None:
+def test_a_folder_with_something_in_it_or_inside_a_repository_is_refused(laid: Path) -> None:
     with pytest.raises(BadInputError, match="not empty"):
         lay_workspace(laid)
-
-
-def test_a_folder_inside_a_repository_is_refused(laid: Path) -> None:
     with pytest.raises(RefusedError, match=f"{laid / 'inner'} .*repository {laid}"):
         lay_workspace(laid / "inner")
 
