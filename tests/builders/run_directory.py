@@ -52,7 +52,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "balance": None,
         "seed": 7,
     },
-    "backtest": {"origins": 2, "origin_rows": 40, "interval": 0.8},
+    "backtest": {"origins": 2, "origin_rows": 40},
     "gate": gate_settings(
         min_rows=40,
         min_gain=0.0,

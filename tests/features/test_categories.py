@@ -42,36 +42,12 @@ def test_a_training_row_is_coded_by_labels_that_were_due_by_its_event() -> None:
     assert found == pytest.approx([np.nan, (4 + 4) / 2, 6.0, (12 + 13 / 3) / 3, (15 + 4) / 4], nan_ok=True)
 
 
-def test_a_label_that_is_due_later_is_known_later() -> None:
-    late = past({"w": LATE.frame["w"]}, LATE.target, horizon=np.timedelta64(2, "h"))
-    found = STEPS["target_code"].train(late, learn("target_code", late, smoothing=0.0).state)["w:target"]
-
-    assert found == pytest.approx([np.nan, np.nan, 4.0, 6.0, 6.0], nan_ok=True)
-
-
-def test_a_label_due_at_once_is_not_known_to_its_own_row() -> None:
-    now = past({"w": LATE.frame["w"]}, LATE.target, horizon=np.timedelta64(0, "h"))
-    found = STEPS["target_code"].train(now, learn("target_code", now, smoothing=0.0).state)["w:target"]
-
-    assert found == pytest.approx([np.nan, 4.0, 6.0, 6.0, 5.0], nan_ok=True)
-
-
 def test_a_code_keeps_to_the_size_of_its_own_rows() -> None:
     # Of sums over all levels one after the other, b's would be 1e18 + 1 - 1e18, which is 0.
     told = past({"w": words("a", "b", "a", "b")}, [1e18, 1.0, 1e18, 1.0])
     found = STEPS["target_code"].train(told, learn("target_code", told, smoothing=0.0).state)["w:target"]
 
     assert found.tolist()[1:] == [1e18, 1e18, 1.0]
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 2.0])
-def test_codes_of_the_largest_targets_that_a_model_takes_are_exact(smoothing: float) -> None:
-    told = past({"w": words("a", "a", "a", "a")}, [3e38] * 4)
-    state = learn("target_code", told, smoothing=smoothing).state
-    step = STEPS["target_code"]
-
-    assert step.train(told, state)["w:target"][1:] == pytest.approx([3e38] * 3)
-    assert step.apply(told.frame, state)["w:target"] == pytest.approx([3e38] * 4)
 
 
 def test_of_several_classes_each_has_a_code() -> None:

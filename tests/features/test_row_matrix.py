@@ -65,10 +65,3 @@ def test_the_model_is_the_same_byte_for_byte(*, weighted: bool) -> None:
     pieced = model(matrix_of(fit, 3, VIEW.matrix), matrix_of(stop, 3, VIEW.matrix), actual, weights)
 
     assert pieced == model(VIEW.matrix(fit), VIEW.matrix(stop), actual, weights)
-
-
-def test_categories_as_codes_give_the_same_matrix_and_view() -> None:
-    rows = frame(500)
-    coded = rows.astype({"k": "category"})
-
-    np.testing.assert_array_equal(VIEW.matrix(coded), VIEW.matrix(rows))

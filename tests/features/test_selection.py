@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrim.features.numbers import cramer, rank_correlations
+from retrim.features.numbers import cramer
 from retrim.profile.gaps import TIME, missingness
 from tests.builders.one import learn, past, words
 
@@ -21,14 +21,6 @@ def test_of_numbers_that_go_together_the_one_that_tells_most_is_kept() -> None:
 
     assert learned.drops == ("blurred",)
     assert learned.said["scores"]["signal"] > learned.said["scores"]["noise"]
-
-
-def test_rank_correlations_are_scipys() -> None:
-    from scipy.stats import spearmanr
-
-    columns = [np.round(SIGNAL, 1), NOISE + SIGNAL, NOISE]
-
-    assert rank_correlations(columns) == pytest.approx(spearmanr(np.column_stack(columns)).statistic)
 
 
 def test_cramers_v_is_one_of_a_column_with_itself_and_near_nought_of_noise() -> None:

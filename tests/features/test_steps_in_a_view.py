@@ -85,12 +85,6 @@ def test_what_columns_add_is_summed_by_feature() -> None:
     assert view.by_feature(np.array([[1.0, 2.0, 4.0, 8.0]])).tolist() == [[9.0, 4.0, 2.0]]
 
 
-def test_a_view_without_steps_says_nothing_of_them() -> None:
-    record = FeatureView.learn(TRAINED, DATA).as_record()
-
-    assert set(record) == {"features", "levels", "target", "task", "classes"}
-
-
 def test_a_record_reads_back_to_the_same_view_and_matrix() -> None:
     view = FeatureView.learn(TRAINED, DATA, prepare(CODE, MEDIAN, {"step": "StandardScaler", "columns": "all"}).steps)
     again = from_record(FeatureView, json.loads(to_json(view.as_record())))
@@ -109,12 +103,6 @@ def test_a_view_learned_again_knows_the_given_rows_alone() -> None:
     view = FeatureView.learn(TRAINED, DATA, prepare(MEDIAN).steps)
 
     assert view.again(rows([5.0, 7.0])).matrix(rows([np.nan]))[0, 0] == 6.0
-
-
-def test_a_view_without_steps_is_not_learned_again() -> None:
-    view = FeatureView.learn(TRAINED, DATA)
-
-    assert view.again(TRAINED.iloc[:1]) is view
 
 
 @pytest.mark.parametrize(
@@ -162,17 +150,6 @@ def test_a_step_that_does_not_fit_the_table_is_refused_with_its_place(steps: lis
 
     assert found.startswith("prepare.steps.0: ")
     assert said in found
-
-
-def test_steps_that_fit_have_no_fault() -> None:
-    assert faults_of(prepare(CODE, MEDIAN, {"step": "MinMaxScaler", "columns": ["km", "km:missing"]}), DATA) == []
-
-
-def test_settings_are_dumped_as_they_are_written() -> None:
-    declared = prepare(CODE, MEDIAN)
-
-    assert PrepareParams.model_validate(declared.model_dump(mode="json")) == declared
-    assert declared.model_dump(mode="json") == {"steps": [CODE, MEDIAN]}
 
 
 def test_a_column_that_would_be_made_twice_is_refused() -> None:

@@ -60,28 +60,11 @@ def test_levels_are_sorted_whatever_the_order_of_rows() -> None:
     assert views[0].levels == {"country": ("at", "de", "pl")}
 
 
-def test_a_missing_level_is_no_level() -> None:
-    assert FeatureView.learn(rows(["de", None], [1.0, 2.0]), data()).levels == {"country": ("de",)}
-
-
-def test_columns_stand_in_the_order_of_the_settings() -> None:
-    view = FeatureView.learn(rows(["de", "at"], [1.0, 2.0]), data())
-
-    assert view.matrix(rows(["de", "at"], [1.0, 2.0], items=[3, 4])).tolist() == [[0.0, 1.0, 3.0], [0.5, 0.0, 4.0]]
-    assert view.categorical == [1]
-
-
 @pytest.mark.parametrize("level", ["fr", None])
 def test_an_unseen_level_and_a_missing_one_are_both_missing(level: str | None) -> None:
     view = FeatureView.learn(rows(["de", "at"], [1.0, 2.0]), data())
 
     assert np.isnan(view.matrix(rows([level], [1.0]))[0, 1])
-
-
-def test_a_missing_number_is_missing() -> None:
-    view = FeatureView.learn(rows(["de"], [1.0]), data())
-
-    assert np.isnan(view.matrix(rows(["de"], [1.0], items=[None]))[0, 2])
 
 
 def test_the_codes_are_the_views_own_whatever_the_frame_calls_its_categories() -> None:
@@ -96,12 +79,6 @@ def test_no_rows_are_an_empty_matrix() -> None:
     view = FeatureView.learn(rows(["de"], [1.0]), data())
 
     assert view.matrix(rows([], [])).shape == (0, 3)
-
-
-def test_a_column_without_any_level_is_all_missing() -> None:
-    view = FeatureView.learn(rows([None, None], [1.0, 2.0]), data())
-
-    assert np.isnan(view.matrix(rows(["de"], [1.0]))[0, 1])
 
 
 # --- targets
@@ -120,13 +97,6 @@ def test_classes_are_sorted_and_an_unseen_one_is_marked() -> None:
     assert view.actual(rows(["de"] * 3, ["a", "c", "b"])).tolist() == [0, 1, UNSEEN]
 
 
-def test_a_regression_has_no_classes() -> None:
-    view = FeatureView.learn(rows(["de"], [2.5]), data())
-
-    assert view.classes == ()
-    assert view.actual(rows(["de"], [2.5])).tolist() == [2.5]
-
-
 # --- stored
 
 
@@ -139,7 +109,3 @@ def test_a_view_is_read_back_as_it_was_written(task: str) -> None:
 
 def test_the_order_of_keys_is_part_of_their_digest() -> None:
     assert order_digest(pd.Series(["a", "b"])) != order_digest(pd.Series(["b", "a"]))
-
-
-def test_keys_do_not_run_into_one_another() -> None:
-    assert order_digest(pd.Series(["a", "bc"])) != order_digest(pd.Series(["ab", "c"]))

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.landing.quarantine import Quarantine
 from tests.builders.counter import GOOD, HEADER, HEAVY, Counter
 from tests.builders.landed import quarantine_show
 
@@ -66,16 +65,6 @@ class TestEveryBadFile:
         assert counter.landed == []
         assert counter.litter() == []
 
-    def test_handed_in_again_changes_nothing(
-        self, counter: Counter, content: str | bytes, column: str, rule: str
-    ) -> None:
-        first = counter.land(content)
-        report = (first.path / "report.json").read_bytes()
-        again = counter.land(content)
-
-        assert (again.outcome, again.path, again.faults) == ("quarantined", first.path, first.faults)
-        assert (first.path / "report.json").read_bytes() == report
-
 
 @pytest.mark.parametrize(
     ("make", "said"),
@@ -105,15 +94,6 @@ def test_known_keys_are_set_aside_and_the_first_rows_stay(counter: Counter) -> N
     assert landed.outcome == "quarantined"
     assert [fault.rule for fault in landed.faults] == ["is not the key of a row that has landed before"]
     assert counter.table()["price"].to_dict() == {"1": 9.5, "2": 8.0}
-
-
-def test_a_quarantined_correction_may_be_handed_in_as_one(counter: Counter) -> None:
-    counter.land(GOOD)
-    counter.land(GOOD.replace("9.5", "7"))
-    landed = counter.land(GOOD.replace("9.5", "7"), correction=True)
-
-    assert landed.outcome == "landed"
-    assert [entry.state for entry in Quarantine(counter.workspace.quarantine).entries()] == ["landed"]
 
 
 def test_a_suite_that_cannot_be_used_stops_before_anything_is_written(counter: Counter) -> None:

@@ -3,22 +3,13 @@
 import sqlite3
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import WorkspacePaths
-from retrim.landing import inbox
 from retrim.landing.inbox import at_hand
 from tests.builders.counter import GOOD, Counter
 
 NOTHING = {"query": None, "table": None}
-
-
-def test_a_path_is_itself(tmp_path: Path) -> None:
-    with at_hand(WorkspacePaths(tmp_path), "trips.csv", **NOTHING) as path:
-        assert path == Path("trips.csv")
 
 
 def test_a_file_at_an_address_lands_as_on_this_machine(counter: Counter, tmp_path: Path) -> None:
@@ -49,24 +40,6 @@ def test_rows_of_a_database_land_once(counter: Counter, tmp_path: Path) -> None:
 
     assert ended == ["landed", "already"]
     assert counter.table()["price"].to_dict() == {"1": 9.5, "2": 8.0}
-
-
-def test_empty_records_of_a_database_are_at_hand(
-    counter: Counter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inbox, "read_query", lambda *_, **__: pa.table({"x": [1], "meta": [{}]}))  # as of a jsonb
-    with at_hand(counter.workspace, f"sqlite:///{tmp_path / 'shop.db'}", query=None, table="orders") as path:
-        found = pq.read_table(path).to_pylist()
-
-    assert found == [{"x": 1, "meta": "{}"}]
-
-
-def test_what_was_fetched_is_gone_afterwards(counter: Counter, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.csv").write_text(GOOD, encoding="utf-8")
-    with at_hand(counter.workspace, f"file://{tmp_path}/elsewhere.csv", **NOTHING):
-        assert len(list(counter.workspace.tmp.iterdir())) == 1
-
-    assert list(counter.workspace.tmp.iterdir()) == []
 
 
 def test_several_files_are_no_batch(counter: Counter, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.features.view import order_digest
 from retrim.stats.codec import to_json
 from retrim.training.bundle import load_predictor
 from tests.builders.run_directory import Room, make_run_directory, stream
@@ -74,10 +73,6 @@ def test_levels_are_learned_on_training_rows_alone(tmp_path: Path) -> None:
     assert run_directory.record("features/view.json")["levels"] == {"group": ["a", "b", "c"]}
 
 
-def test_the_order_of_rows_is_recorded(first: Room) -> None:
-    assert first.record("features/split.json")["row_order"] == order_digest(stream(ROWS)["_key"])
-
-
 def test_a_forbidden_column_is_no_feature(first: Room) -> None:
     assert "number" not in first.view.columns
 
@@ -90,14 +85,6 @@ def test_each_challenger_says_what_it_was_fitted_on(first: Room) -> None:
 
     assert {kind: record["rows"] for kind, record in made.items()} == {"all": 399, "sliding": 200}
     assert made["all"]["until"] == made["sliding"]["until"] == first.record("features/split.json")["used_until"]
-
-
-def test_the_winner_is_the_model_the_bundle_loads(first: Room) -> None:
-    judged = pd.read_parquet(first.paths.verdict / "judged.parquet")
-    rows = first.view[first.view["_part"] == "judge"]
-    winner = first.record("verdict/verdict.json")["winner"]
-
-    assert np.array_equal(load_predictor(first.bundle).predict(rows), judged[winner])
 
 
 def test_the_verdict_names_the_losses_of_all_that_were_compared(second: Room) -> None:
@@ -191,10 +178,6 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
 # --- modes
 
 
-def test_a_search_runs_all_its_trials(first: Room) -> None:
-    assert [trial["number"] for trial in first.record("tuning/trials.json")] == [0, 1, 2, 3, 4]
-
-
 def test_a_search_keeps_the_trial_with_the_least_loss(first: Room) -> None:
     trials = first.record("tuning/trials.json")
     chosen = first.record("tuning/hyperparameters.json")
@@ -231,14 +214,6 @@ def test_a_refit_without_a_champion_is_refused(tmp_path: Path) -> None:
 def test_too_few_rows_to_train_on_are_refused(tmp_path: Path, rows: int, message: str) -> None:
     with pytest.raises(RefusedError, match=message):
         make_run_directory(tmp_path, stream(rows)).features()
-
-
-def test_too_few_rows_to_tune_on_are_refused(tmp_path: Path) -> None:
-    run_directory = make_run_directory(tmp_path, stream(86))
-    run_directory.features()
-
-    with pytest.raises(RefusedError, match=r"^tune: 5 rows .*2 folds; .*tune\.folds"):
-        run_directory.tune()
 
 
 def test_too_few_rows_for_the_backtest_are_refused(tmp_path: Path) -> None:
@@ -287,10 +262,6 @@ def test_one_altered_value_makes_another_model(first: Room, tmp_path: Path) -> N
     other = make_run_directory(tmp_path, table).run().bundle
 
     assert other["models/all/model.txt"] != first.bundle["models/all/model.txt"]
-
-
-def test_a_bundle_holds_text_and_tables_alone(second: Room) -> None:
-    assert {name.rpartition(".")[2] for name in second.bundle} == {"json", "txt", "parquet"}
 
 
 def test_a_bundle_does_not_tell_where_it_was_made(second: Room) -> None:

@@ -39,17 +39,9 @@ def hyperparameters(run_directory: Room) -> dict:
     return dict(run_directory.record(f"models/{winner(run_directory)}/fit.json")["recipe"]["hyperparameters"])
 
 
-def test_without_a_champion_there_is_one_recipe(first: Room) -> None:
-    assert {name.split("/")[1] for name in first.bundle if name.startswith("models/")} == {"all", "sliding"}
-
-
 def test_the_champions_recipe_competes_on_every_window(second: Room) -> None:
     assert {name.split("/")[1] for name in second.bundle if name.startswith("models/")} == FOUR
     assert set(second.record("verdict/verdict.json")["losses"]) == FOUR | {"champion", "mean"}
-
-
-def test_the_champions_recipe_is_backtested_too(second: Room) -> None:
-    assert [set(origin["losses"]) for origin in second.record("backtest/backtest.json")["origins"]] == [FOUR] * 2
 
 
 def test_it_wins_where_the_search_found_nothing_as_good(second: Room) -> None:

@@ -36,13 +36,6 @@ def test_every_row_trains_and_those_that_judged_are_compared(again: Room) -> Non
     assert again.record("features/split.json")["used_until"] == stream(ROWS)["_event"].iloc[-1].isoformat()
 
 
-def test_it_has_the_recipe_and_the_window_that_won(first: Room, again: Room) -> None:
-    judged, found = load_predictor(first.bundle), load_predictor(again.bundle)
-
-    assert (found.recipe, found.window) == (judged.recipe, judged.window)
-    assert {name.split("/")[1] for name in again.bundle if name.startswith("models/")} == {judged.window}
-
-
 def test_its_model_is_the_recipe_on_all_rows_of_its_window(again: Room) -> None:
     found, table = load_predictor(again.bundle), stream(ROWS)
     rows = table if found.window == "all" else table.iloc[-200:]
@@ -112,16 +105,6 @@ def test_mlflow_shows_its_training_error_apart_from_the_judged_figures(
     assert (found["judged/mae"], found["judging_loss"]) == (judged["judged/mae"], judged["judging_loss"])
     assert found["train/mae"] < found["judged/mae"]
     assert not [name for name in judged if name.startswith("train/")]
-
-
-def test_its_pictures_are_those_of_the_judged_fit(first: Room, again: Room, tmp_path: Path) -> None:
-    drawn = []
-    for number, made in enumerate((first, again)):
-        write_folder(tmp_path / str(number), made.bundle)
-        drawn.append(Exhibits(tmp_path / str(number)).pictures())
-
-    for name in ("calibration.png", "predicted_against_actual.png", "residuals.png", "slices.png"):
-        assert drawn[1][name] == drawn[0][name]
 
 
 def test_a_bound_that_it_does_not_keep_refuses_it(first: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from retrim.errors import BadInputError
 from retrim.files import Paths, WorkspacePaths, dump_yaml, write_file, write_folder
 from retrim.gate.verdict import GateParams
 from retrim.lineage.settings_file import pin_settings
-from retrim.settings import DERIVED, Derived, Params, effective, setting_fields, stated_digest
+from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
 from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main, read_settings
 from retrim.stats.codec import to_json
@@ -58,19 +58,6 @@ def test_other_raw_data_is_refused_with_the_cure(run_directory: Room) -> None:
 
     assert refusal(run_directory).startswith("data/raw differs from the one pinned in data/pins.json")
     assert "dvc checkout" in refusal(run_directory)
-
-
-@pytest.mark.parametrize("name", ["raw", "champion", "previous"])
-def test_a_folder_that_is_not_there_is_refused(run_directory: Room, name: str) -> None:
-    (run_directory.paths.root / "data" / name).rename(run_directory.paths.root / "elsewhere")
-
-    assert refusal(run_directory).startswith(f"data/{name} differs from the one pinned")
-
-
-def test_one_more_batch_is_refused(run_directory: Room) -> None:
-    (run_directory.paths.raw / "late.parquet").write_bytes(b"")
-
-    assert refusal(run_directory).startswith("data/raw differs from the one pinned")
 
 
 def test_another_champion_is_refused(run_directory: Room) -> None:
@@ -172,17 +159,6 @@ def test_no_stage_runs_with_a_champion_other_than_the_pinned_one(
     assert capsys.readouterr().err.startswith("error: data/champion differs from the one pinned")
 
 
-def test_a_refusal_ends_with_1(
-    run_directory: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    document = json.loads(run_directory.paths.settings.read_bytes())
-    document["split"]["judge_rows"] = 480
-    lay_settings(run_directory.paths, document)
-
-    assert run_here(run_directory, features.run, monkeypatch) == 1
-    assert "only 0 of 480 mature rows " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -205,16 +181,6 @@ def test_a_fault_in_the_settings_ends_with_2(
 
     assert run_here(run_directory, features.run, monkeypatch) == 2
     assert re.search(message, capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("content", ['{"split": [1, 2', '["split"]', ""], ids=["no JSON", "a list", "empty"])
-def test_settings_that_are_no_mapping_end_with_2(
-    run_directory: Room, content: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    write_file(run_directory.paths.settings, content.encode())
-
-    assert run_here(run_directory, features.run, monkeypatch) == 2
-    assert "data/settings.json" in capsys.readouterr().err
 
 
 # --- params.yaml beside the settings that are pinned
@@ -250,12 +216,6 @@ def pinned(tmp_path: Path) -> Paths:
 
 def state(root: Path, document: dict[str, Any]) -> None:
     (root / "params.yaml").write_text(dump_yaml(document), encoding="utf-8")
-
-
-def test_settings_that_mean_the_same_pass(pinned: Paths) -> None:
-    state(pinned.root, {**TABLE, "gate": {"min_gain": 0.01}})
-
-    check_settings(pinned)
 
 
 def test_a_setting_that_is_another_than_the_pinned_one_is_refused(pinned: Paths) -> None:
@@ -317,12 +277,6 @@ def test_a_new_setting_breaks_no_workspace(pinned: Paths, monkeypatch: pytest.Mo
 
     check_settings(pinned)
     assert effective(pinned.root, TABLE, "params.yaml") == {**before, "fresh": {"most": 3}}
-
-
-def test_only_the_table_has_to_be_stated() -> None:
-    required = [key for key, field in setting_fields() if field.is_required()]
-
-    assert required == ["data.model", "data.columns", "data.task", "data.batch_every", "data.suite"]
 
 
 def test_another_default_changes_no_old_version(pinned: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,16 +36,6 @@ def test_gains_are_told_by_column_of_the_table(run_directory: Room) -> None:
     assert gains["group"] > 0
 
 
-def test_importance_is_told_by_column_of_the_table(run_directory: Room) -> None:
-    weights = run_directory.record("verdict/importance.json")["weights"]
-
-    assert sorted(weights) == ["at", "group", "level", "noise", "slope"]
-
-
-def test_the_judging_block_keeps_all_its_rows(run_directory: Room) -> None:
-    assert run_directory.record("features/split.json")["rows"]["judge"] == 80
-
-
 def test_the_bundle_alone_answers_as_the_run_did(run_directory: Room) -> None:
     judged = run_directory.view[run_directory.view["_part"] == "judge"]
     predictor = load_predictor(run_directory.bundle)

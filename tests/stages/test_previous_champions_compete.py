@@ -94,10 +94,6 @@ def test_they_count_among_the_tries_that_the_gate_corrects_for(first: Room, seco
     assert "96.7% confidence" in texts[1]
 
 
-def test_without_any_the_verdict_says_nothing_of_them(second: Room, tmp_path: Path) -> None:
-    assert third(tmp_path, second, None, back_at=ROWS)["previous_champions"] is None
-
-
 def test_it_is_held_to_the_limits_of_fairness_as_a_new_one_is(first: Room, second: Room, tmp_path: Path) -> None:
     groups = [{"column": "group", "cuts": [], "least_rows": 5}]
     limits = fairness_settings(groups=groups, at_most={"mean_error": 0.0})

@@ -83,12 +83,6 @@ def test_the_table_holds_what_was_mature_at_the_pinned_date(run_directory: Room)
     assert run(run_directory, as_of=day(1.5))["_key"].tolist() == [str(number) for number in range(24)]
 
 
-def test_the_bundle_holds_every_setting_that_is_pinned(run_directory: Room) -> None:
-    run(run_directory, as_of=day(2))
-
-    assert run_directory.bundle["settings.json"] == run_directory.paths.settings.read_bytes()
-
-
 def test_a_label_that_is_not_due_yet_is_left_out_and_counted(run_directory: Room) -> None:
     table = run(run_directory, as_of=day(2))
 
@@ -117,11 +111,6 @@ def test_rows_that_a_person_released_are_let_through_with_the_reason(run_directo
 
     assert len(table) == 60
     assert list(run_directory.record("validation/report.json")["released"].values()) == ["the sensor was right"]
-
-
-def test_nothing_mature_is_a_refusal(run_directory: Room) -> None:
-    with pytest.raises(RefusedError, match=r"mature .*2024-01-01T12:00:00\+00:00"):
-        run(run_directory, as_of=day(0.5))
 
 
 def test_no_landed_batch_is_bad_input_until_one_lands(run_directory: Room) -> None:
@@ -203,13 +192,6 @@ def test_a_run_that_fits_a_recipe_once_more_looks_for_no_leak_again(leaking: Roo
     write_file(leaking.paths.pins, to_json({**pins, "mode": "final"}))
 
     assert len(run(leaking, as_of=day(6))) == 96
-
-
-@pytest.mark.parametrize("how", ["allowed", "not probed"])
-def test_it_goes_on_where_that_is_said(leaking: Room, how: str) -> None:
-    said: dict[str, Any] = {"allowed": {leak_of(leaking): "known at pick-up"}} if how == "allowed" else {"probe": False}
-
-    assert len(run(leaking, as_of=day(6), **said)) == 96
 
 
 class TestAChangedTable:

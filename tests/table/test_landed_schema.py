@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams
 from retrim.table.schema import ColumnNames, LandedSchema, lacking, name_faults, read_as, schema_faults
 from tests.builders.synthetic import data_section
@@ -99,11 +98,6 @@ class TestARename:
         assert "`was: [height, level]`" in fault
         assert (name_faults(files.values(), whole), schema_faults(files, whole)) == ([], [])
 
-    def test_widens_too(self) -> None:
-        new = declared(drop=("extra",), wide=feature("number", was="extra"))
-
-        assert schema_faults(landed(declared(extra=feature("integer"))), new) == []
-
     def test_of_a_key_or_target_stays_the_same_key_and_target(self) -> None:
         section = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
         columns, now = section["columns"], {"number": "id", "outcome": "result"}
@@ -137,9 +131,6 @@ class TestARename:
         assert "'lewel'" in fault
         assert re.search(r"\(at, group, level, .*\bslope\)", fault)
 
-    def test_is_no_fault_while_nothing_has_landed(self) -> None:
-        assert name_faults([], declared(height=feature("number", was="lewel"))) == []
-
 
 class TestWhatAnEarlierVersionNeeds:
     def test_is_read_under_the_name_it_knows(self) -> None:
@@ -161,9 +152,3 @@ def test_batches_that_landed_without_a_column_are_named() -> None:
     files = landed(declared()) | {"b2": LandedSchema.declared(declared(extra=feature("number")), (*OWN, "extra"))}
 
     assert lacking(files, ("extra", "level"), ColumnNames(files.values(), declared())) == {"extra": frozenset(("b1",))}
-
-
-def test_a_schema_is_read_as_it_was_written() -> None:
-    schema = LandedSchema.declared(declared(drop=("level",), height=feature("number", was="level")), OWN)
-
-    assert from_record(LandedSchema, to_record(schema)) == schema

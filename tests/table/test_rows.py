@@ -58,16 +58,6 @@ def test_a_filter_keeps_what_shows_it_and_nothing_that_is_missing(said: dict[str
     assert where(**said).keeps(NUMBERS).tolist() == stays
 
 
-@pytest.mark.parametrize("dtype", ["str", "category", "object"])
-def test_a_category_is_compared_as_text(dtype: str) -> None:
-    assert where(among=[1, "a"]).keeps(pd.Series(["1", "a", "b", None], dtype=dtype)).tolist() == [
-        True,
-        True,
-        False,
-        False,
-    ]
-
-
 @pytest.mark.parametrize(
     "said",
     [

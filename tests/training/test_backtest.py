@@ -8,7 +8,6 @@ import pytest
 
 from retrim.features.fitted import StepParams, TrainingTargets, learn_steps
 from retrim.features.view import FeatureView
-from retrim.stats.codec import to_record
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds
 from retrim.training.backtest import BacktestOrigin, backtest, stated_interval
@@ -63,21 +62,6 @@ def test_each_recipe_is_refitted_on_each_window() -> None:
     assert both[0].losses["refit-all"] == alone[0].losses["all"] != both[0].losses["all"]
 
 
-def test_an_origin_says_what_it_scored() -> None:
-    first = run(rows())[0]
-
-    assert (first.rows, first.start, first.end) == (
-        20,
-        pd.Timestamp("2024-01-04 08:00", tz="UTC"),
-        pd.Timestamp("2024-01-05 03:00", tz="UTC"),
-    )
-    assert to_record(first)["start"] == "2024-01-04T08:00:00+00:00"
-
-
-def test_the_number_of_cores_changes_nothing() -> None:
-    assert run(rows(), cores=3) == run(rows(), cores=1)
-
-
 def test_a_label_that_was_due_after_an_origin_began_does_not_reach_it() -> None:
     # Row 99 happened before the origin at row 100, and its label came two hours later.
     table = rows()
@@ -95,16 +79,6 @@ def test_the_stated_interval_leaves_out_as_many_rows_above_as_below() -> None:
     assert stated is not None
     low, high = stated.residuals["all"]
     assert ((pooled < low).sum(), (pooled > high).sum()) == (4, 4)
-
-
-def test_models_with_classes_state_no_interval() -> None:
-    origins = [
-        BacktestOrigin(
-            pd.Timestamp(0), pd.Timestamp(1), 2, {"all": 0.1}, {"all": np.empty(0)}, {"all": np.zeros((2, 2))}
-        )
-    ]
-
-    assert stated_interval(origins) is None
 
 
 def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() -> None:

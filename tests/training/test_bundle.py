@@ -1,6 +1,5 @@
 """The predictor of a bundle: the winner's model, with its own preprocessing and dates."""
 
-import json
 from hashlib import sha256
 from typing import Any
 
@@ -71,10 +70,6 @@ def test_without_rows_the_model_is_not_even_loaded(task: Any, shape: tuple[int, 
         found.predict(ROWS)
 
 
-def test_the_other_challenger_is_not_the_winner() -> None:
-    assert not np.array_equal(load_predictor(bundle("all")).predict(ROWS), load_predictor(bundle()).predict(ROWS))
-
-
 def test_a_predictor_knows_until_when_it_was_trained_and_judged() -> None:
     found = load_predictor(bundle())
 
@@ -88,19 +83,6 @@ def test_its_recipe_refits_the_very_same_model() -> None:
     found = load_predictor(bundle())
 
     assert fit_recipe(found.recipe, found.view, ROWS, threads=1).files() == found.model.files()
-
-
-def test_its_recipe_is_the_one_that_won_and_not_the_one_the_search_found() -> None:
-    assert load_predictor(bundle("all")).recipe == recipe(3)
-
-
-def test_a_challenger_of_the_champions_recipe_tells_its_window() -> None:
-    files = {name.replace("models/all/", "models/refit-all/"): content for name, content in bundle("all").items()}
-    made = json.loads(files["models/refit-all/fit.json"])
-    files["models/refit-all/fit.json"] = to_json(made | {"window": "all"})
-    files["verdict/verdict.json"] = to_json({"winner": "refit-all", "losses": {"refit-all": 2.0}})
-
-    assert load_predictor(files).window == "all"
 
 
 @pytest.mark.parametrize("missing", ["features/view.json", "models/sliding/fit.json", "models/sliding/model.txt"])

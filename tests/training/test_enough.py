@@ -85,17 +85,6 @@ def test_old_rows_do_not_put_the_model_to_sleep(old: int) -> None:
     assert enough(at(*years_ago, *HOURLY, known=True), 30) == 1 + 29
 
 
-def test_a_due_time_of_a_wrong_year_does_not_either() -> None:
-    rows = at(*HOURLY, known=True)
-    wrong = rows["due"].mask(rows["due"].index < 20, pd.Timestamp("9998-01-01", tz="UTC").as_unit("us"))
-
-    assert enough({**rows, "due": wrong, "matured": rows["matured"].mask(rows["due"].index < 20)}, 30) == 1 + 29
-
-
 @pytest.mark.parametrize("rows", [at(-24 * 4000, -1), at(-1), at(*[-1] * 50), at(-24 * 36500, *[-1] * 9)])
 def test_too_few_rows_to_tell_how_fast_they_come_give_no_date(rows: dict[str, pd.Series]) -> None:
     assert enough(rows, 100) is None
-
-
-def test_what_is_due_already_gives_the_date_where_it_is_enough() -> None:
-    assert enough(at(-1, 0, lag="5h"), 2) == 5

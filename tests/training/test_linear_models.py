@@ -39,13 +39,6 @@ def test_least_squares_are_found_where_hardly_anything_is_penalised() -> None:
     assert found == pytest.approx(exact, abs=1e-6)
 
 
-def test_a_penalty_of_one_halves_the_coefficient_of_a_single_standardised_term() -> None:
-    # Of one term of mean 0 and variance 1: (z'y / n) / (1 + l2).
-    one = np.where(np.arange(400)[:, None] % 2 == 0, [[1.0, 0.0, 0.0]], [[-1.0, 0.0, 0.0]])
-
-    assert fit("linear", view(), one, 3 * one[:, 0], loss="mse", l2=1.0).predict(one[:1]) == pytest.approx([1.5])
-
-
 @pytest.mark.parametrize(("loss", "level"), [("mae", 0.5), ("pinball@0.9", 0.9), ("pinball@0.1", 0.1)])
 def test_a_quantile_loses_hardly_more_than_the_linear_program_of_scikit_learn(loss: str, level: float) -> None:
     from sklearn.linear_model import QuantileRegressor
@@ -149,8 +142,3 @@ def test_a_penalty_that_is_none_is_refused(l2: float) -> None:
 def test_a_space_without_the_penalty_is_refused() -> None:
     with pytest.raises(BadInputError, match="linear needs 'l2'"):
         MODELS["linear"].check_space([])
-
-
-def test_a_task_of_classes_is_pointed_to_another_kind() -> None:
-    with pytest.raises(BadInputError, match=r"linear .*'log_loss' .*\bbinary target;.*\bregression\b"):
-        MODELS["linear"].check_aim("binary", "log_loss")

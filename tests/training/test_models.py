@@ -49,17 +49,6 @@ def test_the_order_of_rows_moves_predictions_where_bagging_is_on() -> None:
     assert np.abs(straight - shuffled).max() > 0.01
 
 
-def test_the_order_of_rows_moves_nothing_but_rounding_without_bagging() -> None:
-    order = np.random.default_rng(3).permutation(300)
-    straight, shuffled = (fit(view(), X[o], Y[o]).predict(X) for o in (np.arange(300), order))
-
-    assert straight == pytest.approx(shuffled, abs=1e-9)
-
-
-def test_the_stored_text_does_not_tell_the_number_of_threads() -> None:
-    assert b"[num_threads: 0]" in fit(view(), X, Y).text
-
-
 def test_hyperparameters_change_neither_seed_nor_determinism() -> None:
     text = fit(view(), X, Y, seed=99, deterministic=False, num_threads=3).text
 
@@ -78,11 +67,6 @@ def test_counts_that_are_all_zero_are_fitted_with_a_mean_of_hardly_anything(coun
 
     assert model.link == "log"
     assert model.predict(X) == pytest.approx(np.full(300, 1e-15))
-
-
-def test_targets_below_zero_are_no_counts() -> None:
-    with pytest.raises(BadInputError, match=r"judge\.loss: poisson .*\bsmallest is -1;"):
-        fit(view(), X, np.append(np.ones(299), -1.0), loss="poisson")
 
 
 @pytest.mark.parametrize(("quantile", "below"), [("0.9", 0.9), ("0.2", 0.2)])
@@ -128,7 +112,3 @@ def test_an_unknown_kind_of_model_is_refused_with_those_there_are() -> None:
 def test_a_space_that_lightgbm_would_pass_over_in_part_is_refused(names: list[str], said: str) -> None:
     with pytest.raises(BadInputError, match=said):
         MODELS["gbm"].check_space(names)
-
-
-def test_another_name_of_a_parameter_is_taken() -> None:
-    MODELS["gbm"].check_space(["eta", "min_data_in_leaf", "reg_lambda"])

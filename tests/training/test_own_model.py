@@ -7,7 +7,7 @@ import pytest
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.features.view import FeatureView
-from retrim.training.custom import CONTENT_FILE, module_of, one_form
+from retrim.training.custom import CONTENT_FILE, one_form
 from retrim.training.estimators import CODE_FILE, MODELS, FitTask, parts_of, trust
 from retrim.training.recipe import TrainParams
 
@@ -60,11 +60,6 @@ def test_a_function_that_is_missing_is_named(part: str) -> None:
         BadInputError, match=rf"models/m\.py lacks {part}; add them as docs/how-to/own-model\.md describes"
     ):
         fit(named(**{part: ""}))
-
-
-def test_constants_that_are_missing_are_named() -> None:
-    with pytest.raises(BadInputError, match="lacks HYPERPARAMETERS, LOSSES;"):
-        fit(named(constants=""))
 
 
 @pytest.mark.parametrize(
@@ -136,13 +131,6 @@ def test_hyperparameters_of_another_shape_are_told(names: str) -> None:
         MODELS[named(constants=constants)].check_space(["share"])
 
 
-def test_a_dataclass_may_have_annotations_that_are_read_later() -> None:
-    imports = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
-    code = imports + "@dataclass\nclass Kept:\n    a: float\n"
-
-    assert fit(named(constants=code + PARTS["constants"])).predict(X) == pytest.approx(np.full(60, Y.mean()))
-
-
 @pytest.mark.parametrize(
     ("task", "given", "said"),
     [
@@ -193,14 +181,6 @@ def test_other_code_beside_a_model_than_its_name_says_is_refused() -> None:
         MODELS[named()].load(view(), {**files, CODE_FILE: files[CODE_FILE] + b"\n"})
 
 
-def test_the_file_is_run_once_for_all_its_calls() -> None:
-    name = named(constants=PARTS["constants"] + "CALLS = []\n")
-    code = "".join({**PARTS, "constants": PARTS["constants"] + "CALLS = []\n"}.values()).encode()
-    fit(name).files()
-
-    assert module_of(code, "models/m.py") is module_of(code, "models/m.py")
-
-
 @pytest.mark.parametrize(
     "name", ["own:", "own:../m.py", "own:/m.py", "own:models/m.txt", "own:.git/m.py", "own:a//m.py", "own:a\\..\\m.py"]
 )
@@ -209,10 +189,6 @@ def test_a_name_that_leads_out_of_the_workspace_is_refused(name: str) -> None:
         parts_of(name)
     with pytest.raises(ValueError, match=r"own:models/my_model\.py"):
         TrainParams(model=name, windows=("all",), recipes=("found",), balance=None, seed=1)
-
-
-def test_bytes_that_are_no_archive_of_skops_stay_as_they_are() -> None:
-    assert one_form(b"PK\x03\x04 something else") == b"PK\x03\x04 something else"
 
 
 @pytest.mark.slow

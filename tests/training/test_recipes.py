@@ -23,10 +23,6 @@ def test_the_champions_recipe_competes_if_it_is_another(champion: FoundRecord | 
     assert list(recipes_of(replace(FOUND, champion=champion), TRAIN, loss="mae", reweight=False)) == kinds
 
 
-def test_what_a_refit_or_an_older_run_tuned_is_one_recipe() -> None:
-    assert list(recipes_of(FOUND, TRAIN, loss="mae", reweight=False)) == ["found"]
-
-
 @pytest.mark.parametrize(
     ("rows", "names"), [(11, ["all", "sliding", "refit-all", "refit-sliding"]), (10, ["all", "refit-all"])]
 )

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from retrim.stats.codec import from_record, to_record
-from retrim.training.tuning import Dimension, Score, Trial, TuneParams, best, importance, search
+from retrim.training.tuning import Dimension, Score, Trial, TuneParams, importance, search
 
 SPACE = {"leaves": {"low": 2, "high": 64, "log": True}, "rate": {"low": 0.01, "high": 1.0}}
 
@@ -42,11 +41,6 @@ def run(params: TuneParams, *, trials: int = 6) -> list[Trial]:
 def test_a_dimension_is_a_range_or_choices(form: dict) -> None:
     with pytest.raises(ValidationError, match="set low and high, or choices"):
         Dimension.model_validate(form)
-
-
-def test_a_range_upside_down_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"low 3 .*high 2"):
-        Dimension.model_validate({"low": 3, "high": 2})
 
 
 @pytest.mark.parametrize(
@@ -113,20 +107,8 @@ def test_trials_stay_in_the_space() -> None:
 # --- what was found
 
 
-def test_of_equal_trials_the_earliest_is_best() -> None:
-    trials = [Trial(n, {}, (loss,), (1,)) for n, loss in enumerate([3.0, 1.0, 1.0])]
-
-    assert best(trials).number == 1
-
-
 def test_the_loss_of_a_trial_is_the_mean_over_its_folds() -> None:
     assert Score((1.0, 2.0, 6.0), (1, 1, 1)).loss == 3.0
-
-
-def test_a_trial_is_read_back_as_it_was_written() -> None:
-    trial = Trial(3, {"leaves": 31, "rate": 0.1 + 0.2, "kind": None}, (1 / 3, 2.0), (5, 7))
-
-    assert from_record(Trial, to_record(trial)) == trial
 
 
 def test_what_the_loss_depends_on_explains_it() -> None:
@@ -135,12 +117,6 @@ def test_what_the_loss_depends_on_explains_it() -> None:
     assert next(iter(shares)) == "rate"
     assert shares["rate"] > 0.8
     assert sum(shares.values()) == pytest.approx(1)
-
-
-def test_equal_losses_leave_nothing_to_explain() -> None:
-    trials = [Trial(n, {"leaves": 3 + n, "rate": 0.1}, (1.0,), (1,)) for n in range(4)]
-
-    assert importance(tune_params(), trials) == {}
 
 
 def test_trials_are_told_batch_by_batch() -> None:

@@ -89,7 +89,7 @@ def read_pins(paths: Paths) -> Pins:
         return from_record(Pins, json.loads(paths.pins.read_bytes()))
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{paths.pins} is missing: this is not a run directory; create one with `retrim versions run-directory "
+            f"{paths.pins} is missing: this is not a run directory; create one with `retrim retrain --by-hand "
             "--as-of DATE`"
         ) from error
 
