@@ -18,35 +18,6 @@ from tests.builders.landed import read_landed
 from tests.builders.raw_tables import ROWS, csv, empty_workspace, hours, looked_at, said, set_up, table
 
 
-class TestTheHorizon:
-    def test_answers_still_to_come_count_as_slow(self) -> None:
-        # One in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1%.
-        slow = np.arange(ROWS) % 20 == 0
-        at = hours(every="3h")
-        known = at + pd.to_timedelta(np.where(slow, 45 * 24, 24), unit="h")
-        minutes = table()["minutes"].where((known <= at.iloc[-1]).to_numpy())
-        drafted = looked_at(
-            csv(table(at=at, minutes=minutes, known=known.where(minutes.notna().to_numpy()))),
-            event_time="at",
-            label_time="known",
-        )
-
-        assert drafted.data.label_horizon == "45D"
-
-    def test_waits_for_the_slower_class_however_rare(self) -> None:
-        fraud = np.where(np.arange(ROWS) % 200 == 7, "fraud", "none")
-        known = hours(every="1D") + pd.to_timedelta(np.where(fraud == "fraud", 90, 30), unit="D")
-        drafted = looked_at(
-            csv(table(at=hours(every="1D"), known=known, fraud=fraud)),
-            target="fraud",
-            event_time="at",
-            label_time="known",
-        )
-
-        assert drafted.data.label_horizon == "90D"
-        assert re.search(r"\b99% of .*\beach class\b", said(drafted, "horizon"))
-
-
 def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
     """Deliveries every 6 hours, each kilometre taking longer and longer, and when each was known.
 
@@ -60,30 +31,49 @@ def slowing(*, rows: int, late: np.ndarray, more: float) -> pd.DataFrame:
     return frame.assign(at=at, minutes=minutes, known=at + pd.to_timedelta(late, unit="D"))
 
 
-class TestTheMeasuredHorizon:
-    def test_is_short_where_the_world_moves_and_slow_answers_are_like_the_others(self) -> None:
-        slow = np.random.default_rng(7).random(2000) < 0.3
-        drafted = looked_at(
-            csv(slowing(rows=2000, late=np.where(slow, 60, 2), more=9)), event_time="at", label_time="known"
-        )
+def still_to_come() -> pd.DataFrame:
+    """One answer in twenty takes 45 days of a history of 50: of 382 that are known 2 are slow, fewer than 1%."""
+    at = hours(every="3h")
+    known = at + pd.to_timedelta(np.where(np.arange(ROWS) % 20 == 0, 45 * 24, 24), unit="h")
+    minutes = table()["minutes"].where((known <= at.iloc[-1]).to_numpy())
+    return table(at=at, minutes=minutes, known=known.where(minutes.notna().to_numpy()))
 
-        assert drafted.data.label_horizon == "2D"
-        assert "the lowest loss" in said(drafted, "horizon")
-        assert "the lowest loss" in drafted.choices["data", "label_horizon"].why
 
-    def test_waits_where_slow_answers_are_other_answers(self) -> None:
-        frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)
-        frame["known"] = frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 26, 60, 2), unit="D")
-        drafted = looked_at(csv(frame), event_time="at", label_time="known")
+def slow_class() -> pd.DataFrame:
+    """A rare class whose answers take longest."""
+    fraud, at = np.where(np.arange(ROWS) % 200 == 7, "fraud", "none"), hours(every="1D")
+    return table(at=at, known=at + pd.to_timedelta(np.where(fraud == "fraud", 90, 30), unit="D"), fraud=fraud)
 
-        assert drafted.data.label_horizon == "60D"
 
-    def test_is_the_slowest_answers_where_the_history_is_too_short_to_try(self) -> None:
-        late = np.where(np.random.default_rng(7).random(400) < 0.3, 60, 2)
-        drafted = looked_at(csv(slowing(rows=400, late=late, more=9)), event_time="at", label_time="known")
+def slow_answers() -> pd.DataFrame:
+    """Answers that take long because of what they are."""
+    frame = slowing(rows=2000, late=np.full(2000, 2), more=0.5)
+    return frame.assign(known=frame["at"] + pd.to_timedelta(np.where(frame["minutes"] > 26, 60, 2), unit="D"))
 
-        assert drafted.data.label_horizon == "60D"
-        assert ("data", "label_horizon") in drafted.choices
+
+def three_in_ten(rows: int) -> np.ndarray:
+    return np.where(np.random.default_rng(7).random(rows) < 0.3, 60, 2)
+
+
+@pytest.mark.parametrize(
+    ("frame", "target", "horizon", "told"),
+    [
+        (still_to_come(), "minutes", "45D", "counting those still to come"),
+        (slow_class(), "fraud", "90D", r"\b99% of .*\beach class\b"),
+        # Where the world moves and slow answers are like the others a short wait is best; where they differ a long one.
+        (slowing(rows=2000, late=three_in_ten(2000), more=9), "minutes", "2D", "the lowest loss"),
+        (slow_answers(), "minutes", "60D", "the lowest loss"),
+        (slowing(rows=400, late=three_in_ten(400), more=9), "minutes", "60D", "99% of the labels"),  # too short to try
+    ],
+)
+def test_the_horizon_waits_for_as_many_answers_as_pay(
+    frame: pd.DataFrame, target: str, horizon: str, told: str
+) -> None:
+    drafted = looked_at(csv(frame), target=target, event_time="at", label_time="known")
+
+    assert drafted.data.label_horizon == horizon
+    assert re.search(told, said(drafted, "horizon"))
+    assert re.search(told, drafted.choices["data", "label_horizon"].why)
 
 
 def test_a_label_time_needs_an_event_to_count_from() -> None:
