@@ -34,21 +34,13 @@ WHOLE: tuple[Check, ...] = ("rows twice", "sent before", "cut short")
 
 @dataclass(frozen=True)
 class Concern:
-    """One thing that is not as it was.
+    """One thing that is not as it was."""
 
-    Args:
-        verdict: What it makes of the batch.
-        check: Which check says so.
-        column: Column it is about; empty when it is the whole batch.
-        text: What was found, with its figures.
-        beside: Another column that the check is about; empty where there is none.
-    """
-
-    verdict: Gravity
-    check: Check
-    column: str
-    text: str
-    beside: Unwritten[str] = ""
+    verdict: Gravity  # what it makes of the batch
+    check: Check  # which check says so
+    column: str  # column it is about; empty when it is the whole batch
+    text: str  # what was found, with its figures
+    beside: Unwritten[str] = ""  # another column that the check is about; empty where there is none
 
     @written
     def setting(self) -> str:

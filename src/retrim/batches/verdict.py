@@ -23,20 +23,13 @@ RANK: tuple[VerdictKind, ...] = ("ok", *GRAVER)
 
 @dataclass(frozen=True)
 class History:
-    """What came before.
+    """What came before."""
 
-    Args:
-        rows: The newest landed rows in order of event time, typed as the batch.
-        ends: Event time of the newest row of each earlier batch, oldest first.
-        lags: From there to the arrival of each.
-        counts: Rows of each.
-        without: Of a column that some of these batches landed without: which they are, as `_batch` of the rows.
-    """
-
-    rows: pd.DataFrame
-    ends: Sequence[pd.Timestamp]
-    lags: Sequence[pd.Timedelta]
-    counts: Sequence[int]
+    rows: pd.DataFrame  # the newest landed rows in order of event time, typed as the batch
+    ends: Sequence[pd.Timestamp]  # event time of the newest row of each earlier batch, oldest first
+    lags: Sequence[pd.Timedelta]  # from there to the arrival of each
+    counts: Sequence[int]  # rows of each
+    # of a column that some of these batches landed without: which they are, as `_batch` of the rows
     without: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 

@@ -59,17 +59,10 @@ class AlarmParams(SettingsSection):
 
 @dataclass(frozen=True)
 class AlarmRequest:
-    """What is asked of the columns that are looked at together.
+    """What is asked of the columns that are looked at together."""
 
-    Args:
-        rate: False alarms for each check, over all of its columns.
-        share: Of these, what these columns may use, above 0, at most 1.
-        draws: Windows drawn.
-        seed: Of the draws.
-    """
-
-    rate: float
-    share: float
+    rate: float  # false alarms for each check, over all of its columns
+    share: float  # of these, what these columns may use, above 0, at most 1
     draws: int
     seed: int
 
@@ -83,33 +76,21 @@ def promise(rate: float, reach: float) -> Promise:
 
 @dataclass(frozen=True)
 class Alarm:
-    """What calibration says of one column: of its values, or of how many are missing.
-
-    Args:
-        column: Its name.
-        of: Which of the two.
-        contrast: What strayed furthest, such as "location".
-        unit: What `shift` and `smallest` are counted in: `sd` of the column, `spread` (growth of its variance)
-            or `share` of rows.
-        shift: From the reference to the window.
-        smallest: The shift of that contrast that such a window would have shown four times in five.
-        p_value: How often any column of a window without drift strays as far as this one does, so it is adjusted
-            for all columns.
-        alarmed: Whether that is rarer than asked.
-        promise: Whether the history can keep the rate for this column.
-        reach: The history covers 1 in this many.
-    """
+    """What calibration says of one column: of its values, or of how many are missing."""
 
     column: str
-    of: Literal["values", "missing"]
-    contrast: str
+    of: Literal["values", "missing"]  # which of the two
+    contrast: str  # what strayed furthest, such as "location"
+    # what `shift` and `smallest` are counted in: `sd` of the column, `spread` (growth of its variance) or `share` of
+    # rows
     unit: str
-    shift: float
-    smallest: float
+    shift: float  # from the reference to the window
+    smallest: float  # the shift of that contrast that such a window would have shown four times in five
+    # how often any column of a window without drift strays as far as this one does, so it is adjusted for all columns
     p_value: float
-    alarmed: bool
-    promise: Promise
-    reach: float
+    alarmed: bool  # whether that is rarer than asked
+    promise: Promise  # whether the history can keep the rate for this column
+    reach: float  # the history covers 1 in this many
 
 
 TAIL = 0.1  # share of the drawn windows that the tail is fitted to
@@ -119,13 +100,9 @@ TENTH = 0.1  # ... and that of a joint test windows of up to this share more or 
 
 @dataclass(frozen=True)
 class Null:
-    """How far windows without drift stray, each by its furthest contrast.
+    """How far windows without drift stray, each by its furthest contrast."""
 
-    Args:
-        strayed: Of the drawn windows, ascending, in the units of `watched.strayed`, shape (draws,).
-    """
-
-    strayed: np.ndarray
+    strayed: np.ndarray  # of the drawn windows, ascending, in the units of `watched.strayed`, shape (draws,)
 
     @property
     def start(self) -> float:
@@ -155,17 +132,11 @@ class Null:
 
 @dataclass(frozen=True)
 class KeptNull:
-    """A null that was drawn when a profile was made.
+    """A null that was drawn when a profile was made."""
 
-    Args:
-        columns: Those that it looks at, in order.
-        rows: Of a window.
-        strayed: How far such windows stray, shape (n,).
-    """
-
-    columns: tuple[str, ...]
-    rows: int
-    strayed: Numbers
+    columns: tuple[str, ...]  # those that it looks at, in order
+    rows: int  # of a window
+    strayed: Numbers  # how far such windows stray, shape (n,)
 
     @property
     def null(self) -> Null:
@@ -182,21 +153,13 @@ class KeptNull:
 
 @dataclass(frozen=True)
 class KeptTogether:
-    """How far windows of a profile's sample stray in one joint test.
-
-    Args:
-        test: Its name.
-        arguments: Its own, and the seed.
-        columns: Those that it looks at, in order.
-        rows: Of a window, thinned as the sample is.
-        strayed: Of each window, in order of time.
-    """
+    """How far windows of a profile's sample stray in one joint test."""
 
     test: str
-    arguments: Mapping[str, int]
-    columns: tuple[str, ...]
-    rows: int
-    strayed: tuple[float, ...]
+    arguments: Mapping[str, int]  # its own, and the seed
+    columns: tuple[str, ...]  # those that it looks at, in order
+    rows: int  # of a window, thinned as the sample is
+    strayed: tuple[float, ...]  # of each window, in order of time
 
     def serves(self, test: str, arguments: Mapping[str, int], columns: tuple[str, ...], rows: int) -> bool:
         """Whether it was made by the same test, for windows of a tenth more or fewer rows at most."""
@@ -206,15 +169,10 @@ class KeptTogether:
 
 @dataclass(frozen=True)
 class Nulls:
-    """What a profile keeps of them.
+    """What a profile keeps of them."""
 
-    Args:
-        alone: Of columns that are looked at one by one; an entry for each set of them.
-        together: Of joint tests.
-    """
-
-    alone: tuple[KeptNull, ...]
-    together: tuple[KeptTogether, ...]
+    alone: tuple[KeptNull, ...]  # of columns that are looked at one by one; an entry for each set of them
+    together: tuple[KeptTogether, ...]  # of joint tests
 
 
 NONE_KEPT = Nulls((), ())

@@ -15,19 +15,12 @@ SEEN = 0.8  # probability with which the smallest shift is seen
 
 @dataclass(frozen=True)
 class WindowCalibration:
-    """What is needed to judge windows of that many rows.
-
-    Args:
-        watched: The reference.
-        noise: Of windows of that many rows.
-        null: How far they stray while nothing drifts.
-        rows: Of the window.
-    """
+    """What is needed to judge windows of that many rows."""
 
     watched: ContrastReference
-    noise: ContrastNoise
-    null: Null
-    rows: int
+    noise: ContrastNoise  # of windows of that many rows
+    null: Null  # how far they stray while nothing drifts
+    rows: int  # of the window
 
     def strayed(self, window: Mapping[str, np.ndarray], waves: np.ndarray | None = None) -> np.ndarray:
         """How far each contrast of one window, or of many, strayed, shape (..., J).

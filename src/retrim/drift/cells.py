@@ -123,22 +123,16 @@ class NumericCells:
 
     The first and the last cell hold what lies beyond the finite range of the reference, infinities
     included. A value that spans a whole cell or more is a cell of its own.
-
-    Args:
-        cuts: Upper ends, included, of all cells but the last; ascending, finite, shape (cells - 1,).
-        places: Where each cell lies: the mean of its finite reference values, in reference standard
-            deviations from the reference's mean; ascending, shape (cells,). The outermost cells lie one
-            standard deviation beyond the range. A column with one value has its cell at 0, the others at -1 and 1.
-        shares: Share of the reference's present values in each cell, shape (cells,); all 0 where there are none.
-        mean: Of the finite reference values; 0 where there are none.
-        sd: Their standard deviation; 0 where there are none.
     """
 
-    cuts: Numbers
+    cuts: Numbers  # upper ends, included, of all cells but the last; ascending, finite, shape (cells - 1,)
+    # where each cell lies: the mean of its finite reference values, in reference standard deviations from the
+    # reference's mean; ascending, shape (cells,). The outermost cells lie one standard deviation beyond the range. A
+    # column with one value has its cell at 0, the others at -1 and 1
     places: Numbers
-    shares: Numbers
-    mean: float
-    sd: float
+    shares: Numbers  # share of the reference's present values in each cell, shape (cells,); all 0 where there are none
+    mean: float  # of the finite reference values; 0 where there are none
+    sd: float  # their standard deviation; 0 where there are none
 
     @classmethod
     def cut(cls, values: pd.Series, *, cells: int) -> "NumericCells":
@@ -184,15 +178,10 @@ class NumericCells:
 
 @dataclass(frozen=True)
 class CategoryCells:
-    """A cell a known category, in sorted order, then one of the unseen; or hashed, where they are too many to keep.
+    """A cell a known category, in sorted order, then one of the unseen; or hashed, where they are too many to keep."""
 
-    Args:
-        levels: The categories of the reference, as text, sorted; empty when hashed.
-        buckets: Cells that categories are hashed into by a mixed CRC-32 of their text; 0: not hashed.
-    """
-
-    levels: tuple[str, ...]
-    buckets: int
+    levels: tuple[str, ...]  # the categories of the reference, as text, sorted; empty when hashed
+    buckets: int  # cells that categories are hashed into by a mixed CRC-32 of their text; 0: not hashed
 
     @classmethod
     def cut(cls, values: pd.Series, *, levels: int, buckets: int) -> "CategoryCells":
@@ -244,15 +233,10 @@ Cells = NumericCells | CategoryCells
 
 @dataclass(frozen=True)
 class Counts:
-    """Windows of one column, counted in the same cells.
+    """Windows of one column, counted in the same cells."""
 
-    Args:
-        cells: What they are counted in.
-        rows: Rows in each cell, the missing last, shape (..., cells.size + 1): one window, or many at once.
-    """
-
-    cells: Cells
-    rows: np.ndarray
+    cells: Cells  # what they are counted in
+    rows: np.ndarray  # rows in each cell, the missing last, shape (..., cells.size + 1): one window, or many at once
 
 
 def as_floats(values: pd.Series) -> np.ndarray:

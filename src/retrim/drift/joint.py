@@ -36,20 +36,14 @@ class JointParams(SettingsSection):
 
 @dataclass(frozen=True)
 class CodedRows:
-    """Rows as numbers, in order of time.
+    """Rows as numbers, in order of time."""
 
-    Args:
-        numbers: Numeric columns at the places of their cells, in standard deviations of the reference from its mean;
-            missing as NaN, shape (n, p).
-        categories: Cells of category columns, the missing last, shape (n, q).
-        sizes: Cells of each category column, the missing counted.
-        names: Of the numeric columns, then of the others.
-    """
-
+    # numeric columns at the places of their cells, in standard deviations of the reference from its mean; missing as
+    # NaN, shape (n, p)
     numbers: np.ndarray
-    categories: np.ndarray
-    sizes: tuple[int, ...]
-    names: tuple[str, ...]
+    categories: np.ndarray  # cells of category columns, the missing last, shape (n, q)
+    sizes: tuple[int, ...]  # cells of each category column, the missing counted
+    names: tuple[str, ...]  # of the numeric columns, then of the others
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -61,40 +55,25 @@ class CodedRows:
 
 @dataclass(frozen=True)
 class JointDistance:
-    """How far two windows are apart jointly.
+    """How far two windows are apart jointly."""
 
-    Args:
-        strayed: Larger where they are further apart; about normal over windows that have not drifted.
-        effect: The same in a unit that does not depend on the rows, 0 or more.
-        about: What moved most, in a few words; empty where the test does not tell.
-    """
-
-    strayed: float
-    effect: float
-    about: str
+    strayed: float  # larger where they are further apart; about normal over windows that have not drifted
+    effect: float  # the same in a unit that does not depend on the rows, 0 or more
+    about: str  # what moved most, in a few words; empty where the test does not tell
 
 
 @dataclass(frozen=True)
 class JointResult:
-    """What a joint test said.
+    """What a joint test said."""
 
-    Args:
-        statistic: Standard deviations by which the window strayed further than windows of the reference do on average.
-        effect: How far it is apart, 0 or more.
-        p_value: How often a window of the reference strays as far; None where the history has too few.
-        beyond: Whether no window of the reference strayed as far; False where the history has too few.
-        about: What moved most.
-        windows: Windows of the reference that it was held against.
-        rows: Rows of the window that were looked at, thinned as the sample of the reference is.
-    """
-
+    # standard deviations by which the window strayed further than windows of the reference do on average
     statistic: float
-    effect: float
-    p_value: float | None
-    beyond: bool
+    effect: float  # how far it is apart, 0 or more
+    p_value: float | None  # how often a window of the reference strays as far; None where the history has too few
+    beyond: bool  # whether no window of the reference strayed as far; False where the history has too few
     about: str
-    windows: int
-    rows: int
+    windows: int  # windows of the reference that it was held against
+    rows: int  # rows of the window that were looked at, thinned as the sample of the reference is
 
 
 JointTest = Callable[

@@ -21,32 +21,20 @@ ROUNDS = 60
 
 @dataclass(frozen=True)
 class ChampionRows:
-    """Rows as the champion sees them.
+    """Rows as the champion sees them."""
 
-    Args:
-        matrix: Features, shape (n, features).
-        predicted: The champion's predictions, shape (n,) or (n, classes).
-    """
-
-    matrix: np.ndarray
-    predicted: np.ndarray
+    matrix: np.ndarray  # features, shape (n, features)
+    predicted: np.ndarray  # the champion's predictions, shape (n,) or (n, classes)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated loss of the champion on rows without labels.
+    """Estimated loss of the champion on rows without labels."""
 
-    Args:
-        rows: Rows without labels.
-        loss: Estimated mean loss on those rows.
-        naive: Mean loss on the rows with labels: the naive estimate.
-        by: Method: the classifier's confidence, or a model of the loss.
-    """
-
-    rows: int
-    loss: float
-    naive: float
-    by: Literal["confidence", "loss model"]
+    rows: int  # rows without labels
+    loss: float  # estimated mean loss on those rows
+    naive: float  # mean loss on the rows with labels: the naive estimate
+    by: Literal["confidence", "loss model"]  # method: the classifier's confidence, or a model of the loss
 
 
 @dataclass(frozen=True)

@@ -64,17 +64,11 @@ class ProfileRecord:
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """How a column was distributed in the reference, block by block.
-
-    Args:
-        kind: What it is.
-        cells: What it was counted in.
-        counts: Rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1).
-    """
+    """How a column was distributed in the reference, block by block."""
 
     kind: Literal["numeric", "categorical"]
-    cells: Cells
-    counts: np.ndarray
+    cells: Cells  # what it was counted in
+    counts: np.ndarray  # rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1)
 
     def window(self, first: int = 0, last: int | None = None) -> Counts:
         """The reference, or its blocks `[first, last)`, as one window."""
@@ -87,18 +81,12 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """The reference in short.
-
-    Args:
-        columns: Its columns by name.
-        blocks: A row a block, in time order: `first` and `last` event time, `rows`.
-        sample: Rows drawn from it, in time order: its columns and `_event`.
-        nulls: How far windows without drift stray, as far as that was worked out when the profile was made.
-    """
+    """The reference in short."""
 
     columns: dict[str, ColumnProfile]
-    blocks: pd.DataFrame
-    sample: pd.DataFrame
+    blocks: pd.DataFrame  # a row a block, in time order: `first` and `last` event time, `rows`
+    sample: pd.DataFrame  # rows drawn from it, in time order: its columns and `_event`
+    # how far windows without drift stray, as far as that was worked out when the profile was made
     nulls: Nulls = NONE_KEPT
 
     @property

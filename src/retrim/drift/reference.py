@@ -82,19 +82,12 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ExpectedWindows:
-    """What later checks will ask.
+    """What later checks will ask."""
 
-    Args:
-        rows: Of a usual window.
-        alarms: How many false alarms are wanted, of windows drawn how; None: none are drawn.
-        joint: The joint tests.
-        cores: Cores to use; changes no result.
-    """
-
-    rows: int
-    alarms: AlarmParams | None
-    joint: JointParams
-    cores: int
+    rows: int  # of a usual window
+    alarms: AlarmParams | None  # how many false alarms are wanted, of windows drawn how; None: none are drawn
+    joint: JointParams  # the joint tests
+    cores: int  # cores to use; changes no result
 
 
 def keep(
@@ -136,15 +129,10 @@ TIME = "_event"
 
 @dataclass(frozen=True)
 class Reference:
-    """The rows a model was made from, and its predictions for those that it was judged on.
+    """The rows a model was made from, and its predictions for those that it was judged on."""
 
-    Args:
-        rows: Features and the target (`target`) from its oldest training row to the newest that judged it.
-        scores: Its predictions for the judging block; None where that is empty.
-    """
-
-    rows: Profile
-    scores: Profile | None
+    rows: Profile  # features and the target (`target`) from its oldest training row to the newest that judged it
+    scores: Profile | None  # its predictions for the judging block; None where that is empty
 
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it."""

@@ -60,15 +60,10 @@ class SliceParams(SettingsSection):
 
 @dataclass(frozen=True)
 class SlicedRows:
-    """Rows with the champion's losses on them.
+    """Rows with the champion's losses on them."""
 
-    Args:
-        rows: In time order, shape (n, columns).
-        losses: Shape (n,).
-    """
-
-    rows: pd.DataFrame
-    losses: np.ndarray
+    rows: pd.DataFrame  # in time order, shape (n, columns)
+    losses: np.ndarray  # shape (n,)
 
 
 @dataclass(frozen=True)
@@ -98,16 +93,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class LossChange:
-    """What became of the loss.
+    """What became of the loss."""
 
-    Args:
-        shifted: The change of the mean loss that goes with each column's shift, were the loss in each of its slices
-            what it was; 0 where that is within `errors` standard errors.
-        slices: What is clear first, then what adds most.
-    """
-
+    # the change of the mean loss that goes with each column's shift, were the loss in each of its slices what it was; 0
+    # where that is within `errors` standard errors
     shifted: dict[str, float]
-    slices: tuple[Slice, ...]
+    slices: tuple[Slice, ...]  # what is clear first, then what adds most
 
 
 def loss_change(

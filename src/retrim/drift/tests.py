@@ -17,17 +17,13 @@ from retrim.stats.plugins import PluginRegistry, Several
 
 @dataclass(frozen=True)
 class DriftResult:
-    """One test of one column in two windows, or in many pairs of windows at once; every number is finite.
+    """One test of one column in two windows, or in many pairs of windows at once; every number is finite."""
 
-    Attributes:
-        statistic: The test's own statistic, a number for each pair of windows, shape (...).
-        effect: How far the windows are apart, 0 or more, whatever their sizes; thresholds are on this. Shape (...).
-        p_value: Between 0 and 1, shape (...), for rows that know nothing of one another; None where the
-            test has none, and where it is left to calibration.
-    """
-
-    statistic: np.ndarray
+    statistic: np.ndarray  # the test's own statistic, a number for each pair of windows, shape (...)
+    # how far the windows are apart, 0 or more, whatever their sizes; thresholds are on this. Shape (...)
     effect: np.ndarray
+    # between 0 and 1, shape (...), for rows that know nothing of one another; None where the test has none, and where
+    # it is left to calibration
     p_value: np.ndarray | None
 
 

@@ -25,19 +25,13 @@ Unit = Literal["sd", "spread", "share"]
 
 @dataclass(frozen=True)
 class Contrasts:
-    """The contrasts of one column.
+    """The contrasts of one column."""
 
-    Args:
-        names: What each looks at, such as "location" or "share of 'mon'", (J,).
-        units: What each is counted in: `sd` of the column, `spread` (share by which its variance grows) or `share`.
-        weights: What a row in each cell weighs, shape (cells + 1, J); of a share 0 or 1.
-        budget: Share of the column's false alarms that each may use, sums to 1, shape (J,).
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # what each looks at, such as "location" or "share of 'mon'", (J,)
+    # what each is counted in: `sd` of the column, `spread` (share by which its variance grows) or `share`
     units: tuple[Unit, ...]
-    weights: np.ndarray
-    budget: np.ndarray
+    weights: np.ndarray  # what a row in each cell weighs, shape (cells + 1, J); of a share 0 or 1
+    budget: np.ndarray  # share of the column's false alarms that each may use, sums to 1, shape (J,)
 
 
 def contrasts(column: ColumnProfile) -> Contrasts:
@@ -147,17 +141,12 @@ LARGEST_CARRY = 0.97  # a series is never taken for a random walk
 
 @dataclass(frozen=True)
 class LongRun:
-    """What `long_run` found of J series of N values.
+    """What `long_run` found of J series of N values."""
 
-    Args:
-        carry: What each value takes over from the one before, shape (J,).
-        covariances: Autocovariances of what is new in each value, of lag 0, 1, ..., by their weight, shape (lags, J).
-        freedom: Degrees of freedom that a variance made of them is worth, 1 or more, shape (J,).
-    """
-
-    carry: np.ndarray
+    carry: np.ndarray  # what each value takes over from the one before, shape (J,)
+    # autocovariances of what is new in each value, of lag 0, 1, ..., by their weight, shape (lags, J)
     covariances: np.ndarray
-    freedom: np.ndarray
+    freedom: np.ndarray  # degrees of freedom that a variance made of them is worth, 1 or more, shape (J,)
 
     def variance(self, length: float) -> np.ndarray:
         """Variance of the sum of `length` values in a row, over `length`: 0 only where the series is constant, (J,).
@@ -275,15 +264,10 @@ LEAST_A_YEAR = 12  # blocks of a year, so that a wave of a third of it is seen
 
 @dataclass(frozen=True)
 class ContrastSeason:
-    """How contrasts go up and down over the year, around their means.
+    """How contrasts go up and down over the year, around their means."""
 
-    Args:
-        height: Of each wave, shape (2 * HARMONICS, J).
-        middle: Mean of each wave over the reference, shape (2 * HARMONICS,).
-    """
-
-    height: np.ndarray
-    middle: np.ndarray
+    height: np.ndarray  # of each wave, shape (2 * HARMONICS, J)
+    middle: np.ndarray  # mean of each wave over the reference, shape (2 * HARMONICS,)
 
     @property
     def has(self) -> np.ndarray:
@@ -357,31 +341,19 @@ PRIOR_ROWS = 20.0  # rows that a rare category needs before its own clustering o
 
 @dataclass(frozen=True)
 class ContrastReference:
-    """A reference of N blocks, watched by J contrasts in all.
-
-    Args:
-        columns: Contrasts by column.
-        means: Of each contrast over all rows, shape (J,).
-        strays: Of the sum of each block from what its rows would have at that time of year, over `block_rows`, (N, J).
-        block_rows: Rows of a block on average.
-        long: How far sums of neighbouring blocks stray.
-        name: What each contrast looks at, shape (J,).
-        unit: What it is counted in, shape (J,).
-        column: Number of the column of each contrast, shape (J,).
-        budget: Share of all false alarms that each contrast may use; sums to 1, shape (J,).
-        season: How the means go over the year; None where the reference does not tell.
-    """
+    """A reference of N blocks, watched by J contrasts in all."""
 
     columns: dict[str, Contrasts]
-    means: np.ndarray
+    means: np.ndarray  # of each contrast over all rows, shape (J,)
+    # of the sum of each block from what its rows would have at that time of year, over `block_rows`, (N, J)
     strays: np.ndarray
-    block_rows: float
-    long: LongRun
-    name: np.ndarray
-    unit: np.ndarray
-    column: np.ndarray
-    budget: np.ndarray
-    season: ContrastSeason | None = None
+    block_rows: float  # rows of a block on average
+    long: LongRun  # how far sums of neighbouring blocks stray
+    name: np.ndarray  # what each contrast looks at, shape (J,)
+    unit: np.ndarray  # what it is counted in, shape (J,)
+    column: np.ndarray  # number of the column of each contrast, shape (J,)
+    budget: np.ndarray  # share of all false alarms that each contrast may use; sums to 1, shape (J,)
+    season: ContrastSeason | None = None  # how the means go over the year; None where the reference does not tell
 
     @property
     def rows(self) -> float:
@@ -465,17 +437,11 @@ def _strays(sums: np.ndarray, rows: np.ndarray, usual: np.ndarray, families: np.
 
 @dataclass(frozen=True)
 class ContrastNoise:
-    """How far each contrast strays by itself.
+    """How far each contrast strays by itself."""
 
-    Args:
-        variance: Of the mean of n rows, times n, shape (..., J).
-        freedom: Degrees of freedom that its measure is worth, shape (J,).
-        least: What a share is given at least; 0 elsewhere, shape (J,).
-    """
-
-    variance: np.ndarray
-    freedom: np.ndarray
-    least: np.ndarray
+    variance: np.ndarray  # of the mean of n rows, times n, shape (..., J)
+    freedom: np.ndarray  # degrees of freedom that its measure is worth, shape (J,)
+    least: np.ndarray  # what a share is given at least; 0 elsewhere, shape (J,)
 
     def again(self, normal: np.ndarray) -> "ContrastNoise":
         """What would be measured of other references of the same kind: variances are spread as chi-squared is.

@@ -84,22 +84,13 @@ def _outcome(
 
 @dataclass(frozen=True)
 class RefitSide:
-    """One way to make a model.
+    """One way to make a model."""
 
-    Args:
-        table: Mature rows in total order with `_key`, `_event` and `_due`, as this way makes them.
-        data: What the table is.
-        steps: What prepares the features.
-        windows: Training windows that compete; the one that counts at first stands first.
-        sliding_rows: Rows of a sliding one.
-        recipe: What is fitted.
-    """
-
-    table: pd.DataFrame
+    table: pd.DataFrame  # mature rows in total order with `_key`, `_event` and `_due`, as this way makes them
     data: DataParams
-    steps: tuple[StepParams, ...]
-    windows: tuple[WindowKind, ...]
-    sliding_rows: int
+    steps: tuple[StepParams, ...]  # what prepares the features
+    windows: tuple[WindowKind, ...]  # training windows that compete; the one that counts at first stands first
+    sliding_rows: int  # rows of a sliding one
     recipe: Recipe
 
 

@@ -46,28 +46,17 @@ class GroupedModel:
 
 @dataclass(frozen=True)
 class Difference:
-    """The two groups whose difference in one measure is the most certain.
-
-    Args:
-        measure: Name of the measure.
-        high: Group with the higher figure.
-        low: Group with the lower figure.
-        high_figure: Figure of the group `high`.
-        low_figure: Figure of the group `low`.
-        figure: The difference, 0 or more.
-        interval: Interval of the difference, simultaneous over all pairs.
-        ratio: Lower divided by higher figure, 0 to 1; None if the higher figure is not above 0.
-        ratio_interval: Interval of the ratio; None if there is no ratio, or its lower figure cannot be told from 0.
-    """
+    """The two groups whose difference in one measure is the most certain."""
 
     measure: str
     high: str
     low: str
     high_figure: float
     low_figure: float
-    figure: float
-    interval: tuple[float, float]
-    ratio: float | None
+    figure: float  # the difference, 0 or more
+    interval: tuple[float, float]  # interval of the difference, simultaneous over all pairs
+    ratio: float | None  # lower divided by higher figure, 0 to 1; None if the higher figure is not above 0
+    # interval of the ratio; None if there is no ratio, or its lower figure cannot be told from 0
     ratio_interval: tuple[float, float] | None
 
 
@@ -112,24 +101,16 @@ class MeasuredModel:
 
 @dataclass(frozen=True)
 class FairnessRecord:
-    """fairness.json: figures by group, and their limits.
-
-    Args:
-        rows: Holdout rows.
-        threshold: Probability from which a row is selected if `decide.threshold` is not set.
-        confidence: Confidence with which a difference must exceed its limit for a refusal; also the confidence of the
-            intervals.
-        mitigate: `reweight`, or None.
-        limits: Largest difference allowed between groups, by measure; None if it is only reported.
-        models: Figures of each model, such as the challenger and the champion.
-    """
+    """fairness.json: figures by group, and their limits."""
 
     rows: int
-    threshold: float
+    threshold: float  # probability from which a row is selected if `decide.threshold` is not set
+    # confidence with which a difference must exceed its limit for a refusal; also the confidence of the intervals
     confidence: float
-    mitigate: str | None
+    mitigate: str | None  # `reweight`, or None
+    # largest difference allowed between groups, by measure; None if it is only reported
     limits: dict[str, float | None]
-    models: tuple[MeasuredModel, ...]
+    models: tuple[MeasuredModel, ...]  # figures of each model, such as the challenger and the champion
 
 
 @dataclass(frozen=True)

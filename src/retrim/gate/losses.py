@@ -31,17 +31,11 @@ SAYABLE = 1000.0
 
 @dataclass(frozen=True)
 class Resampling:
-    """How uncertainty is drawn.
-
-    Args:
-        draws: Bootstrap draws.
-        block_rows: Rows of a block, which are drawn together.
-        seed: Same seed, same bounds.
-    """
+    """How uncertainty is drawn."""
 
     draws: int
-    block_rows: int
-    seed: int
+    block_rows: int  # rows of a block, which are drawn together
+    seed: int  # same seed, same bounds
 
 
 @dataclass(frozen=True)

@@ -39,18 +39,11 @@ CALIBRATION_CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Miscalibration:
-    """How far a model's stated chances are from what happened.
+    """How far a model's stated chances are from what happened."""
 
-    Args:
-        error: Expected calibration error, or distance of the coverage from the stated share; 0 to 1.
-        drawn: The same of resampled rows, shape (draws,).
-        interval: Of the error.
-        text: It in words.
-    """
-
-    error: float
-    drawn: np.ndarray
-    interval: tuple[float, float]
+    error: float  # expected calibration error, or distance of the coverage from the stated share; 0 to 1
+    drawn: np.ndarray  # the same of resampled rows, shape (draws,)
+    interval: tuple[float, float]  # of the error
     text: str
 
 

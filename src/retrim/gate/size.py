@@ -34,34 +34,23 @@ LOWER = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)  # confidences that are tri
 
 @dataclass(frozen=True)
 class ProbedEffect:
-    """What probes found of a refit, as shares of the champion's mean loss.
+    """What probes found of a refit, as shares of the champion's mean loss."""
 
-    Args:
-        gain: Its mean gain.
-        noise: Standard deviation of the gain of one row, had rows no memory: of the mean of n rows it is that over
-            the root of n.
-        error: Standard error of the gain.
-    """
-
-    gain: float
+    gain: float  # its mean gain
+    # standard deviation of the gain of one row, had rows no memory: of the mean of n rows it is that over the root of n
     noise: float
-    error: float = 0.0
+    error: float = 0.0  # standard error of the gain
 
 
 @dataclass(frozen=True)
 class Size:
-    """The rows that judge a run, and what they can show.
+    """The rows that judge a run, and what they can show."""
 
-    Args:
-        rows: Newest rows that judge.
-        effect: The gain that they are to show, and its noise; None where no probe says, and the ceiling judges.
-        power: Chance that such a gain passes on them; None likewise.
-        short: Why not even the ceiling shows it four times in five, and which setting would; None where it does.
-    """
-
-    rows: int
+    rows: int  # newest rows that judge
+    # the gain that they are to show, and its noise; None where no probe says, and the ceiling judges
     effect: ProbedEffect | None = None
-    power: float | None = None
+    power: float | None = None  # chance that such a gain passes on them; None likewise
+    # why not even the ceiling shows it four times in five, and which setting would; None where it does
     short: str | None = None
 
     @written
@@ -75,21 +64,13 @@ class Size:
 
 @dataclass(frozen=True)
 class GainTarget:
-    """What a gain is held against.
-
-    Args:
-        gate: Thresholds.
-        tries: Challengers.
-        uses: How often these rows have judged before.
-        support: What earlier checks showed; None: it does not count.
-        block_rows: Rows of a block.
-    """
+    """What a gain is held against."""
 
     gate: GateParams
     tries: int
-    uses: float
-    support: Support | None
-    block_rows: int
+    uses: float  # how often these rows have judged before
+    support: Support | None  # what earlier checks showed; None: it does not count
+    block_rows: int  # rows of a block
 
     def passing(self, effect: ProbedEffect, rows: int) -> float:
         """The chance that a gain passes on that many rows, over its error: the lower of `gain` and `non-inferiority`.
@@ -280,21 +261,13 @@ MORE = 4  # times as many rows halve the noise
 
 @dataclass(frozen=True)
 class Detectable:
-    """What a block of judged rows can tell apart.
-
-    Args:
-        rows: Judged rows.
-        gain: The smallest relative gain over the champion that would pass four times in five.
-        more_rows: Four times as many.
-        more_gain: The smallest that those would see.
-        by: When that many rows will have come, at the pace of these; None where they have no span.
-    """
+    """What a block of judged rows can tell apart."""
 
     rows: int
-    gain: float
-    more_rows: int
-    more_gain: float
-    by: Instant | None
+    gain: float  # the smallest relative gain over the champion that would pass four times in five
+    more_rows: int  # four times as many
+    more_gain: float  # the smallest that those would see
+    by: Instant | None  # when that many rows will have come, at the pace of these; None where they have no span
 
     @written
     def text(self) -> str:

@@ -36,19 +36,12 @@ EASIEST = 0.49
 
 @dataclass(frozen=True)
 class ShownEvidence:
-    """Blocks of the rows of one check, with the mean losses of the champion and of the refits.
+    """Blocks of the rows of one check, with the mean losses of the champion and of the refits."""
 
-    Args:
-        until: Event time of each block's last row, shape (blocks,); empty if all blocks count.
-        champion: The champion's mean loss in each block, shape (blocks,).
-        refits: Mean loss of each refit in each block, by training window, each shape (blocks,).
-        block_rows: Average number of rows in a block; 0 if it was not stored.
-    """
-
-    until: tuple[Instant, ...]
-    champion: Numbers
-    refits: Mapping[str, Numbers]
-    block_rows: float = 0.0
+    until: tuple[Instant, ...]  # event time of each block's last row, shape (blocks,); empty if all blocks count
+    champion: Numbers  # the champion's mean loss in each block, shape (blocks,)
+    refits: Mapping[str, Numbers]  # mean loss of each refit in each block, by training window, each shape (blocks,)
+    block_rows: float = 0.0  # average number of rows in a block; 0 if it was not stored
 
     def before(self, moment: pd.Timestamp) -> "ShownEvidence":
         """Its blocks that end before a moment."""
@@ -78,19 +71,12 @@ class ShownEvidence:
 
 @dataclass(frozen=True)
 class Support:
-    """How many times as likely the rows of earlier checks are as under a null, at most e to 50.
+    """How many times as likely the rows of earlier checks are as under a null, at most e to 50."""
 
-    Args:
-        gain: "A refit is no better than the champion."
-        non_inferiority: "It loses more than `gate.non_inferiority.most`."
-        checks: Checks that had rows for it.
-        blocks: Blocks of rows.
-    """
-
-    gain: float
-    non_inferiority: float
-    checks: int
-    blocks: int
+    gain: float  # "A refit is no better than the champion."
+    non_inferiority: float  # "It loses more than `gate.non_inferiority.most`."
+    checks: int  # checks that had rows for it
+    blocks: int  # blocks of rows
 
 
 NO_SUPPORT = Support(1.0, 1.0, 0, 0)

@@ -103,17 +103,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StatedInterval:
-    """The interval about a prediction that a regression promised when it was made.
+    """The interval about a prediction that a regression promised when it was made."""
 
-    Args:
-        level: Share of rows that it was to hold.
-        low: What actual minus predicted was not to be below, in units of the target.
-        high: Nor above.
-    """
-
-    level: float
-    low: float
-    high: float
+    level: float  # share of rows that it was to hold
+    low: float  # what actual minus predicted was not to be below, in units of the target
+    high: float  # nor above
 
     @classmethod
     def of(cls, record: StatedErrors, challenger: str) -> "StatedInterval | None":
@@ -136,20 +130,13 @@ class StatedInterval:
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """One model on the judged rows, as its own feature view codes them.
+    """One model on the judged rows, as its own feature view codes them."""
 
-    Args:
-        predicted: Numbers or probabilities of the positive class, shape (n,); a multiclass task: (n, classes).
-        actual: Targets in this model's own coding, shape (n,); -1 for a class that it never saw.
-        classes: Its classes by code; empty for a regression.
-        losses: Shape (n,).
-        stated: The interval that a regression promised; None with classes, and where its bundle does not say.
-    """
-
-    predicted: np.ndarray
-    actual: np.ndarray
-    classes: tuple[str, ...]
-    losses: np.ndarray
+    predicted: np.ndarray  # numbers or probabilities of the positive class, shape (n,); a multiclass task: (n, classes)
+    actual: np.ndarray  # targets in this model's own coding, shape (n,); -1 for a class that it never saw
+    classes: tuple[str, ...]  # its classes by code; empty for a regression
+    losses: np.ndarray  # shape (n,)
+    # the interval that a regression promised; None with classes, and where its bundle does not say
     stated: StatedInterval | None
 
     @property
@@ -161,23 +148,15 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class HoldoutJudgement:
-    """The judging block.
+    """The judging block."""
 
-    Args:
-        rows: Whole rows of the table in time order, with `_key` and `_event`: columns that are no features too.
-        features: The feature columns of today's view and their types.
-        task: regression, binary or multiclass.
-        challengers: By training window.
-        champion: None before the first version.
-        floors: Loss of each row of the naive baselines, shape (n,).
-    """
-
+    # whole rows of the table in time order, with `_key` and `_event`: columns that are no features too
     rows: pd.DataFrame
-    features: Mapping[str, ColumnType]
+    features: Mapping[str, ColumnType]  # the feature columns of today's view and their types
     task: str
-    challengers: Mapping[str, ScoredModel]
-    champion: ScoredModel | None
-    floors: Mapping[str, np.ndarray]
+    challengers: Mapping[str, ScoredModel]  # by training window
+    champion: ScoredModel | None  # None before the first version
+    floors: Mapping[str, np.ndarray]  # loss of each row of the naive baselines, shape (n,)
 
 
 def score(
@@ -286,39 +265,24 @@ class DetectableGain:
 
 @dataclass(frozen=True)
 class VerdictRecord:
-    """A verdict as its bundle and the store keep it; what is younger than the oldest bundle has a default.
+    """A verdict as its bundle and the store keep it; what is younger than the oldest bundle has a default."""
 
-    Args:
-        winner: The challenger with the least loss on the judging rows.
-        promote: Whether it may go live.
-        reason: What decided, in a sentence.
-        losses: Mean loss on the judging rows, by model.
-        rows: Judging rows.
-        checks: All of the gate.
-        metrics: Of each challenger, by name.
-        judged_from: Event time of the first judging row; None without any.
-        judged_until: Of the last.
-        detectable: The smallest gain that could have been seen; None where nothing was live.
-        notes: Sentences beside the checks.
-        previous_champions: Previous champions that it looked at; None where there were none.
-        agreement: The version that was judged, if this one is its recipe fitted once more: every figure of this record
-            but `training` and the checks of agreement is that version's. None of any other.
-        training: Metrics and mean loss (`loss`) on rows that the fit has seen; empty if it has not seen the holdout.
-    """
-
-    winner: str
-    promote: bool
-    reason: str
-    losses: dict[str, float]
+    winner: str  # the challenger with the least loss on the judging rows
+    promote: bool  # whether it may go live
+    reason: str  # what decided, in a sentence
+    losses: dict[str, float]  # mean loss on the judging rows, by model
     rows: int
     checks: tuple[Check, ...] = ()
-    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    judged_from: str | None = None
-    judged_until: str | None = None
-    detectable: DetectableGain | None = None
-    notes: tuple[str, ...] = ()
-    previous_champions: LookAtPrevious | None = None
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)  # of each challenger, by name
+    judged_from: str | None = None  # event time of the first judging row; None without any
+    judged_until: str | None = None  # of the last
+    detectable: DetectableGain | None = None  # the smallest gain that could have been seen; None where nothing was live
+    notes: tuple[str, ...] = ()  # sentences beside the checks
+    previous_champions: LookAtPrevious | None = None  # previous champions that it looked at; None where there were none
+    # the version that was judged, if this one is its recipe fitted once more: every figure of this record but
+    # `training` and the checks of agreement is that version's. None of any other
     agreement: int | None = None
+    # metrics and mean loss (`loss`) on rows that the fit has seen; empty if it has not seen the holdout
     training: dict[str, float] = field(default_factory=dict)
 
     @property

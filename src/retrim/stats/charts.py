@@ -141,23 +141,14 @@ BINS_OF_CALIBRATION = 10
 
 @dataclass(frozen=True)
 class Curve:
-    """A calibration curve.
+    """A calibration curve."""
 
-    Args:
-        said: Mean of what was said in each part of the rows, ascending, shape (parts,).
-        came: What came, shape (parts,).
-        low: Its interval, two standard errors of independent rows ...
-        high: ... to either side.
-        ideal: What would come, were all well; None: as was said.
-        what: The quantity that came.
-    """
-
-    said: np.ndarray
-    came: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    ideal: float | None
-    what: str
+    said: np.ndarray  # mean of what was said in each part of the rows, ascending, shape (parts,)
+    came: np.ndarray  # what came, shape (parts,)
+    low: np.ndarray  # its interval, two standard errors of independent rows
+    high: np.ndarray  # ... to either side
+    ideal: float | None  # what would come, were all well; None: as was said
+    what: str  # the quantity that came
 
 
 def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str) -> Curve:

@@ -43,13 +43,9 @@ class Plugin(Generic[T]):
 
 @dataclass(frozen=True)
 class PluginRegistry(Generic[T]):
-    """A table of plug-ins of one kind.
+    """A table of plug-ins of one kind."""
 
-    Args:
-        kind: What an entry is called in errors, such as "drift test".
-    """
-
-    kind: str
+    kind: str  # what an entry is called in errors, such as "drift test"
     _entries: dict[str, Plugin[T]] = field(default_factory=dict)
 
     def register(self, name: str, **facts: Any) -> Callable[[T], T]:

@@ -161,19 +161,14 @@ def as_trained(rows: pd.DataFrame, fairness: FairnessParams) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Judged rows as the measures see them, in time order.
-
-    Args:
-        task: regression, binary or multiclass.
-        actual: Shape (n,). The target of a regression; 0 or 1; of several classes 1 where the likeliest is right.
-        predicted: Shape (n,). The target of a regression; the probability of 1; of several classes the highest one.
-        selected: Shape (n,), 0 or 1: what is decided on. Binary: selected or not; multiclass: always 1.
-    """
+    """Judged rows as the measures see them, in time order."""
 
     task: str
+    # shape (n,). The target of a regression; 0 or 1; of several classes 1 where the likeliest is right
     actual: np.ndarray
+    # shape (n,). The target of a regression; the probability of 1; of several classes the highest one
     predicted: np.ndarray
-    selected: np.ndarray
+    selected: np.ndarray  # shape (n,), 0 or 1: what is decided on. Binary: selected or not; multiclass: always 1
 
     @classmethod
     def of(cls, task: str, actual: np.ndarray, predicted: np.ndarray, *, threshold: float) -> "Outcomes":
