@@ -13,7 +13,8 @@ from retrim.drift.alarms import Promise, promise
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
 from retrim.drift.profile import Profile
-from retrim.drift.watched import ContrastReference, block_waves, watch, years_of
+from retrim.drift.season import block_waves, years_of
+from retrim.drift.watched import ContrastReference, watch
 from retrim.errors import RefusedError
 
 MOST_WINDOWS = 60  # each is a fit or more

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from retrim.drift.watched import drawn_together, long_run
+from retrim.drift.long_run import drawn_together, long_run
 
 ALONE = np.arange(1000)  # families of one
 

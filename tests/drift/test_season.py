@@ -6,7 +6,8 @@ import pytest
 
 from retrim.drift.calibration import calibrate
 from retrim.drift.profile import Profile, ProfileParams, make_profile
-from retrim.drift.watched import mean_waves, watch, waves_of
+from retrim.drift.season import mean_waves, waves_of
+from retrim.drift.watched import watch
 from retrim.table.data import ColumnType
 from tests.builders.alarm_rates import verify
 

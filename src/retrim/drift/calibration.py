@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from retrim.drift.alarms import Alarm, Null, promise
+from retrim.drift.contrasts import MISSING
 from retrim.drift.reference import draw
-from retrim.drift.watched import MISSING, ContrastNoise, ContrastReference, measure_deviation, noise_of, shift_of
+from retrim.drift.watched import ContrastNoise, ContrastReference, measure_deviation, noise_of, shift_of
 
 SEEN = 0.8  # probability with which the smallest shift is seen
 

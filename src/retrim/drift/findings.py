@@ -20,8 +20,9 @@ from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, judge_joint, thinned_rows
 from retrim.drift.params import DriftParams, Tests
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET, TOGETHER, ColumnProfile, Profile
+from retrim.drift.season import waves_of
 from retrim.drift.tests import DRIFT_TESTS
-from retrim.drift.watched import noise_of, watch, waves_of
+from retrim.drift.watched import noise_of, watch
 from retrim.errors import BadInputError
 from retrim.stats.codec import Instant
 
