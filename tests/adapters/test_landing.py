@@ -28,13 +28,13 @@ def rows(*keys: str) -> pd.DataFrame:
 
 def land(landing: Landing, frame: pd.DataFrame, digest: str = DIGEST, at: pd.Timestamp = NOON) -> Path:
     with landing.locked():
-        return landing.land_rows(frame, digest=digest, arrived=at, correction=False, released="")
+        return landing.land("rows", frame, digest=digest, arrived=at, correction=False, released="")
 
 
 def land_labels(landing: Landing, digest: str = OTHER) -> Path:
     labels = pd.DataFrame({"_key": ["a"], "y": [2.0], "label_time": [NOON]})
     with landing.locked():
-        return landing.land_labels(labels, digest=digest, arrived=NOON, correction=True, released="checked by hand")
+        return landing.land("labels", labels, digest=digest, arrived=NOON, correction=True, released="checked by hand")
 
 
 def test_a_batch_lies_in_the_partition_of_its_day(tmp_path: Path) -> None:
@@ -161,7 +161,8 @@ def test_processes_that_land_one_batch_at_once_land_it_once(tmp_path: Path) -> N
         "import sys, pandas as pd; from pathlib import Path; from retrim.adapters.landing_zone import Landing\n"
         "landing = Landing(Path(sys.argv[1])); at = pd.Timestamp(sys.argv[2], tz='UTC')\n"
         "frame = pd.DataFrame({'_key': [str(n) for n in range(50_000)], 'x': 1.0})\n"
-        "with landing.locked(): landing.land_rows(frame, digest='ab' * 32, arrived=at, correction=False, released='')\n"
+        "with landing.locked():\n"
+        "    landing.land('rows', frame, digest='ab' * 32, arrived=at, correction=False, released='')\n"
     )
     source = str(Path(__file__).resolve().parents[2] / "src")
     started = [

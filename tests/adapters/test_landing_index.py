@@ -16,19 +16,18 @@ from hypothesis import strategies as st
 from retrim.adapters import landing_zone
 from retrim.adapters.landing_zone import FOLDER, Landing, LandingIndex
 from retrim.reading import landed
-from retrim.reading.landed import hash_file, landed_files
+from retrim.reading.landed import Kind, hash_file, landed_files
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
 KEYS = st.lists(st.text(alphabet="ab|\\\u00e9\u6f22", max_size=3), unique=True, max_size=6)
 
 
-def land(zone: Path, keys: Sequence[str], number: int, kind: str = "rows") -> Path:
+def land(zone: Path, keys: Sequence[str], number: int, kind: Kind = "rows") -> Path:
     landing = Landing(zone)
     frame = pd.DataFrame({"_key": pd.Series(keys, dtype="str"), "x": 1.0})
     facts: dict[str, Any] = {"arrived": NOON + pd.Timedelta(number, "D"), "correction": False, "released": ""}
     with landing.locked():
-        write = landing.land_rows if kind == "rows" else landing.land_labels
-        return write(frame, digest=f"{number:064x}"[::-1], **facts)
+        return landing.land(kind, frame, digest=f"{number:064x}"[::-1], **facts)
 
 
 def known(zone: Path, *keys: str, kind: Any = "rows") -> list[bool]:
@@ -230,7 +229,7 @@ def test_batches_are_listed_once_while_nothing_else_can_land(tmp_path: Path, mon
     frame = pd.DataFrame({"_key": pd.Series(["b"], dtype="str"), "x": 1.0})
     with landing.locked():
         assert len(landing.batches()) == len(landing.batches()) == 1
-        landing.land_rows(frame, digest="b" * 64, arrived=NOON, correction=False, released="")
+        landing.land("rows", frame, digest="b" * 64, arrived=NOON, correction=False, released="")
         assert len(landing.batches()) == 2
     assert listed == [1, 2]
 

@@ -135,9 +135,9 @@ class Desk:
         facts["data"] = data
         with landing.locked():
             if kind == "rows":
-                landing.land_rows(keyed, **facts)
+                landing.land("rows", keyed, **facts)
             else:
-                landing.land_labels(keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
+                landing.land("labels", keyed[["_key", data.target]].assign(label_time=self.day(at)), **facts)
 
     def check(self, at: float) -> PrintedCheck:
         return PrintedCheck(check(self.workspace, by="a test", now=self.day(at)))

@@ -148,4 +148,4 @@ def land_suspicious(desk: Desk, day: float) -> None:
     keyed = rows.assign(_key=row_keys(rows, data.key, "b"))
     facts = {"digest": "5" * 64, "arrived": desk.day(day), "correction": False, "released": "", "data": data}
     with landing.locked():
-        landing.land_rows(keyed, **facts, suspicious="level: 48 rows break the rule level: as if in another unit")
+        landing.land("rows", keyed, **facts, suspicious="level: 48 rows break the rule level: as if in another unit")

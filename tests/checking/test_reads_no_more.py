@@ -85,7 +85,7 @@ def test_what_is_read_is_the_table(tmp_path: Path) -> None:
         keyed = again.assign(
             _key=read_as_of(desk.workspace, as_of=desk.day(9)).times["_key"].iloc[24:72].to_numpy()[::-1]
         )
-        landing.land_rows(keyed, digest=digest, arrived=desk.day(6.5), correction=True, released="")
+        landing.land("rows", keyed, digest=digest, arrived=desk.day(6.5), correction=True, released="")
 
     for day in (3, 6.3, 9):
         whole = assemble(*read_landed(landing.root), desk.workspace.params.data, as_of=desk.day(day))

@@ -16,7 +16,7 @@ def landing_with(counter: Counter, at: pd.Timestamp) -> Landing:
     """A landing zone whose last batch arrived then."""
     landing, rows = Landing(counter.workspace.landing), pd.DataFrame({"_key": ["1"], "price": [1.0]})
     with landing.locked():
-        landing.land_rows(rows, digest="0" * 64, arrived=at, correction=False, released="")
+        landing.land("rows", rows, digest="0" * 64, arrived=at, correction=False, released="")
     return landing
 
 

@@ -114,7 +114,7 @@ def test_the_pieces_of_a_large_file_go_together(desk: Desk) -> None:
     facts = {"arrived": desk.day(6), "correction": False, "released": "", "of": "ab" * 32}
     with desk.workspace.landing.locked():
         for digest, part in (("1" * 64, frame.iloc[:24]), ("2" * 64, frame.iloc[24:])):
-            desk.workspace.landing.land_rows(part, digest=digest, **facts)
+            desk.workspace.landing.land("rows", part, digest=digest, **facts)
     take_back(desk, "abab", 7)
 
     assert sorted(desk.workspace.landing.withdrawals()) == ["1" * 16, "2" * 16]

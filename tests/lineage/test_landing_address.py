@@ -45,7 +45,7 @@ class Machine:
     def land(self, key: str, digest: str = DIGEST, *, arrived: pd.Timestamp = NOW) -> Path:
         rows = pd.DataFrame({"_key": [key], "price": [1.0]})
         with self.landing.locked():
-            return self.landing.land_rows(rows, digest=digest, arrived=arrived, correction=False, released="")
+            return self.landing.land("rows", rows, digest=digest, arrived=arrived, correction=False, released="")
 
     def withdraw(self, at: pd.Timestamp) -> None:
         (batch,) = self.landing.batches()
@@ -106,7 +106,7 @@ def test_the_history_of_before_comes_with_the_next_landing(tmp_path: Path, where
     local = Landing(tmp_path / "here")
     rows = pd.DataFrame({"_key": ["a"], "price": [1.0]})
     with local.locked():
-        local.land_rows(rows, digest=DIGEST, arrived=NOW, correction=False, released="")
+        local.land("rows", rows, digest=DIGEST, arrived=NOW, correction=False, released="")
     Machine(tmp_path / "here", where).land("b", NEXT)
 
     assert other.seen() == [DIGEST, NEXT]

@@ -261,9 +261,7 @@ def test_what_arrived_after_now_says_that_the_clock_was_ahead(tmp_path: Path) ->
     desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 5), at=5)
     paths, look = desk.workspace.paths, dict(EXAMINATIONS)["clock"]
-    (before, *_), (after, *_) = (
-        list(look(Examined(paths, desk.workspace, paths.root, desk.day(day)))) for day in (4, 6)
-    )
+    (before, *_), (after, *_) = (list(look(Examined(paths, paths.root, desk.day(day)))) for day in (4, 6))
 
     assert (str(before[0]), "clock" in before[1], ".sha256" in before[2]) == ("critical", True, True)
     assert str(after[0]) == "ok"

@@ -33,7 +33,9 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for number, count in enumerate((10, 1, 7)):
         with landing.locked():
             digest, arrived = f"{number:064x}"[::-1], NOON + pd.Timedelta(number, "D")
-            landing.land_rows(rows(number * 10, count), digest=digest, arrived=arrived, correction=False, released="")
+            landing.land(
+                "rows", rows(number * 10, count), digest=digest, arrived=arrived, correction=False, released=""
+            )
     return [file.path for file in landed_files(tmp_path)]
 
 
@@ -60,8 +62,8 @@ def test_a_few_columns_of_all_rows_come_with_their_numbers(paths: list[Path]) ->
 def test_a_column_that_a_file_lacks_is_missing_in_its_rows(paths: list[Path], tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     with landing.locked():
-        path = landing.land_rows(
-            rows(50, 2).drop(columns="x"), digest="f" * 64, arrived=NOON, correction=False, released=""
+        path = landing.land(
+            "rows", rows(50, 2).drop(columns="x"), digest="f" * 64, arrived=NOON, correction=False, released=""
         )
     landed = LandedRows([*paths, path])
 

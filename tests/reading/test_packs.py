@@ -29,7 +29,7 @@ def land(root: Path, number: int, *, after: float, count: int = 2) -> Path:
     landing = Landing(root)
     with landing.locked():
         digest, arrived = f"{number:064x}"[::-1], NOON + pd.Timedelta(after, "min")
-        return landing.land_rows(frame, digest=digest, arrived=arrived, correction=False, released="")
+        return landing.land("rows", frame, digest=digest, arrived=arrived, correction=False, released="")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def land(
     keyed = own.assign(_key=row_keys(own, ("number",), digest))
     landing = Landing(run_directory.paths.raw)
     with landing.locked():
-        landing.land_rows(keyed, digest=digest, arrived=arrived, correction=correction, released=released)
+        landing.land("rows", keyed, digest=digest, arrived=arrived, correction=correction, released=released)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ class TestAChangedTable:
         landing = Landing(run_directory.paths.raw)
         facts: dict[str, Any] = {"digest": "c" * 64, "arrived": day(3), "correction": False, "released": ""}
         with landing.locked():
-            landing.land_rows(rows.assign(_key=row_keys(rows, ("number",), "c")), **facts, data=data)
+            landing.land("rows", rows.assign(_key=row_keys(rows, ("number",), "c")), **facts, data=data)
         return data
 
     def run(self, run_directory: Room, data: DataParams, champion: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -37,7 +37,7 @@ for number, digest in enumerate(digests):
     with landing.locked():
         rows = pd.DataFrame({"_key": [digest], "price": [1.0]})
         arrived = pd.Timestamp("2024-05-02", tz="UTC")
-        landing.land_rows(rows, digest=digest, arrived=arrived, correction=False, released="")
+        landing.land("rows", rows, digest=digest, arrived=arrived, correction=False, released="")
 """
 
 
@@ -66,7 +66,7 @@ def land(root: Path, where: str, digest: str) -> None:
     with landing.locked():
         rows = pd.DataFrame({"_key": [digest], "price": [1.0]})
         arrived = pd.Timestamp("2024-05-02", tz="UTC")
-        landing.land_rows(rows, digest=digest, arrived=arrived, correction=False, released="")
+        landing.land("rows", rows, digest=digest, arrived=arrived, correction=False, released="")
 
 
 def test_a_kill_between_the_bucket_and_the_folder_loses_and_doubles_nothing(where: str, tmp_path: Path) -> None:

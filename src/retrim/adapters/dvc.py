@@ -1,13 +1,7 @@
-"""Outputs of a stage held against what DVC recorded of them.
+"""Run directories, in which DVC makes a model of the raw data that had arrived by a date, and the cache they share.
 
-What DVC has in its cache it lays out again without a look at its bytes, as long as nobody is known to have
-written to it; so a byte that a disk has turned would go on into the next stage.
-
-DVC in a run directory, started once for all that a run asks of it: a start takes longer than most of its commands.
-
-What lies in a DVC cache, and which of it commits and working folders still name.
-
-Run run directories: worktrees in which DVC rebuilds a model from the raw data that had arrived by a date.
+DVC lays out again what it has in its cache without a look at its bytes, so outputs are held against what was recorded:
+a byte that a disk has turned would go on into the next stage.
 """
 
 import hashlib
@@ -75,32 +69,13 @@ class LockFile:
     stages: dict[str, LockedStage]
 
 
-@dataclass(frozen=True)
-class CacheConfig:
-    """Where the cache of DVC lies; None: in the repository."""
-
-    dir: str | None = None
-
-
-@dataclass(frozen=True)
-class CoreConfig:
-    """The default remote of DVC; None: none is set."""
-
-    remote: str | None = None
-
-
-@dataclass(frozen=True)
-class DvcConfig:
-    """Of DVC's settings, what is read here."""
-
-    cache: CacheConfig = CacheConfig()
-    core: CoreConfig = CoreConfig()
-
-
-def _config(root: Path) -> DvcConfig:
+def _config(root: Path, level: str | None = None) -> dict[str, dict[str, Any]]:
+    """DVC's settings of a repository: those of a level, such as `local`, or all."""
     from dvc.config import Config
 
-    return from_record(DvcConfig, Config(str(root / ".dvc")))
+    config = Config(str(root / ".dvc"))
+    settings: dict[str, dict[str, Any]] = config if level is None else config.read(level)
+    return settings
 
 
 def _locked(text: str) -> dict[str, LockedStage]:
@@ -234,7 +209,7 @@ class DvcSession:
 
     @cached_property
     def _cache(self) -> Path:
-        return Path(_config(self.run_directory).cache.dir or self.run_directory / ".dvc" / "cache")
+        return Path(_config(self.run_directory).get("cache", {}).get("dir") or self.run_directory / ".dvc" / "cache")
 
     def reproduce(self, stage: str, say: Say, limits: StageLimits) -> str:
         """Runs one stage, and gives all it printed.
@@ -342,9 +317,7 @@ class CacheFile:
 
 def cache_folder(root: Path) -> Path:
     """The DVC cache of a repository and its run directories: as its local settings say, else in the repository."""
-    from dvc.config import Config
-
-    given = from_record(DvcConfig, Config(str(root / ".dvc")).read("local")).cache.dir
+    given = _config(root, "local").get("cache", {}).get("dir")
     return Path(given) if given else root / ".dvc" / "cache"
 
 
@@ -548,7 +521,7 @@ def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
     """Gives a run directory the workspace's DVC cache and local settings; its own lock files stay inside it."""
     from dvc.config import Config
 
-    local = Config(str(workspace.root / ".dvc")).read("local")
+    local = _config(workspace.root, "local")
     with Config(str(folder / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
         config.setdefault("cache", {}).setdefault("dir", _in_ascii(workspace.root / ".dvc" / "cache", Path.cwd()))
@@ -632,7 +605,7 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
     """
     from dvc.config import Config
 
-    local = Config(str(workspace.root / ".dvc")).read("local")
+    local = _config(workspace.root, "local")
     cache = cache_folder(workspace.root)
     with Config(str(run_directory / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
@@ -756,7 +729,7 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
 
 def has_remote(root: Path) -> bool:
     """Whether a default DVC remote is set."""
-    return bool(_config(root).core.remote)
+    return bool(_config(root).get("core", {}).get("remote"))
 
 
 def without_remote(root: Path) -> None:

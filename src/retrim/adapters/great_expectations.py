@@ -3,15 +3,9 @@
 A suite binds types, keys and physical bounds. What describes the distribution of
 some reference window is refused, or the quarantine would eat the drift.
 
-Loading Great Expectations takes seconds, so it is imported when first needed.
-
-A suite on a table whose columns have changed: what is asked under another name, and what is not asked any more.
-
 An expectation that names a column by an earlier name is asked of the column as it is called now. One that names a
-column which landed and is gone from params.yaml is not asked: it is said, and the batch lands. One that names a column
-which never was there is an error, as a wrong name is.
-
-A suite on a table that is seen a piece at a time.
+column which landed and is gone from params.yaml is not asked: a note says so, and the batch lands. One that names a
+column which never was there is an error, as a wrong name is.
 """
 
 import json

@@ -1,17 +1,12 @@
-"""What has landed, in short: so that landing a batch opens none of the batches before it.
-
-    <landing zone>/.index/manifest.json      the facts of every landed file, its size and time of change
-    <landing zone>/.index/rows-<digest>.npy  hashes of keys, sorted; few files, each about twice the next
-
-It is a cache and no more. A file that it does not know (landed by a process that was killed, or linked in)
-is read and added; where one has gone or was changed, or the index itself is lost or damaged, it is made anew.
-
-The landing zone: one immutable Parquet file a batch, in a partition a day of arrival.
+"""The landing zone: one immutable Parquet file a batch, in a partition a day of arrival, and an index of them.
 
     <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet, and its SHA-256 beside it
+    <root>/.index/manifest.json      the facts of every landed file, its size and time of change
+    <root>/.index/rows-<digest>.npy  hashes of keys, sorted; few files, each about twice the next
 
-A file is written aside, flushed and renamed, under a lock that dies with its process;
-so it is there whole or not at all, and landing it again changes nothing.
+A file is written aside, flushed and renamed, under a lock that dies with its process: so it is there whole or not at
+all. The index is a cache, by which landing a batch opens none of those before it; a file that it does not know is read
+and added, and where one has gone or was changed, or the index is lost or damaged, it is made anew.
 """
 
 import fcntl
@@ -58,6 +53,8 @@ from retrim.table.schema import LandedSchema
 FOLDER, MANIFEST = ".index", "manifest.json"
 PIECE = 1 << 18  # keys hashed at once: they become Python text for that long
 MERGED = 1 << 24  # keys that are held before they are merged, when many files are new
+NOTED = ("kind", "digest", "arrived", "correction", "released", "of", "rows", "suspicious")
+"""Facts of a batch as the manifest notes them."""
 PROBE = "retrim"  # its hash stands in the manifest: with another way to hash, the index is made anew
 
 
@@ -263,14 +260,7 @@ def _note_of(facts: BatchFile, path: Path, schemas: list[LandedSchema], *, withd
     if facts.schema not in schemas:
         schemas.append(facts.schema)
     return _NotedFile(
-        kind=facts.kind,
-        digest=facts.digest,
-        arrived=facts.arrived,
-        correction=facts.correction,
-        released=facts.released,
-        of=facts.of,
-        rows=facts.rows,
-        suspicious=facts.suspicious,
+        **{name: getattr(facts, name) for name in NOTED},
         size=stat.st_size,
         changed=stat.st_mtime_ns,
         schema=schemas.index(facts.schema),
@@ -286,18 +276,7 @@ def _noted_batches(root: Path, _state: tuple[int, ...]) -> Mapping[str, tuple[_N
 
 
 def _from_note(path: Path, note: _NotedFile, schemas: Sequence[LandedSchema]) -> BatchFile:
-    return BatchFile(
-        kind=note.kind,
-        digest=note.digest,
-        arrived=note.arrived,
-        correction=note.correction,
-        released=note.released,
-        of=note.of,
-        rows=note.rows,
-        path=path,
-        schema=schemas[note.schema],
-        suspicious=note.suspicious,
-    )
+    return BatchFile(**{name: getattr(note, name) for name in NOTED}, path=path, schema=schemas[note.schema])
 
 
 ASIDE = ".tmp-"
@@ -354,58 +333,6 @@ class Landing:
                 yield
             finally:
                 self._is_held, self._seen = False, None
-
-    def land_rows(
-        self,
-        rows: pd.DataFrame,
-        *,
-        digest: str,
-        arrived: pd.Timestamp,
-        correction: bool,
-        released: str,
-        of: str = "",
-        data: DataParams | None = None,
-        suspicious: str = "",
-    ) -> Path:
-        """Lands typed rows with their `_key`. Hold `locked()` from the checks before it to its end.
-
-        Args:
-            rows: `_key` and the declared columns, shape (n, columns).
-            arrived: Arrival time, UTC.
-            released: Why it lands in spite of its faults; empty when it has none.
-            of: sha256 of the large file that it is a piece of; empty when it is none.
-            data: What its columns are declared, which stands in the file; None: it says their stored types alone.
-
-        Returns:
-            The file; the one that was there if the batch had landed before.
-        """
-        return self._land(
-            "rows",
-            rows,
-            digest,
-            arrived=arrived,
-            correction=correction,
-            released=released,
-            of=of,
-            data=data,
-            suspicious=suspicious,
-        )
-
-    def land_labels(
-        self,
-        labels: pd.DataFrame,
-        *,
-        digest: str,
-        arrived: pd.Timestamp,
-        correction: bool,
-        released: str,
-        of: str = "",
-        data: DataParams | None = None,
-    ) -> Path:
-        """The same for labels: `_key`, target and `label_time`."""
-        return self._land(
-            "labels", labels, digest, arrived=arrived, correction=correction, released=released, of=of, data=data
-        )
 
     def batches(self, as_of: pd.Timestamp | None = None, *, as_then: bool = False) -> list[BatchFile]:
         """Landed batches in order of arrival; if `as_of` is given, those that had landed by then and stand now."""
@@ -482,19 +409,32 @@ class Landing:
         """
         return self._index.known(keys, kind, surely=surely)
 
-    def _land(
+    def land(
         self,
         kind: Kind,
         frame: pd.DataFrame,
-        digest: str,
         *,
+        digest: str,
         arrived: pd.Timestamp,
         correction: bool,
         released: str,
-        of: str,
-        data: DataParams | None,
+        of: str = "",
+        data: DataParams | None = None,
         suspicious: str = "",
     ) -> Path:
+        """Lands typed rows or labels. Hold `locked()` from the checks before it to its end.
+
+        Args:
+            frame: `_key` and the declared columns, shape (n, columns); of labels `_key`, target and `label_time`.
+            arrived: Arrival time, UTC.
+            released: Why it lands in spite of its faults; empty when it has none.
+            of: SHA-256 of the large file that it is a piece of; empty when it is none.
+            data: What its columns are declared, which stands in the file; None: it says their stored types alone.
+            suspicious: Why it is suspicious; empty when it is not.
+
+        Returns:
+            The file; the one that was there if the batch had landed before.
+        """
         before = self.find(digest)
         if before is not None:
             return before.path

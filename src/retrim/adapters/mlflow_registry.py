@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from io import StringIO
@@ -223,38 +223,16 @@ def _needed(view: FeatureView, calendar: CalendarFeatures | None) -> dict[str, s
     return {**given, calendar.time: "time"}
 
 
-@dataclass(frozen=True)
-class StatedColumn:
-    """Of a column in the settings of a bundle, what is read here; likewise what follows."""
-
-    role: str
-
-
-@dataclass(frozen=True)
-class StatedData:
-    columns: dict[str, StatedColumn] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StatedReading:
-    zone: str
-    calendar: dict[str, CalendarPart]
-
-
-@dataclass(frozen=True)
-class StatedTable:
-    data: StatedData = StatedData()
-    reading: StatedReading | None = None
-
-
 def _calendar_of(shown: Exhibits, example: pd.DataFrame) -> CalendarFeatures | None:
     """The features of a bundle that landing makes of the event's time; None: none."""
-    found = shown.typed_if_there(StatedTable, SETTINGS)
-    if found is None or found.reading is None or "_event" not in example:
+    settings = shown.optional(SETTINGS) or {}
+    if "reading" not in settings or "_event" not in example:
         return None
-    time = next(name for name, column in found.data.columns.items() if column.role == "time")
-    parts = {name: part for name, part in found.reading.calendar.items() if name in shown.view.needs}
-    return CalendarFeatures(time, found.reading.zone, parts) if parts else None
+    reading = settings["reading"]
+    time = next(name for name, column in settings["data"]["columns"].items() if column["role"] == "time")
+    calendar: dict[str, CalendarPart] = reading["calendar"]
+    parts = {name: part for name, part in calendar.items() if name in shown.view.needs}
+    return CalendarFeatures(time, reading["zone"], parts) if parts else None
 
 
 if TYPE_CHECKING:

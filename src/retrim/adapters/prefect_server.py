@@ -1,6 +1,4 @@
-"""Calls of Prefect's API without Prefect, which takes seconds to import.
-
-A Prefect server on loopback, as a process of its own, for commands that run flows where none is reachable.
+"""Calls of Prefect's API without Prefect, which takes seconds to import; a server on loopback where none is reachable.
 
 Whoever reaches it can have it run commands, and every user of the machine and every page in
 a browser reaches loopback. So each server has a login of its own, which lies where its user
@@ -45,21 +43,6 @@ class NextRun:
 
     flow: str
     at: str
-
-
-@dataclass(frozen=True)
-class ScheduledRun:
-    """Of a flow run as Prefect tells it, what is read here."""
-
-    flow_id: str
-    expected_start_time: str
-
-
-@dataclass(frozen=True)
-class ScheduledFlow:
-    """Of a flow, likewise."""
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -115,10 +98,9 @@ class PrefectApi:
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
             "deployments": {"name": {"any_": [deployment]}},
         }
-        with suppress(OSError, ValueError, RetrimError):
-            (run,) = from_record(tuple[ScheduledRun, ...], self.ask("flow_runs/filter", wanted))
-            flow = from_record(ScheduledFlow, self.ask(f"flows/{run.flow_id}"))
-            return NextRun(flow.name, run.expected_start_time)
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            (run,) = self.ask("flow_runs/filter", wanted)
+            return NextRun(self.ask(f"flows/{run['flow_id']}")["name"], run["expected_start_time"])
         return None
 
     def credentials(self) -> dict[str, str]:

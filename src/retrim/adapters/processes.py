@@ -1,6 +1,4 @@
-"""The heartbeat of a process group: one that prints nothing and uses no processor for long, or takes too long, ends.
-
-What a killed command leaves behind is ended by a process of its own: servers, workers, stages and all they started.
+"""Ends processes: a group that shows no sign of life, or takes too long; and all that a killed command has started.
 
 Each process that starts others writes a token into its environment, which all that
 descends from it inherits, whatever session or process group it is in. A reaper waits at

@@ -1,17 +1,6 @@
-"""Which landed rows were counted by which check, and which ones made a version.
+"""Our own store: what was decided, run, counted, released and sent. It is the truth; MLflow and Prefect mirror it.
 
-Times in the store: what stages took, and up to when the due times of scheduled flows are done.
-
-Our own store: what was decided, run and released. It is the truth; MLflow and Prefect mirror it.
-
-SQLite under `var/` by default, any SQLAlchemy address in production. Times are ISO
-8601 in UTC, so they sort as text. Nothing is deleted; releases are only ever added.
-
-Alerts, and what each address was sent of them: claimed before it is sent, so that two processes do not send twice.
-
-A store begun from another's past: what was decided, run, made and released before a moment.
-
-Gives stored decisions and runs another date: only after the clock ran ahead.
+SQLite under `var/` by default, any SQLAlchemy address in production. Nothing is deleted; releases are only ever added.
 """
 
 import json

@@ -7,7 +7,6 @@ landed is found by its digest, what had not is done.
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -260,12 +259,12 @@ def _write(
     suspicious: str = "",
 ) -> Path:
     is_labels = incoming.kind == "labels"
-    land = landing.land_labels if is_labels else partial(landing.land_rows, suspicious=suspicious)
     if is_labels:  # a source that does not say when a label was known learned it when it sent it
         frame = frame.assign(**{LABEL_TIME: frame[LABEL_TIME].fillna(now)})
     elif not frame[data.time].is_monotonic_increasing:  # who reads a span of time reads few parts of the file then
         frame = frame.sort_values(data.time, kind="stable", ignore_index=True)
-    return land(
+    return landing.land(
+        incoming.kind,
         frame,
         digest=incoming.digest,
         arrived=now,
@@ -273,6 +272,7 @@ def _write(
         released=released,
         of=incoming.of,
         data=data,
+        suspicious="" if is_labels else suspicious,
     )
 
 

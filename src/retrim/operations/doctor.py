@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -76,15 +77,22 @@ class Examined:
 
     Args:
         paths: The workspace.
-        workspace: With its settings; None where they do not load.
         folder: Whose `retrim up` should run: the workspace, or the folder that holds it.
         now: By the clock.
     """
 
     paths: WorkspacePaths
-    workspace: Workspace | None
     folder: Path
     now: pd.Timestamp
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """With its settings.
+
+        Raises:
+            RetrimError: They do not load, which the examination of settings says.
+        """
+        return Workspace(self.paths, load_params(self.paths.params), Env())
 
 
 @dataclass(frozen=True)
@@ -114,14 +122,14 @@ def examine(
         folder: Whose `retrim up` should run; where none ever did, the folder above is looked at too.
         only: Names of examinations; None: all.
     """
-    workspace = None
-    with suppress(RetrimError, OSError):  # which the first examination says
-        workspace = Workspace(paths, load_params(paths.params), Env())
     above = read_installation(folder) is None and read_installation(folder.parent) is not None
-    examined = Examined(paths, workspace, folder.parent if above else folder, now)
+    examined = Examined(paths, folder.parent if above else folder, now)
+    loads = False
+    with suppress(RetrimError, OSError):
+        loads = bool(examined.workspace)
     findings: list[Finding] = []
     for name, look in EXAMINATIONS:
-        if (workspace is None and name not in WITHOUT_SETTINGS) or (only is not None and name not in only):
+        if (not loads and name not in WITHOUT_SETTINGS) or (only is not None and name not in only):
             continue
         try:
             answers_given = list(look(examined))
@@ -136,11 +144,7 @@ def _settings(examined: Examined) -> Said:
     params = load_params(examined.paths.params)
     suite = examined.paths.root / params.data.suite
     if not suite.is_file():
-        yield (
-            CRITICAL,
-            f"the suite {params.data.suite} is missing",
-            "restore it from git",
-        )
+        yield CRITICAL, f"the suite {params.data.suite} is missing", "restore it from git"
     else:
         yield OK, f"params.yaml loads, model {params.data.model}", ""
 
@@ -201,11 +205,8 @@ def _disk(examined: Examined) -> Said:
     free = shutil.disk_usage(place).free
     said = f"{free / 1e9:.1f} GB free"
     cure = "retrim versions gc; see docs/how-to/running.md, Bounds"
-    yield (
-        (CRITICAL if free < LEAST_FREE else WARNING if free < LITTLE_FREE else OK),
-        said,
-        (cure if free < LITTLE_FREE else ""),
-    )
+    level = CRITICAL if free < LEAST_FREE else WARNING if free < LITTLE_FREE else OK
+    yield level, said, "" if level is OK else cure
 
 
 def _writable(examined: Examined) -> Said:
@@ -252,14 +253,12 @@ def _private(examined: Examined) -> Iterator[Path]:
 
 def _store(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     decisions = workspace.store.decisions(workspace.model)
     yield OK, f"{workspace.store.shown}; decisions: {len(decisions)}", ""
 
 
 def _landing(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     yield OK, f"landed files: {len(Landing(examined.paths.landing).batches())}", ""
     address = workspace.landing_address
     if address is not None:
@@ -269,7 +268,6 @@ def _landing(examined: Examined) -> Said:
 
 def _predictions(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     yield OK, f"versions whose predictions can be read: {len(workspace.predictions.versions())}", ""
     table = workspace.env.predictions_table
     if table is not None:
@@ -279,13 +277,11 @@ def _predictions(examined: Examined) -> Said:
 
 def _mlflow(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     yield OK, f"registered versions: {len(workspace.registry.versions())}", ""
 
 
 def _prefect(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     url = workspace.env.prefect_url
     if url is not None and not answers(url):
         yield CRITICAL, f"no Prefect server responds at {url}", "start the server, or unset RETRIM_PREFECT_URL"
@@ -329,7 +325,6 @@ def _ports(examined: Examined) -> Said:
 
 def _schedule(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     runs = is_alive(workspace, "schedule")
     begun = [name for name in ScheduleParams.flows() if workspace.store.done_until(workspace.model, name)]
     if not begun:
@@ -348,7 +343,6 @@ def _schedule(examined: Examined) -> Said:
 
 def _deployed(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     api = known_server(workspace.paths.prefect, workspace.env.prefect_url)
     if api is None or not is_alive(workspace, "schedule"):
         return
@@ -368,7 +362,6 @@ def _has_deployment(api: PrefectApi, flow: str, model: str) -> bool:
 
 def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     if not workspace.env.tells:
         yield (
             WARNING,
@@ -381,7 +374,6 @@ def _alerts(examined: Examined) -> Said:
 
 def _backups(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     place, planned = place_of_backups(workspace), workspace.params.schedule.backup
     if place is None and planned is not None:
         yield CRITICAL, "backups are scheduled, but no place is set", "set RETRIM_BACKUP where the schedule starts"
@@ -401,7 +393,6 @@ def _backups(examined: Examined) -> Said:
 
 def _health(examined: Examined) -> Said:
     workspace = examined.workspace
-    assert workspace is not None
     health = find_health(workspace, now=examined.now)
     for finding in health.health:
         yield finding.level, finding.text, finding.do
