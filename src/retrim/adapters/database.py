@@ -168,13 +168,13 @@ def _find_tool(tool: str, address: str, fails: str) -> str:
         raise RefusedError(
             f"{fails}: only SQLite and PostgreSQL are supported; use the backup tools of {url.get_backend_name()}"
         )
-    found = shutil.which(tool)
-    if found is None:
+    path = shutil.which(tool)
+    if path is None:
         raise RefusedError(
             f"{fails}, because {tool} is not installed; install PostgreSQL's client programs (Debian: "
             "apt-get install postgresql-client)"
         )
-    return found
+    return path
 
 
 def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> None:
@@ -192,9 +192,9 @@ def _run_tool(tool: str, address: str, fails: str, options: Sequence[str]) -> No
     )
     if done.returncode:
         name = Path(tool).name
-        said = address_of(address).clean(done.stderr.strip() or f"{name} ended with exit code {done.returncode}")
+        why = address_of(address).clean(done.stderr.strip() or f"{name} ended with exit code {done.returncode}")
         raise RetrimError(
-            f"{fails}: {said}; check the database, or install the version of {name} that matches the server"
+            f"{fails}: {why}; check the database, or install the version of {name} that matches the server"
         )
 
 
@@ -202,10 +202,10 @@ def move_places(address: str, moved: Mapping[str, str]) -> int:
     """Lets every text of a database that names a place, or one below it, name another; gives how many did."""
     engine, count = sa.create_engine(in_utf8(sa.engine.make_url(address))), 0
     with engine.begin() as connection:
-        found = sa.MetaData()
-        found.reflect(connection)
-        for table in found.tables.values():
-            for column in (each for each in table.columns if isinstance(each.type, sa.String)):
+        metadata = sa.MetaData()
+        metadata.reflect(connection)
+        for table in metadata.tables.values():
+            for column in (column for column in table.columns if isinstance(column.type, sa.String)):
                 cases = [
                     (
                         sa.or_(column == old, column.startswith(f"{old}/", autoescape=True)),
@@ -245,11 +245,11 @@ class Database:
                 in_utf8(parsed), connect_args={"timeout": 30} if url.startswith("sqlite") else {}
             )
         except (sa.exc.ArgumentError, ImportError) as error:
-            said = self._address.clean(error)
+            why = self._address.clean(error)
             extra = EXTRAS.get(parsed.get_backend_name())
             driver = "its driver" if extra is None else f"its driver: pip install 'retrim[{extra}]'"
             raise BadInputError(
-                f"the store at {self.shown} cannot be opened: {said}; install {driver}, or {WRITE}"
+                f"the store at {self.shown} cannot be opened: {why}; install {driver}, or {WRITE}"
             ) from error
         if self._engine.dialect.name == "sqlite":
             _begin_explicitly(self._engine)
@@ -291,9 +291,9 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.SQLAlchemyError as error:
-            said = self._address.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
+            why = self._address.clean(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
             raise RetrimError(
-                f"the store at {self.shown} cannot be {what}: {said}; check the database, its disk and its "
+                f"the store at {self.shown} cannot be {what}: {why}; check the database, its disk and its "
                 "permissions, or set RETRIM_STORE_URL to a different database"
             ) from error
 

@@ -103,8 +103,8 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     lock = _locked((run_directory / "dvc.lock").read_text(encoding="utf-8"))
     for out in lock.get(stage, LockedStage()).outs:
         place, recorded = run_directory / out.path, out.md5
-        found = tree_hash(place) if place.is_dir() else file_hash(place)
-        if found == recorded:
+        actual = tree_hash(place) if place.is_dir() else file_hash(place)
+        if actual == recorded:
             continue
         name, digest = _altered_file(place, recorded, cache)
         raise RefusedError(
@@ -122,7 +122,7 @@ def file_hash(path: Path) -> str:
 
 def tree_hash(folder: Path) -> str:
     """DVC's hash of a folder: the MD5 of its listing, which has the MD5 of each file."""
-    text = json.dumps([vars(each) for each in _listing(folder)], sort_keys=True)
+    text = json.dumps([vars(file) for file in _listing(folder)], sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
@@ -145,8 +145,8 @@ def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
         wanted = _listed(listing)
     except (ValueError, RetrimError):
         return "", recorded
-    found = {each.relpath: each.md5 for each in _listing(place)}
-    return next(((each.relpath, each.md5) for each in wanted if found.get(each.relpath) != each.md5), ("", recorded))
+    actual = {file.relpath: file.md5 for file in _listing(place)}
+    return next(((file.relpath, file.md5) for file in wanted if actual.get(file.relpath) != file.md5), ("", recorded))
 
 
 Say = Callable[[str], None]
@@ -161,8 +161,8 @@ class StageFailedError(RetrimError):
     def __init__(self, stage: str, output: str) -> None:
         super().__init__(f"stage {stage} failed:\n{output.strip()}")
         self.stage = stage
-        said = EXITED.findall(output)  # DVC's own code says only that a stage failed
-        self.exit_code = int(said[-1]) if said and said[-1] in ("1", "2") else RetrimError.exit_code
+        codes = EXITED.findall(output)  # DVC's own code says only that a stage failed
+        self.exit_code = int(codes[-1]) if codes and codes[-1] in ("1", "2") else RetrimError.exit_code
 
 
 class NotFetchedError(RetrimError):
@@ -257,13 +257,13 @@ SECRET_ADDRESSES = tuple(f"RETRIM_{name}{suffix}" for name in SECRETS for suffix
 def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
     """The inherited environment, with `python` first and without what would change what runs."""
     dropped = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", *SECRET_ADDRESSES}
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in dropped and not name.startswith(("GIT_", "DVC_", "PREFECT_"))  # a stage has no use for a login
     }
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
-    return {**kept, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
+    return {**inherited, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
@@ -278,14 +278,14 @@ def end_survivors(run_directory: Path) -> int:
 
     They carry the run directory's name in their environment, so a person's shell in there lives on.
     """
-    found = 0
+    killed = 0
     while survivors := [process for process in psutil.process_iter() if _works_in(process, run_directory)]:
         for process in survivors:
             with suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(survivors, timeout=10)
-        found += len(survivors)
-    return found
+        killed += len(survivors)
+    return killed
 
 
 def _works_in(process: psutil.Process, run_directory: Path) -> bool:
@@ -323,13 +323,13 @@ def cache_folder(root: Path) -> Path:
 
 def entries(cache: Path) -> list[CacheFile]:
     """Every file of a cache by its digest, listings of folders first: none of these names what is gone already."""
-    found = []
+    files = []
     for path in (cache / "files" / "md5").glob("[0-9a-f][0-9a-f]/*"):
         with suppress(FileNotFoundError):
             state = path.stat()
             frees = state.st_size if state.st_nlink == 1 else 0
-            found.append(CacheFile(path.parent.name + path.name, path, frees, state.st_ctime))
-    return sorted(found, key=lambda entry: (not entry.digest.endswith(LISTING), entry.digest))
+            files.append(CacheFile(path.parent.name + path.name, path, frees, state.st_ctime))
+    return sorted(files, key=lambda entry: (not entry.digest.endswith(LISTING), entry.digest))
 
 
 def run_entries(cache: Path) -> Iterator[tuple[Path, set[str]]]:
@@ -346,10 +346,10 @@ def named_in_commit(root: Path, commit: str) -> set[str]:
         RetrimError: The commit is gone, or such a file cannot be read.
     """
     listed = git.git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-    found: set[str] = set()
+    digests: set[str] = set()
     for name in filter(_is_note, listed):
-        found |= _named(git.git(root, "show", f"{commit}:{name}"), f"{name} at {commit[:12]}")
-    return found
+        digests |= _named(git.git(root, "show", f"{commit}:{name}"), f"{name} at {commit[:12]}")
+    return digests
 
 
 def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
@@ -358,11 +358,11 @@ def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
     Raises:
         RetrimError: Such a file cannot be read.
     """
-    found: set[str] = set()
+    digests: set[str] = set()
     for name in filter(_is_note, names):
         with suppress(FileNotFoundError, IsADirectoryError):
-            found |= _named((folder / name).read_text(encoding="utf-8"), str(folder / name))
-    return found
+            digests |= _named((folder / name).read_text(encoding="utf-8"), str(folder / name))
+    return digests
 
 
 def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -371,13 +371,13 @@ def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str
     Returns:
         All of them; and the listings that are not in the cache, whose files nobody can tell.
     """
-    found, lost = set(digests), set()
-    for digest in [each for each in found if each.endswith(LISTING)]:
+    complete, lost = set(digests), set()
+    for digest in [named for named in complete if named.endswith(LISTING)]:
         try:
-            found |= {each.md5 for each in _listed(object_path(cache, digest))}
+            complete |= {file.md5 for file in _listed(object_path(cache, digest))}
         except (OSError, ValueError, RetrimError):
             lost.add(digest)
-    return found, lost
+    return complete, lost
 
 
 def flush(root: Path, commit: str) -> None:
@@ -485,8 +485,8 @@ def open_stage_session(
 
 def package_of(folder: Path) -> Path:
     """The package that the stages of a run directory import: its own under src, else the installed one."""
-    own = folder / "src" / "retrim"
-    return own if own.is_dir() else Path(retrim.__file__).parent
+    sources = folder / "src" / "retrim"
+    return sources if sources.is_dir() else Path(retrim.__file__).parent
 
 
 def hand_code(root: Path, clone: Path) -> None:
@@ -562,15 +562,17 @@ def lock_differences(run_directory: Path) -> list[str]:
     """What a rebuild changed in dvc.lock against the commit it stands on: stage, output, both hashes."""
     recorded = _locked(git.git(run_directory, "show", "HEAD:dvc.lock"))
     rebuilt = _locked((run_directory / "dvc.lock").read_text(encoding="utf-8"))
-    found = []
+    differences = []
     for stage, before in recorded.items():
         after = rebuilt.get(stage, LockedStage())
         for old, new in ((_hashes(before.deps), _hashes(after.deps)), (_hashes(before.outs), _hashes(after.outs))):
             changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)]
-            found += [f"{stage}: the hash of {path} was {old.get(path)} and is now {new.get(path)}" for path in changed]
-    if not found and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
-        found.append("dvc.lock differs from the recorded one")
-    return found
+            differences += [
+                f"{stage}: the hash of {path} was {old.get(path)} and is now {new.get(path)}" for path in changed
+            ]
+    if not differences and git.git(run_directory, "status", "--porcelain", "--", "dvc.lock"):
+        differences.append("dvc.lock differs from the recorded one")
+    return differences
 
 
 def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[str] | None = None) -> None:
@@ -609,8 +611,8 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
     cache = cache_folder(workspace.root)
     with Config(str(run_directory / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        own = _in_ascii(run_directory / ".dvc" / "cache", Path.cwd())
-        config["cache"] = {"dir": own}  # whatever DVC's other settings share
+        own_cache = _in_ascii(run_directory / ".dvc" / "cache", Path.cwd())
+        config["cache"] = {"dir": own_cache}  # whatever DVC's other settings share
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(
             run_directory / ".dvc" / "tmp" / "site", run_directory
         )
@@ -652,13 +654,13 @@ def _has(cache: Path, note: Path) -> bool:
     if not listing.exists():
         return False
     try:
-        return all(object_path(cache, each.md5).exists() for each in _listed(listing))
+        return all(object_path(cache, file.md5).exists() for file in _listed(listing))
     except (ValueError, RetrimError):  # the listing was altered
         return True
 
 
 def _hashes(paths: Iterable[LockedPath]) -> dict[str, str]:
-    return {each.path: each.md5 for each in paths}
+    return {locked.path: locked.md5 for locked in paths}
 
 
 def _follow(
@@ -719,10 +721,10 @@ def run_dvc(run_directory: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
+        message = (done.stderr or done.stdout).partition(DVC_ADVERTISES)[0].strip()
         what = f"dvc {' '.join(arguments[:2])}"
         raise RetrimError(
-            f"{what} failed in {run_directory}; correct the error that DVC reports, then try again: {said}"
+            f"{what} failed in {run_directory}; correct the error that DVC reports, then try again: {message}"
         )
     return done.stdout
 

@@ -116,9 +116,9 @@ def _locked(lock: Path) -> dict[str, str | None]:
     """Packages that a lock asks for here, with their versions; None for one that is named by its address."""
     lines = dependencies_in(lock.read_text(encoding="utf-8")).replace("\\\n", " ").splitlines()
     written = [re.sub(r"\s+--hash=\S+", "", line).strip() for line in lines if not line.lstrip().startswith("#")]
-    asked = [Requirement(line) for line in written if line]
-    here = [each for each in asked if each.marker is None or each.marker.evaluate()]
-    pinned = {canonicalize_name(each.name): [pin.version for pin in each.specifier] for each in here}
+    requirements = [Requirement(line) for line in written if line]
+    here = [need for need in requirements if need.marker is None or need.marker.evaluate()]
+    pinned = {canonicalize_name(need.name): [pin.version for pin in need.specifier] for need in here}
     return {name: versions[0] if versions else None for name, versions in pinned.items()}
 
 

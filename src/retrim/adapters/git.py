@@ -64,8 +64,8 @@ def git(
     except FileNotFoundError as error:
         raise RetrimError(f"git cannot be run in {folder} ({error.strerror}); install git") from error
     if done.returncode:
-        said = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
-        raise RetrimError(f"git {' '.join(said[:3])} failed in {folder}: {done.stderr.strip()}")
+        command_words = arguments[len(IDENTITY) :] if arguments[: len(IDENTITY)] == IDENTITY else arguments
+        raise RetrimError(f"git {' '.join(command_words[:3])} failed in {folder}: {done.stderr.strip()}")
     return done.stdout.strip("\n")  # a name may begin with a space
 
 
@@ -108,10 +108,10 @@ def snapshot(root: Path, *, max_file_mb: float) -> Snapshot:
     _refuse(root, untracked, max_file_mb)
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "index"
-        own = Path(git(root, "rev-parse", "--git-path", "index"))
-        own = own if own.is_absolute() else root / own
-        if own.exists():
-            shutil.copy2(own, index)
+        real_index = Path(git(root, "rev-parse", "--git-path", "index"))
+        real_index = real_index if real_index.is_absolute() else root / real_index
+        if real_index.exists():
+            shutil.copy2(real_index, index)
         git(root, "add", "-A", index=index)
         tree = git(root, "write-tree", index=index)
     commit = git(root, *IDENTITY, "commit-tree", tree, "-p", "HEAD", "-m", "retrim: snapshot of the workspace")
@@ -210,12 +210,12 @@ def tag(root: Path, name: str, commit: str, *, same: list[str]) -> None:
     Raises:
         RetrimError: The tag stands on a commit with other files.
     """
-    found = find_tag(root, name)
-    if found is None:
+    standing = find_tag(root, name)
+    if standing is None:
         git(root, *IDENTITY, "tag", "-a", name, commit, "-m", name)
-    elif git(root, "diff", "--name-only", found, commit, "--", *same):
+    elif git(root, "diff", "--name-only", standing, commit, "--", *same):
         raise RetrimError(
-            f"tag {name} points to {found[:12]}, not to {commit[:12]}, and retrim never moves a tag; if the tag was "
+            f"tag {name} points to {standing[:12]}, not to {commit[:12]}, and retrim never moves a tag; if the tag was "
             f"created by hand, delete it with `git tag -d {name}`"
         )
 
@@ -227,10 +227,11 @@ def collect_loose(root: Path) -> None:
 
 def flush(root: Path, name: str) -> None:
     """Makes a tag, and all that the commit it stands on is made of, survive a power cut."""
-    own = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    git_folder = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     listed = git(root, "rev-list", "--objects", "--no-walk", f"refs/tags/{name}").splitlines()
-    objects = [own / "objects" / line[:2] / line.split()[0][2:] for line in listed]
-    flush_all(filter(Path.is_file, [*objects, own / "refs" / "tags" / name]), below=own)  # packed is flushed by git
+    objects = [git_folder / "objects" / line[:2] / line.split()[0][2:] for line in listed]
+    loose = filter(Path.is_file, [*objects, git_folder / "refs" / "tags" / name])  # packed is flushed by git
+    flush_all(loose, below=git_folder)
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:
@@ -265,11 +266,11 @@ class ChangedFile:
 def changed_files(root: Path, older: str, newer: str) -> tuple[ChangedFile, ...]:
     """Every file that differs between two commits, by name; one that was renamed is gone and new."""
     listed = git(root, "diff", "--numstat", "--no-renames", "-z", older, newer)
-    found = []
+    files = []
     for line in filter(None, listed.split("\0")):
         added, removed, name = line.split("\t", 2)
-        found.append(ChangedFile(name, *(None if count == "-" else int(count) for count in (added, removed))))
-    return tuple(sorted(found, key=lambda each: each.name))
+        files.append(ChangedFile(name, *(None if count == "-" else int(count) for count in (added, removed))))
+    return tuple(sorted(files, key=lambda each: each.name))
 
 
 def commit_of(root: Path, name: str) -> str | None:
@@ -305,9 +306,9 @@ def file_at(root: Path, commit: str, name: str) -> bytes:
     command = ["git", *NO_HOOKS, "cat-file", "blob", f"{commit}:{name}"]
     done = subprocess.run(command, cwd=root, env=_environment(), capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
+        message = done.stderr.decode(errors="replace").strip()
         raise RetrimError(
-            f"git cannot read {name} in commit {commit[:12]} ({said}); if this is a clone, fetch that commit"
+            f"git cannot read {name} in commit {commit[:12]} ({message}); if this is a clone, fetch that commit"
         )
     return done.stdout
 
@@ -335,8 +336,8 @@ REF_OR_COMMIT = re.compile("refs/.+|[0-9a-f]{40,64}", re.ASCII)
 def refs(root: Path) -> dict[str, str]:
     """What every ref stands on, and `HEAD`."""
     listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)").splitlines()
-    found = {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
-    return {**found, HEAD: git(root, "rev-parse", HEAD)}
+    targets = {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
+    return {**targets, HEAD: git(root, "rev-parse", HEAD)}
 
 
 def bundle(root: Path, to: Path) -> dict[str, str]:

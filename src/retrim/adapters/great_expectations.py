@@ -84,8 +84,8 @@ def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> d
     """The same by the number of the expectation in the suite, from 0."""
     frame = frame.reset_index(drop=True)
     return {
-        number: _fault(frame, suite.expectations[number], found, key_column)
-        for number, found in _broken(frame, suite).items()
+        number: _fault(frame, suite.expectations[number], broken, key_column)
+        for number, broken in _broken(frame, suite).items()
     }
 
 
@@ -95,7 +95,7 @@ def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
     Raises:
         As `validate`.
     """
-    return {number: found.rows or [] for number, found in _broken(frame.reset_index(drop=True), suite).items()}
+    return {number: broken.rows or [] for number, broken in _broken(frame.reset_index(drop=True), suite).items()}
 
 
 @dataclass(frozen=True)
@@ -152,21 +152,21 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     for number, one in enumerate(suite.expectations):
         numbered = {"type": one.type, "kwargs": one.kwargs, "meta": {NUMBER: number}}
         together.setdefault(_looked_at(one, frame.columns), []).append(numbered)
-    found: dict[int, Any] = {}
-    for columns, asked in together.items():
+    result_of: dict[int, Any] = {}
+    for columns, expectations in together.items():
         batch = definition.get_batch({"dataframe": frame[list(columns)] if columns else frame})
         outcome = batch.validate(
-            gx.ExpectationSuite(name=suite.name, expectations=asked),
+            gx.ExpectationSuite(name=suite.name, expectations=expectations),
             result_format={"result_format": "COMPLETE", "include_unexpected_rows": False},
         )
-        found |= {result.expectation_config.meta[NUMBER]: result for result in outcome.results}
-    if len(found) != len(suite.expectations):
+        result_of |= {result.expectation_config.meta[NUMBER]: result for result in outcome.results}
+    if len(result_of) != len(suite.expectations):
         expected = len(suite.expectations)
         raise BadInputError(
-            f"suite {suite.name}: {expected} expectations gave {len(found)} results; try each expectation separately, "
-            "and correct or remove the one without a result"
+            f"suite {suite.name}: {expected} expectations gave {len(result_of)} results; try each expectation "
+            "separately, and correct or remove the one without a result"
         )
-    return [found[number] for number in sorted(found)]
+    return [result_of[number] for number in sorted(result_of)]
 
 
 def _looked_at(expectation: Expectation, columns: Collection[str]) -> tuple[str, ...]:
@@ -203,15 +203,15 @@ def in_words(expectation: Expectation) -> str:
 
 
 def _fault(frame: pd.DataFrame, expectation: Expectation, broken: _Broken, key_column: str) -> Fault:
-    own = expectation.arguments
-    column, rows = own.column or ", ".join(own.column_list) or own.column_a, broken.rows or []
+    arguments = expectation.arguments
+    column, rows = arguments.column or ", ".join(arguments.column_list) or arguments.column_a, broken.rows or []
     if not rows:
         seen = Example(None, None, str(broken.seen))
         return Fault(column, in_words(expectation), 1, (seen,), releasable=True, cure=CURE)
     keys = frame.get(key_column)
     shown = [name for name in column.split(", ") if name in frame]
-    found = ((row, None if keys is None else str(keys[row]), _value(frame, row, shown)) for row in rows)
-    return of_rows(column, in_words(expectation), found, count=len(rows), releasable=True, cure=CURE)
+    examples = ((row, None if keys is None else str(keys[row]), _value(frame, row, shown)) for row in rows)
+    return of_rows(column, in_words(expectation), examples, count=len(rows), releasable=True, cure=CURE)
 
 
 def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
@@ -222,8 +222,8 @@ def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
 def _exception(info: dict[str, Any]) -> str | None:
     """The message of what went wrong inside Great Expectations: flat, or nested under a metric's id."""
     if "raised_exception" in info:
-        told = from_record(_Raised, info)
-        return str(told.exception_message) if told.raised_exception else None
+        raised = from_record(_Raised, info)
+        return str(raised.exception_message) if raised.raised_exception else None
     messages = [_exception(inner) for inner in info.values() if isinstance(inner, dict)]
     return next((message for message in messages if message is not None), None)
 
@@ -302,28 +302,28 @@ def fit_suite(
     suite: Suite, path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
 ) -> FittedSuite:
     """The suite for a table with `columns`."""
-    asked, gone = [], dict[str, int]()
+    expectations, gone = [], dict[str, int]()
     for one in suite.expectations:
         now = {name: name if name in columns else names.current(name) for name in one.columns}
-        lost = sorted(name for name, found in now.items() if found is None and name in landed)
+        lost = sorted(name for name, present in now.items() if present is None and name in landed)
         if lost:
             gone |= {name: gone.get(name, 0) + 1 for name in lost}
         else:
-            asked.append(_called(one, {name: found or name for name, found in now.items()}))
+            expectations.append(_called(one, {name: present or name for name, present in now.items()}))
     notes = (
         f"{path}: expectations of {name!r} ({count}) are not checked, because that column no longer exists; remove them"
         for name, count in gone.items()
     )
-    return FittedSuite(suite.only(asked), tuple(notes))
+    return FittedSuite(suite.only(expectations), tuple(notes))
 
 
 def _called(expectation: Expectation, now: Mapping[str, str]) -> Expectation:
     """The expectation with its columns as they are called now."""
-    own = expectation.arguments
-    named = {"column": own.column, "column_A": own.column_a, "column_B": own.column_b}
+    arguments = expectation.arguments
+    named = {"column": arguments.column, "column_A": arguments.column_a, "column_B": arguments.column_b}
     kwargs = expectation.kwargs | {name: now[column] for name, column in named.items() if column}
-    if own.column_list:
-        kwargs["column_list"] = [now[name] for name in own.column_list]
+    if arguments.column_list:
+        kwargs["column_list"] = [now[name] for name in arguments.column_list]
     return replace(expectation, kwargs=kwargs)
 
 
@@ -369,10 +369,10 @@ class ChunkedSuite:
 
     def whole_columns(self, columns: Sequence[str]) -> list[str]:
         """Those of `columns` that they need: all, where one of them has a condition on its rows."""
-        asked = [self.suite.expectations[number] for number in self._whole]
-        if any(one.arguments.row_condition is not None for one in asked):
+        expectations = [self.suite.expectations[number] for number in self._whole]
+        if any(one.arguments.row_condition is not None for one in expectations):
             return list(columns)
-        needed = {name for one in asked for name in one.columns}
+        needed = {name for one in expectations for name in one.columns}
         return [name for name in columns if name in needed]
 
     def look(self, piece: pd.DataFrame) -> None:
@@ -383,8 +383,8 @@ class ChunkedSuite:
             if before is None:
                 self._faults[number] = replace(fault, examples=examples)
             elif before.examples[0].row is not None:
-                kept = (*before.examples, *examples)[:EXAMPLES_KEPT]
-                self._faults[number] = replace(before, count=before.count + fault.count, examples=kept)
+                first_examples = (*before.examples, *examples)[:EXAMPLES_KEPT]
+                self._faults[number] = replace(before, count=before.count + fault.count, examples=first_examples)
         self._rows += len(piece)
 
     def look_whole(self, table: pd.DataFrame) -> None:
@@ -396,8 +396,8 @@ class ChunkedSuite:
         return tuple(fault for _, fault in sorted(self._faults.items()))
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
-        asked = self.suite.only(self.suite.expectations[number] for number in numbers)
-        return {numbers[place]: fault for place, fault in answers(rows, asked).items()}
+        part = self.suite.only(self.suite.expectations[number] for number in numbers)
+        return {numbers[place]: fault for place, fault in answers(rows, part).items()}
 
 
 def _later(example: Example, rows: int) -> Example:

@@ -123,30 +123,30 @@ class LandingIndex:
     def batches(self) -> list[BatchFile]:
         """Every landed batch, in order of arrival, digest and kind; a file that did not change is not opened."""
         noted = _noted_batches(self.root, file_state(self.folder / MANIFEST))
-        found = []
+        batches = []
         for name in landed_names(self.root):
             there = noted.get(name)
             is_known = there is not None and self._is_noted(name, there[0])
-            found.append(there[1] if there is not None and is_known else facts_of(self.root / name))
-        return in_order(found)
+            batches.append(there[1] if there is not None and is_known else facts_of(self.root / name))
+        return in_order(batches)
 
     def known(self, keys: pd.Series, kind: Kind, *, surely: bool) -> np.ndarray:
         """Which of `keys` have landed, shape (n,)."""
         manifest = self._refreshed()
         hashed = hash_keys(keys)
-        found = np.zeros(len(keys), dtype=bool)
+        is_known = np.zeros(len(keys), dtype=bool)
         for name, _ in manifest.runs.of(kind):
             run = np.load(self.folder / name, mmap_mode="r")
             places = np.searchsorted(run, hashed)
-            found |= run[np.minimum(places, len(run) - 1)] == hashed
-        if surely and found.any():
-            asked = keys[found]
-            sure = np.zeros(len(asked), dtype=bool)
+            is_known |= run[np.minimum(places, len(run) - 1)] == hashed
+        if surely and is_known.any():
+            likely = keys[is_known]
+            sure = np.zeros(len(likely), dtype=bool)
             for name, facts in manifest.files.items():
                 if facts.kind == kind and not facts.withdrawn and not sure.all():
-                    sure |= asked.isin(read_column([self.root / name], "_key")).to_numpy()
-            found[found] = sure
-        return found
+                    sure |= likely.isin(read_column([self.root / name], "_key")).to_numpy()
+            is_known[is_known] = sure
+        return is_known
 
     def add(self, path: Path, keys: pd.Series) -> int:
         """Notes the file that has just landed, with its keys; gives how many are noted."""
@@ -394,8 +394,8 @@ class Landing:
 
     def find(self, digest: str) -> BatchFile | None:
         """The batch with this digest, in full or its first 16 digits; None if it has not landed."""
-        found = (file for file in self._all() if file.batch == batch_id(digest))
-        return next(found, None)
+        matching = (file for file in self._all() if file.batch == batch_id(digest))
+        return next(matching, None)
 
     def has(self, digest: str) -> bool:
         """Whether a batch with this digest has landed, as rows or as labels."""
@@ -445,7 +445,7 @@ class Landing:
             "_arrived": pd.Series(arrived, index=frame.index, dtype="datetime64[us, UTC]"),
             "_correction": pd.Series(correction, index=frame.index, dtype="bool"),
         }
-        own = {name: frame[name] for name in frame.columns if name not in OURS}
+        columns = {name: frame[name] for name in frame.columns if name not in OURS}
         facts = {
             "kind": kind,
             "digest": digest,
@@ -454,9 +454,9 @@ class Landing:
             "released": released,
             **({OF: of} if of else {}),
             **({SUSPICIOUS: suspicious} if suspicious else {}),
-            **({} if data is None else {SCHEMA: LandedSchema.declared(data, own).as_text()}),
+            **({} if data is None else {SCHEMA: LandedSchema.declared(data, columns).as_text()}),
         }
-        table = _table(pd.DataFrame({**ours, **own})).replace_schema_metadata(
+        table = _table(pd.DataFrame({**ours, **columns})).replace_schema_metadata(
             {f"retrim.{name}": value for name, value in facts.items()}
         )
         path = self._put(table, f"{kind}-{batch_id(digest)}.parquet", arrived=arrived)

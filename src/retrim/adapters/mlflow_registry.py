@@ -57,14 +57,14 @@ def verdict_note(verdict: VerdictRecord) -> str:
     seen = verdict.detectable
     lines += [] if seen is None else [f"- detectable gain: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
-    said = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
+    sentence = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
     if verdict.agreement is not None:
-        said = (
+        sentence = (
             f"Fitted once more on all mature rows. Its figures are those of version {verdict.agreement}, which was "
             f"judged on {verdict.rows} holdout rows that its fit had not seen."
         )
     where = "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."
-    return f"{said} {where}\n\n" + "\n".join(lines)
+    return f"{sentence} {where}\n\n" + "\n".join(lines)
 
 
 def check_lines(checks: Sequence[Check | ReleaseCheck]) -> list[str]:
@@ -75,7 +75,7 @@ def check_lines(checks: Sequence[Check | ReleaseCheck]) -> list[str]:
 
 def escape(text: str) -> str:
     """The text on one line, so that Markdown shows it as it is: special characters as numeric entities."""
-    return SPECIAL.sub(lambda found: "".join(f"&#{ord(each)};" for each in found[0]), " ".join(text.split()))
+    return SPECIAL.sub(lambda found: "".join(f"&#{ord(sign)};" for sign in found[0]), " ".join(text.split()))
 
 
 if TYPE_CHECKING:
@@ -122,23 +122,23 @@ def scoring_code() -> tuple[str, dict[str, bytes]]:
 def _source_of(module: str) -> Path | None:
     """The file of a module of ours; None: a name in one."""
     path = CODE.parents[1].joinpath(*module.split(".")[1:])
-    return next((each for each in (path.with_suffix(".py"), path / "__init__.py") if each.is_file()), None)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def _imports(path: Path) -> set[str]:
     """Modules that a file imports, within functions too, and names in them; not those for type checkers alone."""
-    found: set[str] = set()
+    names: set[str] = set()
     ahead: list[ast.AST] = [ast.parse(path.read_bytes())]
     while ahead:
         node = ahead.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            found |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         ahead += ast.iter_child_nodes(node)
-    return found
+    return names
 
 
 def save_model(
@@ -159,13 +159,13 @@ def save_model(
     rows = rows.assign(**{name: rows[name].dt.tz_convert(None) for name in times})  # MLflow takes no others
     needed = sorted({*NEEDED, *needed_by_own(predicting)})
     package, code = scoring_code()
-    with TemporaryDirectory(prefix="retrim-code-", dir=folder.parent) as made:
+    with TemporaryDirectory(prefix="retrim-code-", dir=folder.parent) as temporary:
         entry = code.pop(CODE.name)
-        write_folder(Path(made) / "code", code)
+        write_folder(Path(temporary) / "code", code)
         mlflow.pyfunc.save_model(
             path=str(folder),
             python_model=str(CODE),  # run when it is saved, where its package is not there under its own name
-            code_paths=[f"{made}/code/{package}"],
+            code_paths=[f"{temporary}/code/{package}"],
             signature=_signature(view, columns),
             input_example=rows,
             pip_requirements=[f"{name}=={installed(name)}" for name in needed],
@@ -280,9 +280,9 @@ class ModelRegistry(Experiment):
             self.log_figures(run, bundle_id, shown.parameters() | given, shown.points())
             self.log_lineage(parent, lineage)
             # Beside the bundle: in a run directory, or in a copy, which go when their processes are dead.
-            with TemporaryDirectory(prefix="retrim-publish-", dir=bundle.parent) as made:
-                self._lay_out(Path(made), shown, lineage, example)
-                self.client.log_artifacts(parent, made)
+            with TemporaryDirectory(prefix="retrim-publish-", dir=bundle.parent) as temporary:
+                self._lay_out(Path(temporary), shown, lineage, example)
+                self.client.log_artifacts(parent, temporary)
             if run.data.tags.get(BUNDLES, bundle_id) != bundle_id:  # files of another bundle lie there
                 delete: Callable[[str], None] = get_artifact_repository(run.info.artifact_uri).delete_artifacts
                 delete("bundle")
@@ -324,8 +324,8 @@ class ModelRegistry(Experiment):
         save_model(folder / "model", part, shown.view, example, history.columns, calendar)
 
     def _published(self, bundle_id: str) -> int | None:
-        found = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
-        return min((int(version.version) for version in found), default=None)
+        registered = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")
+        return min((int(version.version) for version in registered), default=None)
 
     def _register(self, parent: str, run_id: str, bundle_id: str, verdict: VerdictRecord) -> int:
         from mlflow.exceptions import MlflowException
@@ -345,26 +345,26 @@ class ModelRegistry(Experiment):
             "verdict": "passed the gate" if verdict.promote else "refused by the gate",
         }
         root = self.client.get_run(parent).info.artifact_uri
-        made = self.client.create_model_version(
+        registered = self.client.create_model_version(
             self.model, source=f"{root}/model", run_id=parent, tags=tags, description=verdict_note(verdict)
         )
-        return int(made.version)
+        return int(registered.version)
 
     def versions(self) -> list[Version]:
         """Every version, oldest first; none before the first was published."""
         with self.wrapped("list versions"):
-            found = self._search_versions(f"name = '{self.model}'")
+            registered = self._search_versions(f"name = '{self.model}'")
             aliases = self.aliases()
-        made = [
+        versions = [
             Version(
-                number=int(each.version),
-                aliases=tuple(sorted(name for name, number in aliases.items() if number == int(each.version))),
-                tags=dict(each.tags),
-                run=str(each.run_id),
+                number=int(version.version),
+                aliases=tuple(sorted(name for name, number in aliases.items() if number == int(version.version))),
+                tags=dict(version.tags),
+                run=str(version.run_id),
             )
-            for each in found
+            for version in registered
         ]
-        return sorted(made, key=lambda each: each.number)
+        return sorted(versions, key=lambda each: each.number)
 
     def aliases(self) -> dict[str, int]:
         """Alias to version number."""
@@ -372,12 +372,12 @@ class ModelRegistry(Experiment):
 
         with self.wrapped("read aliases"):
             try:
-                found = self.client.get_registered_model(self.model).aliases
+                aliases = self.client.get_registered_model(self.model).aliases
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return {}
                 raise
-        return {name: int(number) for name, number in found.items()}
+        return {name: int(number) for name, number in aliases.items()}
 
     def tag_version(self, version: int, name: str, value: str) -> None:
         """Notes a fact with a version, for whoever looks at it in MLflow."""
@@ -428,12 +428,12 @@ class ModelRegistry(Experiment):
     def add_files(self, version: int, files: Mapping[str, bytes]) -> None:
         """Lays files by place beside a version's bundle, in the artifacts of its run; again, it changes nothing."""
         run = self.run_of(version)
-        with self.wrapped(f"store files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as made:
+        with self.wrapped(f"store files of version {version}"), TemporaryDirectory(prefix="retrim-files-") as temporary:
             for name, content in files.items():
-                path = Path(made) / name
+                path = Path(temporary) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            self.client.log_artifacts(run, made)
+            self.client.log_artifacts(run, temporary)
 
     def log_check(self, version: int, figures: Mapping[str, float], *, step: int, at: pd.Timestamp) -> None:
         """Adds the figures of a check to the run of the version that it looked at; the same again changes nothing."""
@@ -484,7 +484,7 @@ class ModelRegistry(Experiment):
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
-        known = ", ".join(str(each.number) for each in self.versions())
+        known = ", ".join(str(version.number) for version in self.versions())
         cure = f"name one of: {known}" if known else "none has been trained yet"
         raise BadInputError(f"{self.model} has no version {number}; {cure}")
 

@@ -164,8 +164,8 @@ class Exhibits:
     def predicting(self) -> list[str]:
         """Names of the files that predicting takes."""
         folder = f"models/{self.winner}"
-        own = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
-        return [FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *own]
+        model_files = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
+        return [FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *model_files]
 
     def trials(self) -> list[Trial]:
         return [from_record(Trial, record) for record in self.read(TRIALS)]
@@ -173,11 +173,11 @@ class Exhibits:
     def parameters(self) -> dict[str, str]:
         """Hyperparameters under their own names; windows and rows; each setting under its section and name."""
         split, fit = self.split, self.fit
-        found = {_plain(name): str(value) for name, value in fit.recipe.hyperparameters.items()}
+        parameters = {_plain(name): str(value) for name, value in fit.recipe.hyperparameters.items()}
         for section, stated in (self.optional(SETTINGS) or {}).items():
             if isinstance(stated, dict):
-                found |= {f"{section}.{name}": _as_text(value) for name, value in stated.items()}
-        return found | {
+                parameters |= {f"{section}.{name}": _as_text(value) for name, value in stated.items()}
+        return parameters | {
             "rounds": str(fit.recipe.rounds),
             "model": fit.recipe.model,
             "loss": fit.recipe.loss,
@@ -215,7 +215,7 @@ class Exhibits:
         """PNG files by name; those without figures are left out."""
         verdict, tuned = self.verdict, self.typed(FoundRecord, HYPERPARAMETERS)
         backtest = self.typed(BacktestRecord, BACKTEST)
-        made = {
+        pictures = {
             "importance.png": self._importance(),
             "loss_over_folds.png": charts.lines_over_time(
                 [(pd.Timestamp(origin.start), origin.losses) for origin in backtest.origins],
@@ -226,14 +226,14 @@ class Exhibits:
         }
         judged = self.judged()
         if len(judged):
-            made |= _of_judged(judged, self.view, verdict.winner, loss=backtest.loss)
+            pictures |= _of_judged(judged, self.view, verdict.winner, loss=backtest.loss)
             sliced = self.slices
             if sliced.slices:
                 mean = verdict.losses[verdict.winner]
-                made["slices.png"] = charts.slices(sliced.slices, loss=sliced.loss, mean=mean)
+                pictures["slices.png"] = charts.slices(sliced.slices, loss=sliced.loss, mean=mean)
         if tuned.importance:
-            made["hyperparameter_importance.png"] = charts.hyperparameter_importance(tuned.importance)
-        return made
+            pictures["hyperparameter_importance.png"] = charts.hyperparameter_importance(tuned.importance)
+        return pictures
 
     def _importance(self) -> bytes:
         gains, exact = self.fit.gains, self.importance
@@ -245,25 +245,25 @@ class Exhibits:
 def _of_judged(judged: pd.DataFrame, view: FeatureView, winner: str, *, loss: str) -> dict[str, bytes]:
     """What the judged rows show of a task: calibration, confusion or residuals, challenger against champion."""
     actual, predicted, task = judged["actual"].to_numpy(), predicted_of(judged, winner), cast("Task", view.task)
-    made = {"calibration.png": charts.calibration(actual, predicted, task, loss=loss)}
+    pictures = {"calibration.png": charts.calibration(actual, predicted, task, loss=loss)}
     if task == "regression":
-        made["predicted_against_actual.png"] = charts.predicted_against_actual(actual, predicted)
-        made["residuals.png"] = charts.residuals(list(judged["_event"]), actual, predicted)
+        pictures["predicted_against_actual.png"] = charts.predicted_against_actual(actual, predicted)
+        pictures["residuals.png"] = charts.residuals(list(judged["_event"]), actual, predicted)
     else:
-        made["confusion.png"] = charts.confusion(actual, predicted, view.classes)
+        pictures["confusion.png"] = charts.confusion(actual, predicted, view.classes)
     if CHAMPION_LOSS in judged:
         losses = {winner: row_losses(loss, actual, predicted), "champion": judged[CHAMPION_LOSS].to_numpy()}
         blocks = []
         for part in spans(len(judged), min(BLOCKS, len(judged))):
             middle = pd.Timestamp(judged["_event"].iloc[part].mean())
-            blocks.append((middle, {name: float(each[part].mean()) for name, each in losses.items()}))
-        made["challenger_against_champion.png"] = charts.lines_over_time(
+            blocks.append((middle, {name: float(loss_of_rows[part].mean()) for name, loss_of_rows in losses.items()}))
+        pictures["challenger_against_champion.png"] = charts.lines_over_time(
             blocks,
             title=f"Challenger ({charts.plain(winner)}) against champion",
             label=f"mean {charts.plain(loss)} per block",
             time="middle of the block (UTC)",
         )
-    return made
+    return pictures
 
 
 def predicted_of(judged: pd.DataFrame, model: str) -> np.ndarray:
@@ -347,9 +347,9 @@ class Experiment:
 
         name = f"retrim/{self.model}"
         with self.wrapped(f"open the experiment {name}"):
-            found = self.client.get_experiment_by_name(name)
-            if found is not None:
-                return str(found.experiment_id)
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is not None:
+                return str(experiment.experiment_id)
             location = self.artifacts if urlsplit(self.artifacts).scheme else Path(self.artifacts).resolve().as_uri()
             tags = {
                 NOTE: f"Retrainings of {self.model}: one run per retraining, with one child run per search trial.",
@@ -358,10 +358,10 @@ class Experiment:
             try:
                 return str(self.client.create_experiment(name, f"{location.rstrip('/')}/{self.model}", tags))
             except MlflowException:  # someone else was first
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
+                experiment = self.client.get_experiment_by_name(name)
+                if experiment is None:
                     raise
-                return str(found.experiment_id)
+                return str(experiment.experiment_id)
 
     def usual_folder(self, run: str, name: str) -> Path | None:
         """A folder of a run's files where the experiment lays them, found without MLflow; None where there is none."""
@@ -400,9 +400,9 @@ class Experiment:
         try:
             yield
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
-            said = address_of(self.tracking_url).clean(_first_line(error))
+            why = address_of(self.tracking_url).clean(_first_line(error))
             raise RetrimError(
-                f"MLflow at {self.shown} could not {what}: {said}; check RETRIM_MLFLOW_URL, and check that the store "
+                f"MLflow at {self.shown} could not {what}: {why}; check RETRIM_MLFLOW_URL, and check that the store "
                 "or server can be reached"
             ) from error
 
@@ -414,12 +414,12 @@ class Experiment:
         """
         self.require_files()
         with self.wrapped(f"open run {run_id}"):
-            found = self._search(f"tags.`{RUN}` = '{quotable(run_id)}'")
-            if not found:
+            runs = self._search(f"tags.`{RUN}` = '{quotable(run_id)}'")
+            if not runs:
                 ours = {RUN: run_id, **SOURCE}
                 run = self.client.create_run(self.experiment, run_name=name, tags={**tags, **ours})
                 return str(run.info.run_id)
-            mlflow_run = str(found[0].info.run_id)
+            mlflow_run = str(runs[0].info.run_id)
             self.client.update_run(mlflow_run, status="RUNNING", name=name)
             for key, value in tags.items():
                 self.client.set_tag(mlflow_run, key, value)
@@ -445,12 +445,12 @@ class Experiment:
 
     def _whole_trials(self, parent: str, trials: Sequence[Trial]) -> set[int]:
         """Numbers of the trials whose child run is whole; drops every other child run."""
-        told = {trial.number: _shown(trial) for trial in trials}
+        expected = {trial.number: _shown(trial) for trial in trials}
         whole: set[int] = set()
         for run in self._search(f"tags.`{PARENT}` = '{parent}'"):
             number = int(run.data.tags[TRIAL])
             shown = (run.data.params, run.data.metrics.get("loss"))
-            if run.info.status == "FINISHED" and shown == told.get(number) and number not in whole:
+            if run.info.status == "FINISHED" and shown == expected.get(number) and number not in whole:
                 whole.add(number)
             else:
                 self.client.delete_run(run.info.run_id)
@@ -501,7 +501,7 @@ class Experiment:
         from mlflow.entities import Dataset, DatasetInput
 
         for name, value in lineage.items():
-            if not isinstance(value, list) or (value and all(isinstance(each, str) for each in value)):
+            if not isinstance(value, list) or (value and all(isinstance(item, str) for item in value)):
                 self.client.set_tag(parent, f"lineage.{name}", _short(str(value)))
         made_from = from_record(Lineage, lineage)
         if made_from.snapshot is not None:
@@ -514,8 +514,8 @@ class Experiment:
     def list_model(self, run: "Run") -> None:
         """Lets MLflow's list of runs show the version that was registered from a run."""
         at = pd.Timestamp(run.info.start_time, unit="ms").isoformat(sep=" ")
-        made = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
-        self.client.set_tag(run.info.run_id, LOGGED, json.dumps([{**made, "flavors": {"python_function": {}}}]))
+        logged = {"artifact_path": "model", "run_id": run.info.run_id, "utc_time_created": at}
+        self.client.set_tag(run.info.run_id, LOGGED, json.dumps([{**logged, "flavors": {"python_function": {}}}]))
 
     def finish(self, parent: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
         """Ends a run."""
@@ -550,13 +550,13 @@ def _short(value: str) -> str:
 
 def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
     """What all pages of an MLflow search hold."""
-    found, token = [], None
+    items, token = [], None
     while True:
         part = page(token)
-        found.extend(part)
+        items.extend(part)
         token = part.token
         if not token:
-            return found
+            return items
 
 
 def quotable(value: str) -> str:

@@ -16,13 +16,13 @@ GIVE_UP_SECONDS = 60.0
 
 def descend(token: str) -> list[psutil.Process]:
     """Living processes with this token in their environment."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             tokens = process.environ().get(VARIABLE, "").split(":")
             if token in tokens and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def reap(token: str) -> None:

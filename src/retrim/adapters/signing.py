@@ -147,13 +147,13 @@ class Keys:
                 "new key"
             )
         try:
-            found = load_pem_private_key(self.file.read_bytes(), password=None)
+            private = load_pem_private_key(self.file.read_bytes(), password=None)
         except (ValueError, TypeError) as error:  # the message may quote the file: it is not passed on
             raise RetrimError(f"the private key {self.file} cannot be read; restore it from a backup") from error
-        if not isinstance(found, Ed25519PrivateKey):
+        if not isinstance(private, Ed25519PrivateKey):
             raise RetrimError(f"the private key {self.file} is not an Ed25519 key; remove it to get a new key")
-        self.know(_public(found))  # it outlives the private one: what that has signed still counts
-        return found
+        self.know(_public(private))  # it outlives the private one: what that has signed still counts
+        return private
 
     def _make(self) -> None:
         """Makes the key whole or not at all; one that another process made in the meantime stays."""

@@ -251,7 +251,9 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
             "address such as sqlite:////folder/predictions.db or postgresql://host/name"
         )
     every, shared = sa.MetaData(), schema.names[: schema.get_field_index(keys[0])]
-    columns = [sa.Column(each.name, _sql_type(each.type), primary_key=each.name in (*shared, *keys)) for each in schema]
+    columns = [
+        sa.Column(field.name, _sql_type(field.type), primary_key=field.name in (*shared, *keys)) for field in schema
+    ]
     target = sa.Table(table, every, *columns)
     file, content = sa.Column("file", sa.Text, primary_key=True), sa.Column("content", sa.Text, nullable=False)
     copied, added = sa.Table(f"{table}{COPIED}", every, file, content), 0
@@ -260,21 +262,21 @@ def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa
         with engine.begin() as connection:
             known = {row.file: row.content for row in connection.execute(sa.select(copied))}
         failed: Exception | None = None
-        for each in files:
-            if known.get(each.name) == each.content:
+        for source in files:
+            if known.get(source.name) == source.content:
                 continue
             try:
-                for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in each.rows()):
+                for batch in chain.from_iterable(rows.to_batches(AT_ONCE) for rows in source.rows()):
                     with engine.begin() as connection:
-                        added += _add_absent(connection, target, batch, each.same, keys)
+                        added += _add_absent(connection, target, batch, source.same, keys)
             except sa.exc.OperationalError:  # the database is away
                 raise
             except Exception as error:  # noqa: BLE001  a file that cannot be read or taken keeps no other from being copied
                 failed = failed or error
                 continue
             with engine.begin() as connection:
-                connection.execute(sa.delete(copied).where(file == each.name))
-                connection.execute(_or_nothing(connection, copied), {"file": each.name, "content": each.content})
+                connection.execute(sa.delete(copied).where(file == source.name))
+                connection.execute(_or_nothing(connection, copied), {"file": source.name, "content": source.content})
         if failed is not None:
             raise failed
     return added
@@ -286,8 +288,8 @@ def _make_tables(engine: Any, tables: Any) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING)))
-        for each in tables.sorted_tables:
-            connection.execute(sa.schema.CreateTable(each, if_not_exists=True))
+        for table in tables.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
 
 
 def _add_absent(
@@ -296,10 +298,10 @@ def _add_absent(
     """Adds those of the rows that are not there; where another adds the same meanwhile, each is there once too."""
     import sqlalchemy as sa
 
-    asked = [target.c[name] == value for name, value in same.items()]
-    first = keys[0]
-    found = sa.select(*(target.c[name] for name in keys)).where(*asked, target.c[first].in_(rows[first].to_pylist()))
-    known = {tuple(row) for row in connection.execute(found)}
+    conditions = [target.c[name] == value for name, value in same.items()]
+    conditions.append(target.c[keys[0]].in_(rows[keys[0]].to_pylist()))
+    query = sa.select(*(target.c[name] for name in keys)).where(*conditions)
+    known = {tuple(row) for row in connection.execute(query)}
     fresh = [{**same, **row} for row in rows.to_pylist() if tuple(row[name] for name in keys) not in known]
     if fresh:
         connection.execute(_or_nothing(connection, target), fresh)
@@ -347,9 +349,9 @@ def _writing(where: str, table: str) -> Iterator[Any]:
         finally:
             engine.dispose()
     except (SQLAlchemyError, ImportError, OSError) as error:
-        said = address.clean(getattr(error, "orig", None) or error)
+        why = address.clean(getattr(error, "orig", None) or error)
         raise BadInputError(
-            f"{address.shown} cannot be written to ({said}); check the address, your permissions and the columns of "
+            f"{address.shown} cannot be written to ({why}); check the address, your permissions and the columns of "
             f"table {table!r}"
         ) from None
 
@@ -400,13 +402,13 @@ def _rows(connection: Any, query: str | None, table: str | None, address: Addres
 def _only_table(connection: Any, address: Address) -> str:
     from sqlalchemy import inspect
 
-    found = sorted(inspect(connection).get_table_names())
-    if len(found) != 1:
-        shown = f": {', '.join(found[:10])}" if found else ""
+    names = sorted(inspect(connection).get_table_names())
+    if len(names) != 1:
+        shown = f": {', '.join(names[:10])}" if names else ""
         raise BadInputError(
-            f"{address.shown} has {len(found)} tables{shown}; choose one with --table NAME, or use --query TEXT"
+            f"{address.shown} has {len(names)} tables{shown}; choose one with --table NAME, or use --query TEXT"
         )
-    return str(found[0])
+    return str(names[0])
 
 
 def _column(cells: Sequence[Any]) -> pa.Array:

@@ -65,7 +65,7 @@ class CountedRows(SqlTables):
             False, and nothing is written, if it is recorded already or another check of this model was recorded since.
         """
         assert row.sequence is not None, row.id
-        rows = [columns_of(CountedRow(row.model, row.id, each.kind, each.batch, each.rows)) for each in entries]
+        rows = [columns_of(CountedRow(row.model, row.id, entry.kind, entry.batch, entry.rows)) for entry in entries]
         try:
             with self.begin() as connection:
                 connection.execute(sa.insert(DECISIONS).values(**columns_of(row)))
@@ -148,17 +148,17 @@ class Outbox(SqlTables):
             with self.begin() as connection:
                 known = connection.execute(same_words).first()
                 about = connection.execute(same_matter).scalar() if row.about else None
-                told = is_to_be_told(None if known is None else known.queued, about)
+                is_told = is_to_be_told(None if known is None else known.queued, about)
                 if known is None:
-                    connection.execute(sa.insert(ALERTS).values(**vars(row) | ({} if told else {"queued": None})))
-                elif told:
+                    connection.execute(sa.insert(ALERTS).values(**vars(row) | ({} if is_told else {"queued": None})))
+                elif is_told:
                     again = sa.update(ALERTS).where(ALERTS.c.id == row.id)
                     connection.execute(again.values(queued=row.queued))
                     ahead = (DELIVERIES.c.alert == row.id, DELIVERIES.c.sent >= row.queued)
                     connection.execute(sa.delete(DELIVERIES).where(*ahead))  # sent by a clock that was ahead
         except sa.exc.IntegrityError:  # another process records the same just now
             return False
-        return told
+        return is_told
 
     def alerts(self, model: str) -> list[AlertRow]:
         """Alerts of a model, oldest first."""
@@ -287,16 +287,16 @@ class Store(StoredTimes, CountedRows, Outbox):
                 claimed = connection.execute(again).rowcount
             except sa.exc.IntegrityError:
                 claimed = 0
-        found = self.run(row.id)
-        if claimed and found is not None:
-            return found
+        stored = self.run(row.id)
+        if claimed and stored is not None:
+            return stored
         other = next(iter(self.runs(row.model, state="running")), None)
         if other is not None:
             raise RefusedError(
                 f"run {other.id} of {row.model} is in progress (process {other.pid}), and only one run is allowed at a "
                 "time; wait until it ends"
             )
-        state = found.state if found is not None else "unknown"
+        state = stored.state if stored is not None else "unknown"
         raise RefusedError(f"decision {row.decision} already has its run (state: {state}); wait for the next decision")
 
     def note_run(self, identity: str, detail: RunDetail) -> None:

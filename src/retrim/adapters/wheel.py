@@ -199,14 +199,14 @@ def unpack_wheel(path: Path, folder: Path) -> None:
 
 
 def _info_of(site: Path) -> Path:
-    found = sorted(site.glob("retrim-*.dist-info"))
-    if len(found) != 1:
-        told = ", ".join(path.name for path in found) or "none"
+    folders = sorted(site.glob("retrim-*.dist-info"))
+    if len(folders) != 1:
+        names = ", ".join(path.name for path in folders) or "none"
         raise RefusedError(
-            f"{site} must contain exactly one retrim-*.dist-info folder, but contains {told}; reinstall retrim from "
+            f"{site} must contain exactly one retrim-*.dist-info folder, but contains {names}; reinstall retrim from "
             "its wheel"
         )
-    return found[0]
+    return folders[0]
 
 
 @dataclass(frozen=True)
@@ -234,24 +234,23 @@ def _about_checkout(root: Path) -> About:
 
 
 def _about_installed(info: Path) -> About:
-    said = Metadata.from_email((info / "METADATA").read_bytes(), validate=False)
+    metadata = Metadata.from_email((info / "METADATA").read_bytes(), validate=False)
     scripts = ConfigParser(delimiters=("=",))
     scripts.read_string((info / "entry_points.txt").read_text(encoding="utf-8"))
-    needs = [str(need) for need in said.requires_dist or []]
-    return _about(
-        str(said.version), said.summary or "", str(said.requires_python or ""), needs, dict(scripts["console_scripts"])
-    )
+    needs = [str(need) for need in metadata.requires_dist or []]
+    python = str(metadata.requires_python or "")
+    return _about(str(metadata.version), metadata.summary or "", python, needs, dict(scripts["console_scripts"]))
 
 
 def _about(version: str, summary: str, python: str, needs: list[str], scripts: Mapping[str, str]) -> About:
-    asked = [Requirement(need) for need in needs]
-    for need in asked:
+    requirements = [Requirement(need) for need in needs]
+    for need in requirements:
         need.name = canonicalize_name(need.name)  # as build tools write it
-    kept = [need for need in asked if need.marker is None or "extra" not in str(need.marker)]
+    always = [need for need in requirements if need.marker is None or "extra" not in str(need.marker)]
     return About(
         version,
         summary,
         str(SpecifierSet(python)),
-        tuple(sorted(str(need) for need in kept)),
+        tuple(sorted(str(need) for need in always)),
         tuple(sorted(f"{name} = {where}" for name, where in scripts.items())),
     )

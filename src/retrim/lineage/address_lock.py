@@ -118,7 +118,7 @@ class AddressLock:
 
     def _require_alone(self) -> None:
         self._system.invalidate_cache()
-        own = self._written(self._own)
+        written_at = self._written(self._own)
         for name in self._system.find(self._folder):
             if name.endswith(self._own.rpartition("/")[2]):
                 continue
@@ -126,7 +126,7 @@ class AddressLock:
                 owner, written = self._owner(name), self._written(name)
             except FileNotFoundError:  # it has just ended
                 continue
-            if own - written <= STALE and not (owner is not None and owner.is_dead):
+            if written_at - written <= STALE and not (owner is not None and owner.is_dead):
                 who = "another process" if owner is None else f"process {owner.process} on {owner.host}"
                 raise BusyError(
                     f"{who} is writing to {self._shown}; wait until it ends, or use a different address. If that "

@@ -159,10 +159,10 @@ class LandingAddress:
             with self._told():
                 self._system.get([laid.path for laid in lacking.values()], [str(aside[name]) for name in lacking])
             for name, laid in lacking.items():
-                found = file_digest(aside[name])
-                if found != laid.digest:
+                actual = file_digest(aside[name])
+                if actual != laid.digest:
                     raise RefusedError(
-                        f"{self.shown}/{name} is damaged: its SHA-256 is {found[:12]}, but its name says "
+                        f"{self.shown}/{name} is damaged: its SHA-256 is {actual[:12]}, but its name says "
                         f"{laid.digest[:12]}. Remove that file. A machine that has the batch uploads it again "
                         "together with its next batch. If no machine has the batch, ingest its source file again"
                     )
@@ -175,18 +175,18 @@ class LandingAddress:
 
     def _here(self) -> dict[str, str]:
         """The SHA-256 of each file of the copy, by name."""
-        withdrawn = (withdrawal_file(self._root, each) for each in withdrawn_names(self._root))
+        withdrawn = (withdrawal_file(self._root, batch) for batch in withdrawn_names(self._root))
         names = [*landed_names(self._root), *(str(path.relative_to(self._root)) for path in withdrawn)]
         return {name: _noted_digest(self._root / name) for name in names}
 
     def _listed(self) -> dict[str, LaidFile]:
         """What lies at the address, by what it is called in the landing zone."""
-        found = {}
+        files = {}
         with self._told():
             for path in self._paths():
                 if (laid := LAID.fullmatch("/".join(path.split("/")[-2:]))) is not None:
-                    found[f"{laid['folder']}/{laid['stem']}{laid['suffix']}"] = LaidFile(path, laid["digest"])
-        return found
+                    files[f"{laid['folder']}/{laid['stem']}{laid['suffix']}"] = LaidFile(path, laid["digest"])
+        return files
 
     def _paths(self) -> list[str]:
         """All files at the address. `find` is silent of what it cannot list, `ls` is not."""
@@ -196,8 +196,8 @@ class LandingAddress:
         except FileNotFoundError:  # nothing has landed there
             return []
         paths = [str(path) for path in self._system.find(self._place)]
-        told = {path.rpartition("/")[0] for path in paths}
-        silent = [path for path in folders if path not in told and FOLDERS.fullmatch(path.rpartition("/")[2])]
+        listed = {path.rpartition("/")[0] for path in paths}
+        silent = [path for path in folders if path not in listed and FOLDERS.fullmatch(path.rpartition("/")[2])]
         return [*paths, *(str(path) for folder in silent for path in self._system.ls(folder, detail=False))]
 
     @contextmanager

@@ -89,5 +89,5 @@ def _rows(log: PredictionLog, name: str) -> Iterator[pa.Table]:
     """Rows of a file, with the probabilities of several classes as JSON."""
     for rows in log.rows_of(name):
         given = rows["probabilities"].to_pylist()
-        texts = [None if each is None else json.dumps(dict(each), ensure_ascii=False) for each in given]
+        texts = [None if pairs is None else json.dumps(dict(pairs), ensure_ascii=False) for pairs in given]
         yield rows.set_column(PROBABILITIES, COLUMNS.field("probabilities"), [pa.array(texts, pa.string())])

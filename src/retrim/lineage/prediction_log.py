@@ -249,8 +249,8 @@ class PredictionLog:
         Returns:
             `ANSWER`, with `at` in UTC.
         """
-        found: pd.DataFrame = self._read(version, ANSWER, None, None if keys is None else _as_keys(keys)).to_pandas()
-        return found
+        answers: pd.DataFrame = self._read(version, ANSWER, None, None if keys is None else _as_keys(keys)).to_pandas()
+        return answers
 
     def of_rows(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
         """What every version predicted for rows, the oldest first.
@@ -264,7 +264,7 @@ class PredictionLog:
             for version in self.versions()
         ]
         empty = SCHEMA.empty_table().select(ANSWER).to_pandas().assign(version=0)
-        frame: pd.DataFrame = pd.concat([each for each in frames if len(each)] or [empty])
+        frame: pd.DataFrame = pd.concat([part for part in frames if len(part)] or [empty])
         return frame.sort_values(["at", "version"], kind="stable", ignore_index=True)
 
     def batch_counts(self, version: int) -> dict[str, int]:
@@ -277,12 +277,12 @@ class PredictionLog:
     def counts_by_day(self, days: int) -> dict[pd.Timestamp, int]:
         """Predictions of all versions by the day of the event, of the newest days that have any."""
         months = sorted({_part(name, "month") for name in self._all_files()})[-(days // 28 + 1) :]
-        found: Counter[pd.Timestamp] = Counter()
+        counts: Counter[pd.Timestamp] = Counter()
         for version in self.versions() if months else []:
             events = self._scan(self._files(version, (months[0], months[-1])), ["event_time"], None)["event_time"]
             for day, rows in _counted(pc.floor_temporal(events, unit="day")).items():
-                found[pd.Timestamp(day)] += rows
-        return {day: found[day] for day in sorted(found)[-days:]}
+                counts[pd.Timestamp(day)] += rows
+        return {day: counts[day] for day in sorted(counts)[-days:]}
 
     def all_keys(self, version: int) -> list[str]:
         """Keys of all rows that a version has predicted, in order of their events."""
@@ -296,8 +296,8 @@ class PredictionLog:
 
     def of_request(self, request: str) -> pd.DataFrame:
         """Predictions that one request or call made, the oldest first, with `version`."""
-        found = self._frames(pads.field("request_id") == request, version=None)
-        return found.sort_values(["at", "version"], kind="stable", ignore_index=True)
+        answers = self._frames(pads.field("request_id") == request, version=None)
+        return answers.sort_values(["at", "version"], kind="stable", ignore_index=True)
 
     def since(self, moment: pd.Timestamp | None, *, most: int) -> pd.DataFrame:
         """The newest predictions by the moment at which they were made, then by their event, newest first."""
@@ -305,21 +305,23 @@ class PredictionLog:
         query = None if moment is None else pads.field("at") >= pa.scalar(moment.to_pydatetime(), TIME)
         newest = SCHEMA.empty_table().select(order).append_column("file", pa.array([], pa.string()))
         for name in self._all_files():
-            found = self._scan([name], order, query)
-            every = pa.concat_tables([newest, found.append_column("file", pa.array([name] * len(found), pa.string()))])
+            moments = self._scan([name], order, query)
+            names = pa.array([name] * len(moments), pa.string())
+            every = pa.concat_tables([newest, moments.append_column("file", names)])
             newest = every.take(pc.select_k_unstable(every, most, [(column, "descending") for column in order]))
         frames = [self._frames(pads.scalar(False), version=None)]
         for name in pc.unique(newest["file"]).to_pylist():
-            own = newest.filter(pc.equal(newest["file"], name))
-            rows = self._scan([name], None, _within(span_of(own["event_time"])) & pads.field("key").isin(own["key"]))
+            of_file = newest.filter(pc.equal(newest["file"], name))
+            matching = _within(span_of(of_file["event_time"])) & pads.field("key").isin(of_file["key"])
+            rows = self._scan([name], None, matching)
             frames.append(rows.to_pandas().assign(version=version_of(name)))
-        whole: pd.DataFrame = pd.concat([each for each in frames if len(each)] or frames)
+        whole: pd.DataFrame = pd.concat([part for part in frames if len(part)] or frames)
         return whole.sort_values(order, ascending=False, ignore_index=True).head(most)
 
     def made_at(self, version: int, moment: pd.Timestamp) -> pd.DataFrame:
         """Predictions of a version that were made at a moment, in order of the event."""
-        found = self._frames(pads.field("at") == pa.scalar(moment.to_pydatetime(), TIME), version=version)
-        ordered: pd.DataFrame = found.sort_values(["event_time", "key"], ignore_index=True)
+        predictions = self._frames(pads.field("at") == pa.scalar(moment.to_pydatetime(), TIME), version=version)
+        ordered: pd.DataFrame = predictions.sort_values(["event_time", "key"], ignore_index=True)
         return ordered
 
     def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
@@ -378,9 +380,11 @@ class PredictionLog:
 
     def _frames(self, query: pads.Expression | None, *, version: int | None) -> pd.DataFrame:
         versions = self.versions() if version is None else [version]
-        found = [self._scan(self._files(each, None), None, query).to_pandas().assign(version=each) for each in versions]
+        frames = [
+            self._scan(self._files(number, None), None, query).to_pandas().assign(version=number) for number in versions
+        ]
         empty = SCHEMA.empty_table().to_pandas().assign(version=pd.Series(dtype="int64"))
-        every: pd.DataFrame = pd.concat([each for each in found if len(each)] or [empty], ignore_index=True)
+        every: pd.DataFrame = pd.concat([part for part in frames if len(part)] or [empty], ignore_index=True)
         return every
 
     def _read(self, version: int, columns: list[str] | None, events: Moments | None, keys: pa.Array | None) -> pa.Table:
@@ -426,14 +430,14 @@ class PredictionLog:
         """What is asked for of a file; row groups that have none of the rows by their statistics are not read."""
         system, _ = self._opened()
         needed = {*(columns or SCHEMA.names), *(() if query is None else ASKED)}
-        wanted = [each for each in SCHEMA.names if each in needed]
-        schema = pa.schema([SCHEMA.field(each) for each in wanted])
+        wanted = [column for column in SCHEMA.names if column in needed]
+        schema = pa.schema([SCHEMA.field(column) for column in wanted])
         with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
             groups = list(range(stored.num_row_groups))
             if query is not None:
-                found = pads.ParquetFileFormat().make_fragment(file).subset(query, schema=SCHEMA)
-                groups = [each.id for each in found.row_groups]
-            there = [each for each in wanted if each in stored.schema_arrow.names]
+                fragment = pads.ParquetFileFormat().make_fragment(file).subset(query, schema=SCHEMA)
+                groups = [group.id for group in fragment.row_groups]
+            there = [column for column in wanted if column in stored.schema_arrow.names]
             whole = _as_stored(stored.read_row_groups(groups, there, use_threads=False), schema)
         return pads.dataset(whole).to_table(columns=columns, filter=query, use_threads=False)
 
@@ -491,8 +495,8 @@ def _months_of(rows: pa.Table) -> pa.ChunkedArray:
 
 def _counted(column: pa.ChunkedArray) -> dict[Any, int]:
     """How often each value is there that is not missing."""
-    found = pc.value_counts(column.drop_null())
-    return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+    counts = pc.value_counts(column.drop_null())
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 def _as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -519,7 +523,7 @@ def span_of(events: pd.Series | pa.ChunkedArray) -> Moments:
 
 
 def _within(moments: Moments, column: str = "event_time") -> pads.Expression:
-    first, last = (pa.scalar(each.to_pydatetime(), TIME) for each in moments)
+    first, last = (pa.scalar(moment.to_pydatetime(), TIME) for moment in moments)
     return (pads.field(column) >= first) & (pads.field(column) <= last)
 
 
@@ -543,5 +547,5 @@ def version_of(name: str) -> int:
 
 
 def _damaged(name: str, error: Exception) -> BadInputError:
-    said = " ".join(str(error).split())[:200]
-    return BadInputError(f"stored predictions in {name} cannot be read ({said}); restore them from a backup")
+    why = " ".join(str(error).split())[:200]
+    return BadInputError(f"stored predictions in {name} cannot be read ({why}); restore them from a backup")

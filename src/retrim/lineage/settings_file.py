@@ -113,14 +113,14 @@ def slim(text: str, name: str) -> str:
     means = parse_params(stated, name)
     for section in list(stated):
         if not isinstance(stated[section], Mapping):
-            fewer = {each: value for each, value in stated.items() if each != section}
+            fewer = {other: value for other, value in stated.items() if other != section}
             if _meaning(fewer, name) == means:
                 stated = fewer
                 del document[section]
             continue
         for key in section_in(stated, section):
-            own = {each: value for each, value in section_in(stated, section).items() if each != key}
-            fewer = {**stated, section: own}
+            fewer_keys = {other: value for other, value in section_in(stated, section).items() if other != key}
+            fewer = {**stated, section: fewer_keys}
             if _meaning(fewer, name) == means:
                 stated = fewer
                 del document[section][key]
@@ -166,12 +166,12 @@ def _as_written(value: Any, *, deep: bool) -> Any:
     if isinstance(value, str):
         return value if PLAIN_TEXT.fullmatch(value) and value.lower() not in WORDS else DoubleQuotedScalarString(value)
     if isinstance(value, Mapping):
-        made = CommentedMap(
+        mapping = CommentedMap(
             {_as_written(key, deep=False): _as_written(inner, deep=False) for key, inner in value.items()}
         )
         if not deep:
-            made.fa.set_flow_style()
-        return made
+            mapping.fa.set_flow_style()
+        return mapping
     if isinstance(value, list | tuple):
         listed = CommentedSeq([_as_written(inner, deep=False) for inner in value])
         listed.fa.set_flow_style()
@@ -188,15 +188,15 @@ def _say_why(parent: Any, name: str, why: str) -> None:
     tokens = parent.ca.items.get(name)
     old = tokens[2].value if tokens and len(tokens) > 2 and tokens[2] is not None else ""
     first, _, rest = old.lstrip("#").partition("\n")
-    kept = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
+    comment = re.sub(r"\s*\([^()]*\)\s*$", "", first.strip())
     if rest.strip():
         return  # a comment of several lines belongs to what follows too
-    said = f"{kept} ({why})".strip() if why else kept
-    if not said:  # no comment was there, or only the reason of the value before
+    text = f"{comment} ({why})".strip() if why else comment
+    if not text:  # no comment was there, or only the reason of the value before
         if old:
             tokens[2].value = "\n" * old.count("\n")
         return
-    parent.yaml_add_eol_comment(said, name, column=COMMENT_COLUMN)
+    parent.yaml_add_eol_comment(text, name, column=COMMENT_COLUMN)
     if rest or old.endswith("\n\n"):
         parent.ca.items[name][2].value += "\n" * old.count("\n")
 
@@ -333,16 +333,16 @@ def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[Effec
     if key is not None:
         require_setting(key)
     lines = _lines(text)
-    found = []
+    settings = []
     for name, field in setting_fields():
         if key is not None and not f"{name}.".startswith(f"{key}.") and not f"{key}.".startswith(f"{name}."):
             continue
         above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)] or [name]
-        line = next((lines[each] for each in above if each in lines), None)
-        found.append(
+        line = next((lines[holder] for holder in above if holder in lines), None)
+        settings.append(
             EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
         )
-    return found
+    return settings
 
 
 def settings_within(key: str) -> list[tuple[str, str, str, str]]:
@@ -357,7 +357,7 @@ def settings_within(key: str) -> list[tuple[str, str, str, str]]:
 def _default(key: str, field: FieldInfo, stated: Mapping[str, JsonValue]) -> Any:
     if key in DERIVED:
         section, name = key.split(".")
-        fewer = {each: value for each, value in section_in(stated, section).items() if each != name}
+        fewer = {other: value for other, value in section_in(stated, section).items() if other != name}
         return value_at(with_derived({**stated, section: fewer}), key)
     return None if field.is_required() else plain_default(field)
 
@@ -366,16 +366,16 @@ def _lines(text: str) -> dict[str, int]:
     """The line of each key of a YAML mapping, from 1."""
     from ruamel.yaml.nodes import MappingNode
 
-    found: dict[str, int] = {}
+    line_of: dict[str, int] = {}
 
     def walk(node: Any, place: str) -> None:
         if isinstance(node, MappingNode):
             for name, value in node.value:
-                found[f"{place}{name.value}"] = name.start_mark.line + 1
+                line_of[f"{place}{name.value}"] = name.start_mark.line + 1
                 walk(value, f"{place}{name.value}.")
 
     walk(_yaml().compose(text), "")
-    return found
+    return line_of
 
 
 def pin_settings(folder: WorkspacePaths) -> Path:

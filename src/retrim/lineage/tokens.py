@@ -56,7 +56,7 @@ def read_tokens(file: Path) -> dict[str, Token]:
     except OSError as error:
         raise BadInputError(f"{file} cannot be read ({error}); allow the user who runs retrim to read it") from error
     try:
-        return {each.name: each for each in (from_record(Token, one) for one in json.loads(read))}
+        return {token.name: token for token in (from_record(Token, one) for one in json.loads(read))}
     except (ValueError, KeyError, TypeError, RetrimError) as error:
         raise BadInputError(
             f"{file} does not contain valid tokens ({error}); write [] into the file, and create the tokens again"
@@ -102,7 +102,7 @@ def remove_token(workspace: Workspace, name: str) -> None:
         there = read_tokens(workspace.paths.tokens)
         if name not in there:
             raise UnknownNameError("token", name, there)
-        _write(workspace, {each: token for each, token in there.items() if each != name})
+        _write(workspace, {other: token for other, token in there.items() if other != name})
 
 
 def open_without_tokens(workspace: Workspace) -> None:
@@ -121,7 +121,7 @@ def open_without_tokens(workspace: Workspace) -> None:
 
 
 def _write(workspace: Workspace, tokens: Mapping[str, Token]) -> None:
-    write_private(workspace.paths.tokens, to_json([to_record(each) for each in tokens.values()]))
+    write_private(workspace.paths.tokens, to_json([to_record(token) for token in tokens.values()]))
 
 
 class Doorkeeper:
@@ -144,7 +144,7 @@ class Doorkeeper:
         """By digest. A file that cannot be read lets nobody in."""
         seen = file_state(self._file)
         if seen != self._seen:
-            self._by_digest = {each.digest: each for each in read_tokens(self._file).values()}
+            self._by_digest = {token.digest: token for token in read_tokens(self._file).values()}
             self._seen = seen
         return self._by_digest
 

@@ -147,13 +147,13 @@ def record_alert(
     row = AlertRow(identity, workspace.model, str(kind), iso(now), text, about, iso(recorded))
 
     def is_told(same_words: str | None, same_matter: str | None) -> bool:
-        words, matter = (None if each is None else pd.Timestamp(each) for each in (same_words, same_matter))
+        words, matter = (None if at is None else pd.Timestamp(at) for at in (same_words, same_matter))
         return is_to_be_told(kind, same_words=words, same_matter=matter, now=recorded, ended=ended)
 
     told = workspace.store.add_alert(row, is_told)
     if told:
-        said = kind is AlertKind.BATCH_QUARANTINED  # whoever lands a batch says so
-        light = said or KIND_FACTS[kind].severity is Severity.INFO
+        is_said = kind is AlertKind.BATCH_QUARANTINED  # whoever lands a batch says so
+        light = is_said or KIND_FACTS[kind].severity is Severity.INFO
         ALERTS_LOGGER.log(logging.INFO if light else logging.WARNING, "%s: %s", kind, text)
     return told
 
@@ -204,8 +204,8 @@ def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
 
     def say(line: str) -> None:
         PROGRESS_LOGGER.debug("%s: %s", stage, line)
-        if found := TRIAL.search(line):
-            report_progress(f"{stage}: loss {found[3]}", int(found[1]), int(found[2]))
+        if match := TRIAL.search(line):
+            report_progress(f"{stage}: loss {match[3]}", int(match[1]), int(match[2]))
 
     return say
 

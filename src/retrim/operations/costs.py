@@ -46,12 +46,14 @@ class MonthCost:
         """All of it on one line."""
         count = "1 retraining" if self.retrainings == 1 else f"{self.retrainings} retrainings"
         checks = "1 check" if self.checks == 1 else f"{self.checks} checks"
-        said = f"{self.month}: {count} in {self.hours:.2g} h, {checks}"
+        sentence = f"{self.month}: {count} in {self.hours:.2g} h, {checks}"
         if self.money is None:
-            return said
+            return sentence
         limit = "" if self.budget is None else f" of {self.budget:.6g}"
-        kept = "" if self.kept_gb is None else f"; {self.kept_gb:.3g} GB kept: {self.storage_money:.3g} {self.currency}"
-        return f"{said}; {self.money:.6g}{limit} {self.currency}{kept}"
+        storage = (
+            "" if self.kept_gb is None else f"; {self.kept_gb:.3g} GB kept: {self.storage_money:.3g} {self.currency}"
+        )
+        return f"{sentence}; {self.money:.6g}{limit} {self.currency}{storage}"
 
 
 def cost_of_month(
@@ -64,14 +66,14 @@ def cost_of_month(
     """
     paid = runs_paid(workspace, month)
     seconds = workspace.store.seconds_of_runs(workspace.model)
-    made = [check for check in checks if check.as_of.startswith(month)]
-    probes = sum(_probe(check) for check in made)
+    in_month = [check for check in checks if check.as_of.startswith(month)]
+    probes = sum(_probe(check) for check in in_month)
     money, budget = workspace.params.gain.money, workspace.params.triggers.budget
     return MonthCost(
         month=month,
         retrainings=len(paid),
         hours=sum(seconds.get(run.id, 0.0) for run in paid) / 3600,
-        checks=len(made),
+        checks=len(in_month),
         probes=probes,
         money=None if money is None else money.cost * len(paid),
         probe_money=None if money is None else money.cost * probes,
@@ -93,8 +95,8 @@ def priced_gb(workspace: Workspace) -> float | None:
 
 def _probe(check: DecisionRow) -> float:
     """The probe of a check as a share of a retraining; 0 where there was none."""
-    found = read_record(EarlierCheck, check.text).probe.cost
-    return found.work / found.retraining if found is not None and found.retraining else 0.0
+    cost = read_record(EarlierCheck, check.text).probe.cost
+    return cost.work / cost.retraining if cost is not None and cost.retraining else 0.0
 
 
 def _size(folder: Path, seen: set[tuple[int, int]]) -> int:
@@ -102,10 +104,10 @@ def _size(folder: Path, seen: set[tuple[int, int]]) -> int:
     total = 0
     for file in folder.rglob("*"):
         try:
-            found = file.lstat()
+            facts = file.lstat()
         except OSError:  # it went meanwhile
             continue
-        if file.is_file() and (found.st_dev, found.st_ino) not in seen:
-            seen.add((found.st_dev, found.st_ino))
-            total += found.st_size
+        if file.is_file() and (facts.st_dev, facts.st_ino) not in seen:
+            seen.add((facts.st_dev, facts.st_ino))
+            total += facts.st_size
     return total

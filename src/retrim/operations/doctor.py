@@ -164,11 +164,11 @@ def _variables(examined: Examined) -> Said:
 def _versions(examined: Examined) -> Said:
     require_running_code(lock_of(examined.paths))
     python = sys.version_info[:2]
-    said = f"retrim {retrim.__version__}, Python {python[0]}.{python[1]}"
+    versions = f"retrim {retrim.__version__}, Python {python[0]}.{python[1]}"
     if not PYTHONS[0] <= python <= PYTHONS[1]:
-        yield WARNING, f"{said}, which retrim is not tested with", "use Python 3.11, 3.12 or 3.13"
+        yield WARNING, f"{versions}, which retrim is not tested with", "use Python 3.11, 3.12 or 3.13"
     else:
-        yield OK, said, ""
+        yield OK, versions, ""
 
 
 def _packages(examined: Examined) -> Said:
@@ -192,8 +192,8 @@ def _git(examined: Examined) -> Said:
         yield CRITICAL, f"{lock} was left by a killed git process", f"rm {lock}"
     for name in ("MERGE_HEAD", "rebase-merge", "rebase-apply"):
         if (root / ".git" / name).exists():
-            said = "a merge or rebase is in progress, so runs use the files as they are now"
-            yield WARNING, said, "finish or abort the merge or rebase"
+            text = "a merge or rebase is in progress, so runs use the files as they are now"
+            yield WARNING, text, "finish or abort the merge or rebase"
     for hook in sorted((root / ".git" / "hooks").glob("*")):
         if hook.is_file() and hook.suffix != ".sample" and not os.access(hook, os.X_OK):
             yield WARNING, f"git skips the hook {hook.name}, which is not executable", f"chmod +x {hook}"
@@ -203,10 +203,10 @@ def _git(examined: Examined) -> Said:
 def _disk(examined: Examined) -> Said:
     place = examined.paths.var if examined.paths.var.is_dir() else examined.paths.root
     free = shutil.disk_usage(place).free
-    said = f"{free / 1e9:.1f} GB free"
+    text = f"{free / 1e9:.1f} GB free"
     cure = "retrim versions gc; see docs/how-to/running.md, Bounds"
     level = CRITICAL if free < LEAST_FREE else WARNING if free < LITTLE_FREE else OK
-    yield level, said, "" if level is OK else cure
+    yield level, text, "" if level is OK else cure
 
 
 def _writable(examined: Examined) -> Said:
@@ -221,10 +221,10 @@ def _clock(examined: Examined) -> Said:
         yield WARNING, f"the disk's clock differs from this machine's by {skew:.0f} s", "synchronise both with NTP"
     ahead = [file for file in Landing(examined.paths.landing).batches() if file.arrived > examined.now]
     if ahead:
-        said = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
+        text = f"{len(ahead)} batches are dated after {examined.now.isoformat()}: the clock was ahead, or is behind now"
         path = ahead[0].path
         cure = f"set the clock; if it is right, remove {path} and its .sha256, and ingest the original file again"
-        yield CRITICAL, said, f"{cure} (docs/how-to/landing.md, After the clock ran ahead)"
+        yield CRITICAL, text, f"{cure} (docs/how-to/landing.md, After the clock ran ahead)"
     else:
         yield OK, f"it is {examined.now.isoformat()}, and no batch is dated later", ""
 
@@ -287,8 +287,8 @@ def _prefect(examined: Examined) -> Said:
         yield CRITICAL, f"no Prefect server responds at {url}", "start the server, or unset RETRIM_PREFECT_URL"
         return
     for number in orphans(workspace.paths.prefect):
-        said = f"a Prefect server of this workspace (process {number}) still runs, but its command has ended"
-        yield WARNING, said, f"kill {number}"
+        text = f"a Prefect server of this workspace (process {number}) still runs, but its command has ended"
+        yield WARNING, text, f"kill {number}"
     api = known_server(workspace.paths.prefect, url)
     yield OK, "no server runs here; commands start one" if api is None else f"it responds at {api.pages_url}", ""
 
@@ -385,8 +385,8 @@ def _backups(examined: Examined) -> Said:
         if newest is None:
             yield WARNING, f"{store.shown} contains no backup", "retrim backup"
         elif examined.now - newest > OLD_BACKUP:
-            said = f"the newest backup is from {newest:%Y-%m-%d %H:%M} UTC"
-            yield WARNING, said, "retrim backup, and set schedule.backup"
+            text = f"the newest backup is from {newest:%Y-%m-%d %H:%M} UTC"
+            yield WARNING, text, "retrim backup, and set schedule.backup"
         else:
             yield OK, f"the newest backup is from {newest:%Y-%m-%d %H:%M} UTC", ""
 

@@ -163,7 +163,7 @@ def installation_at(folder: Path) -> Installation:
     Raises:
         BadInputError: Nothing was noted.
     """
-    found = read_installation(folder)
-    if found is None:
+    installation = read_installation(folder)
+    if installation is None:
         raise BadInputError(f"`retrim up` was never started for {folder}; start it with `retrim up {folder}`")
-    return found
+    return installation

@@ -94,7 +94,7 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
     ):
         settings = settings_read(flat(before.settings), flat(after.settings), _sections(after.folder))
         past = past_retrainings(root, before.params.data.model, last=last) if files or settings else []
-        made, failure = _replay_all(workspace, past, before, after, say)
+        replayed, failure = _replay_all(workspace, past, before, after, say)
     params = before.params
     resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
     together: ChangeVerdict | None = None
@@ -102,8 +102,8 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
     sentence = "nothing that a retraining reads has changed"
     if failure is not None:
         outcome, sentence = "failed", failure
-    elif made:
-        together = review_all(made, params.gate, resampling)
+    elif replayed:
+        together = review_all(replayed, params.gate, resampling)
         outcome, sentence = together.outcome, together.sentence
     elif files or settings:
         outcome, sentence = "nothing to replay", "no retraining has been tagged yet, so there is nothing to replay"
@@ -113,7 +113,7 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
         files=files,
         settings=settings,
         loss=params.judge.loss,
-        retrainings=tuple(review_retraining(each, params.gate, resampling) for each in made),
+        retrainings=tuple(review_retraining(retraining, params.gate, resampling) for retraining in replayed),
         together=together,
         outcome=outcome,
         sentence=sentence,
@@ -127,15 +127,15 @@ def past_retrainings(root: Path, model: str, *, last: int) -> list[PastRetrainin
     prefix = f"retrim/{model}/v"
     names = git.git(root, "tag", "--list", f"{prefix}*").splitlines()
     numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
-    found: list[PastRetraining] = []
+    retrainings: list[PastRetraining] = []
     for number in reversed(numbers):
         commit = git.commit_of(root, f"{prefix}{number}")
-        if commit is None or len(found) == last:
+        if commit is None or len(retrainings) == last:
             break
         pins = from_record(Pins, json.loads(git.file_at(root, commit, PINS)))
         if not pins.is_final:
-            found.append(PastRetraining(number, commit, pins))
-    return found[::-1]
+            retrainings.append(PastRetraining(number, commit, pins))
+    return retrainings[::-1]
 
 
 def _fork(root: Path, base: str) -> str:
@@ -194,33 +194,35 @@ def _replay_all(
     workspace: Workspace, past: Sequence[PastRetraining], before: ChangeSide, after: ChangeSide, say: Say
 ) -> tuple[list[ReplayedRetraining], str | None]:
     """Each retraining on both sides, and why the change could not be trained, where that is so."""
-    made: list[ReplayedRetraining] = []
+    replayed: list[ReplayedRetraining] = []
     loss = before.params.judge.loss
-    for place, each in enumerate(past):
-        report_progress(f"version {each.version} before the change", 2 * place, 2 * len(past))
+    for place, retraining in enumerate(past):
+        report_progress(f"version {retraining.version} before the change", 2 * place, 2 * len(past))
         try:
-            old = _replay(workspace, each, before, loss=loss, say=say)
+            old = _replay(workspace, retraining, before, loss=loss, say=say)
         except StageFailedError as error:
             raise RetrimError(
-                f"version {each.version} cannot be rebuilt with the code and settings from before the change, so "
+                f"version {retraining.version} cannot be rebuilt with the code and settings from before the change, so "
                 f"there is nothing to compare the change with; correct the base first: {error}"
             ) from error
-        report_progress(f"version {each.version} after the change", 2 * place + 1, 2 * len(past))
+        report_progress(f"version {retraining.version} after the change", 2 * place + 1, 2 * len(past))
         try:
-            new = _replay(workspace, each, after, loss=loss, say=say)
+            new = _replay(workspace, retraining, after, loss=loss, say=say)
         except StageFailedError as error:
-            return made, f"version {each.version} cannot be rebuilt with the change: {_why(error)}"
-        made.append(
-            ReplayedRetraining(each.version, spell_moment(each.pins.as_of), each.pins.mode, before=old, after=new)
+            return replayed, f"version {retraining.version} cannot be rebuilt with the change: {_why(error)}"
+        replayed.append(
+            ReplayedRetraining(
+                retraining.version, spell_moment(retraining.pins.as_of), retraining.pins.mode, before=old, after=new
+            )
         )
-    return made, None
+    return replayed, None
 
 
 def _why(error: StageFailedError) -> str:
     """What a stage said at its end: its own error where it printed one, without what DVC says of that."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return f"stage {error.stage}: {own[-1] if own else ' '.join(lines[-3:])}"
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return f"stage {error.stage}: {errors[-1] if errors else ' '.join(lines[-3:])}"
 
 
 def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, loss: str, say: Say) -> ReplayedSide:

@@ -70,15 +70,15 @@ def open_each(installation: Installation, *, say: Callable[[str], None]) -> list
     Raises:
         BadInputError: None can.
     """
-    found = []
+    workspaces = []
     for root in installation.roots:
         try:
-            found.append(open_workspace(Path(root)))
+            workspaces.append(open_workspace(Path(root)))
         except (RetrimError, OSError) as error:  # such as a var/ that is a file, or lies on a disk that is read-only
             say(f"the workspace {root} is left out: {error}")
-    if not found:
+    if not workspaces:
         raise BadInputError(f"no workspace in {installation.folder} can be opened; correct the errors printed above")
-    return found
+    return workspaces
 
 
 def hold_schedules(workspaces: Sequence[Workspace], stack: ExitStack, *, say: Callable[[str], None]) -> list[Workspace]:
