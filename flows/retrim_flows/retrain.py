@@ -12,7 +12,7 @@ from prefect.runtime import deployment as own_deployment
 from prefect.states import Scheduled
 
 from retrim.adapters import dvc
-from retrim.adapters.dvc import DvcSession
+from retrim.adapters.dvc_session import DvcSession
 from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.dvc import file_hash, object_path, tree_hash
+from retrim.adapters.dvc_cache import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, dump_yaml, load_yaml
 from tests.adapters.test_pipeline import a_run_directory, a_workspace, run

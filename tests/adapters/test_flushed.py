@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from retrim.adapters import dvc, git
+from retrim.adapters import dvc_cache, git
 from retrim.adapters.store import Store
 from retrim.files import flush_all
 
@@ -62,7 +62,7 @@ def test_the_cache_is_flushed_with_the_members_of_its_folders(tmp_path: Path, fl
     (tmp_path / "dvc.lock").write_text(lock, encoding="utf-8")
     git.git(tmp_path, "add", "dvc.lock")
     git.git(tmp_path, *git.IDENTITY, "commit", "-q", "-m", "start")
-    dvc.flush(tmp_path, "HEAD")
+    dvc_cache.flush(tmp_path, "HEAD")
 
     assert {*paths.values(), tmp_path / ".dvc/cache"} <= set(flushed)
 

@@ -18,24 +18,21 @@ import psutil
 import pytest
 
 import retrim
-from retrim.adapters import dvc, git
+from retrim.adapters import dvc, dvc_cache, git
 from retrim.adapters.dvc import (
-    RUN_DIRECTORY_VARIABLE,
-    DvcSession,
     NotFetchedError,
-    StageFailedError,
     close_run_directory,
-    end_survivors,
     executed,
     fetch_inputs,
     has_remote,
     lay_inputs,
     lock_differences,
-    object_path,
     open_stage_session,
     reproduce_all,
     without_remote,
 )
+from retrim.adapters.dvc_cache import object_path
+from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE, DvcSession, StageFailedError, end_survivors
 from retrim.adapters.processes import StageHungError
 from retrim.decision.pins import Pins
 from retrim.errors import RetrimError
@@ -370,7 +367,7 @@ class TestAStageThatHangs:
 
 def test_survivors_of_a_killed_run_are_ended(run_directory: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from retrim.adapters.dvc import DvcSession; "
+        "import sys; from pathlib import Path; from retrim.adapters.dvc_session import DvcSession; "
         "from retrim.training.mode import StageLimits; "
         "DvcSession(Path(sys.argv[1]), {}).reproduce('linger', lambda line: print(line), StageLimits(600, 600))"
     )
@@ -486,7 +483,7 @@ def test_inputs_that_a_remote_does_not_give_are_named(
 def test_an_altered_listing_of_inputs_is_an_error_of_those(workspace: WorkspacePaths, left: bytes) -> None:
     run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
     commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
-    (noted,) = dvc.named_in_folder(run_directory, ["data/raw.dvc"])
+    (noted,) = dvc_cache.named_in_folder(run_directory, ["data/raw.dvc"])
     listing = object_path(workspace.root / ".dvc" / "cache", noted)
     listing.chmod(0o600)
     listing.write_bytes(left)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-from retrim.adapters.dvc import clean_environment
+from retrim.adapters.dvc_session import clean_environment
 from retrim.alerting import notify
 from retrim.alerting.notify import AlertAddress, masked, read_addresses
 from retrim.alerting.telling import (

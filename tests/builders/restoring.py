@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from retrim.adapters import git, prefect_server
-from retrim.adapters.dvc import cache_folder, named_in_commit, object_path, with_members
+from retrim.adapters.dvc_cache import cache_folder, named_in_commit, object_path, with_members
 from retrim.checking.score import RecomputedSample, recompute
 from retrim.files import dump_yaml, read_yaml
 from retrim.lineage.workspace import Workspace

@@ -39,7 +39,7 @@ import pandas as pd
 import psutil
 
 from retrim.adapters import git
-from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
+from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.adapters.wheel import dependencies_in
 from retrim.files import WorkspacePaths, dump_yaml

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
+from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.decision.stored_rows import RunRow
 from retrim.release.versions import find_live_version, load_stored_version

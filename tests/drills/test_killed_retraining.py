@@ -7,7 +7,7 @@ from tests.drills.scene import Scene, all_is_settled, champion_is_whole, survivo
 
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
 STORE, REGISTRY = "retrim.adapters.store:Store", "retrim.adapters.mlflow_registry:ModelRegistry"
-DVC = "retrim.adapters.dvc:DvcSession"
+DVC = "retrim.adapters.dvc_session:DvcSession"
 IN_TUNE = "retrim.lineage.workspace:report_progress:after:tune: loss \\S+ 4 8"
 IN_PUBLISH = f"{REGISTRY}._register:after"
 PROMOTION = (f"{STORE}.add_to_envelope:after:release_checks", f"{STORE}.add_release:after")  # a refused one has neither

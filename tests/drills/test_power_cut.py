@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
-from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
 from tests.builders.world import World
 from tests.drills.test_killed_release import world  # noqa: F401  a fixture
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
 from retrim.adapters.mlflow_registry import leftovers
 from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, columns_of
 from retrim.files import folder_digest, read_folder

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from retrim.adapters.dvc import RUN_DIRECTORY_VARIABLE
+from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE
 from retrim.decision.stored_rows import RunRow
 from tests.builders.world import World, make_world
 

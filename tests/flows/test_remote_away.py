@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from retrim.adapters import dvc, git
-from retrim.adapters.dvc import cache_folder, named_in_commit, with_members
+from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
 from retrim.decision.stored_rows import columns_of
 from retrim.release.versions import verify_log
 from tests.builders.world import World, make_world

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from retrim.adapters import dvc, git
+from retrim.adapters import dvc, dvc_cache, git
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup_record import LeftOut
 from retrim.reading.address import address_of, is_address, open_system
@@ -99,7 +99,7 @@ def other_parts(workspace: Workspace) -> list[Part]:
         lambda: (file for file, path in _others(workspace) if not git.looks_secret(path)),
         lambda: (file for file in _in_folder(keys, "var/keys") if file.place.endswith(".pub")),
         partial(_at, workspace, workspace.env.mlflow_artifacts, "mlflow"),
-        lambda: _in_folder(dvc.cache_folder(workspace.paths.root), ".dvc/cache"),
+        lambda: _in_folder(dvc_cache.cache_folder(workspace.paths.root), ".dvc/cache"),
     ]
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters import dvc, environment, git
-from retrim.adapters.dvc import StageFailedError, end_survivors
+from retrim.adapters.dvc_session import StageFailedError, end_survivors
 from retrim.adapters.great_expectations import read_suite
 from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
 from retrim.card.change import (

@@ -18,7 +18,7 @@ import psutil
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
-from retrim.adapters.dvc import end_survivors
+from retrim.adapters.dvc_session import end_survivors
 from retrim.checking.holds import rolled_back
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow

@@ -17,7 +17,8 @@ import pandas as pd
 
 from retrim.adapters import dvc, environment, git
 from retrim.adapters.database import iso
-from retrim.adapters.dvc import NotFetchedError, StageFailedError, end_survivors
+from retrim.adapters.dvc import NotFetchedError
+from retrim.adapters.dvc_session import StageFailedError, end_survivors
 from retrim.adapters.wheel import LOCK, NOTE, named_wheel
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import PROOF, Proof, VersionRow

@@ -14,7 +14,7 @@ from typing import Literal
 
 import pandas as pd
 
-from retrim.adapters import dvc, git
+from retrim.adapters import dvc, dvc_cache, git
 from retrim.adapters.database import iso
 from retrim.checking.check import CheckOutcome, check
 from retrim.checking.history import newest_check, rows_to_wait_for
@@ -288,7 +288,7 @@ def publish(
     tag = f"retrim/{workspace.model}/v{version}"
     git.tag(workspace.paths.root, tag, commit, same=dvc.COMMITTED)
     git.flush(workspace.paths.root, tag)
-    dvc.flush(workspace.paths.root, commit)
+    dvc_cache.flush(workspace.paths.root, commit)
     workspace.store.add_version(
         VersionRow(
             workspace.model,

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from retrim.adapters import dvc, git
 from retrim.adapters.database import iso
-from retrim.adapters.dvc import DvcSession
+from retrim.adapters.dvc_session import DvcSession
 from retrim.adapters.wheel import LOCK
 from retrim.checking.history import CHECK
 from retrim.checking.mode import mode_now
