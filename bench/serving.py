@@ -65,7 +65,7 @@ def described() -> dict[str, Any]:
 
 def make(folder: Path) -> Any:
     """A workspace with two versions, the second live, and the first as MLflow keeps it."""
-    from retrim.adapters.mlflow_registry import save_model
+    from retrim.adapters.mlflow_package import save_model
     from retrim.files import read_folder, write_folder
     from retrim.training.bundle import open_predictor, predicting
     from tests.builders import desk as desks

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.adapters import landing_zone
-from retrim.adapters.landing_zone import FOLDER, Landing, LandingIndex
+from retrim.adapters import landing_index
+from retrim.adapters.landing_index import FOLDER, LandingIndex
+from retrim.adapters.landing_zone import Landing
 from retrim.reading import landed
 from retrim.reading.landed import Kind, hash_file, landed_files
 
@@ -58,7 +59,7 @@ def lose(zone: Path) -> None:
 
 
 def tear(zone: Path) -> None:
-    manifest = zone / FOLDER / landing_zone.MANIFEST
+    manifest = zone / FOLDER / landing_index.MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-20])
 
 
@@ -88,14 +89,14 @@ def garble_the_head_of_the_hashes(zone: Path) -> None:
 
 
 def hash_otherwise(zone: Path) -> None:
-    manifest = zone / FOLDER / landing_zone.MANIFEST
+    manifest = zone / FOLDER / landing_index.MANIFEST
     manifest.write_text(manifest.read_text().replace('"hash": "', '"hash": "0'))
 
 
 def be_killed_before_it_is_written(zone: Path) -> None:
-    kept = (zone / FOLDER / landing_zone.MANIFEST).read_bytes()
+    kept = (zone / FOLDER / landing_index.MANIFEST).read_bytes()
     land(zone, ["d"], 3)
-    (zone / FOLDER / landing_zone.MANIFEST).write_bytes(kept)
+    (zone / FOLDER / landing_index.MANIFEST).write_bytes(kept)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_facts_from_the_index_are_those_in_the_files(tmp_path: Path) -> None:
 
 
 def test_two_keys_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing_zone, "hash_keys", lambda keys: np.ones(len(keys), dtype="uint64"))
+    monkeypatch.setattr(landing_index, "hash_keys", lambda keys: np.ones(len(keys), dtype="uint64"))
     land(tmp_path, ["a"], 0)
 
     assert known(tmp_path, "a", "b") == [True, False]
@@ -178,9 +179,9 @@ def test_the_thousandth_batch_is_landed_without_opening_the_ones_before(
     for number in range(40):
         land(tmp_path, [str(number)], number)
     opened: list[Path] = []
-    read, facts = landed.check_whole, landing_zone.facts_of
+    read, facts = landed.check_whole, landing_index.facts_of
     monkeypatch.setattr(landed, "check_whole", lambda path: (opened.append(path), read(path)))
-    monkeypatch.setattr(landing_zone, "facts_of", lambda path: (opened.append(path), facts(path))[1])
+    monkeypatch.setattr(landing_index, "facts_of", lambda path: (opened.append(path), facts(path))[1])
 
     assert known(tmp_path, "new") == [False]
     assert opened == []
@@ -199,7 +200,7 @@ def test_an_index_that_is_made_anew_merges_many_files_at_once(tmp_path: Path, mo
     for number in range(12):
         land(tmp_path, [f"k{number}", f"l{number}", "both"], number)
     shutil.rmtree(tmp_path / FOLDER)
-    monkeypatch.setattr(landing_zone, "MERGED", 9)
+    monkeypatch.setattr(landing_index, "MERGED", 9)
     sizes: list[int] = []
     merge = LandingIndex._merge
 

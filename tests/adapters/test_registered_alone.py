@@ -18,8 +18,9 @@ import pandas as pd
 import pytest
 from mlflow.models import Model
 
-from retrim.adapters.mlflow_registry import ModelRegistry, needed_by_own, scoring_code
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
+from retrim.adapters.mlflow_package import needed_by_own, scoring_code
+from retrim.adapters.mlflow_registry import ModelRegistry
 from retrim.adapters.prefect_server import free_port
 from retrim.files import read_folder
 from retrim.training.bundle import load_predictor

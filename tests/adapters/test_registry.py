@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.mlflow_registry import ModelRegistry
-from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.decision.release_checks import ReleaseChecks
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
 from retrim.features.view import FeatureView

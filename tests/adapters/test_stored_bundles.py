@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.drift.reference import load_reference
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, read_folder

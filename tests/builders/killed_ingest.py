@@ -18,7 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.adapters.landing_zone import FOLDER, Landing
+from retrim.adapters.landing_index import FOLDER
+from retrim.adapters.landing_zone import Landing
 from retrim.files import WorkspacePaths
 from retrim.landing.ingest import drop_quarantined, land_batch, release_quarantined
 from retrim.landing.quarantine import Quarantine

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.files import write_folder
 from retrim.stats.metrics import CLIP
 from retrim.training.bundle import load_predictor

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.migrations.schema import VERSIONS
-from retrim.adapters.mlflow_tracking import Exhibits
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, write_folder
 from retrim.gate.verdict import mark_of

@@ -9,13 +9,14 @@ import pytest
 
 from retrim.adapters import dvc
 from retrim.adapters.dvc import NotFetchedError
+from retrim.adapters.processes import StageHungError
 from retrim.retraining import reproduce
 from retrim.retraining.reproduce import largest_difference, pick
 from retrim.training.bundle import load_predictor
 from tests.builders.run_directory import make_run_directory, stream
 
 
-@pytest.mark.parametrize("error", [NotFetchedError("away"), dvc.StageHungError("train", "", "")])
+@pytest.mark.parametrize("error", [NotFetchedError("away"), StageHungError("train", "", "")])
 def test_what_could_not_be_compared_is_no_difference(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def lay(*_: object) -> None:
         raise error

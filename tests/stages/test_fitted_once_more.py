@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.errors import BadInputError
 from retrim.files import write_folder
 from retrim.gate.agreement import AgreementParams

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from retrim.adapters.landing_zone import hash_keys
+from retrim.adapters.landing_index import hash_keys
 from retrim.decision.check_record import (
     TableView,
 )

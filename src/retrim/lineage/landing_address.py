@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from retrim.adapters.landing_zone import ASIDE, FOLDER
+from retrim.adapters.landing_index import FOLDER
+from retrim.adapters.landing_zone import ASIDE
 from retrim.errors import BusyError, RefusedError, RetrimError
 from retrim.files import file_digest, flush, make_private_folder, open_private, write_private
 from retrim.lineage.address_lock import AddressLock

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_tracking import JUDGED, Exhibits
+from retrim.adapters.exhibits import JUDGED, Exhibits
 from retrim.card.card import card_of
 from retrim.card.facts import VersionFacts
 from retrim.card.pages import rendered

@@ -14,7 +14,7 @@ import pandas as pd
 
 import retrim
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.decision.alerts import AlertKind
 from retrim.decision.release_checks import LOAD_SECONDS, RELEASE_CHECKS, FreshAnswers, ReleaseChecks, hold_to
 from retrim.decision.stored_rows import EnvelopeRow, ReleaseMove

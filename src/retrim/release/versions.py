@@ -24,7 +24,7 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.signing import PublicKey, signature_fault
 from retrim.decision.alerts import AlertKind
 from retrim.decision.release_log import BrokenLog, digest_of_row, first_broken

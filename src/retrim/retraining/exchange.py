@@ -19,7 +19,7 @@ from pydantic import JsonValue
 
 from retrim.adapters import git
 from retrim.adapters.database import iso
-from retrim.adapters.mlflow_tracking import Exhibits
+from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.signing import PublicKey
 from retrim.decision.release_checks import LOAD_SECONDS, hold_to
 from retrim.decision.stored_rows import Lineage, Origin, VersionRow
