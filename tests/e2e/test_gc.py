@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.dvc_cache import cache_folder, named_in_commit, with_members
-from retrim.adapters.mlflow_registry import leftovers
+from retrim.adapters.mlflow_leftovers import leftovers
 from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, columns_of
 from retrim.files import folder_digest, read_folder
 from retrim.lineage.locks import using_cache

@@ -1,11 +1,8 @@
 """Great Expectations on a frame that we loaded: a suite of plain JSON in, faults out.
 
-A suite binds types, keys and physical bounds. What describes the distribution of
-some reference window is refused, or the quarantine would eat the drift.
-
-An expectation that names a column by an earlier name is asked of the column as it is called now. One that names a
-column which landed and is gone from params.yaml is not asked: a note says so, and the batch lands. One that names a
-column which never was there is an error, as a wrong name is.
+A suite binds types, keys and physical bounds: what describes a distribution is refused, or the quarantine would eat the
+drift. An expectation that names a column by an earlier name is asked of the column as it is called now. One of a column
+that landed and is gone from params.yaml is not asked, and a note says so.
 """
 
 import json
@@ -393,7 +390,7 @@ class ChunkedSuite:
 
     def faults(self) -> tuple[Fault, ...]:
         """What was broken, in the order of the suite."""
-        return tuple(fault for _, fault in sorted(self._faults.items()))
+        return tuple(self._faults[number] for number in sorted(self._faults))
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
         part = self.suite.only(self.suite.expectations[number] for number in numbers)

@@ -24,7 +24,7 @@ import pandas as pd
 from retrim.adapters import dvc, git
 from retrim.adapters.dvc_cache import cache_folder, entries, named_in_commit, named_in_folder, run_entries, with_members
 from retrim.adapters.environment import COMPLETE
-from retrim.adapters.mlflow_registry import erase, leftovers
+from retrim.adapters.mlflow_leftovers import erase, leftovers
 from retrim.adapters.wheel import LOCK, dependencies_in
 from retrim.decision.history import UNFINISHED
 from retrim.decision.stored_rows import VersionRow
