@@ -19,11 +19,11 @@ def searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         running: list[None] = []
         seen: list[tuple[int, int]] = []
 
-        def watched(*arguments: Any, threads: int, **more: Any) -> Any:
+        def watched(*arguments: Any) -> Any:
             running.append(None)
-            seen.append((len(running), threads))
+            seen.append((len(running), arguments[-1].threads))
             try:
-                return fit(*arguments, threads=threads, **more)
+                return fit(*arguments)
             finally:
                 running.pop()
 
