@@ -322,9 +322,9 @@ def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make
 # --- a regime that returns -------------------------------------------------------------------------
 
 
-def _returned(make: Make, meanwhile: Callable[[Desk], object] = lambda _: None, **most: Any) -> tuple[Desk, list[Any]]:
+def _returned(make: Make, meanwhile: Callable[[Desk], object] = lambda _: None) -> tuple[Desk, list[Any]]:
     """Ten days of a new concept, a version made of them, and the old concept again; something before the last check."""
-    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"previous_champions": most, "probation": {"checks": 0}})
+    desk = make(drift=CONCEPT | {"size": 6.0}, changes=DEAR | {"probation": {"checks": 0}})
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
     desk.stream["size"] = 0.0

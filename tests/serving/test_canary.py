@@ -27,7 +27,7 @@ from tests.serving.test_server import as_json
 pytestmark = pytest.mark.slow
 
 ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
-QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0, "restore": False}}
+QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0}}
 Sit = Callable[[Desk], Session]
 
 

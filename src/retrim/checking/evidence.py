@@ -15,7 +15,7 @@ from retrim.checking.measure import MeasuredRows, beside_judged, judged_rows, me
 from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probation import look_at_probation
 from retrim.checking.probe import ProbeOutcome, last_probed, preview_before, run_probe, watch_before
-from retrim.checking.rows import row_counts, view_of
+from retrim.checking.rows import row_counts
 from retrim.checking.score import score_table
 from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.check_record import (
@@ -26,6 +26,7 @@ from retrim.decision.check_record import (
     Performance,
     ProbeEvidence,
     StoredCheck,
+    TableView,
 )
 from retrim.decision.loss_comparison import excess_of
 from retrim.decision.probe import EVERY
@@ -54,7 +55,7 @@ def gather(
         as_of=now,
         landed=landed_since(workspace, None if previous is None else previous.record, rows=len(table), now=now),
         labels=LabelCounts(overdue=overdue_labels(table.times, workspace.params.data, as_of=now)),
-        view=view_of(workspace.params.data),
+        view=TableView(workspace.params.data.rows, workspace.params.data.label_horizon),
         gain=GainEvidence(now=EMPTY, retraining_cost=retraining_cost_now(workspace), money=workspace.params.gain.money),
     )
     if champion is None or (previous is not None and previous.record.as_of > now):

@@ -4,9 +4,6 @@ import numpy as np
 import pandas as pd
 
 from retrim.adapters.landing_index import hash_keys
-from retrim.decision.check_record import (
-    TableView,
-)
 from retrim.decision.rows_counted import RowCounts, count_rows, pack
 from retrim.files import Paths
 from retrim.landing.as_of_view import AsOfTable
@@ -25,11 +22,6 @@ def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) 
     """
     used = np.zeros(len(table), dtype=bool) if champion is None else used_by(workspace, table, champion)
     return count_rows(table.members, workspace.store.counted_rows(workspace.model), used)
-
-
-def view_of(data: DataParams) -> TableView:
-    """What decides, beside the files, which rows are in the table and when they are mature: kept with each check."""
-    return TableView(data.rows, data.label_horizon)
 
 
 def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarray:
