@@ -47,14 +47,14 @@ class AlarmParams(SettingsSection):
         Raises:
             BadInputError: This many alarms would be one at every second check, or more.
         """
-        found = float(self.at_most * (every / YEAR))
-        if found >= 0.5:
+        probability = float(self.at_most * (every / YEAR))
+        if probability >= 0.5:
             raise BadInputError(
                 f"drift.alarms is {self.at_most:g} per year; with a check every "
-                f"{every / pd.Timedelta('1D'):g} days (data.batch_every), that is {found:.2g} false alarms per "
+                f"{every / pd.Timedelta('1D'):g} days (data.batch_every), that is {probability:.2g} false alarms per "
                 "check, but that number must be below 0.5; lower at_most, or land batches more often"
             )
-        return found
+        return probability
 
 
 @dataclass(frozen=True)

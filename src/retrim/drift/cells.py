@@ -122,7 +122,7 @@ class CategoryCells:
         if self.buckets:
             codes = np.array([crc32(category.encode()) for category in categories], dtype="uint32")
             return np.asarray(_mixed(codes) % self.buckets)
-        known = {level: place for place, level in enumerate(self.levels)}
+        known = {level: cell for cell, level in enumerate(self.levels)}
         return np.array([known.get(category, len(self.levels)) for category in categories], dtype="int64")
 
 

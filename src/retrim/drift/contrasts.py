@@ -87,10 +87,10 @@ def _groups(known: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
         middle = upper - known / known.sum() / 2
         group = np.minimum((middle * GROUPS).astype(int), GROUPS - 1)
         beyond[seen[0] : seen[-1] + 1] = 0
-        for each in np.unique(group[seen]):
-            cells = [cell for cell in range(seen[0], seen[-1] + 1) if group[cell] == each]
-            groups.append(_one(size, *cells))
-            names.append(f"share of tenth {each + 1}")
+        for tenth in np.unique(group[seen]):
+            members = [cell for cell in range(seen[0], seen[-1] + 1) if group[cell] == tenth]
+            groups.append(_one(size, *members))
+            names.append(f"share of tenth {tenth + 1}")
     if beyond.any():
         groups.append(beyond)
         names.append("share beyond the range")

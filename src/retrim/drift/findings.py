@@ -1,10 +1,6 @@
-"""What a drift test said of a column, and of which windows.
+"""Findings of drift: every column of a window, and all together, through the tests that params.yaml names.
 
-Findings whose p-values and alarms come from the reference's own history.
-
-Every column of a window through the drift tests that params.yaml names, against a profile of the reference.
-
-Findings of all features together, by the joint tests that params.yaml names.
+Their p-values and alarms come from the history of the reference.
 """
 
 from collections.abc import Iterable, Mapping
@@ -116,12 +112,12 @@ def alarms_of(
         return []
     rows, waves = len(times), waves_of(times).mean(axis=0)
     watched = watch(Profile(known, profile.blocks, profile.sample))
-    null = next((kept.null for kept in profile.nulls.alone if kept.serves(tuple(known), rows)), None)
+    null = next((null_kept.null for null_kept in profile.nulls.alone if null_kept.serves(tuple(known), rows)), None)
     if null is None:
-        found = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
+        calibration = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
     else:
-        found = WindowCalibration(watched, noise_of(watched, rows), null, rows)
-    alarms = found.judge(windows, rate=asked.rate * asked.share, waves=waves)
+        calibration = WindowCalibration(watched, noise_of(watched, rows), null, rows)
+    alarms = calibration.judge(windows, rate=asked.rate * asked.share, waves=waves)
     return [replace(alarm, p_value=min(alarm.p_value / asked.share, 1.0)) for alarm in alarms]
 
 
@@ -130,20 +126,20 @@ def part_seen(test: str) -> Literal["missing", "values"]:
     return "missing" if DRIFT_TESTS.entry(test).facts["sees"] == "missing" else "values"
 
 
-def calibrated(found: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[DriftFinding]:
+def calibrated(tested: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[DriftFinding]:
     """Findings with the p-value, the smallest shift and the promise of their column, over where that is alarmed.
 
     Where the history is too short for an
     alarm, a finding keeps its threshold on the effect, and says that nothing can be promised.
     """
     by_column: dict[tuple[str, str], Alarm] = {(alarm.column, alarm.of): alarm for alarm in alarms}
-    told = []
-    for finding in found:
+    decided = []
+    for finding in tested:
         alarm = by_column.get((finding.column, part_seen(finding.test)))
         if alarm is None:
-            told.append(replace(finding, p_value=None, promise="cannot be promised"))
+            decided.append(replace(finding, p_value=None, promise="cannot be promised"))
             continue
-        told.append(
+        decided.append(
             replace(
                 finding,
                 p_value=alarm.p_value,
@@ -155,7 +151,7 @@ def calibrated(found: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[D
                 promise=_in_words(alarm),
             )
         )
-    return told
+    return decided
 
 
 def _in_words(alarm: Alarm) -> str:
@@ -190,7 +186,7 @@ def findings(
     if len(current) < params.min_rows:
         return []
     extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
-    found = []
+    tested = []
     shared = {name: column for name, column in profile.columns.items() if name in current.columns}
     windows = {name: column.of(current[name]) for name, column in shared.items()}
     for name, column in shared.items():
@@ -201,17 +197,17 @@ def findings(
             p_value = None if result.p_value is None else float(result.p_value)
             rank = importances.get(name, 1.0) * effect / limit
             numbers = (float(result.statistic), effect, p_value, limit, effect > limit)
-            found.append(DriftFinding(name, test, *numbers, None, None, None, None, None, rank, *extents))
+            tested.append(DriftFinding(name, test, *numbers, None, None, None, None, None, rank, *extents))
     if alarms is not None:
         counts = {name: window.rows for name, window in windows.items()}
-        found = calibrated(found, alarms_of(profile, counts, times=current[time], asked=alarms))
-    return ranked(found)
+        tested = calibrated(tested, alarms_of(profile, counts, times=current[time], asked=alarms))
+    return ranked(tested)
 
 
-def ranked(found: Iterable[DriftFinding]) -> list[DriftFinding]:
+def ranked(tested: Iterable[DriftFinding]) -> list[DriftFinding]:
     """Those over their threshold first, then by what they cost, are likely to cost, and effect over threshold."""
     return sorted(
-        found,
+        tested,
         key=lambda f: (not f.over, -(f.loss_change or 0.0), -f.rank, -f.effect / f.threshold, f.column, f.test),
     )
 
@@ -244,7 +240,7 @@ def together(
         return []
     ordered = current.sort_values(time, kind="stable", ignore_index=True)
     extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
-    joint, found = params.joint, []
+    joint, tested = params.joint, []
     for name, arguments in joint.tests.items():
         given = {**arguments, "seed": joint.seed}
         test = partial(JOINT_TESTS[name], **given)
@@ -262,17 +258,17 @@ def together(
         )
         if result is None:
             continue
-        limit, p_value, told = params.threshold_of(name), result.p_value, None
+        limit, p_value, words = params.threshold_of(name), result.p_value, None
         over = result.beyond and result.effect > limit
         if alarms is not None:
             share = alarms.share / len(joint.tests)
             kept = promise(alarms.rate * share, result.windows)
-            told = f"{kept}: the history covers 1 in {result.windows}" if kept == "cannot be promised" else kept
+            words = f"{kept}: the history covers 1 in {result.windows}" if kept == "cannot be promised" else kept
             over = p_value is not None and p_value <= alarms.rate * share
             p_value = None if p_value is None else min(p_value / share, 1.0)
         numbers = (result.statistic, result.effect, p_value, limit, over)
         rank = result.effect / limit
-        found.append(
-            DriftFinding(TOGETHER, name, *numbers, result.about or None, None, None, None, told, rank, *extents)
+        tested.append(
+            DriftFinding(TOGETHER, name, *numbers, result.about or None, None, None, None, words, rank, *extents)
         )
-    return found
+    return tested

@@ -91,12 +91,12 @@ def code(profile: Profile, rows: pd.DataFrame, columns: tuple[str, ...]) -> Code
     numeric = [name for name in columns if profile.columns[name].kind == "numeric"]
     others = [name for name in columns if name not in numeric]
     numbers, categories = np.empty((len(rows), len(numeric))), np.empty((len(rows), len(others)), dtype="int64")
-    for place, name in enumerate(numeric):
+    for number, name in enumerate(numeric):
         cells = profile.columns[name].cells
         assert isinstance(cells, NumericCells)
-        numbers[:, place] = np.append(cells.places, np.nan)[cells.place(rows[name])]
-    for place, name in enumerate(others):
-        categories[:, place] = profile.columns[name].cells.place(rows[name])
+        numbers[:, number] = np.append(cells.places, np.nan)[cells.place(rows[name])]
+    for number, name in enumerate(others):
+        categories[:, number] = profile.columns[name].cells.place(rows[name])
     sizes = tuple(profile.columns[name].cells.size + 1 for name in others)
     return CodedRows(numbers, categories, sizes, (*numeric, *others))
 
@@ -125,8 +125,8 @@ def usual_strays(
 
 def thinned_rows(profile: Profile, rows: int) -> int | None:
     """Rows of a window of `rows`, thinned as the sample of a profile is; None where too few of either are left."""
-    found = round(rows * len(profile.sample) / profile.rows)
-    return None if found < LEAST_ROWS or len(profile.sample) < 2 * found else found
+    thinned = round(rows * len(profile.sample) / profile.rows)
+    return None if thinned < LEAST_ROWS or len(profile.sample) < 2 * thinned else thinned
 
 
 def judge_joint(
@@ -165,12 +165,12 @@ def judge_joint(
         return None
     sample = code(profile, profile.sample, columns)
     drawn = np.sort(np.random.default_rng(seed).permutation(len(current))[:rows])
-    found = test(sample, code(profile, current.iloc[drawn], columns))
+    apart = test(sample, code(profile, current.iloc[drawn], columns))
     if usual is None:
         usual = usual_strays(test, sample, rows=rows, windows=windows, cores=cores).tolist()
-    far, p_value = distance(found.strayed, np.array(usual))
-    beyond = p_value is not None and found.strayed > max(usual)
-    return JointResult(far, found.effect, p_value, beyond, found.about, len(usual), rows)
+    far, p_value = distance(apart.strayed, np.array(usual))
+    beyond = p_value is not None and apart.strayed > max(usual)
+    return JointResult(far, apart.effect, p_value, beyond, apart.about, len(usual), rows)
 
 
 def distance(strayed: float, usual: np.ndarray) -> tuple[float, float | None]:
@@ -236,11 +236,11 @@ def domain(
         weight = np.repeat([len(joined) / len(fitted), 1.0], [len(fitted), len(joined)])
         booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, known, weight=weight), num_boost_round=rounds)
         gains += booster.feature_importance(importance_type="gain")
-        told = [
+        chances = [
             np.asarray(booster.predict(side, num_threads=1))
             for side in (old[blocks_old == fold], new[blocks_new == fold])
         ]
-        areas.append(_area(*told))
+        areas.append(_area(*chances))
     area = float(np.mean(areas))
     of_columns, of_turned = np.split(gains, [len(reference.names)])
     of_columns[: len(turn)] += (np.square(turn) / np.square(turn).sum(axis=0)) @ of_turned
@@ -288,9 +288,9 @@ def _correlations(numbers: np.ndarray) -> np.ndarray:
     centred = centred - centred.mean(axis=0)
     spread = np.sqrt(np.square(centred).mean(axis=0))
     scaled = centred / np.where(spread > 0, spread, 1)
-    found = scaled.T @ scaled / max(len(numbers), 1)
-    np.fill_diagonal(found, 1.0)
-    return np.asarray(found)
+    correlations = scaled.T @ scaled / max(len(numbers), 1)
+    np.fill_diagonal(correlations, 1.0)
+    return np.asarray(correlations)
 
 
 def _area(old: np.ndarray, new: np.ndarray) -> float:

@@ -55,19 +55,19 @@ def long_run(series: np.ndarray, families: np.ndarray) -> LongRun:
     n, wide = series.shape
     spread = autocovariance(series, 0)
     alone = autocovariance(series, 1) / np.where(spread > 0, spread, 1)
-    carry, own = alone.copy(), np.ones(wide)
+    carry, weight_alone = alone.copy(), np.ones(wide)
     for family in np.unique(families):
         mine = (families == family) & (spread > 0)
-        carry[mine], own[mine] = drawn_together(alone[mine], error=1 / n**0.5)
+        carry[mine], weight_alone[mine] = drawn_together(alone[mine], error=1 / n**0.5)
     # Around its own mean a correlation is measured low. That of a series alone is left so: its larger error makes up.
-    carry = np.clip(carry + (1 - own) * (1 + 3 * carry) / n, -LARGEST_CARRY, LARGEST_CARRY)
+    carry = np.clip(carry + (1 - weight_alone) * (1 + 3 * carry) / n, -LARGEST_CARRY, LARGEST_CARRY)
     new = np.concatenate([series[:1] * np.sqrt(1 - carry**2), series[1:] - carry * series[:-1]])
     lags = memory(new)
     most = min(2 * int(lags.max(initial=1)) - 1, n - 1)
     weights = np.clip(2 - np.arange(most + 1)[:, None] / lags, 0, 1)
     weights[1:2, lags == 1] = 0  # it is taken out already
     whole = (1 + np.maximum(carry, 0)) / (1 - np.maximum(carry, 0))
-    freedom = np.maximum(n / (1 + 2 * own * whole + 2 * (weights[2:] ** 2).sum(axis=0)), 1.0)
+    freedom = np.maximum(n / (1 + 2 * weight_alone * whole + 2 * (weights[2:] ** 2).sum(axis=0)), 1.0)
     covariances = np.zeros((most + 1, wide))
     for lag in range(most + 1):
         heard = weights[lag] > 0
@@ -94,9 +94,9 @@ def drawn_together(values: np.ndarray, *, error: float) -> tuple[np.ndarray, flo
     if k < 4:
         return values, 1.0
     middle = values.mean()
-    own = max(1 - (k - 3) * error**2 / max(float(((values - middle) ** 2).sum()), 1e-300), 1 / k)
-    moved = np.clip((1 - own) * (middle - values), -error, error)
-    return values + moved, own
+    weight_alone = max(1 - (k - 3) * error**2 / max(float(((values - middle) ** 2).sum()), 1e-300), 1 / k)
+    moved = np.clip((1 - weight_alone) * (middle - values), -error, error)
+    return values + moved, weight_alone
 
 
 def autocovariance(series: np.ndarray, lag: int) -> np.ndarray:
@@ -121,7 +121,7 @@ def memory(series: np.ndarray) -> np.ndarray:
     loud = np.zeros((most + NEXT_LAGS + 1, wide), dtype=bool)
     for lag in range(1, min(most + NEXT_LAGS, n - 1) + 1):
         loud[lag] = np.abs(autocovariance(series, lag)) > QUIET * np.sqrt(np.log10(n) / n) * spread
-    found = np.full(wide, most)
+    forgotten = np.full(wide, most)
     for lag in range(most, 0, -1):
-        found[~loud[lag + 1 : lag + 1 + NEXT_LAGS].any(axis=0)] = lag
-    return found
+        forgotten[~loud[lag + 1 : lag + 1 + NEXT_LAGS].any(axis=0)] = lag
+    return forgotten

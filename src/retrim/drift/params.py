@@ -61,8 +61,15 @@ class DriftParams(SettingsSection):
         joint = given.get("joint", {}) if isinstance(given, Mapping) else None
         if not isinstance(tests, Mapping) or not isinstance(joint, Mapping) or "tests" in joint:
             return given
-        own = {name: each for name, each in tests.items() if name in JOINT_TESTS and isinstance(each, Mapping)}
-        return {**given, "joint": {**joint, "tests": {name: _arguments(each) for name, each in own.items()}}}
+        joint_tests = {
+            name: arguments
+            for name, arguments in tests.items()
+            if name in JOINT_TESTS and isinstance(arguments, Mapping)
+        }
+        return {
+            **given,
+            "joint": {**joint, "tests": {name: _arguments(arguments) for name, arguments in joint_tests.items()}},
+        }
 
     @model_validator(mode="after")
     def _agree(self) -> "DriftParams":
@@ -70,15 +77,16 @@ class DriftParams(SettingsSection):
             tables: tuple[PluginRegistry[Any], ...] = (DRIFT_TESTS, JOINT_TESTS)
             table = next((table for table in tables if name in table), None)
             if table is None:
-                known = [entry.name for each in tables for entry in each]
+                known = [entry.name for plug_ins in tables for entry in plug_ins]
                 unknown = UnknownNameError("drift test", name, known)
                 raise ValueError(str(unknown))
-            kinds = {each: kind for each, kind in arguments_of(table[name]).items() if each != "seed"}
+            kinds = {argument: kind for argument, kind in arguments_of(table[name]).items() if argument != "seed"}
             wanted = sorted(kinds)
             if sorted(_arguments(given)) != wanted:
-                told = ", ".join(sorted(_arguments(given))) or "none"
+                stated = ", ".join(sorted(_arguments(given))) or "none"
                 raise ValueError(
-                    f"tests.{name} has the arguments: {told}; it must have exactly these: {', '.join(wanted) or 'none'}"
+                    f"tests.{name} has the arguments: {stated}; it must have exactly these: "
+                    f"{', '.join(wanted) or 'none'}"
                 )
             given.update(read_arguments(f"tests.{name}", kinds, given))
             threshold = given.get(THRESHOLD)

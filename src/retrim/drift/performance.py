@@ -95,9 +95,9 @@ def _by_model(known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, s
 
     parameters = {**SMALL, "objective": "l2", "seed": seed, "deterministic": True, "force_row_wise": True}
     quiet = {"num_threads": 1, "verbosity": -1}
-    inputs, asked = (np.column_stack([seen.matrix, seen.predicted]) for seen in (known, fresh))
+    inputs, unknown = (np.column_stack([seen.matrix, seen.predicted]) for seen in (known, fresh))
     model = lightgbm.train({**parameters, **quiet}, lightgbm.Dataset(inputs, losses), num_boost_round=ROUNDS)
-    return max(float(np.mean(model.predict(asked, num_threads=1))), 0.0)
+    return max(float(np.mean(model.predict(unknown, num_threads=1))), 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,10 @@ def quality(scored: Sequence[ScoredEstimate]) -> EstimateQuality | None:
     """How good estimates were; None without any."""
     if not scored:
         return None
-    realised = np.array([each.realised for each in scored])
+    realised = np.array([estimate.realised for estimate in scored])
     base = float(realised.mean()) or 1.0
     off, naive = (
-        float(np.abs(np.array(said) - realised).mean()) / base
-        for said in ([each.estimated for each in scored], [each.naive for each in scored])
+        float(np.abs(np.array(values) - realised).mean()) / base
+        for values in ([estimate.estimated for estimate in scored], [estimate.naive for estimate in scored])
     )
     return EstimateQuality(len(scored), off, naive)

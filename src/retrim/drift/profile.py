@@ -101,7 +101,7 @@ class Profile:
 
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it; same profile, same bytes."""
-        kept = {name: ProfiledColumn(column.kind, to_record(column.cells)) for name, column in self.columns.items()}
+        columns = {name: ProfiledColumn(column.kind, to_record(column.cells)) for name, column in self.columns.items()}
         counts = pd.DataFrame(
             {
                 "column": pd.Series(list(self.columns), dtype="str"),
@@ -112,7 +112,7 @@ class Profile:
         written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
         if self.nulls != NONE_KEPT:
             written[NULLS] = to_json(to_record(self.nulls))
-        return {FILES[0]: to_json(to_record(ProfileRecord(kept, tuple(kept)))), **written}
+        return {FILES[0]: to_json(to_record(ProfileRecord(columns, tuple(columns)))), **written}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "Profile":
@@ -148,7 +148,7 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
     lacking = [name for name in (time, *columns) if name not in rows.columns]
     if lacking:
         raise BadInputError(f"the reference lacks the columns {', '.join(lacking)}; add these columns")
-    kept = {name: kind for name, kind in columns.items() if kind != "time"}
+    kinds = {name: kind for name, kind in columns.items() if kind != "time"}
     starts = block_starts(rows[time], params)
     sizes = np.diff(np.append(starts, len(rows)))
     blocks = pd.DataFrame(
@@ -160,10 +160,10 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
     )
     block = np.repeat(np.arange(len(starts)), sizes)
     drawn = np.random.default_rng(params.seed).permutation(len(rows))[: params.sample_rows]
-    sample = rows.iloc[np.sort(drawn)][list(kept)].assign(_event=rows[time].iloc[np.sort(drawn)])
+    sample = rows.iloc[np.sort(drawn)][list(kinds)].assign(_event=rows[time].iloc[np.sort(drawn)])
     coded = [name for name in sample if isinstance(sample[name].dtype, pd.CategoricalDtype)]
     sample = sample.astype(dict.fromkeys(coded, "str"))
-    profiles = {name: _column(rows[name], kind, block, len(starts), params) for name, kind in kept.items()}
+    profiles = {name: _column(rows[name], kind, block, len(starts), params) for name, kind in kinds.items()}
     return Profile(profiles, blocks, sample.reset_index(drop=True))
 
 
@@ -235,7 +235,7 @@ def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
     if view.task == "binary":
         return pd.DataFrame({SCORE: predicted, CONFIDENCE: np.maximum(predicted, 1 - predicted)})
     best = predicted.argmax(axis=1) if len(predicted) else np.empty(0, dtype="int64")
-    named = pd.Series([view.classes[place] for place in best], dtype="str")
+    named = pd.Series([view.classes[code] for code in best], dtype="str")
     return pd.DataFrame({SCORE: named, CONFIDENCE: predicted.max(axis=1, initial=0.0)})
 
 
@@ -264,7 +264,7 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
         values: The other window, shape (n,).
     """
     cells, counted = reference.cells, reference.of(values)
-    rows = np.stack([shares(each.rows.astype("float64")) for each in (reference.window(), counted)])
+    rows = np.stack([shares(window.rows.astype("float64")) for window in (reference.window(), counted)])
     if isinstance(cells, CategoryCells):
         labels, groups = _of_categories(cells, rows)
     elif cells.size <= MOST_BARS:
@@ -272,7 +272,7 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
     else:
         return _of_numbers(cells, rows, as_floats(values))
     placed = np.append(groups, len(labels))
-    of_reference, of_current = (np.bincount(placed, weights=each, minlength=len(labels) + 1) for each in rows)
+    of_reference, of_current = (np.bincount(placed, weights=window, minlength=len(labels) + 1) for window in rows)
     return _bars(labels, of_reference, of_current)
 
 
@@ -311,8 +311,8 @@ def _of_categories(cells: CategoryCells, rows: np.ndarray) -> tuple[list[str], n
     names = [f"hashed {bucket}" for bucket in range(cells.buckets)] or [*cells.levels, "not in the reference"]
     heaviest = rows[:, : cells.size].max(axis=0)
     order = np.argsort(-heaviest, kind="stable")
-    kept = [int(cell) for cell in order[:MOST_BARS] if heaviest[cell] > 0]
-    groups = np.full(cells.size, len(kept))
-    groups[kept] = np.arange(len(kept))
-    rest = [f"{cells.size - len(kept)} others"] if cells.size > len(kept) else []
-    return [names[cell] for cell in kept] + rest, groups
+    frequent = [int(cell) for cell in order[:MOST_BARS] if heaviest[cell] > 0]
+    groups = np.full(cells.size, len(frequent))
+    groups[frequent] = np.arange(len(frequent))
+    rest = [f"{cells.size - len(frequent)} others"] if cells.size > len(frequent) else []
+    return [names[cell] for cell in frequent] + rest, groups

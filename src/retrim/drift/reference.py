@@ -60,7 +60,7 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
     error = np.sqrt(watched.fitted * noise.variance / watched.rows)
     of_mean, of_noise = _unit(watched.strays), _unit(watched.strays**2 - np.mean(watched.strays**2, axis=0))
     rng = np.random.default_rng(seed)
-    found = []
+    furthest_strays = []
     for _ in range(-(-draws // AT_ONCE)):
         window = np.zeros((AT_ONCE, wide))
         for starts in rng.integers(0, n, size=(whole, AT_ONCE)):
@@ -70,8 +70,8 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
         weights = rng.standard_normal((AT_ONCE // EACH, n))
         moved = np.repeat(weights @ of_mean * error, EACH, axis=0)
         again = noise.again(np.repeat(weights @ of_noise, EACH, axis=0))
-        found.append(furthest(watched, window * scale - moved, again, rows, watched.means + moved))
-    return Null(np.sort(np.round(np.concatenate(found), DIGITS)))
+        furthest_strays.append(furthest(watched, window * scale - moved, again, rows, watched.means + moved))
+    return Null(np.sort(np.round(np.concatenate(furthest_strays), DIGITS)))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -100,8 +100,10 @@ def keep(
     """
     alarms = usual.alarms if len(profile.blocks) >= LEAST_STRETCHES else None
     sets = [columns for columns in alone if columns]
-    each = () if alarms is None else tuple(_alone(profile, columns, usual.rows, alarms) for columns in sets)
-    return replace(profile, nulls=Nulls(each, tuple(_together(profile, usual, together)) if len(together) > 1 else ()))
+    drawn_alone = () if alarms is None else tuple(_alone(profile, columns, usual.rows, alarms) for columns in sets)
+    return replace(
+        profile, nulls=Nulls(drawn_alone, tuple(_together(profile, usual, together)) if len(together) > 1 else ())
+    )
 
 
 def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> KeptNull:
@@ -114,14 +116,14 @@ def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]
     rows = thinned_rows(profile, usual.rows)
     if rows is None or len(profile.sample) < LEAST_WINDOWS * rows:
         return []
-    sample, found = code(profile, profile.sample, columns), []
+    sample, nulls = code(profile, profile.sample, columns), []
     for name, arguments in usual.joint.tests.items():
         given = {**arguments, "seed": usual.joint.seed}
         test = partial(JOINT_TESTS[name], **given)
         strayed = usual_strays(test, sample, rows=rows, windows=usual.joint.windows, cores=usual.cores)
-        kept = tuple(np.round(strayed, DIGITS).tolist())
-        found.append(KeptTogether(name, given, columns, rows, kept))
-    return found
+        rounded = tuple(np.round(strayed, DIGITS).tolist())
+        nulls.append(KeptTogether(name, given, columns, rows, rounded))
+    return nulls
 
 
 TIME = "_event"
@@ -153,10 +155,10 @@ class Reference:
 
 
 def _whole(files: Mapping[str, bytes | None], part: str) -> Profile:
-    found = {name: content for name, content in files.items() if content is not None}
-    if missing := set(FILES) - set(found):
+    present = {name: content for name, content in files.items() if content is not None}
+    if missing := set(FILES) - set(present):
         raise KeyError(f"{part}/{min(missing)}")
-    return Profile.from_files(found)
+    return Profile.from_files(present)
 
 
 def make_reference(
@@ -177,20 +179,20 @@ def make_reference(
     target: ColumnType = "number" if view.task == "regression" else "category"
     named = rows.rename(columns={name: drift_name(name) for name in view.features})
     types = {drift_name(name): kind for name, kind in view.features.items()}
-    kept = make_profile(named.assign(**{TARGET: rows[view.target]}), {**types, TARGET: target}, params, time=TIME)
-    sampled = [name for name in kept.columns if name != TARGET]
-    kept = kept.without({drift_name(name) for name in calendar} | {*clock_columns(kept.sample, sampled, zone)})
-    features = tuple(name for name in kept.columns if name != TARGET)
-    kept = keep(kept, usual, alone=(features, (TARGET,)), together=features)
+    profile = make_profile(named.assign(**{TARGET: rows[view.target]}), {**types, TARGET: target}, params, time=TIME)
+    sampled = [name for name in profile.columns if name != TARGET]
+    profile = profile.without({drift_name(name) for name in calendar} | {*clock_columns(profile.sample, sampled, zone)})
+    features = tuple(name for name in profile.columns if name != TARGET)
+    profile = keep(profile, usual, alone=(features, (TARGET,)), together=features)
     if not len(judged):
-        return Reference(kept, None)
+        return Reference(profile, None)
     scores = score_columns(predicted, view).assign(**{TIME: judged[TIME].array})
     scored = make_profile(scores, score_types(view.task), params, time=TIME)
-    return Reference(kept, keep(scored, usual, alone=(tuple(scored.columns),), together=()))
+    return Reference(profile, keep(scored, usual, alone=(tuple(scored.columns),), together=()))
 
 
 def load_reference(files: Mapping[str, bytes], winner: str) -> Reference | None:
     """The reference of a bundle's winner, from the bytes of the bundle's files; None where an older bundle has none."""
     prefix = f"models/{winner}/profile/"
-    own = {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
-    return Reference.from_files(own) if own else None
+    stored = {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
+    return Reference.from_files(stored) if stored else None

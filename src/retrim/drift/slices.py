@@ -4,8 +4,6 @@ A slice is a category of a column, or a quantile cell of a number. That a mean l
 changed has two parts. Rows may have moved to slices where the model always lost more;
 that goes with the column's drift, and needs no new labels. And it may lose more within
 a slice than before; that is where the world itself has changed.
-
-The loss in every slice of the judged rows, with intervals: where a model is good, and where it is not.
 """
 
 import math
@@ -152,7 +150,7 @@ def _shift(before: np.ndarray, now: np.ndarray, params: SliceParams, *, block_ro
 
 def _error(*series: np.ndarray, block_rows: int) -> float:
     """Standard error of the difference of two means. Rows of a slice have gaps, so alone or in blocks: the larger."""
-    return math.hypot(*(max(mean_error(each, block_rows=n) for n in (1, block_rows)) for each in series))
+    return math.hypot(*(max(mean_error(values, block_rows=n) for n in (1, block_rows)) for values in series))
 
 
 def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
@@ -162,7 +160,7 @@ def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
         return "not seen before" if cell == cells.unseen else cells.levels[cell]
     if cells.sd == 0 and not cells.shares.any():
         return "any value"  # there was none before
-    low, high = ([None, *cells.cuts.tolist(), None][place] for place in (cell, cell + 1))
+    low, high = ([None, *cells.cuts.tolist(), None][end] for end in (cell, cell + 1))
     if low is None or high is None:  # the outermost cells hold what lies beyond all that was seen
         return f"below {_told(high)}" if low is None else f"above {_told(low)}"
     return _told(high) if np.nextafter(low, np.inf) >= high else f"{_told(low)} to {_told(high)}"
@@ -217,7 +215,7 @@ def slice_table(
         losses: Of the model, shape (n,).
         other: Of another model, such as the champion; None: there is none.
     """
-    found: list[SliceLoss] = []
+    table: list[SliceLoss] = []
     for column, kind in columns.items():
         cells = cells_of(rows[column], kind, params) if column in rows and len(rows) else None
         if cells is None:
@@ -234,8 +232,8 @@ def slice_table(
                 saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)
             name = slice_name(cells, int(cell))
             others = None if other is None else float(other[inside].mean())
-            found.append(SliceLoss(column, name, int(inside.sum()), loss[0], loss[1:], others, saved))
-    return tuple(found)
+            table.append(SliceLoss(column, name, int(inside.sum()), loss[0], loss[1:], others, saved))
+    return tuple(table)
 
 
 def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> tuple[float, float, float]:

@@ -1,6 +1,4 @@
-"""The drift tests of a single column: numeric, then categorical, then missing values.
-
-A numeric column is counted in quantile cells of the reference, a categorical one by category (see `cells`).
+"""The drift tests of a single column, which is counted in cells (see `cells`): numeric, categorical, missing values.
 
 Every test is 0 for a window against itself. It is finite for constant, all-missing and infinite columns, and the order
 of rows does not matter. It takes one pair of windows or many at once: rows of shape (..., cells + 1).

@@ -67,7 +67,9 @@ class ContrastReference:
         Args:
             window: Rows in each cell by column, shape (..., cells + 1).
         """
-        return np.concatenate([window[name] @ each.weights for name, each in self.columns.items()], axis=-1) / rows
+        return (
+            np.concatenate([window[name] @ watching.weights for name, watching in self.columns.items()], axis=-1) / rows
+        )
 
 
 def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReference:
@@ -77,7 +79,9 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         blocks: Numbers of the blocks that make the reference, in order, repeated or left out as may be; None: all.
     """
     columns = {column: contrasts(counted) for column, counted in profile.columns.items()}
-    sums = np.concatenate([profile.columns[column].counts @ each.weights for column, each in columns.items()], axis=1)
+    sums = np.concatenate(
+        [profile.columns[column].counts @ watching.weights for column, watching in columns.items()], axis=1
+    )
     rows, waves = profile.blocks["rows"].to_numpy(dtype="float64"), block_waves(profile.blocks)
     years = years_of(profile.blocks)
     if blocks is not None:
@@ -85,10 +89,10 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         sums, rows, waves = sums[blocks], rows[blocks], waves[blocks]
     means = sums.sum(axis=0) / rows.sum()
     season = season_of(sums, rows, means, waves, years=years)
-    many = [len(each.names) for each in columns.values()]
-    unit = np.concatenate([each.units for each in columns.values()])
+    many = [len(watching.names) for watching in columns.values()]
+    unit = np.concatenate([watching.units for watching in columns.values()])
     kind = np.repeat([column.kind for column in profile.columns.values()], many)
-    name = np.concatenate([each.names for each in columns.values()])
+    name = np.concatenate([watching.names for watching in columns.values()])
     families = np.unique(np.stack([unit, np.where(name == MISSING, MISSING, kind)]), axis=1, return_inverse=True)[1]
     if season is None:
         strays, long = _strays(sums, rows, means, families)
@@ -105,7 +109,7 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         name=name,
         unit=unit,
         column=np.repeat(np.arange(len(columns)), many),
-        budget=np.concatenate([each.budget for each in columns.values()]) / len(columns),
+        budget=np.concatenate([watching.budget for watching in columns.values()]) / len(columns),
         season=season,
     )
 

@@ -32,11 +32,11 @@ class AgreementParams(SettingsSection):
 
 def aligned(predicted: np.ndarray, classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     """Probabilities of the `wanted` classes, 0 for one that the model does not know: shape (n, wanted)."""
-    made = np.zeros((len(predicted), len(wanted)))
-    for place, name in enumerate(wanted):
+    probabilities = np.zeros((len(predicted), len(wanted)))
+    for column, name in enumerate(wanted):
         if name in classes:
-            made[:, place] = predicted[:, list(classes).index(name)]
-    return made
+            probabilities[:, column] = predicted[:, list(classes).index(name)]
+    return probabilities
 
 
 def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]:
@@ -48,7 +48,7 @@ def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]
     """
     if judged.predicted.ndim == 2:
         wanted = sorted({*judged.classes, *again.classes})
-        before, after = (aligned(each.predicted, each.classes, wanted) for each in (judged, again))
+        before, after = (aligned(model.predicted, model.classes, wanted) for model in (judged, again))
         return np.abs(after - before).max(axis=1, initial=0.0), 1.0
     moved = np.abs(again.predicted - judged.predicted)
     if judged.classes:
@@ -76,11 +76,11 @@ def _difference(moved: np.ndarray, spread: float, params: AgreementParams) -> Ch
     return Check("agreement: predictions", share <= params.difference, share, params.difference, text, None)
 
 
-def _loss(own: float, other: float, params: AgreementParams) -> Check:
-    worse = (own - other) / other if other else float(np.finfo(float).max) * (own > 0)
+def _loss(training: float, judged: float, params: AgreementParams) -> Check:
+    worse = (training - judged) / judged if judged else float(np.finfo(float).max) * (training > 0)
     text = (
-        f"training error {own:.4g} on the holdout rows, where the judged model had {other:.4g} without having seen "
-        f"them; at most {params.loss:.1%} worse allowed"
+        f"training error {training:.4g} on the holdout rows, where the judged model had {judged:.4g} without having "
+        f"seen them; at most {params.loss:.1%} worse allowed"
     )
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 

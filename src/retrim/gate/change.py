@@ -102,16 +102,16 @@ def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins:
     Raises:
         ValueError: Too few rows, or no rows in common.
     """
-    found = []
+    origins_keys = []
     for fold in folds(table["_event"], table["_due"], count=origins, rows=rows):
         keys = table["_key"].iloc[fold.score]
         for other in others:
             keys = keys[keys.isin(other["_key"])]
         if len(keys) >= 2:
-            found.append(keys.reset_index(drop=True))
-    if not found:
+            origins_keys.append(keys.reset_index(drop=True))
+    if not origins_keys:
         raise ValueError("the changed settings keep none of the rows that the current settings keep")
-    return found
+    return origins_keys
 
 
 def losses_at(side: RefitSide, keys: pd.Series, window: WindowKind, *, loss: str, threads: int) -> np.ndarray:
@@ -146,9 +146,9 @@ def counted(origins: Sequence[Mapping[WindowKind, np.ndarray]]) -> np.ndarray:
     At the first origin it is the first window. The best of several on the very rows that judge would be luck in part.
     """
     parts = []
-    for place, losses in enumerate(origins):
-        before = {kind: [each[kind] for each in origins[:place] if kind in each] for kind in losses}
-        known = {kind: float(np.concatenate(each).mean()) for kind, each in before.items() if each}
+    for number, losses in enumerate(origins):
+        before = {kind: [earlier[kind] for earlier in origins[:number] if kind in earlier] for kind in losses}
+        known = {kind: float(np.concatenate(earlier).mean()) for kind, earlier in before.items() if earlier}
         parts.append(losses[min(known, key=lambda kind: known[kind]) if known else next(iter(losses))])
     return np.concatenate(parts)
 
@@ -174,10 +174,10 @@ def changed(document: Mapping[str, JsonValue], changes: Mapping[str, JsonValue])
     Raises:
         BadInputError: A key lies below a value that holds no keys.
     """
-    made: dict[str, JsonValue] = dict(document)
+    copy: dict[str, JsonValue] = dict(document)
     for key, value in changes.items():
-        _set(made, key.split("."), value, key)
-    return made
+        _set(copy, key.split("."), value, key)
+    return copy
 
 
 def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) -> None:
@@ -190,8 +190,8 @@ def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) 
         return
     below = {} if section.get(name) is None else section[name]  # a section that is off
     if not isinstance(below, Mapping):
-        place = key.removesuffix("." + ".".join(words[count:]))
-        raise BadInputError(f"{key}: {place} is {below!r}, which is not a mapping; set all of {place} at once")
+        parent = key.removesuffix("." + ".".join(words[count:]))
+        raise BadInputError(f"{key}: {parent} is {below!r}, which is not a mapping; set all of {parent} at once")
     inner = dict(below)
     section[name] = inner
     _set(inner, words[count:], value, key)
@@ -203,10 +203,10 @@ def value_at(document: Mapping[str, JsonValue], key: str) -> Any:
     for count in range(len(words), 0, -1):
         name = ".".join(words[:count])
         if name in document:
-            found, rest = document[name], ".".join(words[count:])
+            held, rest = document[name], ".".join(words[count:])
             if not rest:
-                return found
-            return value_at(found, rest) if isinstance(found, Mapping) else None
+                return held
+            return value_at(held, rest) if isinstance(held, Mapping) else None
     return None
 
 

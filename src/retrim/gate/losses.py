@@ -158,45 +158,46 @@ def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, re
     parts = [part for part in spans(len(losses), gate.folds) if len(part) > 1]
     if not parts:
         return Check("worst fold", True, 0.0, most, "no fold has 2 rows, so no fold was evaluated", None)
-    each = 1 - (1 - gate.confidence) / len(parts)
+    confidence = 1 - (1 - gate.confidence) / len(parts)
     gains = [
-        relative_gains(losses[part], champion[part], confidences=(each,), resampling=resampling)[0] for part in parts
+        relative_gains(losses[part], champion[part], confidences=(confidence,), resampling=resampling)[0]
+        for part in parts
     ]
     surely = [gain for gain in gains if most is not None and -gain.high > most]
     worst = min(surely or gains, key=lambda gain: gain.figure)
     figure, (low, high) = -worst.figure, (-worst.high, -worst.low)
     shown = share_in_words(figure)
     sure = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
-    asked = "" if most is None else f"; refused if the lower bound exceeds {most:+.1%}"
-    text = f"worst of {len(parts)} folds {shown} against the champion's loss{sure}{asked}"
+    limit = "" if most is None else f"; refused if the lower bound exceeds {most:+.1%}"
+    text = f"worst of {len(parts)} folds {shown} against the champion's loss{sure}{limit}"
     return Check("worst fold", not surely, figure, most, text, (low, high))
 
 
-def gain(found: RelativeGain, told: str, *, least: float, usual: float, corrected: float | None) -> Check:
+def gain(relative: RelativeGain, sentence: str, *, least: float, usual: float, corrected: float | None) -> Check:
     """Whether the gain over the champion is at least `least`, and above 0 with its confidence.
 
     Args:
         least: Share of the champion's mean loss.
         corrected: The gain without the luck of the choice, which is told beside it; None: there was no choice.
     """
-    passed = found.figure >= least and found.low > 0
-    eased = "; earlier checks have shown the rest" if found.confidence < usual else ""
-    text = f"{told} (needed: {least:.1%}, and above 0{eased})"
+    passed = relative.figure >= least and relative.low > 0
+    eased = "; earlier checks have shown the rest" if relative.confidence < usual else ""
+    text = f"{sentence} (needed: {least:.1%}, and above 0{eased})"
     if corrected is not None and abs(corrected) <= SAYABLE:
         text += f"; {corrected:.1%} when corrected for choosing the best"
-    return Check("gain", passed, found.figure, least, text, found.interval)
+    return Check("gain", passed, relative.figure, least, text, relative.interval)
 
 
-def non_inferiority(found: RelativeGain, *, most: float) -> Check:
+def non_inferiority(relative: RelativeGain, *, most: float) -> Check:
     """Whether the challenger surely loses at most the share `most` to the champion.
 
     On few or noisy rows a lucky challenger that is worse passes the check `gain` nearly as often as an equal one.
     Its figure is the loss that is not exceeded with the confidence, as a share of the champion's.
     """
-    shown = share_in_words(-found.low)
-    sure = confidence_text(found.confidence)
+    shown = share_in_words(-relative.low)
+    sure = confidence_text(relative.confidence)
     text = f"at worst {shown} against the champion's loss ({sure} confidence), at most {most:+.1%} allowed"
-    return Check("non-inferiority", found.low >= -most, -found.low, most, text, None)
+    return Check("non-inferiority", relative.low >= -most, -relative.low, most, text, None)
 
 
 def against_champion(
@@ -214,18 +215,18 @@ def against_champion(
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
     """
-    own, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
-    sentence = compared("the champion", own, losses, champion)
-    checks = [gain(own, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
+    gained, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
+    sentence = compared("the champion", gained, losses, champion)
+    checks = [gain(gained, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
     return checks if gate.non_inferiority is None else [*checks, non_inferiority(surer, most=gate.non_inferiority.most)]
 
 
 def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
     """Whether the gain over a naive forecast is above 0 with this confidence; its figure is the lower bound."""
-    (found,) = relative_gains(losses, naive, confidences=(confidence,), resampling=resampling)
+    (gained,) = relative_gains(losses, naive, confidences=(confidence,), resampling=resampling)
     shown = name.replace("_", " ")
-    text = f"{compared(f'the naive {shown}', found, losses, naive)} (0 needed)"
-    return Check(f"baseline: {shown}", found.low > 0, found.low, 0.0, text, found.interval)
+    text = f"{compared(f'the naive {shown}', gained, losses, naive)} (0 needed)"
+    return Check(f"baseline: {shown}", gained.low > 0, gained.low, 0.0, text, gained.interval)
 
 
 def enough_rows(rows: int, *, least: int) -> Check:
@@ -278,8 +279,8 @@ def judge(
             if shown is not None:
                 checks.append(supported(shown))
         for name, naive in floors.items():
-            asked = confidence_of(gate, tries, uses=uses)
-            checks.append(floor(name, losses, naive, confidence=asked, resampling=resampling))
+            usual = confidence_of(gate, tries, uses=uses)
+            checks.append(floor(name, losses, naive, confidence=usual, resampling=resampling))
     every = {**challengers, **floors} if champion is None else {**challengers, "champion": champion, **floors}
     means = {name: float(values.mean()) for name, values in every.items() if len(values)}
     return Verdict(winner, tuple(checks), means, len(losses), corrected)
@@ -287,7 +288,7 @@ def judge(
 
 def best_of(losses: Mapping[str, np.ndarray]) -> str:
     """The challenger with the least mean loss; of equal ones the first by name."""
-    means = {name: float(each.mean()) if len(each) else float("inf") for name, each in losses.items()}
+    means = {name: float(values.mean()) if len(values) else float("inf") for name, values in losses.items()}
     return min(sorted(means), key=lambda name: means[name])
 
 
@@ -302,12 +303,12 @@ def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: flo
 
 def non_inferiority_confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The same of the check that it is not worse; that of the gain where there is no such check."""
-    asked = gate.confidence if gate.non_inferiority is None else gate.non_inferiority.confidence
-    return _confidence(asked, gate, challengers, uses=uses, eased=eased)
+    wanted = gate.confidence if gate.non_inferiority is None else gate.non_inferiority.confidence
+    return _confidence(wanted, gate, challengers, uses=uses, eased=eased)
 
 
-def _confidence(asked: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
-    error = spent(1 - asked, uses=uses, power=gate.reuse) / challengers
+def _confidence(wanted: float, gate: GateParams, challengers: int, *, uses: float, eased: float) -> float:
+    error = spent(1 - wanted, uses=uses, power=gate.reuse) / challengers
     return 1 - min(error * eased, EASIEST)
 
 

@@ -1,13 +1,7 @@
-"""The checks `calibration` and `calibration kept`: whether predictions know their own error.
+"""The gate on models: the checks of losses, and those of predictions: `calibration`, `churn` and `worst slice`.
 
 A model with classes is held to its probabilities, by the expected calibration error; a regression to the interval
 that its residuals at earlier origins promised, by the share of rows inside.
-
-The check `churn`: how much the answers change when the champion is replaced, better or not.
-
-The check `worst slice`: a good mean does not excuse a part of the table that got much worse.
-
-The gate on models: every check there is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,20 +50,20 @@ def calibration(scored: ScoredModel, champion: ScoredModel | None, resampling: R
     Args:
         champion: None before the first version.
     """
-    own = miscalibration(scored, resampling)
-    its = None if champion is None else miscalibration(champion, resampling)
-    if own is None:
+    miss = miscalibration(scored, resampling)
+    champion_miss = None if champion is None else miscalibration(champion, resampling)
+    if miss is None:
         return []
-    low, high = own.interval
-    text = f"{own.text} (error {low:.1%} to {high:.1%})"
-    checks = [Check("calibration", True, own.error, None, text, own.interval)]
-    if its is None:
+    low, high = miss.interval
+    text = f"{miss.text} (error {low:.1%} to {high:.1%})"
+    checks = [Check("calibration", True, miss.error, None, text, miss.interval)]
+    if champion_miss is None:
         return checks
-    added = own.error - its.error
-    low, high = _reflected(added, own.drawn - its.drawn, CALIBRATION_CONFIDENCE)
+    added = miss.error - champion_miss.error
+    low, high = _reflected(added, miss.drawn - champion_miss.drawn, CALIBRATION_CONFIDENCE)
     text = (
-        f"calibration error {added:+.1%} against the champion's {its.error:.1%} ({low:+.1%} to {high:+.1%}); refused "
-        f"if the lower bound exceeds {CALIBRATION_WORSE:+.1%}"
+        f"calibration error {added:+.1%} against the champion's {champion_miss.error:.1%} ({low:+.1%} to {high:+.1%}); "
+        f"refused if the lower bound exceeds {CALIBRATION_WORSE:+.1%}"
     )
     return [*checks, Check("calibration kept", low <= CALIBRATION_WORSE, added, CALIBRATION_WORSE, text, (low, high))]
 
@@ -100,7 +94,7 @@ def _probabilities(scored: ScoredModel, resampling: Resampling) -> Miscalibratio
     inside = np.searchsorted(edges, chance, side="left")[:, None] == np.arange(len(edges) + 1)
     table = np.column_stack([inside * (chance - happened)[:, None], np.ones(len(chance))])
     sums, drawn = _drawn(table, resampling)
-    error, errors = (np.abs(each[..., :-1]).sum(axis=-1) / each[..., -1] for each in (sums, drawn))
+    error, errors = (np.abs(summed[..., :-1]).sum(axis=-1) / summed[..., -1] for summed in (sums, drawn))
     low, high = _reflected(float(error), errors, CALIBRATION_CONFIDENCE)
     return Miscalibration(
         float(error), errors, (max(low, 0.0), max(high, 0.0)), f"expected calibration error {error:.1%}"
@@ -213,20 +207,22 @@ def worst_slice(
         testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
         statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
     """
-    found = _cut(rows, features, losses - champion, champion, cut, block_rows=resampling.block_rows)
-    if not found.names:
+    slices = _cut(rows, features, losses - champion, champion, cut, block_rows=resampling.block_rows)
+    if not slices.names:
         text = f"no slice has {cut.least_rows} rows, so no slice was evaluated"
         return Check("worst slice", True, 0.0, None, text, None)
-    scale = np.sqrt(np.square(found.added).sum(axis=0))
+    scale = np.sqrt(np.square(slices.added).sum(axis=0))
     scale[scale == 0] = np.inf
-    signs = flips(len(found.added), draws=resampling.draws, seed=resampling.seed)
-    bound = float(np.quantile((signs @ (found.added / scale)).max(axis=1), SLICE_CONFIDENCE))
-    worst = int((found.added.sum(axis=0) / scale).argmax())
-    figure = share(float(found.added[:, worst].sum()), float(found.base[:, worst].sum()))
-    interval = _interval(found.added[:, worst], found.base[:, worst], bound)
+    signs = flips(len(slices.added), draws=resampling.draws, seed=resampling.seed)
+    bound = float(np.quantile((signs @ (slices.added / scale)).max(axis=1), SLICE_CONFIDENCE))
+    worst = int((slices.added.sum(axis=0) / scale).argmax())
+    figure = share(float(slices.added[:, worst].sum()), float(slices.base[:, worst].sum()))
+    interval = _interval(slices.added[:, worst], slices.base[:, worst], bound)
     shown = share_in_words(figure)
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
-    text = f"worst of {len(found.names)} slices, {found.names[worst]}: {shown} against the champion's loss there{sure}"
+    text = (
+        f"worst of {len(slices.names)} slices, {slices.names[worst]}: {shown} against the champion's loss there{sure}"
+    )
     return Check("worst slice", True, figure, None, text, interval)
 
 
@@ -300,13 +296,13 @@ def judge_models(
     if not len(judged.rows):
         return verdict
     winner, resampling = judged.challengers[verdict.winner], Resampling(draws, block_rows, gate.seed)
-    found: list[Check | None] = []
+    checks: list[Check | None] = []
     if champion is not None:
         losses = winner.losses, champion.losses
-        found += [
+        checks += [
             reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
             worst_slice(judged.rows, judged.features, *losses, slices, resampling),
             churn(winner, champion, confidence=gate.confidence, resampling=resampling),
         ]
-    found += calibration(winner, champion, resampling)
-    return verdict.with_checks([check for check in found if check is not None])
+    checks += calibration(winner, champion, resampling)
+    return verdict.with_checks([check for check in checks if check is not None])

@@ -69,19 +69,19 @@ def _places(rows: pd.DataFrame, view: FeatureView, answers: np.ndarray, *, most:
     for name in view.features:
         wanted += _ends(rows[name], category=view.features[name] == "category")
     spread = np.linspace(0, len(rows) - 1, num=min(most, len(rows))).round().astype(int)
-    return sorted(list(dict.fromkeys([*wanted, *(int(place) for place in spread)]))[:most])
+    return sorted(list(dict.fromkeys([*wanted, *(int(row) for row in spread)]))[:most])
 
 
 def _ends(values: pd.Series, *, category: bool) -> list[int]:
     """Places of the first missing value, and of the least and the largest number or the rarest category."""
     there = np.flatnonzero(values.notna().to_numpy())
-    found = [int(np.flatnonzero(values.isna().to_numpy())[0])] if len(there) < len(values) else []
+    missing = [int(np.flatnonzero(values.isna().to_numpy())[0])] if len(there) < len(values) else []
     if not len(there):
-        return found
+        return missing
     known = values.iloc[there]
     if not category:
         numbers = known.to_numpy(dtype="float64")
-        return [*found, int(there[numbers.argmin()]), int(there[numbers.argmax()])]
+        return [*missing, int(there[numbers.argmin()]), int(there[numbers.argmax()])]
     counts = known.astype("str").value_counts()
     rarest = min(counts[counts == counts.min()].index)
-    return [*found, int(there[np.flatnonzero((known.astype("str") == rarest).to_numpy())[0]])]
+    return [*missing, int(there[np.flatnonzero((known.astype("str") == rarest).to_numpy())[0]])]

@@ -3,9 +3,7 @@
 The gate's bounds are those of Student's t over blocks. So the chance that a gain shows on N blocks is that of the
 noncentral t, whose noncentrality is the gain over the noise of its mean; with many blocks it is the usual
 ((z_a + z_b) noise / gain)^2 blocks. Gain and noise are those of the probes' blocks in the champion's life, the error is
-what the look has, and what is found is no less than `gate.min_rows` and no more than `split.judge_rows`.
-
-The smallest gain that the gate could have seen: what a refusal means, and when a smaller one will show.
+what the look has, and the size is no less than `gate.min_rows` and no more than `split.judge_rows`.
 
 Source:
     Power of the one-sided paired t-test: Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, 2.
@@ -100,9 +98,9 @@ def _clear(distance: float, blocks: int, confidence: float, wider: float) -> flo
     """The chance that a t-test with this confidence is passed by a mean so far above its limit."""
     from scipy.special import nctdtr, ndtr, stdtrit
 
-    asked, distance = float(stdtrit(blocks - 1, confidence)) / wider, distance / wider
-    missed = float(nctdtr(blocks - 1, distance, asked))
-    return 1 - missed if np.isfinite(missed) else float(ndtr(distance - asked))
+    bound, distance = float(stdtrit(blocks - 1, confidence)) / wider, distance / wider
+    missed = float(nctdtr(blocks - 1, distance, bound))
+    return 1 - missed if np.isfinite(missed) else float(ndtr(distance - bound))
 
 
 def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None:
@@ -112,8 +110,9 @@ def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None
         The training window, of those of the newest check, and its effect over the checks that refitted on it. None
         where too few blocks tell, or the champion's loss is near 0.
     """
-    told = [each for each in shown if each.block_rows > 0 and len(each.champion)]
-    effects = {kind: _effect_of_window([each for each in told if kind in each.refits], kind) for kind in _newest(told)}
+    checks = [check for check in shown if check.block_rows > 0 and len(check.champion)]
+    newest = tuple(checks[-1].refits) if checks else ()
+    effects = {kind: _effect_of_window([check for check in checks if kind in check.refits], kind) for kind in newest}
     known = {kind: effect for kind, effect in effects.items() if effect is not None}
     if not known:
         return None
@@ -121,22 +120,17 @@ def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None
     return best, known[best]
 
 
-def _newest(shown: Sequence[ShownEvidence]) -> tuple[str, ...]:
-    """The training windows of the newest check."""
-    return tuple(shown[-1].refits) if shown else ()
-
-
 def _effect_of_window(shown: Sequence[ShownEvidence], kind: str) -> ProbedEffect | None:
     """What the checks that refitted on a training window found of it; None where too few blocks tell."""
-    rows = np.array([each.block_rows for each in shown])
-    counts = np.array([len(each.champion) for each in shown])
+    rows = np.array([check.block_rows for check in shown])
+    counts = np.array([len(check.champion) for check in shown])
     if counts.sum() < FEWEST_BLOCKS or counts.max() < 2:
         return None
     total = float((counts * rows).sum())
-    base = float(sum(each.champion.sum() * each.block_rows for each in shown) / total)
-    saved = [each.champion - each.refits[kind] for each in shown]
-    gain = float(sum(each.sum() * block for each, block in zip(saved, rows, strict=True)) / total)
-    squares = sum(((each - each.mean()) ** 2).sum() * block for each, block in zip(saved, rows, strict=True))
+    base = float(sum(check.champion.sum() * check.block_rows for check in shown) / total)
+    saved = [check.champion - check.refits[kind] for check in shown]
+    gain = float(sum(check.sum() * block for check, block in zip(saved, rows, strict=True)) / total)
+    squares = sum(((check - check.mean()) ** 2).sum() * block for check, block in zip(saved, rows, strict=True))
     noise = float(np.sqrt(squares / (counts - 1).sum()))
     if base <= 0 or abs(gain) / base > SAYABLE or not np.isfinite(noise / base):
         return None
@@ -145,7 +139,7 @@ def _effect_of_window(shown: Sequence[ShownEvidence], kind: str) -> ProbedEffect
 
 def size_of(
     effect: ProbedEffect | None,
-    asked: GainTarget,
+    target: GainTarget,
     *,
     least: int,
     most: int,
@@ -159,27 +153,27 @@ def size_of(
     """
     if effect is None or effect.gain <= 0:
         return Size(most)
-    for rows in (*range(least, most, max(asked.block_rows, 1)), most):
-        power = asked.passing(effect, rows)
+    for rows in (*range(least, most, max(target.block_rows, 1)), most):
+        power = target.passing(effect, rows)
         if power >= POWER:
             return Size(rows, effect, power)
     known = replace(effect, error=0.0)
-    at_most = asked.passing(known, most)
-    short = None if at_most >= POWER else _short(known, asked, most=most, power=at_most, there=there)
+    at_most = target.passing(known, most)
+    short = None if at_most >= POWER else _short(known, target, most=most, power=at_most, there=there)
     return Size(most, effect, power, short)
 
 
-def _short(effect: ProbedEffect, asked: GainTarget, *, most: int, power: float, there: int) -> str:
+def _short(effect: ProbedEffect, target: GainTarget, *, most: int, power: float, there: int) -> str:
     """Why the ceiling does not show a gain, and which setting alone would."""
-    needed = rows_needed(effect, asked, most=most)
-    noise = effect.noise / asked.block_rows**0.5
+    needed = rows_needed(effect, target, most=most)
+    noise = effect.noise / target.block_rows**0.5
     text = (
         f"on {most} holdout rows, a gain of {effect.gain:.1%} with a noise of {noise:.1%} per block of "
-        f"{asked.block_rows} rows passes {power:.0%} of the time; "
+        f"{target.block_rows} rows passes {power:.0%} of the time; "
     )
     text += "no number of rows would suffice" if needed is None else f"{needed} rows would be needed for 80%"
     cures = [f"split.judge_rows: {needed}"] if needed is not None and needed <= there else []
-    cures += _lower(effect, asked, most)
+    cures += _lower(effect, target, most)
     cure = f"to show it, set {', or '.join(cures)}" if cures else "no single setting would show it with so few rows"
     return f"{text}; {cure}"
 
@@ -217,43 +211,43 @@ def size_for(
         block_rows: Rows of a block.
         least: Rows, at least.
     """
-    found = effect_of(shown)
-    if found is None:
+    probed = effect_of(shown)
+    if probed is None:
         return Size(most)
-    kind, effect = found
+    kind, effect = probed
     non_inferiority = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
     support = support_of(before, kind, most=non_inferiority) if eased else None
-    asked = GainTarget(gate, tries, uses, support, block_rows)
-    return size_of(effect, asked, least=min(least, most), most=most, there=there)
+    target = GainTarget(gate, tries, uses, support, block_rows)
+    return size_of(effect, target, least=min(least, most), most=most, there=there)
 
 
-def rows_needed(effect: ProbedEffect, asked: GainTarget, *, most: int) -> int | None:
+def rows_needed(effect: ProbedEffect, target: GainTarget, *, most: int) -> int | None:
     """The rows beyond a ceiling on which a gain shows four times in five, within 2%; None where none do."""
     rows = most
     while rows < FAR:
         rows = max(int(rows * STEP), rows + 1)
-        if asked.passing(effect, rows) >= POWER:
+        if target.passing(effect, rows) >= POWER:
             return rows
     return None
 
 
-def _lower(effect: ProbedEffect, asked: GainTarget, most: int) -> list[str]:
+def _lower(effect: ProbedEffect, target: GainTarget, most: int) -> list[str]:
     """Thresholds of the gate of which one alone, lowered, would let the gain show on the ceiling's rows."""
     from scipy.special import ndtri
 
-    gate = asked.gate
+    gate = target.gate
     allowed = float(np.floor(1000 * (effect.gain - float(ndtri(POWER)) * effect.noise / most**0.5)) / 1000)
     changes: list[tuple[str, str, Any]] = (
         [("gate.min_gain", "min_gain", allowed)] if 0 <= allowed < gate.min_gain else []
     )
-    changes += [("gate.confidence", "confidence", each) for each in LOWER if each < gate.confidence]
+    changes += [("gate.confidence", "confidence", lower) for lower in LOWER if lower < gate.confidence]
     changes += [] if gate.non_inferiority is None else [("gate.non_inferiority", "non_inferiority", None)]
-    found: dict[str, str] = {}
+    cures: dict[str, str] = {}
     for name, field, value in changes:
-        eased = replace(asked, gate=gate.model_copy(update={field: value}))
-        if name not in found and eased.passing(effect, most) >= POWER:
-            found[name] = f"{name}: {'null' if value is None else f'{value:g}'}"
-    return list(found.values())
+        eased = replace(target, gate=gate.model_copy(update={field: value}))
+        if name not in cures and eased.passing(effect, most) >= POWER:
+            cures[name] = f"{name}: {'null' if value is None else f'{value:g}'}"
+    return list(cures.values())
 
 
 MORE = 4  # times as many rows halve the noise
@@ -318,7 +312,7 @@ def detectable(
         gate, challengers, uses=uses, eased=1.0 if support is None else support.non_inferiority * LOOK
     )
     lost = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
-    margin, harmless = (noise * float(stdtrit(blocks - 1, each)) for each in (sure, safe))
+    margin, harmless = (noise * float(stdtrit(blocks - 1, confidence)) for confidence in (sure, safe))
     smallest, smaller = (
         max(margin * part, harmless * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part
         for part in (1, MORE**-0.5)

@@ -45,10 +45,10 @@ class ShownEvidence:
 
     def before(self, moment: pd.Timestamp) -> "ShownEvidence":
         """Its blocks that end before a moment."""
-        kept = np.array([until < moment for until in self.until], dtype=bool)
-        until = tuple(each for each in self.until if each < moment)
-        refits = {kind: each[kept] for kind, each in self.refits.items()}
-        return ShownEvidence(until, self.champion[kept], refits, self.block_rows)
+        is_before = np.array([until < moment for until in self.until], dtype=bool)
+        until = tuple(moment_of for moment_of in self.until if moment_of < moment)
+        refits = {kind: moment_of[is_before] for kind, moment_of in self.refits.items()}
+        return ShownEvidence(until, self.champion[is_before], refits, self.block_rows)
 
     @classmethod
     def of_rows(
@@ -64,7 +64,7 @@ class ShownEvidence:
         """
         n = len(champion)
         parts = error_parts(n, block_rows=max(block_rows, -(-n // MOST_BLOCKS))) if n else []
-        means = {kind: np.array([each[part].mean() for part in parts]) for kind, each in refits.items()}
+        means = {kind: np.array([losses[part].mean() for part in parts]) for kind, losses in refits.items()}
         until = tuple(max(events[row] for row in part) for part in parts)
         return cls(until, np.array([champion[part].mean() for part in parts]), means, n / max(len(parts), 1))
 
@@ -90,14 +90,14 @@ def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Sup
     Args:
         most: Share of the champion's loss that a harmless refit loses at most.
     """
-    kept = [each for each in shown if kind in each.refits and len(each.champion)]
-    if not kept:
+    checks = [check for check in shown if kind in check.refits and len(check.champion)]
+    if not checks:
         return NO_SUPPORT
-    champion = np.concatenate([each.champion for each in kept])
-    refit = np.concatenate([each.refits[kind] for each in kept])
-    starts = np.cumsum([0, *(len(each.champion) for each in kept[:-1])])
+    champion = np.concatenate([check.champion for check in checks])
+    refit = np.concatenate([check.refits[kind] for check in checks])
+    starts = np.cumsum([0, *(len(check.champion) for check in checks[:-1])])
     gain, non_inferiority = (evidence_of((1 + lost) * champion - refit, starts) for lost in (0.0, most))
-    return Support((1 + gain) / 2, (1 + non_inferiority) / 2, len(kept), len(champion))
+    return Support((1 + gain) / 2, (1 + non_inferiority) / 2, len(checks), len(champion))
 
 
 def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
@@ -115,15 +115,15 @@ def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
     return float(np.exp(min(float(logsumexp(logs, b=np.append(weights, max(1 - weights.sum(), 0.0)))), MOST)))
 
 
-def supported(found: Support) -> Check:
+def supported(support: Support) -> Check:
     """Says what earlier checks have shown; it refuses nothing by itself."""
-    if not found.checks:
+    if not support.checks:
         text = f"no earlier check has rows older than these; a look may use {LOOK:.0%} of the error"
         return Check("evidence", True, 1.0, None, text, None)
-    checks = f"{found.checks} check{'' if found.checks == 1 else 's'}"
+    checks = f"{support.checks} check{'' if support.checks == 1 else 's'}"
     text = (
-        f"rows of {checks} before these are {found.gain:.3g} times as likely as if such refits were no better, and "
-        f"{found.non_inferiority:.3g} times as likely as if they were worse; this look may use {LOOK:.0%} of "
+        f"rows of {checks} before these are {support.gain:.3g} times as likely as if such refits were no better, and "
+        f"{support.non_inferiority:.3g} times as likely as if they were worse; this look may use {LOOK:.0%} of "
         "the error"
     )
-    return Check("evidence", True, found.gain, None, text, None)
+    return Check("evidence", True, support.gain, None, text, None)

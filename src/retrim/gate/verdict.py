@@ -1,8 +1,6 @@
-"""The gate's records: a check, and the verdict that all of them make.
+"""The gate's records: what it looks at, its checks, the verdict that they make, and what a bundle keeps of it.
 
-What the gate looks at: the judged rows, and every model on them.
-
-The section `gate` of params.yaml. What a bundle keeps of a verdict: verdict.json, and the losses by slice.
+The section `gate` of params.yaml stands here too.
 """
 
 import json
@@ -118,8 +116,8 @@ class StatedInterval:
         if record.interval is None:
             return None
         residuals = record.interval.residuals
-        found = residuals.get(competed_as(challenger, residuals))
-        return None if found is None else cls(record.interval.level, *found)
+        residuals_of = residuals.get(competed_as(challenger, residuals))
+        return None if residuals_of is None else cls(record.interval.level, *residuals_of)
 
     @classmethod
     def in_bundle(cls, files: Mapping[str, bytes]) -> "StatedInterval | None":
@@ -306,4 +304,4 @@ class SlicesRecord:
     @property
     def worse(self) -> list[SliceLoss]:
         """Those in which the winner clearly loses more than the champion."""
-        return [each for each in self.slices if each.saved is not None and each.saved[2] < 0]
+        return [sliced for sliced in self.slices if sliced.saved is not None and sliced.saved[2] < 0]

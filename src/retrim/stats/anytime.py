@@ -82,9 +82,9 @@ class RunningSums:
             return ALIKE_AT_MOST
         shift = self.total / self.count
         ends = 2 * self.total - (self.last - self.first)
-        found = (self.neighbours - shift * ends + (self.count - 1) * shift**2) / spread
-        found = max(found, 0.0)
-        return float(min(found + (1 + 3 * found) / self.count, ALIKE_AT_MOST))
+        correlation = (self.neighbours - shift * ends + (self.count - 1) * shift**2) / spread
+        correlation = max(correlation, 0.0)
+        return float(min(correlation + (1 + 3 * correlation) / self.count, ALIKE_AT_MOST))
 
 
 NO_SUMS = RunningSums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -141,7 +141,7 @@ def log_evidence_since(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     n = len(values)
     moved = values - values[0]
     count = (n - starts).astype("float64")
-    totals, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (moved, moved**2))
+    totals, squares = (np.concatenate([[0.0], np.cumsum(series)]) for series in (moved, moved**2))
     products = np.concatenate([[0.0, 0.0], np.cumsum(moved[1:] * moved[:-1])])
     total = totals[n] - totals[starts]
     mean = total / count
@@ -149,15 +149,15 @@ def log_evidence_since(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     spread[spread <= count * (ROUNDING * np.abs(values).max()) ** 2] = 0.0
     neighbours = products[n] - products[np.minimum(starts + 1, n)]
     ends = 2 * total - moved[starts] - moved[-1]
-    found = neighbours - mean * ends + (count - 1) * mean**2
-    found = np.maximum(np.divide(found, spread, out=np.ones(len(starts)), where=spread > 0), 0.0)
-    alike = np.minimum(found + (1 + 3 * found) / count, ALIKE_AT_MOST)
+    correlation = neighbours - mean * ends + (count - 1) * mean**2
+    correlation = np.maximum(np.divide(correlation, spread, out=np.ones(len(starts)), where=spread > 0), 0.0)
+    alike = np.minimum(correlation + (1 + 3 * correlation) / count, ALIKE_AT_MOST)
     left = count * (1 - alike) / (1 + alike)
     enough, logs = left >= LEAST, np.zeros(len(starts))
     if enough.any():
-        kept = left[enough]
-        own = kept * (mean[enough] + values[0])
-        logs[enough] = _log_evidence(kept, own, spread[enough] * kept / count[enough])
+        counted = left[enough]
+        sums = counted * (mean[enough] + values[0])
+        logs[enough] = _log_evidence(counted, sums, spread[enough] * counted / count[enough])
     return logs
 
 

@@ -58,13 +58,13 @@ def mean_intervals(
     blocks = max(len(values) // block, 2)
     means = block_means(values, block_rows=block, draws=draws, seed=seed)
     middle = float(values.mean())
-    found = []
+    intervals = []
     for confidence in confidences:
         shown = min(confidence, 1 - TAIL_DRAWS / draws) if draws > 2 * TAIL_DRAWS else confidence
         low, high = np.quantile(means, [1 - shown, shown])
         wider = float(stdtrit(blocks - 1, confidence) / ndtri(shown)) * (blocks / (blocks - 1)) ** 0.5
-        found.append((float(middle - wider * (middle - low)), float(middle + wider * (high - middle))))
-    return found
+        intervals.append((float(middle - wider * (middle - low)), float(middle + wider * (high - middle))))
+    return intervals
 
 
 def mean_bound(values: np.ndarray, *, confidence: float, block_rows: int, draws: int, seed: int) -> float:

@@ -46,8 +46,8 @@ STYLE = {
 @contextmanager
 def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
     """One pair of axes to draw on, of that many inches; the bytes are there once the block ends."""
-    with drawn_side_by_side(title, height=height, width=width, count=1) as (several, made):
-        yield several[0], made
+    with drawn_side_by_side(title, height=height, width=width, count=1) as (several, png):
+        yield several[0], png
 
 
 @contextmanager
@@ -60,18 +60,18 @@ def drawn_side_by_side(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.style import context
 
-    made = BytesIO()
+    png = BytesIO()
     with context(["default", STYLE]):
         layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
         figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
-        several = [figure.add_subplot(1, count, place + 1) for place in range(count)]
+        several = [figure.add_subplot(1, count, number + 1) for number in range(count)]
         several[0].set_title(title)
-        yield several, made
+        yield several, png
         with catch_warnings():
             filterwarnings("ignore", "Glyph ")  # a letter that the font lacks is drawn as a box
             # without the writer's version, or an upgrade would change every picture's bytes
-            figure.savefig(made, format="png", metadata={"Software": None})
+            figure.savefig(png, format="png", metadata={"Software": None})
 
 
 def plain(name: str) -> str:
@@ -113,15 +113,15 @@ def _bars(series: Mapping[str, Mapping[str, float]], *, title: str, label: str) 
     top, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
     names = [plain(name) for name in top] + ([f"{len(rest)} others"] if rest else [])
     thick, tall = (0.7, 0.3) if len(series) == 1 else (0.36, 0.42)
-    with drawn(title, height=1.4 + 0.5 * (len(series) > 1) + tall * max(len(names), 2)) as (axes, made):
+    with drawn(title, height=1.4 + 0.5 * (len(series) > 1) + tall * max(len(names), 2)) as (axes, png):
         most = 0.0
-        for place, (word, values) in enumerate(series.items()):
+        for number_of_series, (word, values) in enumerate(series.items()):
             whole = sum(values.values()) or 1.0
             shares = [100 * values.get(name, 0.0) / whole for name in top]
             if rest:
                 shares.append(100 * sum(values.get(name, 0.0) for name in rest) / whole)
-            at = [number + (place - (len(series) - 1) / 2) * 0.38 for number in range(len(names))]
-            axes.barh(at, shares, height=thick, color=PALE if place else COLOURS[0], label=word)
+            at = [number + (number_of_series - (len(series) - 1) / 2) * 0.38 for number in range(len(names))]
+            axes.barh(at, shares, height=thick, color=PALE if number_of_series else COLOURS[0], label=word)
             for share, height in zip(shares, at, strict=True):
                 text, where = f"{share:.1f}", (share, height)
                 axes.annotate(text, where, (4, 0), textcoords="offset points", va="center", color=MUTED, size=9)
@@ -133,7 +133,7 @@ def _bars(series: Mapping[str, Mapping[str, float]], *, title: str, label: str) 
         if len(series) > 1 and names:
             below = -0.35 / (tall * max(len(names), 2) + 0.4) - 0.08
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, below), ncols=2)
-    return made.getvalue()
+    return png.getvalue()
 
 
 BINS_OF_CALIBRATION = 10
@@ -163,26 +163,26 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
     """
     ideal = None
     if task == "regression":
-        said = predicted
+        stated = predicted
         name, _, quantile = loss.partition("@")
         of_mean = name in ("mse", "poisson")
         ideal = 0.0 if of_mean else float(quantile or 0.5)
         values = actual - predicted if of_mean else (actual <= predicted).astype(float)
         what = "mean residual (actual - predicted)" if of_mean else "share of rows at or below the prediction"
     elif task == "binary":
-        said, values, what = predicted, actual.astype(float), "share of rows that were positive"
+        stated, values, what = predicted, actual.astype(float), "share of rows that were positive"
     else:
-        said, what = predicted.max(axis=1), "share of rows whose predicted class was right"
+        stated, what = predicted.max(axis=1), "share of rows whose predicted class was right"
         values = (predicted.argmax(axis=1) == actual).astype(float)
-    order = np.argsort(said, kind="stable")
+    order = np.argsort(stated, kind="stable")
     parts = [part for part in np.array_split(order, BINS_OF_CALIBRATION) if len(part)]
-    came = np.array([values[part].mean() for part in parts])
+    observed = np.array([values[part].mean() for part in parts])
     if ideal == 0.0:
         spread = np.array([2 * values[part].std() / np.sqrt(len(part)) for part in parts])
-        low, high = came - spread, came + spread
+        low, high = observed - spread, observed + spread
     else:
         low, high = np.array([_wilson(values[part]) for part in parts]).T
-    return Curve(np.array([said[part].mean() for part in parts]), came, low, high, ideal, what)
+    return Curve(np.array([stated[part].mean() for part in parts]), observed, low, high, ideal, what)
 
 
 def _wilson(values: np.ndarray) -> tuple[float, float]:
@@ -209,7 +209,7 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
     curve = curve_of(np.asarray(actual), np.asarray(predicted, dtype=float), task, loss=loss)
     classes = curve.ideal is None
     title = f"Calibration ({len(actual):,} rows)"
-    with drawn(title, width=6.4, height=5.6 if classes else 4.6) as (axes, made):
+    with drawn(title, width=6.4, height=5.6 if classes else 4.6) as (axes, png):
         if classes:
             axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--", label="calibrated")
             limits = _limits(curve)
@@ -233,7 +233,7 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
         )
         axes.set_ylabel(curve.what)
         axes.legend(loc="best")
-    return made.getvalue()
+    return png.getvalue()
 
 
 def loss_over_time(
@@ -257,11 +257,11 @@ def loss_over_time(
 
 def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
     """A bar a day."""
-    with drawn(title, width=8.4, height=3.0) as (axes, made):
+    with drawn(title, width=8.4, height=3.0) as (axes, png):
         axes.bar([naive(day) for day in days], list(days.values()), width=0.85, color=COLOURS[0])
         _date_axis(axes)
         axes.grid(visible=False, axis="x")
-    return made.getvalue()
+    return png.getvalue()
 
 
 def _date_axis(axes: "Axes", *, most: int = 9) -> None:
@@ -289,14 +289,14 @@ def lines_over_time(
     """A line a name, with bands around it, marks on it, and upright lines where something happened."""
     points = sorted(points, key=lambda point: point[0])
     models = list(dict.fromkeys(name for _, losses in points for name in losses))
-    with drawn(title, width=8.4, height=4.4) as (axes, made):
+    with drawn(title, width=8.4, height=4.4) as (axes, png):
         for number, model in enumerate(models):
-            own = [(naive(at), losses[model]) for at, losses in points if model in losses]
+            line = [(naive(at), losses[model]) for at, losses in points if model in losses]
             axes.plot(
-                [at for at, _ in own],
-                [value for _, value in own],
+                [at for at, _ in line],
+                [value for _, value in line],
                 marker="o",
-                markersize=4 if len(own) <= MOST_DOTS else 0,
+                markersize=4 if len(line) <= MOST_DOTS else 0,
                 linewidth=1.6,
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=("-", "--", ":")[number // len(COLOURS) % 3],
@@ -307,8 +307,8 @@ def lines_over_time(
                 continue
             times, low, high = zip(*((naive(at), low, high) for at, low, high in band), strict=True)
             axes.fill_between(times, low, high, color=COLOURS[number], alpha=0.18, linewidth=0, label=plain(word))
-        for number, (word, found) in enumerate(marks.items()):
-            times, values = zip(*((naive(at), value) for at, value in found), strict=True)
+        for number, (word, marked) in enumerate(marks.items()):
+            times, values = zip(*((naive(at), value) for at, value in marked), strict=True)
             colour = COLOURS[(number + 1) % len(COLOURS)]
             axes.scatter(times, values, s=46, zorder=3, label=plain(word), marker="D^sv"[number % 4], color=colour)
         together: dict[pd.Timestamp, list[str]] = {}
@@ -338,7 +338,7 @@ def lines_over_time(
             axes.set_xlim(*(naive(points[0][0] + pd.Timedelta(days=days)) for days in (-3, 3)))
         if models:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return made.getvalue()
+    return png.getvalue()
 
 
 MOST_COUNTED = 14
@@ -352,7 +352,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
         actual: Shape (n,), n at least 1.
         predicted: Shape (n,).
     """
-    with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, made):
+    with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, png):
         low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
         margin = 0.03 * (high - low) or 1.0
         limits = (low - margin, high + margin)
@@ -372,7 +372,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes
             aspect="equal",
         )
         axes.legend(loc="upper left")
-    return made.getvalue()
+    return png.getvalue()
 
 
 def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> bytes:
@@ -393,7 +393,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
     side = 2.0 + 0.55 * min(len(columns), 20)
     upright = longest > (9 if len(columns) < 3 else 3)  # names that would run into one another
     width, height = side + 2.0 + 0.07 * longest, side + 0.4 + (0.07 * longest if upright else 0)
-    with drawn("Actual against predicted class", width=width, height=height) as (axes, made):
+    with drawn("Actual against predicted class", width=width, height=height) as (axes, png):
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         axes.figure.colorbar(image, ax=axes, label="share of the actual class, %", pad=0.03, shrink=0.8)
         counted = len(columns) <= MOST_COUNTED
@@ -407,7 +407,7 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
         axes.set_yticks(range(len(rows)), rows, fontsize=small)
         axes.set(xlabel="predicted class", ylabel="actual class" + ", number of rows in the cells" * counted)
         axes.grid(visible=False)
-    return made.getvalue()
+    return png.getvalue()
 
 
 BINS_OF_RESIDUALS = 20
@@ -426,7 +426,7 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
 
     left = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
     times = np.array([date2num(naive(at)) for at in events])  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
-    with drawn_side_by_side("Residuals", width=9.6, height=4.2, count=2) as (several, made):
+    with drawn_side_by_side("Residuals", width=9.6, height=4.2, count=2) as (several, png):
         for axes, along, label in (
             (several[0], times, "event time (UTC)"),
             (several[1], np.asarray(predicted, dtype=float), "predicted, in units of the target"),
@@ -440,7 +440,7 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
         _date_axis(several[0], most=6)
         several[0].set_ylabel("actual - predicted, in units of the target")
         several[1].legend(loc="best")
-    return made.getvalue()
+    return png.getvalue()
 
 
 def _medians(along: np.ndarray, left: np.ndarray) -> tuple[Any, Any]:
@@ -469,23 +469,23 @@ class DrawnSlice(Protocol):
     def other(self) -> float | None: ...
 
 
-def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
+def slices(measured: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
     """A line a slice: loss and interval of the judged model, and a mark for the champion's loss."""
-    told = _most(found, mean)
-    title = "Loss by slice" + (f", {len(told)} of {len(found)}" if len(told) < len(found) else "")
-    columns = [each.column for each in told]
-    starts = [place for place in range(1, len(told)) if columns[place] != columns[place - 1]]
-    names = [f"{plain(each.column)}: {plain(each.name)}  ({each.rows:,})" for each in told]
+    shown = _most(measured, mean)
+    title = "Loss by slice" + (f", {len(shown)} of {len(measured)}" if len(shown) < len(measured) else "")
+    columns = [part.column for part in shown]
+    starts = [height for height in range(1, len(shown)) if columns[height] != columns[height - 1]]
+    names = [f"{plain(part.column)}: {plain(part.name)}  ({part.rows:,})" for part in shown]
     width = 6.8 + 0.065 * max((len(name) for name in names), default=0)
-    with drawn(title, width=width, height=1.7 + 0.25 * max(len(told), 3)) as (axes, made):
+    with drawn(title, width=width, height=1.7 + 0.25 * max(len(shown), 3)) as (axes, png):
         axes.axvline(mean, color=MUTED, linewidth=1, linestyle="--", label=f"all rows: {mean:.4g}")
         for start in starts:
             axes.axhline(start - 0.5, color=GRID, linewidth=1)
-        at = range(len(told))
-        losses = [each.loss for each in told]
+        at = range(len(shown))
+        losses = [part.loss for part in shown]
         spread = [
-            [each.loss - each.interval[0] for each in told],
-            [each.interval[1] - each.loss for each in told],
+            [part.loss - part.interval[0] for part in shown],
+            [part.interval[1] - part.loss for part in shown],
         ]
         axes.errorbar(
             losses,
@@ -497,11 +497,11 @@ def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
             capsize=2,
             label="evaluated model, with interval",
         )
-        others = [(each.other, place) for place, each in enumerate(told) if each.other is not None]
+        others = [(part.other, height) for height, part in enumerate(shown) if part.other is not None]
         if others:
             axes.scatter(
                 [loss for loss, _ in others],
-                [place for _, place in others],
+                [height for _, height in others],
                 marker="D",
                 s=26,
                 facecolors="none",
@@ -511,17 +511,17 @@ def slices(found: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
                 zorder=3,
             )
         axes.set_yticks(list(at), names)
-        axes.set(xlabel=f"mean {plain(loss)} per slice (number of rows in brackets)", ylim=(len(told) - 0.4, -0.6))
-        low, high = min([0.0, *losses, *(each[0] for each in others)]), max([mean, *losses, *(e[0] for e in others)])
+        axes.set(xlabel=f"mean {plain(loss)} per slice (number of rows in brackets)", ylim=(len(shown) - 0.4, -0.6))
+        low, high = min([0.0, *losses, *(part[0] for part in others)]), max([mean, *losses, *(e[0] for e in others)])
         axes.set_xlim(low, high + 0.35 * (high - low) or 1.0)  # a wide interval of few rows may leave the picture
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=8.5)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return made.getvalue()
+    return png.getvalue()
 
 
-def _most(found: Sequence[DrawnSlice], mean: float) -> list[DrawnSlice]:
+def _most(measured: Sequence[DrawnSlice], mean: float) -> list[DrawnSlice]:
     """The slices that are shown, in the order of `found`."""
-    ranked = sorted(range(len(found)), key=lambda at: -found[at].rows * (found[at].loss - mean))
-    kept = set(ranked[:MOST_SLICES])
-    return [each for place, each in enumerate(found) if place in kept]
+    ranked = sorted(range(len(measured)), key=lambda at: -measured[at].rows * (measured[at].loss - mean))
+    numbers = set(ranked[:MOST_SLICES])
+    return [part for number, part in enumerate(measured) if number in numbers]

@@ -99,7 +99,7 @@ class Misfit:
 
 def misfits(error: ValidationError) -> list[Misfit]:
     """What pydantic found."""
-    return [from_record(Misfit, each) for each in error.errors(include_url=False)]
+    return [from_record(Misfit, fault) for fault in error.errors(include_url=False)]
 
 
 def to_record(value: Any) -> dict[str, Any]:

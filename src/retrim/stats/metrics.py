@@ -134,9 +134,9 @@ def brier(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     if predicted.ndim == 1:
         return np.asarray(np.square(predicted - actual))
-    own = _probability_of(actual, predicted)
-    others = np.sum(np.square(predicted), axis=1) - np.square(own)
-    return np.asarray(np.maximum(others, 0.0) + np.square(1 - own))
+    chance = _probability_of(actual, predicted)
+    others = np.sum(np.square(predicted), axis=1) - np.square(chance)
+    return np.asarray(np.maximum(others, 0.0) + np.square(1 - chance))
 
 
 @metric("error", *CLASSES, better="lower", rows=True, bounds=(0, 1))
@@ -213,8 +213,8 @@ def _probability_of(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     if predicted.ndim == 1:
         return np.where(actual == 1, predicted, 1 - predicted)
     seen = (actual >= 0) & (actual < predicted.shape[1])
-    own = predicted[np.arange(len(actual)), np.where(seen, actual, 0)]
-    return np.where(seen, own, 0.0)
+    chance = predicted[np.arange(len(actual)), np.where(seen, actual, 0)]
+    return np.where(seen, chance, 0.0)
 
 
 def _classes(predicted: np.ndarray) -> np.ndarray:
@@ -308,7 +308,7 @@ def require(names: Iterable[str], *, task: str, rows: bool) -> list[Metric]:
         UnknownNameError: No such metric.
         BadInputError: One does not fit; the message lists those that do.
     """
-    found = []
+    metrics = []
     for metric in map(find, names):
         if task not in metric.tasks:
             allowed = named(lambda m: task in m.tasks and (m.rows or not rows) and m.scalar)
@@ -322,8 +322,8 @@ def require(names: Iterable[str], *, task: str, rows: bool) -> list[Metric]:
             raise BadInputError(
                 f"metric {metric.name!r} cannot be computed for each row; for a {task} task choose one of: {allowed}"
             )
-        found.append(metric)
-    return found
+        metrics.append(metric)
+    return metrics
 
 
 def row_losses(name: str, actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -1,9 +1,4 @@
-"""The tables that plug-ins enter by name: metrics, models, drift tests, trigger rules.
-
-The keys that are nearest to one that is not there, so that an error can name them.
-
-The base of every section of params.yaml: frozen and closed.
-"""
+"""The tables that plug-ins enter by name, and the base of every section of params.yaml, which may name them."""
 
 import inspect
 import re
@@ -91,10 +86,10 @@ def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
         most: 1 or more.
     """
     ordered = sorted(set(known))
-    place = bisect_left(ordered, wanted)
-    neighbours = ordered[max(place - AROUND, 0) : place + AROUND]
+    position = bisect_left(ordered, wanted)
+    neighbours = ordered[max(position - AROUND, 0) : position + AROUND]
     alike = get_close_matches(wanted, neighbours, n=most, cutoff=0.8)
-    middle = min(place, AROUND)
+    middle = min(position, AROUND)
     nearest = sorted(range(len(neighbours)), key=lambda at: abs(at - middle + 0.5))
     return list(dict.fromkeys([*alike, *(neighbours[at] for at in nearest)]))[:most]
 
@@ -159,23 +154,25 @@ Several = Annotated[int, Field(ge=2)]
 
 def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Sequence[str]] | None = None) -> str:
     """The faults pydantic found, one after the other: key, what is wrong, value."""
-    found = []
+    faults = []
     for fault in misfits(error):
-        place, value = fault.place, fault.input
+        key, value = fault.place, fault.input
         shown = f" (got {value!r})" if isinstance(value, str | int | float | bool | None) else ""
-        said = fault.msg.removeprefix("Value error, ")
+        text = fault.msg.removeprefix("Value error, ")
         if known is not None and fault.type == "extra_forbidden":
             near = near_keys(known(fault.loc[:-1]), str(fault.loc[-1]), most=1)
-            said += f"; did you mean {near[0]}?" if near else ""
-        found.append(f"{place + ': ' if place else ''}{said[0].lower()}{said[1:]}{shown}")
-    return "; ".join(found)
+            text += f"; did you mean {near[0]}?" if near else ""
+        faults.append(f"{key + ': ' if key else ''}{text[0].lower()}{text[1:]}{shown}")
+    return "; ".join(faults)
 
 
 def arguments_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The keyword arguments that a plug-in takes from params.yaml, and their types."""
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
-    return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
+    return {
+        parameter.name: hints[parameter.name] for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
 
 
 def read_arguments(name: str, kinds: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,14 +181,14 @@ def read_arguments(name: str, kinds: Mapping[str, Any], given: Mapping[str, Any]
     Raises:
         ValueError: A value is not of its type, or beyond its bounds.
     """
-    found = {}
+    arguments = {}
     for argument, kind in kinds.items():
         try:
             adapter = TypeAdapter(kind)
-            found[argument] = adapter.dump_python(adapter.validate_python(given[argument]), mode="json")
+            arguments[argument] = adapter.dump_python(adapter.validate_python(given[argument]), mode="json")
         except ValidationError as error:
             raise ValueError(f"{name}.{argument}: {explain(error)}") from error
-    return found
+    return arguments
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
 
-Which rows a training window holds says `training/recipe.py`.
-
 Positions are row numbers in the table's total order (event time, key). Between fit
 and score lies an embargo: a row may be fitted on only when its label was due
 before the first scored event: the label of a row due later may overlap what is scored.
@@ -70,14 +68,14 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
         raise ValueError(f"{n} rows are too few for {count} folds")
     while rows > 1 and count * rows > n / 2:
         rows //= 2
-    made = []
+    cut = []
     for number in range(count):
         start = n - (count - number) * rows
         fit = past_of(event, due, start)
         if len(fit) < 2 or rows < 2:
             raise ValueError(f"{n} rows are too few for {count} folds")
-        made.append(Fold(fit, np.arange(start, start + rows)))
-    return made
+        cut.append(Fold(fit, np.arange(start, start + rows)))
+    return cut
 
 
 STOP_SPANS = 5
