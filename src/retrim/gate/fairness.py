@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.gate.verdict import Check
-from retrim.stats.bootstrap import block_means
+from retrim.stats.bootstrap import block_means, block_size, count_blocks
 from retrim.training.groups import SIZES, FairnessParams, GroupParams, Outcomes, group_of
 
 CHALLENGER, BEFORE, CHAMPION = "challenger", "challenger before mitigation", "champion"
@@ -31,7 +31,7 @@ class Bootstrap:
         """Factor by which a bootstrap's distance grows, as for a variance estimated from so few blocks."""
         from scipy.special import stdtrit
 
-        blocks = max(rows // _block(rows, self), 2)
+        blocks = count_blocks(rows, self.block_rows)
         return float(stdtrit(blocks - 1, confidence) / _normal(confidence)) * float((blocks / (blocks - 1)) ** 0.5)
 
 
@@ -269,7 +269,7 @@ def draw_groups(
         Agresti and Caffo (2000), The American Statistician 54(4), 280-288, for the added rows.
     """
     values, weights = outcomes.parts(measure)
-    block = _block(len(values), how)
+    block = block_size(len(values), how.block_rows)
     figures, draws, counts, floors = [], [], [], []
     for name in names:
         inside = (groups == name).astype("float64")
@@ -342,11 +342,6 @@ def _ratio(drawn: GroupDraws, high: int, low: int, *, reach: float) -> tuple[flo
     if width > np.log(np.finfo(float).max):  # the lower figure is 0 but for noise
         return ratio, None
     return ratio, (float(ratio * np.exp(-width)), float(ratio * np.exp(width)))
-
-
-def _block(rows: int, how: Bootstrap) -> int:
-    """Rows of a block: at most half of them, as one block has no spread."""
-    return max(min(how.block_rows, rows // 2), 1)
 
 
 def _normal(confidence: float) -> float:

@@ -20,7 +20,7 @@ from retrim.gate.verdict import (
     ScoredModel,
     Verdict,
 )
-from retrim.stats.bootstrap import block_of, block_sums, cell_sums, flips, mean_error, resampled
+from retrim.stats.bootstrap import block_of, block_sums, mean_error
 from retrim.table.data import ColumnType
 
 CALIBRATION_BINS = 10
@@ -118,7 +118,16 @@ def _coverage(scored: ScoredModel, resampling: Resampling) -> Miscalibration:
 def _drawn(table: np.ndarray, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
     """Column sums of a table of rows: as it is, shape (k,); and of resampled blocks, shape (draws, k)."""
     sums = block_sums(table, block_of(len(table), block_rows=resampling.block_rows))
-    return sums.sum(axis=0), resampled(sums, draws=resampling.draws, seed=resampling.seed)
+    return sums.sum(axis=0), _resampled(sums, resampling)
+
+
+def _resampled(sums: np.ndarray, resampling: Resampling) -> np.ndarray:
+    """The sums of series put together from blocks drawn with replacement: (blocks, k) to (draws, k)."""
+    draws, count = resampling.draws, len(sums)
+    drawn = np.random.default_rng(resampling.seed).integers(0, count, size=(draws, count))
+    taken = drawn + np.arange(draws)[:, None] * count
+    times = np.bincount(taken.ravel(), minlength=draws * count).reshape(draws, count)
+    return np.asarray(times.astype("float64") @ sums)
 
 
 def _reflected(figure: float, drawn: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -159,7 +168,7 @@ def churn(scored: ScoredModel, champion: ScoredModel, *, confidence: float, resa
 def _share(flipped: np.ndarray, confidence: float, resampling: Resampling) -> tuple[float, tuple[float, float]]:
     blocks = block_of(len(flipped), block_rows=resampling.block_rows)
     sums = block_sums(np.column_stack([flipped, np.ones(len(flipped))]), blocks)
-    drawn = resampled(sums, draws=resampling.draws, seed=resampling.seed)
+    drawn = _resampled(sums, resampling)
     low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [1 - confidence, confidence])
     return float(flipped.mean()), (float(low), float(high))
 
@@ -213,7 +222,8 @@ def worst_slice(
         return Check("worst slice", True, 0.0, None, text, None)
     scale = np.sqrt(np.square(slices.added).sum(axis=0))
     scale[scale == 0] = np.inf
-    signs = flips(len(slices.added), draws=resampling.draws, seed=resampling.seed)
+    shape = resampling.draws, len(slices.added)
+    signs = np.random.default_rng(resampling.seed).integers(0, 2, size=shape) * 2.0 - 1.0  # of the blocks
     bound = float(np.quantile((signs @ (slices.added / scale)).max(axis=1), SLICE_CONFIDENCE))
     worst = int((slices.added.sum(axis=0) / scale).argmax())
     figure = share(float(slices.added[:, worst].sum()), float(slices.base[:, worst].sum()))
@@ -244,11 +254,13 @@ def _cut(
             continue
         places = cells.place(rows[column])
         counts = np.bincount(places, minlength=cells.size + 1)
-        is_kept = (counts >= cut.least_rows) & (counts <= cut.most_share * len(rows))
-        kept = np.flatnonzero(is_kept)
-        names += [f"{column} {slice_name(cells, int(cell))}" for cell in kept]
-        inside = np.where(is_kept, np.cumsum(is_kept) - 1, len(kept))[places]  # the last holds all that are not kept
-        both = (cell_sums(values, inside, len(kept) + 1, blocks)[:, :-1] for values in (added, base))
+        is_slice = (counts >= cut.least_rows) & (counts <= cut.most_share * len(rows))
+        numbers = np.flatnonzero(is_slice)
+        names += [f"{column} {slice_name(cells, int(cell))}" for cell in numbers]
+        inside = np.where(is_slice, np.cumsum(is_slice) - 1, len(numbers))[places]  # the last holds all others
+        shape = int(blocks[-1]) + 1, len(numbers) + 1
+        flat, size = blocks * shape[1] + inside, shape[0] * shape[1]
+        both = (np.bincount(flat, weights=values, minlength=size).reshape(shape)[:, :-1] for values in (added, base))
         sums.append((next(both), next(both)))
     nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
     return Slices(names, *(np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1)))

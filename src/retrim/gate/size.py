@@ -19,7 +19,7 @@ import pandas as pd
 from retrim.gate.losses import SAYABLE, confidence_of, non_inferiority_confidence_of
 from retrim.gate.support import LOOK, ShownEvidence, Support, support_of
 from retrim.gate.verdict import GateParams
-from retrim.stats.bootstrap import mean_bound
+from retrim.stats.bootstrap import count_blocks, mean_bound
 from retrim.stats.codec import Instant, written
 
 POWER = 0.8  # "shows" is: four times in five
@@ -80,7 +80,7 @@ class GainTarget:
         gate, support = self.gate, self.support
         look = 1.0 if support is None else LOOK
         eased, safer = (1.0, 1.0) if support is None else (support.gain, support.non_inferiority)
-        blocks = max(rows // max(min(self.block_rows, rows // 2), 1), 2)
+        blocks = count_blocks(rows, self.block_rows)
         noise = max(effect.noise / rows**0.5, 1e-12)
         wider = (1 + (effect.error / noise) ** 2) ** 0.5
         sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * look)
@@ -304,7 +304,7 @@ def detectable(
     if n < 2 or base <= 0:
         return None
     saved = champion - losses
-    blocks = max(n // max(min(block_rows, n // 2), 1), 2)
+    blocks = count_blocks(n, block_rows)
     low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
     sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * LOOK)

@@ -8,6 +8,16 @@ TAIL_DRAWS = 5  # draws that a quantile rests on, at least
 AT_ONCE = 1 << 20  # blocks drawn together: those of all draws over many rows would fill the memory
 
 
+def block_size(rows: int, block_rows: int) -> int:
+    """Rows of a block: at most half of them, as one block has no spread."""
+    return max(min(block_rows, rows // 2), 1)
+
+
+def count_blocks(rows: int, block_rows: int) -> int:
+    """Whole blocks among rows, by which a variance is estimated: 2 or more."""
+    return max(rows // block_size(rows, block_rows), 2)
+
+
 def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -> np.ndarray:
     """Means of `draws` series put together from blocks of `values`, drawn with replacement.
 
@@ -54,8 +64,7 @@ def mean_intervals(
     """
     from scipy.special import ndtri, stdtrit  # scipy.stats has them too, and takes half a second to import
 
-    block = max(min(block_rows, len(values) // 2), 1)
-    blocks = max(len(values) // block, 2)
+    block, blocks = block_size(len(values), block_rows), count_blocks(len(values), block_rows)
     means = block_means(values, block_rows=block, draws=draws, seed=seed)
     middle = float(values.mean())
     intervals = []
@@ -136,38 +145,3 @@ def block_sums(values: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Sum of each column in each block: (n, k) and (n,) to (blocks, k)."""
     starts = np.flatnonzero(np.diff(blocks, prepend=-1))
     return np.asarray(np.add.reduceat(values, starts, axis=0))
-
-
-def cell_sums(values: np.ndarray, cells: np.ndarray, size: int, blocks: np.ndarray) -> np.ndarray:
-    """Sum of a value in each cell of each block.
-
-    Args:
-        values: Shape (n,).
-        cells: The cell of each row, from 0, below `size`, shape (n,).
-        blocks: The block of each row, shape (n,).
-
-    Returns:
-        Shape (blocks, size).
-    """
-    count = int(blocks[-1]) + 1
-    return np.bincount(blocks * size + cells, weights=values, minlength=count * size).reshape(count, size)
-
-
-def resampled(sums: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
-    """The sums of `draws` series put together from blocks drawn with replacement.
-
-    Args:
-        sums: A row a block, shape (blocks, k).
-
-    Returns:
-        Shape (draws, k).
-    """
-    count = len(sums)
-    taken = np.random.default_rng(seed).integers(0, count, size=(draws, count)) + np.arange(draws)[:, None] * count
-    times = np.bincount(taken.ravel(), minlength=draws * count).reshape(draws, count)
-    return np.asarray(times.astype("float64") @ sums)
-
-
-def flips(count: int, *, draws: int, seed: int) -> np.ndarray:
-    """Random signs, 1 or -1, of `count` blocks: shape (draws, count)."""
-    return np.asarray(np.random.default_rng(seed).integers(0, 2, size=(draws, count)) * 2.0 - 1.0)
