@@ -102,7 +102,7 @@ TENTH = 0.1  # ... and that of a joint test windows of up to this share more or 
 class Null:
     """How far windows without drift stray, each by its furthest contrast."""
 
-    strayed: np.ndarray  # of the drawn windows, ascending, in the units of `watched.strayed`, shape (draws,)
+    strayed: np.ndarray  # of the drawn windows, ascending, as `measure_deviation` measures, shape (draws,)
 
     @property
     def start(self) -> float:

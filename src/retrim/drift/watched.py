@@ -187,7 +187,7 @@ def measure_deviation(
 def furthest(
     watched: ContrastReference, shift: np.ndarray, noise: ContrastNoise, rows: float, means: np.ndarray
 ) -> np.ndarray:
-    """What `strayed` gives of the contrast that strayed furthest, in less time, shape (...,).
+    """What `measure_deviation` gives of the contrast that strayed furthest, in less time, shape (...,).
 
     Of contrasts with the same budget the one with the largest standard error is it.
     """
