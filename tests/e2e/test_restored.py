@@ -32,7 +32,7 @@ def drill(two_versions: World, tmp_path_factory: pytest.TempPathFactory) -> Dril
     return lose_and_restore(used, str(folder / "backups"), folder / "restored" / "here")
 
 
-def test_versions_decisions_batches_tags_settings_and_keys_are_those_of_before(drill: Drill) -> None:
+def test_versions_decisions_batches_tags_and_settings_are_those_of_before(drill: Drill) -> None:
     assert state_of(drill.restored) == drill.before
 
 
