@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
@@ -19,9 +19,6 @@ from retrim.decision.stored_rows import columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_state, make_private_file
 from retrim.reading.address import address_of
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 WRITE = "use an address such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
@@ -339,8 +336,8 @@ class SqlTables(Database):
     def _insert(
         self,
         table: sa.Table,
-        row: "DataclassInstance",
-        others: "Mapping[sa.Table, Sequence[DataclassInstance]]" = MappingProxyType({}),
+        row: Any,
+        others: "Mapping[sa.Table, Sequence[Any]]" = MappingProxyType({}),
     ) -> bool:
         """Inserts a row, and the rows of other tables that belong to it; False, and none of them, if one is there."""
         try:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import JsonValue
 
@@ -11,9 +11,6 @@ from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import Absent, from_record, to_record
 from retrim.table.data import ColumnType
 from retrim.training.mode import RunMode
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 def as_text(evidence: object) -> str:
@@ -417,6 +414,6 @@ class DueTime:
     done_until: str
 
 
-def columns_of(row: "DataclassInstance") -> dict[str, Any]:
+def columns_of(row: Any) -> dict[str, Any]:
     """A row by column, as it is inserted."""
     return {column.name: getattr(row, column.name) for column in fields(row)}
