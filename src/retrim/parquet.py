@@ -68,9 +68,9 @@ def writable(table: "pa.Table") -> "pa.Table":
     for kind in set(table.schema.types):
         if _is_writable(kind):
             continue
-        for place, found in enumerate(table.schema.types):
+        for number, found in enumerate(table.schema.types):
             if found == kind:
-                table = table.set_column(place, table.column_names[place], _as_text(table.column(place)))
+                table = table.set_column(number, table.column_names[number], _as_text(table.column(number)))
     return table
 
 

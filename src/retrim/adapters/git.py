@@ -270,7 +270,7 @@ def changed_files(root: Path, older: str, newer: str) -> tuple[ChangedFile, ...]
     for line in filter(None, listed.split("\0")):
         added, removed, name = line.split("\t", 2)
         files.append(ChangedFile(name, *(None if count == "-" else int(count) for count in (added, removed))))
-    return tuple(sorted(files, key=lambda each: each.name))
+    return tuple(sorted(files, key=lambda file: file.name))
 
 
 def commit_of(root: Path, name: str) -> str | None:

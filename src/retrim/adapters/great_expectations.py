@@ -394,7 +394,7 @@ class ChunkedSuite:
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:
         part = self.suite.only(self.suite.expectations[number] for number in numbers)
-        return {numbers[place]: fault for place, fault in answers(rows, part).items()}
+        return {numbers[number]: fault for number, fault in answers(rows, part).items()}
 
 
 def _later(example: Example, rows: int) -> Example:

@@ -65,7 +65,7 @@ def check_lines(checks: Sequence[Check | ReleaseCheck]) -> list[str]:
 
 def escape(text: str) -> str:
     """The text on one line, so that Markdown shows it as it is: special characters as numeric entities."""
-    return SPECIAL.sub(lambda found: "".join(f"&#{ord(sign)};" for sign in found[0]), " ".join(text.split()))
+    return SPECIAL.sub(lambda match: "".join(f"&#{ord(sign)};" for sign in match[0]), " ".join(text.split()))
 
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class ModelRegistry(Experiment):
             )
             for version in registered
         ]
-        return sorted(versions, key=lambda each: each.number)
+        return sorted(versions, key=lambda version: version.number)
 
     def aliases(self) -> dict[str, int]:
         """Alias to version number."""

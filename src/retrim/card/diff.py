@@ -218,13 +218,13 @@ LONG = 200
 
 def flat(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A nested mapping by its dotted keys; a list is a value, and so is an empty mapping."""
-    found: dict[str, JsonValue] = {}
+    changes: dict[str, JsonValue] = {}
     for name, value in document.items():
         if isinstance(value, Mapping) and value:
-            found |= {f"{name}.{below}": each for below, each in flat(value).items()}
+            changes |= {f"{name}.{below}": inner for below, inner in flat(value).items()}
         else:
-            found[str(name)] = value
-    return found
+            changes[str(name)] = value
+    return changes
 
 
 def changes(older: Mapping[str, JsonValue], newer: Mapping[str, JsonValue]) -> dict[str, Pair]:
@@ -238,10 +238,10 @@ def packages(lock: str) -> dict[str, str]:
 
     A wheel of retrim that is the code of its workspace is told from others of its version by its hash.
     """
-    found = re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock)
-    own = re.findall(r"(?m)^\./\S+/(retrim)-([^-\s]+)-py3-none-any\.whl --hash=sha256:(\w{12})", lock)
-    found += [(name, f"{version} ({digest})") for name, version, digest in own]
-    return {name.lower(): version for name, version in found}
+    packages = re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock)
+    wheels = re.findall(r"(?m)^\./\S+/(retrim)-([^-\s]+)-py3-none-any\.whl --hash=sha256:(\w{12})", lock)
+    packages += [(name, f"{version} ({digest})") for name, version, digest in wheels]
+    return {name.lower(): version for name, version in packages}
 
 
 def feature_changes(older: FeatureView, newer: FeatureView) -> FeatureChanges:
@@ -303,12 +303,12 @@ def _numbered(steps: tuple[FittedStep, ...]) -> dict[tuple[str, int], FittedStep
 
 def _learned(step: FittedStep) -> dict[str, JsonValue]:
     """Settings, and what was learned: a value by column where it is kept so, and no deeper."""
-    found: dict[str, JsonValue] = dict(step.declared.arguments)
+    facts: dict[str, JsonValue] = dict(step.declared.arguments)
     for name, value in step.state.items():
-        found |= (
-            {f"{name}.{below}": each for below, each in value.items()} if isinstance(value, dict) else {name: value}
+        facts |= (
+            {f"{name}.{below}": inner for below, inner in value.items()} if isinstance(value, dict) else {name: value}
         )
-    return {**found, "makes": [*sorted(made.name for made in step.makes)], "takes out": [*sorted(step.drops)]}
+    return {**facts, "makes": [*sorted(column.name for column in step.makes)], "takes out": [*sorted(step.drops)]}
 
 
 def _brief(value: Any) -> Any:
@@ -345,5 +345,5 @@ def said(predicted: Any, view: FeatureView) -> NamedPrediction:
         return NamedPrediction(float(predicted))
     if view.task == "binary":
         return NamedPrediction(float(predicted), view.classes[-1])
-    place = int(np.argmax(predicted))
-    return NamedPrediction(float(predicted[place]), view.classes[place])
+    best = int(np.argmax(predicted))
+    return NamedPrediction(float(predicted[best]), view.classes[best])

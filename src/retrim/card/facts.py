@@ -94,7 +94,7 @@ class VersionFacts:
     def predicted(self) -> np.ndarray:
         """What the winner said of the judged rows, without having seen them: shape (n,), or (n, classes)."""
         winner = self.verdict.winner
-        names = [f"{winner}_{place}" for place in range(len(self.view.classes))]
+        names = [f"{winner}_{number}" for number in range(len(self.view.classes))]
         return np.asarray(self.judged[winner if winner in self.judged else names])
 
 

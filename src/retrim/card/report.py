@@ -94,7 +94,7 @@ def shown(value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(shown, value)) or "none"
         case Mapping():
-            return ", ".join(f"{name} {shown(each)}" for name, each in sorted(value.items())) or "none"
+            return ", ".join(f"{name} {shown(part)}" for name, part in sorted(value.items())) or "none"
     text = str(value)
     is_time = len(text) == len("2024-01-01T00:00:00+00:00") and text[10] == "T" and text.endswith("+00:00")
     return text.removesuffix("+00:00").removesuffix(":00").replace("T", " ") if is_time else text

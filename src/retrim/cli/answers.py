@@ -238,15 +238,15 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     decisions = workspace.store.decisions(workspace.model)
     if not decisions:
         raise BadInputError("no decision has been made yet; run `retrim check` or `retrim retrain`")
-    found = [row for row in decisions if row.id == which] or [
+    matching = [row for row in decisions if row.id == which] or [
         row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
     ]
-    if not found:
+    if not matching:
         raise BadInputError(
             f"there is no decision {which!r}; pass a date or an id, such as {decisions[-1].id} (the newest)"
         )
-    row = found[-1]
-    checks = checks_in(each for each in decisions if each.as_of <= row.as_of)
+    row = matching[-1]
+    checks = checks_in(decision for decision in decisions if decision.as_of <= row.as_of)
     run, sequel = workspace.store.run(f"run-{row.id}"), workspace.store.run(f"run-{sequel_of(row.id)}")
     return DecisionAnswer(
         id=row.id,
@@ -322,15 +322,15 @@ class ToldAlert:
 def find_alerts(workspace: Workspace) -> list[ToldAlert]:
     """Every alert, oldest first."""
     sent = workspace.store.deliveries(workspace.model)
-    found = []
+    shown = []
     for row in workspace.store.alerts(workspace.model):
-        kind, mine = AlertKind(row.kind), [each for each in sent if each.alert == row.id]
-        taken = tuple(sorted(each.address for each in mine if each.sent is not None))
-        waits = tuple(sorted(each.address for each in mine if each.sent is None))
+        kind, mine = AlertKind(row.kind), [delivery for delivery in sent if delivery.alert == row.id]
+        taken = tuple(sorted(delivery.address for delivery in mine if delivery.sent is not None))
+        waits = tuple(sorted(delivery.address for delivery in mine if delivery.sent is None))
         to_do = what_to_do(kind, row.about)
         severity = KIND_FACTS[kind].severity
-        found.append(ToldAlert(row.at, severity, row.kind, row.about, row.text, to_do, taken, waits))
-    return found
+        shown.append(ToldAlert(row.at, severity, row.kind, row.about, row.text, to_do, taken, waits))
+    return shown
 
 
 @dataclass(frozen=True)
@@ -499,15 +499,15 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
 
 
 def _find_canary(workspace: Workspace, *, now: pd.Timestamp) -> CanaryFacts | None:
-    found = newest_canary(workspace)
-    if found is None:
+    canary = newest_canary(workspace)
+    if canary is None:
         return None
     rows = workspace.params.gain.rows_per_check * (workspace.params.probation.checks or ProbationParams().checks)
     beside = None
-    if found.ended is None:
+    if canary.ended is None:
         with suppress(RefusedError, BadInputError):  # the next check ends it, and says why
-            beside = compare_canary(workspace, read_as_of(workspace, as_of=now), found)
-    return CanaryFacts(found, beside, rows)
+            beside = compare_canary(workspace, read_as_of(workspace, as_of=now), canary)
+    return CanaryFacts(canary, beside, rows)
 
 
 def resumed_runs(workspace: Workspace, decisions: Iterable[str]) -> list[RunFacts]:

@@ -236,8 +236,8 @@ def run(app: typer.Typer) -> NoReturn:
         if name == "Abort":
             _fail(STOPPED, 3)
         if hasattr(error, "format_message"):
-            told = _wrong_use(error)
-            _fail(str(told), told.exit_code)
+            message = _wrong_use(error)
+            _fail(str(message), message.exit_code)
         if isinstance(error, OSError) and error.errno is not None:
             where = "" if error.filename is None else f" at {error.filename}"
             _fail(f"{str(error.strerror).lower()}{where}; check the disk and its permissions, then try again", 3)
@@ -251,13 +251,13 @@ def _wrong_use(error: Any) -> "RetrimError":
     from retrim.errors import BadInputError, UnknownNameError
 
     context, message = getattr(error, "ctx", None), str(error.format_message()).strip()
-    if context is not None and (found := UNKNOWN_COMMAND.match(message)):
-        elsewhere = _elsewhere(found[1], context)
+    if context is not None and (match := UNKNOWN_COMMAND.match(message)):
+        elsewhere = _elsewhere(match[1], context)
         if elsewhere:
-            return BadInputError(f"unknown command {found[1]!r}; use {' or '.join(elsewhere)}")
-        return UnknownNameError("command", found[1], context.command.commands)
-    said = message[:1].lower() + message[1:].rstrip(".")
-    return BadInputError(f"{said}; see `{context.command_path} --help`" if context is not None else said)
+            return BadInputError(f"unknown command {match[1]!r}; use {' or '.join(elsewhere)}")
+        return UnknownNameError("command", match[1], context.command.commands)
+    problem = message[:1].lower() + message[1:].rstrip(".")
+    return BadInputError(f"{problem}; see `{context.command_path} --help`" if context is not None else problem)
 
 
 OTHER_NAMES = {
@@ -276,8 +276,11 @@ def _elsewhere(name: str, context: Any) -> list[str]:
     if context.parent is not None:
         return []
     groups = {group: getattr(command, "commands", {}) for group, command in context.command.commands.items()}
-    found = [OTHER_NAMES[name]] if name in OTHER_NAMES else []
-    return [f"`retrim {each}`" for each in [*found, *(f"{group} {name}" for group in groups if name in groups[group])]]
+    commands = [OTHER_NAMES[name]] if name in OTHER_NAMES else []
+    return [
+        f"`retrim {command}`"
+        for command in [*commands, *(f"{group} {name}" for group in groups if name in groups[group])]
+    ]
 
 
 def _fail(message: str, code: int) -> NoReturn:

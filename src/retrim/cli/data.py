@@ -67,19 +67,19 @@ def ingest(
     with at_hand(workspace.paths, file, query=query, table=table) as path:
         large = large_file(workspace, path)
         if large is not None:
-            said = f"{name_of(path)} is large ({large.rows} rows): it lands as {len(large.counts)} batches"
-            (render.ERR if as_json else render.OUT).print(said, highlight=False, markup=False, soft_wrap=True)
+            line = f"{name_of(path)} is large ({large.rows} rows): it lands as {len(large.counts)} batches"
+            (render.ERR if as_json else render.OUT).print(line, highlight=False, markup=False, soft_wrap=True)
         for landed in take_in(workspace, path, now=now, labels=labels, correction=correction, large=large):
             batches.append(landed)
             if not as_json:
                 _show(landed, path.name)
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
-        said = f"the other {left} chunks were not read, because the first does not match the declared table"
-        render.ERR.print(said, highlight=False)
+        line = f"the other {left} chunks were not read, because the first does not match the declared table"
+        render.ERR.print(line, highlight=False)
     if as_json:
         render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
-    raise typer.Exit(2 if "quarantined" in [each.outcome for each in batches] else 0)
+    raise typer.Exit(2 if "quarantined" in [batch.outcome for batch in batches] else 0)
 
 
 def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: bool) -> NoReturn:
@@ -110,8 +110,8 @@ def _show(landed: "Landed", name: str) -> None:
     part = landed.part
     which = "" if part is None else f", chunk {part.number} of {part.count}, from row {part.first}"
     if landed.outcome == "quarantined":
-        said = f"quarantined: batch {landed.batch}, {name}{which}"
-        render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+        line = f"quarantined: batch {landed.batch}, {name}{which}"
+        render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
         for fault in landed.faults:
             render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
         _show_notes(landed)
@@ -133,9 +133,9 @@ def _show_notes(landed: "Landed") -> None:
 
 def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     """What became of a large file, and of each of its pieces; quarantined when one of them was, landed when one did."""
-    outcomes = [each.outcome for each in batches]
-    outcome = next(each for each in ("quarantined", "landed", "already") if each in outcomes)
-    return {"outcome": outcome, "digest": of, "batches": [each.as_record() for each in batches]}
+    outcomes = [batch.outcome for batch in batches]
+    outcome = next(kind for kind in ("quarantined", "landed", "already") if kind in outcomes)
+    return {"outcome": outcome, "digest": of, "batches": [batch.as_record() for batch in batches]}
 
 
 batch_app = typer.Typer(help="List, show, withdraw and release batches.")

@@ -78,8 +78,8 @@ def diff(
     from retrim.cli.version_screens import diff_report
     from retrim.reports.version_diff import diff as op
 
-    found = op(workspace_here(), older, newer, top=top, now=as_time(None))
-    render.show(found, diff_report(found), as_json=as_json)
+    explanation = op(workspace_here(), older, newer, top=top, now=as_time(None))
+    render.show(explanation, diff_report(explanation), as_json=as_json)
 
 
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))

@@ -139,7 +139,7 @@ def check(
     answer = {
         "check": checked.as_record(),
         "run": None if run is None else to_record(run),
-        "resumed": [to_record(each) for each in resumed],
+        "resumed": [to_record(run) for run in resumed],
     }
     render.show(answer, check_report(checked, run, resumed), as_json=as_json)
 
@@ -231,7 +231,7 @@ def retrain(
     else:
         outcome, finished = deferred, []
     resumed = resumed_runs(workspace, finished)
-    answer = to_record(outcome) | {"resumed": [to_record(each) for each in resumed]}
+    answer = to_record(outcome) | {"resumed": [to_record(run) for run in resumed]}
     sequel = outcome.refit
     last = outcome if sequel is None or sequel.state != "promoted" else sequel
     where = () if outcome.version is None else (f"version {last.version}; see `retrim versions`",)

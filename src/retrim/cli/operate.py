@@ -119,9 +119,9 @@ def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
 
     looked = look_at_parts(installation_at(folder))
     if as_json:
-        render.show_json({"parts": [to_record(each) for each in looked]})
+        render.show_json({"parts": [to_record(part) for part in looked]})
         return
-    rows = [(each.name, "starting" if starting else each.state, each.address, each.login) for each in looked]
+    rows = [(part.name, "starting" if starting else part.state, part.address, part.login) for part in looked]
     render.show_table(("part", "state", "address", "log in with"), rows)
     if starting:
         logs = folder / "var" / "up" / "*.log"
@@ -251,15 +251,15 @@ def backup(
             _restore(where, into, until=None if at is None else as_time(at), as_json=as_json)
         return
     with render.progress():
-        made = back_up_here(workspace_here(), where)
+        backup = back_up_here(workspace_here(), where)
     if as_json:
-        render.show_json(to_record(made))
+        render.show_json(to_record(backup))
         return
     print_plain = render.OUT.print
-    whole, fresh = render.size(made.size), render.size(made.new_bytes)
-    print_plain(f"backup {made.name} at {made.where}", highlight=False, markup=False, soft_wrap=True)
-    print_plain(f"{made.files:,} files, {whole}; newly copied: {made.new_files:,} files, {fresh}", highlight=False)
-    rows = [(each.what, each.why) for each in made.left_out]
+    whole, fresh = render.size(backup.size), render.size(backup.new_bytes)
+    print_plain(f"backup {backup.name} at {backup.where}", highlight=False, markup=False, soft_wrap=True)
+    print_plain(f"{backup.files:,} files, {whole}; newly copied: {backup.new_files:,} files, {fresh}", highlight=False)
+    rows = [(secret.what, secret.why) for secret in backup.left_out]
     print_plain("not included:", highlight=False)
     render.show_table(("what", "why"), rows)
 
@@ -277,7 +277,10 @@ def _verify_backups(where: str | None, *, as_json: bool) -> None:
     if as_json:
         render.show_json({"backups": [to_record(backup) for backup in verified]})
     else:
-        rows = [(render.moment(each.at), f"{each.files:,}", "\n".join(each.damaged) or "none") for each in verified]
+        rows = [
+            (render.moment(snapshot.at), f"{snapshot.files:,}", "\n".join(snapshot.damaged) or "none")
+            for snapshot in verified
+        ]
         render.show_table(("at", "files", "damaged"), rows)
     damaged = [backup for backup in verified if backup.damaged]
     if damaged:
@@ -338,13 +341,13 @@ def doctor(
     from retrim.stats.codec import to_record
 
     roots, folder = _places(folders)
-    found = [examine(root, folder, now=as_time(None)) for root in roots]
+    diagnoses = [examine(root, folder, now=as_time(None)) for root in roots]
     if as_json:
-        render.show_json({"workspaces": [to_record(each) for each in found]})
-    for each in [] if as_json else found:
-        wrong = [line for line in each.findings if everything or line.level is not HealthLevel.OK]
-        render.OUT.print(f"{each.workspace}: {each.level}", highlight=False, markup=False)
+        render.show_json({"workspaces": [to_record(diagnosis) for diagnosis in diagnoses]})
+    for diagnosis in [] if as_json else diagnoses:
+        wrong = [line for line in diagnosis.findings if everything or line.level is not HealthLevel.OK]
+        render.OUT.print(f"{diagnosis.workspace}: {diagnosis.level}", highlight=False, markup=False)
         if wrong:
             rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
             render.show_table(("level", "check", "found", "to do"), rows)
-    raise typer.Exit(max(each.level.exit_code for each in found))
+    raise typer.Exit(max(diagnosis.level.exit_code for diagnosis in diagnoses))

@@ -150,27 +150,27 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = No
 
 def forms(status: StatusAnswer, target: RollbackTarget | None) -> tuple[Form, ...]:
     """What a person may do now: answer what waits, and go back to the version before."""
-    found = [
+    notices = [
         Form(
-            f"Version {each.version} waits for approval",
-            str(each.version),
+            f"Version {waiting_version.version} waits for approval",
+            str(waiting_version.version),
             (("approve", "Approve"), ("reject", "Reject")),
         )
-        for each in status.waiting
+        for waiting_version in status.waiting
     ]
     if status.held:
-        found.append(Form("A decision is on hold", "", (("acknowledge", "Acknowledge, without a retraining"),)))
-    found += [
-        Form(f"Batch {each.batch} is in quarantine", each.batch, (("release", "Land it in spite of its faults"),))
-        for each in status.quarantined
+        notices.append(Form("A decision is on hold", "", (("acknowledge", "Acknowledge, without a retraining"),)))
+    notices += [
+        Form(f"Batch {batch.batch} is in quarantine", batch.batch, (("release", "Land it in spite of its faults"),))
+        for batch in status.quarantined
     ]
     if status.landed and not status.running:
         about = "Retrain now, whatever the rules say" + ("; this ends the hold" if status.held else "")
-        found.append(Form(about, "", (("retrain", "Retrain"),)))
+        notices.append(Form(about, "", (("retrain", "Retrain"),)))
     if target is not None:
         button = ("rollback", f"Roll back to version {target.version} ({judged_in_words(target.loss)})")
-        found.append(Form(f"Version {target.live} is live", str(target.version), (button,)))
-    return tuple(found)
+        notices.append(Form(f"Version {target.live} is live", str(target.version), (button,)))
+    return tuple(notices)
 
 
 def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
@@ -178,10 +178,10 @@ def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
     live, last = status.champion, status.last_decision
     why = (f"Because: {live.reason}",) if live is not None and live.reason else ()
     decided = "No check has been made yet." if last is None else f"{last.outcome}: {last.reason}"
-    asked = (waiting_versions(status.waiting), HELD if status.held else None, in_quarantine(status.quarantined))
+    questions = (waiting_versions(status.waiting), HELD if status.held else None, in_quarantine(status.quarantined))
     verdict = status.verdict
     waits = tuple(
-        line for line in (*asked, None if verdict is None or status.held else _to_do(verdict)) if line is not None
+        line for line in (*questions, None if verdict is None or status.held else _to_do(verdict)) if line is not None
     )
     paused = () if status.paused is None else (f"Nothing starts by itself: {status.paused.text}",)
     following = (*paused, next_run(status.next_run))
@@ -227,15 +227,15 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
             if check.outcome != "none":
                 decided.setdefault(check.outcome, []).append((at, measured.loss))
         estimates += [
-            (pd.Timestamp(each.as_of), {"estimated before": each.estimated, "realised since": each.realised})
-            for each in record.estimate.scored
+            (pd.Timestamp(scored.as_of), {"estimated before": scored.estimated, "realised since": scored.realised})
+            for scored in record.estimate.scored
         ]
         sums = {"accumulated gain": record.gain.now.balance, "retraining cost": record.gain.retraining_cost}
         gains.append((at, sums))
     loss = workspace.params.judge.loss
     bands = {"90% interval": intervals, "band of the expected loss": expected_bands}
     days = _predicted(workspace)
-    made = [
+    sections = [
         DrawnPicture(
             "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
             loss_over_time(losses, loss=loss, events=events, bands=bands, marks=decided),
@@ -255,10 +255,12 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
             time="check that made the estimate (UTC)",
             events=events,
         )
-        made.append(DrawnPicture("Loss estimated without labels, and the realised loss", shown))
+        sections.append(DrawnPicture("Loss estimated without labels, and the realised loss", shown))
     if days:
-        made.append(DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))
-    return tuple(made)
+        sections.append(
+            DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event"))
+        )
+    return tuple(sections)
 
 
 def _beside_loss(comparison: LossComparison | None) -> dict[str, float]:
@@ -291,17 +293,17 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
     cells: list[dict[str, DriftCell]] = []
     for check in checks:
         at: dict[str, DriftCell] = {}
-        for found in check.record.drift.findings:
-            share = found.effect / found.threshold if found.threshold else 0.0
+        for finding in check.record.drift.findings:
+            share = finding.effect / finding.threshold if finding.threshold else 0.0
             level = sum(share >= step for step in LEVELS)
-            before = at.get(found.column)
-            text = f"{found.test} {found.effect:.3g}, threshold {found.threshold:.3g}"
+            before = at.get(finding.column)
+            text = f"{finding.test} {finding.effect:.3g}, threshold {finding.threshold:.3g}"
             if before is None or level > before.level:
-                over = found.over or (before is not None and before.over)
-                alone = found.column != TOGETHER
-                address = f"{DRIFT}{check.id}/{quote(found.column, safe='')}" if alone else ""
-                at[found.column] = DriftCell(level, over, text, address)
-            worst[found.column] = max(worst.get(found.column, 0.0), share)
+                over = finding.over or (before is not None and before.over)
+                alone = finding.column != TOGETHER
+                address = f"{DRIFT}{check.id}/{quote(finding.column, safe='')}" if alone else ""
+                at[finding.column] = DriftCell(level, over, text, address)
+            worst[finding.column] = max(worst.get(finding.column, 0.0), share)
         cells.append(at)
     names = sorted((name for name, share in worst.items() if share >= LEVELS[0]), key=lambda name: (-worst[name], name))
     calm = DriftCell(0, over=False, text="not near its threshold")
@@ -406,8 +408,8 @@ def decision_page(workspace: Workspace, decision: str) -> DetailPage:
     Raises:
         BadInputError: There is none.
     """
-    found = find_decision(workspace, decision)
-    return DetailPage(workspace.model, f"decision {found.id}", decision_report(found))
+    stored = find_decision(workspace, decision)
+    return DetailPage(workspace.model, f"decision {stored.id}", decision_report(stored))
 
 
 def version_page(workspace: Workspace, version: int) -> DetailPage:
@@ -437,20 +439,21 @@ def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
     Raises:
         BadInputError: There is no such check, or it did not look at that column.
     """
-    found = find_distributions(workspace, check, column)
+    distributions = find_distributions(workspace, check, column)
     facts = (
         ("column", column),
         ("check", check),
-        ("as of", moment(found.check.as_of)),
-        ("reference", f"{found.reference_rows} rows behind version {found.check.record.champion}"),
-        ("this check", f"{found.current_rows} rows"),
+        ("as of", moment(distributions.check.as_of)),
+        ("reference", f"{distributions.reference_rows} rows behind version {distributions.check.record.champion}"),
+        ("this check", f"{distributions.current_rows} rows"),
     )
-    said = tuple(
-        (each.test, f"{each.effect:.3g}", limit_of(each), "over" if each.over else "") for each in found.findings
+    lines = tuple(
+        (finding.test, f"{finding.effect:.3g}", limit_of(finding), "over" if finding.over else "")
+        for finding in distributions.findings
     )
-    tables = (Table("Tests", ("test", "effect", "limit", ""), said),) if said else ()
-    title, links = f"{column} at the check of {moment(found.check.as_of)}", {"check": f"{DECISIONS}{check}"}
-    return DetailPage(workspace.model, title, (Facts(facts), *tables), found.bars, links)
+    tables = (Table("Tests", ("test", "effect", "limit", ""), lines),) if lines else ()
+    title, links = f"{column} at the check of {moment(distributions.check.as_of)}", {"check": f"{DECISIONS}{check}"}
+    return DetailPage(workspace.model, title, (Facts(facts), *tables), distributions.bars, links)
 
 
 def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
@@ -471,19 +474,19 @@ class ListedPlace:
     last_check: str
 
 
-def places_html(found: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
+def places_html(models: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
     """The list of workspaces."""
     places = tuple(
         ListedPlace(
-            model=place.model or "?",
-            address="" if place.workspace is None else addresses.get(place.workspace, ""),
+            model=model.model or "?",
+            address="" if model.workspace is None else addresses.get(model.workspace, ""),
             level=health.level,
             said=health.said,
-            where=place.store if place.workspace is None else place.workspace.name,
-            live=f"version {place.live} since {moment(place.since)}" if place.live else "nothing yet",
-            last_check=moment(place.last_check) or "none yet",
+            where=model.store if model.workspace is None else model.workspace.name,
+            live=f"version {model.live} since {moment(model.since)}" if model.live else "nothing yet",
+            last_check=moment(model.last_check) or "none yet",
         )
-        for place, health in found
+        for model, health in models
     )
     return rendered("places.html.j2", places=places, at=moment(at))
 

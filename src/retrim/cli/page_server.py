@@ -185,8 +185,8 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
     paths = {root.root: f"{PREFIX}/at/{number}" for number, root in enumerate(roots, start=1)}
 
     def listed() -> Response:
-        found = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
-        return HTMLResponse(places_html(found, paths, at=now()), 200, HEADERS)
+        models = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
+        return HTMLResponse(places_html(models, paths, at=now()), 200, HEADERS)
 
     async def show(request: Request) -> Response:
         return await run_in_threadpool(listed)
@@ -253,8 +253,8 @@ def _routes(
             except RetrimError as error:
                 return f"Nothing was done: {error}", True
 
-        said, failed = await run_in_threadpool(done)
-        return await run_in_threadpool(shown, 409 if failed else 200, said, failed=failed)
+        message, failed = await run_in_threadpool(done)
+        return await run_in_threadpool(shown, 409 if failed else 200, message, failed=failed)
 
     return [
         Route(prefix, show),

@@ -105,11 +105,11 @@ def predict(
         again = "predicted before" if done.already else "predicted"
         render.OUT.print(f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", highlight=False)
         if done.rejected_in is not None:
-            said = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
-            render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+            line = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
+            render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
         for name, unseen in done.unseen.items():
-            said = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
-            render.ERR.print(said, highlight=False, markup=False, soft_wrap=True)
+            line = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
+            render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
 
 
@@ -125,19 +125,19 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
 
     moment = None if since is None else past_time(since)
     rows = workspace_here().predictions.since(moment, most=SHOWN if since is None else MOST)
-    found = [StoredPrediction.of(row) for _, row in rows.iterrows()]
+    predictions = [StoredPrediction.of(row) for _, row in rows.iterrows()]
     if as_json:
-        render.show_json(found)
-    elif not found:
+        render.show_json(predictions)
+    elif not predictions:
         render.OUT.print(
             "no prediction is stored yet: rows that land are predicted once a version is live", highlight=False
         )
     else:
         shown = Table("row", "event", "prediction", "version", "made", box=None)
-        for each in found:
-            made = each.event, each.at
-            event, at = (f"{moment:%Y-%m-%d %H:%M}" for moment in made)
-            shown.add_row(each.key, event, each.in_words, str(each.version), at)
+        for prediction in predictions:
+            moments = prediction.event, prediction.at
+            event, at = (f"{moment:%Y-%m-%d %H:%M}" for moment in moments)
+            shown.add_row(prediction.key, event, prediction.in_words, str(prediction.version), at)
         render.OUT.print(shown)
 
 
@@ -165,8 +165,8 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
         if scored.lacks:
             render.ERR.print(f"version {scored.version} lacks {lacking(scored.lacks)}", highlight=False)
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
-        said = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
-        render.OUT.print(said, highlight=False)
+        line = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
+        render.OUT.print(line, highlight=False)
         if not scored.rows:
             render.OUT.print("every landed row that it was not trained on already has a prediction", highlight=False)
     if copied.rows and not as_json:

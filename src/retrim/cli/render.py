@@ -88,12 +88,12 @@ def show_table(
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     others: list[int] = []
     if brief_last:
-        others = [max(len(row[place]) for row in (columns, *texts)) for place in range(len(columns) - 1)]
+        others = [max(len(row[number]) for row in (columns, *texts)) for number in range(len(columns) - 1)]
         left = max(OUT.width - sum(others) - GAP * len(others), len(columns[-1]))
         texts = [[*row[:-1], brief(row[-1], left)] for row in texts]
     table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for place, column in enumerate(columns):
-        whole = others[0] if brief_last and place == 0 else None  # what a row is called is typed again
+    for number, column in enumerate(columns):
+        whole = others[0] if brief_last and number == 0 else None  # what a row is called is typed again
         table.add_column(column, overflow="fold", no_wrap=brief_last, min_width=whole)
     for row in texts:
         table.add_row(*(Text(harmless(text)) for text in row))

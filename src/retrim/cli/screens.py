@@ -204,9 +204,9 @@ def served_by(served: "ServedPredictions | None") -> str | None:
         return text
     if skew.worst is None:
         return f"{text}; they match what their versions predict now"
-    asked = skew.worst.request is not None
-    who = "they or answers to requests with other features" if asked else "they"
-    request = f", request {skew.worst.request}" if asked else ""
+    is_served = skew.worst.request is not None
+    who = "they or answers to requests with other features" if is_served else "they"
+    request = f", request {skew.worst.request}" if is_served else ""
     return (
         f"{text}; {who} differ from what their versions predict now by up to {skew.largest:.2g} of the mean prediction "
         f"(row {skew.worst.key}, version {skew.worst.version}{request}); {skew.over} of {skew.rows} differ by more "
@@ -631,13 +631,13 @@ def models_report(places: "Sequence[ModelPlace]") -> Report:
     """A line a model: where it is, what is live, the last check, and what is the matter."""
     rows = tuple(
         (
-            place.model or "?",
-            place.workspace or place.store,
-            f"version {place.live} since {moment(place.since)}" if place.live else "nothing yet",
-            moment(place.last_check) or "none yet",
-            "; ".join(place.faults) or "nothing",
+            model.model or "?",
+            model.workspace or model.store,
+            f"version {model.live} since {moment(model.since)}" if model.live else "nothing yet",
+            moment(model.last_check) or "none yet",
+            "; ".join(model.faults) or "nothing",
         )
-        for place in places
+        for model in places
     )
     return (Table("", ("model", "where", "live", "last check", "to look at"), rows),)
 

@@ -87,7 +87,7 @@ def serve(
     if (cert is None) != (key is None):
         raise BadInputError("TLS needs a certificate and its key; pass both --cert and --key")
     roots, shadows = several_workspaces(folders), shadow or []
-    numbers = [version_number(each) for each in shadows if each not in ("previous", "challenger")]
+    numbers = [version_number(shadow) for shadow in shadows if shadow not in ("previous", "challenger")]
     if len(roots) > 1 and (version is not None or numbers):
         raise BadInputError(
             f"{len(roots)} workspaces are served, but a version number belongs to only one workspace; leave out "
@@ -128,9 +128,9 @@ def serve(
             refuse_same_names([open_workspace(root).model for root in places])
             models = [open_one(root) for root in places]
     at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
-    for number, each in enumerate(models):
-        path = f"/models/{each.name}/predict" if number else "/predict"
-        who = f"version {each.serving.served.version}{f' of {each.name}' if roots else ''}"
+    for number, model in enumerate(models):
+        path = f"/models/{model.name}/predict" if number else "/predict"
+        who = f"version {model.serving.served.version}{f' of {model.name}' if roots else ''}"
         print(f"{who} is served at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
     if not is_local and cert is None:
         print("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS", flush=True)  # noqa: T201

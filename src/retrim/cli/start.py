@@ -185,11 +185,11 @@ def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup | None":
     from retrim.cli import render
     from retrim.onboarding.init import find_replaced
 
-    found = find_replaced(workspace)
-    if found is None:
+    replaced = find_replaced(workspace)
+    if replaced is None:
         return None
-    render.ERR.print(render.harmless(f"again: {found}"), highlight=False, markup=False, soft_wrap=True)
-    return found
+    render.ERR.print(render.harmless(f"again: {replaced}"), highlight=False, markup=False, soft_wrap=True)
+    return replaced
 
 
 def _checked_name(name: str) -> str:
@@ -240,9 +240,11 @@ def _show(looked: "InspectedTable") -> None:
     for leak in drafted.allowed:
         render.OUT.print(render.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True)
     dropped = [draft for draft in drafted.suite if not draft.kept]
-    kept = len(drafted.suite) - len(dropped)
+    rules_left = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
-    render.OUT.print(f"  suite: {kept} expectations, met by each of {batches} held-out past batches", highlight=False)
+    render.OUT.print(
+        f"  suite: {rules_left} expectations, met by each of {batches} held-out past batches", highlight=False
+    )
     for draft in dropped:
         kwargs = draft.expectation.kwargs
         render.OUT.print(
@@ -259,11 +261,11 @@ def _show_written(written: "WrittenFiles") -> None:
     render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}", highlight=False)
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {written.labels} labels in {written.label_files} files" if written.labels else ""
-        came = f", with arrival times from {render.moment(written.first.isoformat())} to "
-        came += str(render.moment(written.last.isoformat()))
+        arrivals = f", with arrival times from {render.moment(written.first.isoformat())} to "
+        arrivals += str(render.moment(written.last.isoformat()))
         if written.at_once:
-            came = ", all with the current time as arrival time"
-        render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{came}", highlight=False)
+            arrivals = ", all with the current time as arrival time"
+        render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{arrivals}", highlight=False)
         if written.set_aside:
             render.OUT.print(
                 f"! {written.set_aside} chunks are in quarantine, because they contain values that do not occur in the "
@@ -308,13 +310,13 @@ def new(
     from retrim.stats.codec import to_record
 
     began = not (folder / "params.yaml").is_file()
-    made = lay_workspace(folder, ci=ci)
+    laid = lay_workspace(folder, ci=ci)
     if as_json:
-        render.show_json(to_record(made))
+        render.show_json(to_record(laid))
         return
     where = render.harmless(str(folder))
     what = (f"{WHAT}, and CI" if ci else WHAT) if began else "CI"
-    render.OUT.print(f"created and committed: {what} ({made.files} files)", highlight=False)
+    render.OUT.print(f"created and committed: {what} ({laid.files} files)", highlight=False)
     then = "retrim init --data TABLE --target COL" if began else "git push"
     render.OUT.print(f"next: cd {where}; {then}", highlight=False, markup=False, soft_wrap=True)
 
@@ -331,8 +333,8 @@ def _upgrade(folder: Path, *, as_json: bool) -> None:
         raise typer.Exit(0 if done.as_before else 1)
     if done.changed:
         not_copied = ", but not the store, which is not a file: back it up with the tools of its database"
-        kept = " and the store" if done.store_copied else not_copied
-        render.OUT.print(f"copied to {done.backup}: the previous files{kept}", highlight=False, markup=False)
+        store_note = " and the store" if done.store_copied else not_copied
+        render.OUT.print(f"copied to {done.backup}: the previous files{store_note}", highlight=False, markup=False)
         render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
         render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
     else:
@@ -341,8 +343,8 @@ def _upgrade(folder: Path, *, as_json: bool) -> None:
         )
     if done.champion is not None:
         how = "as before" if done.as_before else f"differently: {done.answers}"
-        said = f"predicts its reference rows {how}"
-        render.OUT.print(f"the live version {done.champion} {said}", highlight=False, markup=False, soft_wrap=True)
+        outcome = f"predicts its reference rows {how}"
+        render.OUT.print(f"the live version {done.champion} {outcome}", highlight=False, markup=False, soft_wrap=True)
     for package in done.packages:
         render.OUT.print(f"! the installed package differs from the lock: {package}", highlight=False, markup=False)
     raise typer.Exit(0 if done.as_before else 1)

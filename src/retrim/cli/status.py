@@ -50,7 +50,7 @@ def status(
         from retrim.stats.codec import to_record
 
         places = look(folders or [], here=Path.cwd(), now=as_time(now))
-        render.show({"models": [to_record(place) for place in places]}, models_report(places), as_json=as_json)
+        render.show({"models": [to_record(model) for model in places]}, models_report(places), as_json=as_json)
         return
     if folders:
         raise BadInputError(
@@ -67,8 +67,8 @@ def status(
         write_file(page, page_html(find_page(workspace_here(), now=as_time(now))).encode())
         render.OUT.print(f"written: {page}", highlight=False, markup=False)
         return
-    found = find_status(workspace_here(), now=as_time(now))
-    render.show(found, status_report(found), as_json=as_json)
+    status = find_status(workspace_here(), now=as_time(now))
+    render.show(status, status_report(status), as_json=as_json)
 
 
 def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:

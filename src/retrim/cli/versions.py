@@ -143,7 +143,7 @@ def reproduce(
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
         shown = [*before, proof]
-        record = {**to_record(proof), "ancestors": [to_record(each) for each in before]}
+        record = {**to_record(proof), "ancestors": [to_record(ancestor) for ancestor in before]}
     else:
         proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
         shown, record = [proof], {**to_record(proof), "ancestors": []}
@@ -153,7 +153,7 @@ def reproduce(
         for each in shown:
             _show_rebuilt(each)
         _note_remote(workspace)
-    raise typer.Exit(0 if all(each.identical for each in shown) else 1)
+    raise typer.Exit(0 if all(proof.identical for proof in shown) else 1)
 
 
 def _build_environment(version: int, *, as_json: bool) -> None:
@@ -178,8 +178,8 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
     from retrim.retraining.reproduce import RebuildProof
 
     answer = "identical" if rebuilt.identical else "different"
-    said = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
-    render.OUT.print(f"{said}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
+    line = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
+    render.OUT.print(f"{line}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
     for difference in rebuilt.differences:
         render.OUT.print(f"  {difference}", highlight=False, markup=False)
     if isinstance(rebuilt, RebuildProof):
@@ -364,11 +364,11 @@ def export(
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
-    made = op(workspace, version, to=to)
+    outcome = op(workspace, version, to=to)
     if as_json:
-        render.show_json(to_record(made))
+        render.show_json(to_record(outcome))
         return
-    print(made.file)  # noqa: T201  so that a shell can take it
+    print(outcome.file)  # noqa: T201  so that a shell can take it
 
 
 @versions_app.command("import", epilog=example("retrim versions import bike-v3.tar --key staging.pub"))
@@ -433,8 +433,13 @@ def gc(
         for piece in pieces:
             groups.setdefault((piece.what, piece.why), []).append((piece.name, piece.frees))
         rows = [
-            (what, found[0][0] if len(found) == 1 else len(found), render.size(sum(size for _, size in found)), why)
-            for (what, why), found in groups.items()
+            (
+                what,
+                columns[0][0] if len(columns) == 1 else len(columns),
+                render.size(sum(size for _, size in columns)),
+                why,
+            )
+            for (what, why), columns in groups.items()
         ]
         if rows:
             render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
@@ -480,8 +485,8 @@ def canary(
         raise BadInputError("pass either the version to run as a canary, or --stop")
     workspace, now = workspace_here(), as_time(None)
     if version is None:
-        found, said = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
+        canary, note = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
     else:
-        found = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
-        said = f"serves {found.share:.0%} of the rows instead of version {found.against}"
-    render.show(found, f"canary: version {found.version} {said}", as_json=as_json)
+        canary = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
+        note = f"serves {canary.share:.0%} of the rows instead of version {canary.against}"
+    render.show(canary, f"canary: version {canary.version} {note}", as_json=as_json)

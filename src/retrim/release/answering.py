@@ -58,9 +58,9 @@ def _asked(predictor: Predictor, content: bytes, seconds: float) -> FreshAnswers
     answers = FreshAnswers(None, len(rows), apart, _processor_seconds())
     latency = []
     for count, tries in TIMED:
-        asked = rows.iloc[np.arange(count) % len(rows)].reset_index(drop=True)
+        sample = rows.iloc[np.arange(count) % len(rows)].reset_index(drop=True)
         _allow(_processor_seconds() + seconds)
-        times = _timed(lambda asked=asked: predictor.predict(asked), tries)  # type: ignore[misc]
+        times = _timed(lambda asked=sample: predictor.predict(asked), tries)  # type: ignore[misc]
         latency.append((count, Latency(min(times), float(np.median(times)), len(times))))
     return replace(answers, latency=tuple(latency))
 
@@ -80,7 +80,7 @@ def _processor_seconds() -> float:
     """Processor time of this process, of all its threads, and of the processes that it started and that have ended."""
     # Not `time.process_time`: under a limit on processor time, Linux counts that in ticks of some milliseconds.
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _allow(seconds: float) -> None:

@@ -98,17 +98,17 @@ class WaitingVersion:
 def let_wait(workspace: Workspace, run: RunRow, version: int, *, reason: str, now: pd.Timestamp) -> str:
     """Ends a run *waiting* and tells it; gives what is said of it. The alias stays where it is."""
     expires = iso(now + EXPIRES)
-    said = (
+    sentence = (
         f"{reason}; waits until {expires} for a person: `retrim versions approve {version} --reason ...`, "
         f"or `retrim versions reject {version} --reason ...`"
     )
-    detail = RunDetail(reason=said, verdict=reason, expires=expires)
+    detail = RunDetail(reason=sentence, verdict=reason, expires=expires)
     record_alert(
-        workspace, AlertKind.APPROVAL_NEEDED, f"version {version}: {said}", now=now, about=str(version)
+        workspace, AlertKind.APPROVAL_NEEDED, f"version {version}: {sentence}", now=now, about=str(version)
     )  # first: a kill between tells it twice
     show_outcome(workspace, version, outcome=WAITING_FOR_APPROVAL)
     workspace.store.end_run(run.id, state=WAITING, ended=iso(now), version=version, detail=detail)
-    return said
+    return sentence
 
 
 def waiting(workspace: Workspace) -> list[WaitingVersion]:

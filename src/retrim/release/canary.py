@@ -105,8 +105,8 @@ def stop_canary(workspace: Workspace, *, by: str, reason: str, now: pd.Timestamp
     Raises:
         BadInputError: None goes on.
     """
-    found = newest_canary(workspace)
-    ended = None if found is None else end_canary(workspace, found, "stopped", f"{by}: {reason}", now=now)
+    canary = newest_canary(workspace)
+    ended = None if canary is None else end_canary(workspace, canary, "stopped", f"{by}: {reason}", now=now)
     if ended is None:
         raise BadInputError("no canary is running; start one: retrim versions canary N --share 0.1 --reason WHY")
     return ended

@@ -56,11 +56,11 @@ class LastProof:
 
 def last_proofs(workspace: Workspace) -> dict[int, LastProof]:
     """The last proofs of each version that has some."""
-    found: dict[int, LastProof] = {}
+    proofs: dict[int, LastProof] = {}
     for row in workspace.store.envelopes(workspace.model, kind=PROOF):
-        last = found.get(row.version, LastProof())
-        found[row.version] = LastProof(row.at) if row.proof.identical else replace(last, differed=row.at)
-    return found
+        last = proofs.get(row.version, LastProof())
+        proofs[row.version] = LastProof(row.at) if row.proof.identical else replace(last, differed=row.at)
+    return proofs
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ def keep_copies(workspace: Workspace) -> None:
         if row.sequence in missing:
             made = workspace.store.version(workspace.model, row.version)
             commit = None if made is None else git.find_tag(root, made.tag)  # None: it was imported
-            said = f"retrim: version {row.version} of {workspace.model}, {row.action}"
-            text = f"{said}\n\n{to_json(vars(row)).decode()}"
+            message = f"retrim: version {row.version} of {workspace.model}, {row.action}"
+            text = f"{message}\n\n{to_json(vars(row)).decode()}"
             git.keep(root, f"{_prefix(workspace)}/{row.sequence}", commit or "HEAD", text)
 
 
@@ -186,14 +186,14 @@ def _checked(workspace: Workspace) -> tuple[list[ReleaseRow], dict[int, str | No
 
 def _copies(workspace: Workspace) -> dict[int, str | None]:
     """Digests of the copies in git by number; None for one that cannot be read."""
-    found: dict[int, str | None] = {}
+    targets: dict[int, str | None] = {}
     for name, text in git.read_all(workspace.paths.root, _prefix(workspace)).items():
         number = name.removeprefix(f"{_prefix(workspace)}/")
         if number.isdecimal():
-            found[int(number)] = None
+            targets[int(number)] = None
             with suppress(ValueError):
-                found[int(number)] = sha256(to_json(json.loads(text.partition("\n\n")[2]))).hexdigest()
-    return found
+                targets[int(number)] = sha256(to_json(json.loads(text.partition("\n\n")[2]))).hexdigest()
+    return targets
 
 
 def _prefix(workspace: Workspace) -> str:
@@ -312,10 +312,10 @@ def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
     These are all that were live after the version to which the rollback went.
     """
     gone: set[int] = set()
-    for place, row in enumerate(releases):
+    for number, row in enumerate(releases):
         if row.action in ROLLBACKS:
-            until = next((start for start in range(place - 1, -1, -1) if releases[start].version == row.version), -1)
-            gone |= {release.version for release in releases[until + 1 : place]}
+            until = next((start for start in range(number - 1, -1, -1) if releases[start].version == row.version), -1)
+            gone |= {release.version for release in releases[until + 1 : number]}
         gone.discard(row.version)
     return gone
 
@@ -445,10 +445,10 @@ def stored_bundle(workspace: Workspace, version: int) -> Path:
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
     folder = _folder(workspace, row)
-    found = folder_digest(folder)
-    if found != row.bundle:
+    digest = folder_digest(folder)
+    if digest != row.bundle:
         raise RefusedError(
-            f"the stored bundle of version {version} was altered: its hash is {found[:12]}, but {row.bundle[:12]} "
+            f"the stored bundle of version {version} was altered: its hash is {digest[:12]}, but {row.bundle[:12]} "
             f"is recorded. `git checkout {row.tag} && dvc checkout` restores the recorded bundle in "
             f"data/candidate; copy that bundle to {folder}"
         )

@@ -44,8 +44,8 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     row = workspace.store.decision(check)
     if row is None or row.source != CHECK or row.model != workspace.model:
         raise BadInputError(f"there is no check {check!r}; choose one from the checks table on the page")
-    found = StoredCheck.of(row)
-    record = found.record
+    stored = StoredCheck.of(row)
+    record = stored.record
     kept = None if record.champion is None else load_stored_version(workspace, record.champion)
     reference = None if kept is None else kept.reference
     profile = None if reference is None else reference.scores if column in (SCORE, CONFIDENCE) else reference.rows
@@ -57,7 +57,7 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     table = read_as_of(workspace, as_of=record.as_of, as_then=True)
     kind, members = "target" if column == TARGET else "tested", table.members
     ledger = workspace.store.counted_rows(workspace.model)
-    counted = [(each.batch, each.rows) for each in ledger if (each.check, each.kind) == (check, kind)]
+    counted = [(entry.batch, entry.rows) for entry in ledger if (entry.check, entry.kind) == (check, kind)]
     looked_at = table.only(members.table_rows(members.numbering.unpack(counted))[table.places])
     view = kept.predictor.view
     if column in (SCORE, CONFIDENCE):
@@ -67,10 +67,10 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     else:
         values = features_seen(kept.predictor, looked_at)[column]
     return ColumnDistributions(
-        check=found,
+        check=stored,
         column=column,
         bars=compare_windows(known, values),
         reference_rows=int(known.counts.sum()),
         current_rows=len(values),
-        findings=tuple(each for each in record.drift.findings if each.column == column),
+        findings=tuple(finding for finding in record.drift.findings if finding.column == column),
     )

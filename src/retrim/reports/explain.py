@@ -103,9 +103,9 @@ class ExplainedRow:
     lineage: PredictionLineage | None = None
 
     def as_record(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
+        fields = {name: getattr(self, name) for name in ("version", "key", "event", "as_of", "stored", "agrees")}
         lineage = None if self.lineage is None else to_record(self.lineage)
-        return own | {"lineage": lineage} | to_record(self.explanation)
+        return fields | {"lineage": lineage} | to_record(self.explanation)
 
 
 def explain(
@@ -121,9 +121,9 @@ def explain(
         RefusedError: The bundle was altered, or its model has no exact contributions.
     """
     if what.lstrip().startswith(("{", "[")) or _is_file(what):
-        found = _version(workspace, version)
-        said = explain_row(found.predictor, _given_row(workspace, found, what), asked=asked)
-        return ExplainedRow(found.version, None, None, None, None, None, said)
+        stored = _version(workspace, version)
+        explanation = explain_row(stored.predictor, _given_row(workspace, stored, what), asked=asked)
+        return ExplainedRow(stored.version, None, None, None, None, None, explanation)
     table = read_as_of(workspace, as_of=now)
     keys = table.landed_keys()
     spelt = _spelt(what, keys, workspace.params.data)
@@ -187,12 +187,12 @@ def _landed(
             f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; change data.rows, or pass the row "
             "as a file"
         )
-    said = explain_row(found.predictor, row, asked=asked)
+    explanation = explain_row(found.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
         agrees = bool(np.allclose(prediction.as_value(), found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
     value = None if prediction is None else prediction.as_value()
-    return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, said)
+    return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, explanation)
 
 
 def _stored(
@@ -202,8 +202,8 @@ def _stored(
     at, table = prediction.at, read_as_of(workspace, as_of=prediction.at, as_then=True)
     if prediction.key not in set(table.times["_key"]):
         at, table = now, read_as_of(workspace, as_of=now)
-    found = load_stored_version(workspace, prediction.version)
-    explained = _landed(found, table, prediction.key, asked, prediction, iso(at))
+    stored = load_stored_version(workspace, prediction.version)
+    explained = _landed(stored, table, prediction.key, asked, prediction, iso(at))
     return replace(explained, lineage=lineage_of(workspace, prediction))
 
 

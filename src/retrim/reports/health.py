@@ -243,16 +243,16 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
 
 def places_by_health(places: Sequence[ModelPlace], *, now: pd.Timestamp) -> list[tuple[ModelPlace, Health]]:
     """Models with the health of their workspaces, the gravest first; what only a store knows comes last."""
-    found = []
+    healths = []
     for place in places:
         try:
             root = place.workspace
             known = None if root is None or not place.model else find_health(open_workspace(root), now=now)
         except (RetrimError, OSError) as error:
             known = Health(HealthLevel.UNKNOWN, (str(error),), place.model)
-        found.append((place, known or Health(HealthLevel.UNKNOWN, place.faults, place.model)))
+        healths.append((place, known or Health(HealthLevel.UNKNOWN, place.faults, place.model)))
     order = (HealthLevel.CRITICAL, HealthLevel.WARNING, HealthLevel.UNKNOWN, HealthLevel.OK)
-    return sorted(found, key=lambda each: (each[0].workspace is None, order.index(each[1].level), each[0].model))
+    return sorted(healths, key=lambda pair: (pair[0].workspace is None, order.index(pair[1].level), pair[0].model))
 
 
 def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
@@ -305,5 +305,5 @@ def _with_twins(place: ModelPlace, places: Sequence[ModelPlace]) -> ModelPlace:
     ]
     if not others:
         return place
-    said = f"{others[0]} has the same model name in the same store; rename one of the two (data.model)"
-    return replace(place, faults=(*place.faults, said))
+    problem = f"{others[0]} has the same model name in the same store; rename one of the two (data.model)"
+    return replace(place, faults=(*place.faults, problem))

@@ -70,16 +70,16 @@ def compare_on_common_rows(
     A judging block that came after both is taken before the newer one's own, which chose that version as its best.
     """
     try:
-        found = _common(workspace, older, newer, now=now)
+        common = _common(workspace, older, newer, now=now)
     except BadInputError as error:
         return ComparedVersions(notes=(f"metrics: {error}",))
-    if found is None:
+    if common is None:
         note = (
             "metrics: there are no holdout rows with labels that neither version was trained on, so the versions "
             "cannot be compared on the same rows"
         )
         return ComparedVersions(notes=(note,))
-    params, rows, notes = workspace.params, newer.predictor.view.seen(found.rows), []
+    params, rows, notes = workspace.params, newer.predictor.view.seen(common.rows), []
     views = older.predictor.view, newer.predictor.view
     try:
         predicted = older.predictor.predict(rows), newer.predictor.predict(rows)
@@ -91,7 +91,7 @@ def compare_on_common_rows(
         }
     except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
         return ComparedVersions(notes=(f"metrics: {error}",))
-    if found.block_of == newer.version:
+    if common.block_of == newer.version:
         notes.append(
             f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
         )
@@ -118,7 +118,7 @@ def compare_on_common_rows(
         )
         for at in first
     )
-    compared = ComparedRows(found.block_of, len(rows), since, until, params.judge.loss)
+    compared = ComparedRows(common.block_of, len(rows), since, until, params.judge.loss)
     return ComparedVersions(compared, metrics, sliced, moves, tuple(notes))
 
 
@@ -138,9 +138,9 @@ def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Times
         keys = keys[keys["_event"] > used]
         if ripe is None:
             ripe = read_as_of(workspace, as_of=now).mature()
-        found = ripe.only(ripe.times["_key"].isin(keys["_key"]))
-        if len(found) >= 2:
-            return CommonRows(found.read(), version)
+        rows = ripe.only(ripe.times["_key"].isin(keys["_key"]))
+        if len(rows) >= 2:
+            return CommonRows(rows.read(), version)
     return None
 
 
@@ -194,10 +194,10 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
 
 
 def _side(workspace: Workspace, version: int) -> DiffSide:
-    found = load_stored_version(workspace, version)
+    stored = load_stored_version(workspace, version)
     row = workspace.store.version(workspace.model, version)
     assert row is not None, version
-    return DiffSide(row, found)
+    return DiffSide(row, stored)
 
 
 def _hyper(side: DiffSide) -> dict[str, JsonValue]:
@@ -209,7 +209,7 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
     """Rows and windows of both, and the batches that had come by the one and not by the other."""
     facts = [_rows_of(side) for side in sides]
     arrived = [{batch.path: batch for batch in batches_of(workspace, side.row)} for side in sides]
-    came = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
+    batches = [batch for path, batch in arrived[1].items() if path not in arrived[0]]
     gone = [batch for path, batch in arrived[0].items() if path not in arrived[1]]
     if not any(arrived):
         notes.append(
@@ -217,7 +217,7 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
         )
     digests = [each.raw_digest for each in facts]
     same = None if None in digests else digests[0] == digests[1]
-    return DiffData(facts[0], facts[1], same, tuple(map(_batch, came)), tuple(map(_batch, gone)))
+    return DiffData(facts[0], facts[1], same, tuple(map(_batch, batches)), tuple(map(_batch, gone)))
 
 
 def _rows_of(side: DiffSide) -> DiffRows:
@@ -266,7 +266,7 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
     if commits is None:
         return None
     files = git.changed_files(workspace.paths.root, *commits)
-    return DiffCode(commits[0], commits[1], tuple(ChangedLines(each.name, each.added, each.removed) for each in files))
+    return DiffCode(commits[0], commits[1], tuple(ChangedLines(file.name, file.added, file.removed) for file in files))
 
 
 def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
