@@ -22,6 +22,9 @@ from retrim_flows.retrain import start
 from retrim_flows.schedule import due_each
 from retrim_flows.summary import leave_summary
 
+MOVES = ("restore", "rollback")
+"""What a check decides that takes no run."""
+
 
 @dataclass(frozen=True)
 class CheckDone:
@@ -47,10 +50,6 @@ def may_pass(task: object, run: object, state: State[Any]) -> bool:
     except Exception:  # noqa: BLE001  whatever else it is
         return True
     return False
-
-
-MOVES = ("restore", "rollback")
-"""What a check decides that takes no run."""
 
 
 @flow(name="check", **SIGNED)

@@ -43,6 +43,8 @@ RETRIM = (sys.executable, "-P", "-c", "from retrim.cli.main import main; main()"
 NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
 """In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
+CORES_VARIABLE = "RETRIM_CORES"
+MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True)
@@ -230,9 +232,6 @@ class Paths:
     @property
     def verdict(self) -> Path:
         return self.candidate / "verdict"
-
-
-CORES_VARIABLE = "RETRIM_CORES"
 
 
 def count_cores() -> int:
@@ -524,9 +523,6 @@ def _close_to_others(path: Path) -> None:
     state = path.stat()
     if state.st_mode & 0o077 and state.st_uid == os.geteuid():
         path.chmod(state.st_mode & 0o700)
-
-
-MERGE = "tag:yaml.org,2002:merge"
 
 
 class TwiceError(YAMLError):

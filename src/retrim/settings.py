@@ -49,6 +49,10 @@ from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.tuning import SPACES, TuneParams
 
 ABSENT = object()
+PREFIX = "RETRIM_"
+IN_FILES = ("store_url", "mlflow_url", "predictions_table", "ping", "backup")
+"""Addresses that may hold a password: `RETRIM_STORE_URL_FILE` names a file that holds the first, and so on."""
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "number of items: at least"}
 
 
 def section_in(document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
@@ -417,11 +421,6 @@ class Params(SettingsSection):
         return self
 
 
-PREFIX = "RETRIM_"
-IN_FILES = ("store_url", "mlflow_url", "predictions_table", "ping", "backup")
-"""Addresses that may hold a password: `RETRIM_STORE_URL_FILE` names a file that holds the first, and so on."""
-
-
 def text_in(file: Path, variable: str) -> str:
     """What stands in the file that a variable names, without space around it.
 
@@ -624,9 +623,6 @@ def default_said(key: str, field: FieldInfo) -> str:
     if key in DERIVED:
         return DERIVED[key].said
     return "" if field.is_required() else json.dumps(plain_default(field), ensure_ascii=False)
-
-
-BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "number of items: at least"}
 
 
 def bounds_said(field: FieldInfo) -> str:

@@ -227,7 +227,7 @@ def make_world(
     labels: str = "with_rows",
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seed: int = 7,
-    code: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    code: Sequence[tuple[str, str]] = (),
 ) -> World:
     """Makes a workspace in `folder`: all of this repository, but a generated table and small settings.
 
@@ -239,11 +239,11 @@ def make_world(
         labels: `with_rows` or `later`.
         changes: Values of params.yaml to set beside `SMALL`, section by section.
         seed: Of the table.
-        code: Values that params.yaml may not turn: by file of its src/, pieces of it and what stands there instead.
+        code: Values that params.yaml may not turn: pieces of its src/ and what stands there instead.
     """
     root = folder / "workspace"
     copy_repository(root)
-    turn_code(root, code or {})
+    turn_code(root, code)
     describe(root, task=task, labels=labels, changes=changes)
     git.git(root, "init", "-q", "-b", "main")
     git.git(root, "add", "-A")
@@ -262,22 +262,18 @@ def lay_world(root: Path, *, changes: Mapping[str, Mapping[str, Any]] | None = N
     return World(root, "", {"task": "regression", "seed": seed, "kind": "none", "size": 0.0, "since": START})
 
 
-def turn_code(root: Path, code: Mapping[str, Sequence[tuple[str, str]]]) -> None:
-    """Writes other pieces into files of the code of a workspace, where each piece stands once."""
-    for name, pieces in code.items():
-        text = (root / name).read_text(encoding="utf-8")
-        for piece, other in pieces:
-            assert text.count(piece) == 1, f"{name}: {piece}"
-            text = text.replace(piece, other)
-        (root / name).write_text(text, encoding="utf-8")
+def turn_code(root: Path, code: Sequence[tuple[str, str]]) -> None:
+    """Writes other pieces into the code of a workspace, where each piece stands once."""
+    for piece, other in code:
+        texts = {file: file.read_text(encoding="utf-8") for file in (root / "src").rglob("*.py")}
+        (file,) = [file for file, text in texts.items() if piece in text]
+        assert texts[file].count(piece) == 1, f"{file}: {piece}"
+        file.write_text(texts[file].replace(piece, other), encoding="utf-8")
 
 
-def without_cooldown(checks: int = 0) -> dict[str, list[tuple[str, str]]]:
-    """The piece of code that makes the drift rule fire at each check with drift, with so many checks of cooldown."""
-    return {
-        "src/retrim/decision/rules.py": [("default=(2, 3)", "default=(1, 1)")],
-        "src/retrim/settings.py": [("_but_by_calendar(2)", f"_but_by_calendar({checks})")],
-    }
+def without_cooldown(checks: int = 0) -> list[tuple[str, str]]:
+    """The code that makes the drift rule fire at each check with drift, with so many checks of cooldown."""
+    return [("default=(2, 3)", "default=(1, 1)"), ("_but_by_calendar(2)", f"_but_by_calendar({checks})")]
 
 
 def describe(

@@ -43,7 +43,7 @@ class Scene:
                 "retrain": {"mode": "search"},
                 "gain": {"cost": 0.0001},
             },
-            code={"src/retrim/decision/rules.py": [(HOLDS, HOLDS.replace("default=2", "default=50"))]},
+            code=[(HOLDS, HOLDS.replace("default=2", "default=50"))],
         )
         self.day = FIRST
         self.world.land(self.world.day(FIRST))

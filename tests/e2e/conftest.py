@@ -8,7 +8,7 @@ FIRST, SECOND = 25, 35
 
 
 GRACE = 'gc_grace: Span = Field(\n        exclude=True,\n        default="1h",'
-AT_ONCE = {"src/retrim/decision/run_params.py": [(GRACE, GRACE.replace("1h", "0s"))]}
+AT_ONCE = [(GRACE, GRACE.replace("1h", "0s"))]
 """What came into the cache just now may be pruned."""
 
 

@@ -40,8 +40,8 @@ def deciding_as_in(world: World) -> Iterator[None]:
     """Decides as the world's own code does, where that was made to act on drift at once (`without_cooldown`)."""
     from retrim.checking import decide as module
 
-    rules, settings = (world.root / "src" / "retrim" / name for name in ("decision/rules.py", "settings.py"))
-    if not rules.is_file() or "default=(1, 1)" not in rules.read_text(encoding="utf-8"):
+    triggers, settings = (world.root / "src" / "retrim" / name for name in ("decision/triggers.py", "settings.py"))
+    if not triggers.is_file() or "default=(1, 1)" not in triggers.read_text(encoding="utf-8"):
         yield
         return
     found = re.search(r'"triggers.cooldown_checks".*_but_by_calendar\((\d+)\)', settings.read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ def lay_short_demo(root: Path, rows: int) -> None:
     sample = "data/samples/bike.csv.gz"
     lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
     (root / sample).write_bytes(gzip.compress(b"".join(lines[: rows + 1]), mtime=0))
-    turn_code(root, {"src/retrim/reading/shipped.py": [(STARTS, 'time="hour_start", start=1')]})
+    turn_code(root, [(STARTS, 'time="hour_start", start=1')])
     params = whole()
     for section, values in CHANGED.items():
         params[section] |= values

@@ -22,7 +22,7 @@ HEARTBEAT = "8s"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    code = {"src/retrim/decision/rules.py": [('default="30min"', f'default="{HEARTBEAT}"')]}
+    code = [('default="30min"', f'default="{HEARTBEAT}"')]
     world = make_world(tmp_path_factory.mktemp("hung"), server=server, changes={"tune": {"trials": 40}}, code=code)
     world.land(world.day(25))
     return world

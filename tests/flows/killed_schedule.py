@@ -28,8 +28,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches": {"skip": "all"},
     "triggers": {"rules": ["drift"]},
 }
-CODE = without_cooldown()
-CODE["src/retrim/decision/rules.py"] += [('default="60D"', "default=None")]  # labels of 2024 are not waited for
+CODE = [*without_cooldown(), ('default="60D"', "default=None")]  # labels of 2024 are not waited for
 
 
 @dataclass(frozen=True)

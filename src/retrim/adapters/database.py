@@ -29,6 +29,9 @@ EXTRAS = {"postgresql": "postgresql"}
 """By kind of database, the extra of this package that brings its driver."""
 WRITES = "retrim_writes"
 """Execution option of a connection that is going to write."""
+PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
+TICK_SECONDS = 2
+"""No file system dates two writes alike that lie so far apart."""
 
 
 def _begin_explicitly(engine: sa.Engine) -> None:
@@ -95,11 +98,6 @@ def in_utf8(url: sa.URL) -> sa.URL:
     if url.drivername != "postgresql+psycopg" or "client_encoding" in url.query:
         return url
     return url.update_query_dict({"client_encoding": "utf8"})
-
-
-PG_DUMP, PG_RESTORE = "pg_dump", "pg_restore"
-TICK_SECONDS = 2
-"""No file system dates two writes alike that lie so far apart."""
 
 
 def is_sqlite(address: str) -> bool:

@@ -22,6 +22,8 @@ from retrim.files import (
 )
 from retrim.stats.codec import from_record
 
+LISTING = ".dir"  # behind the hash of a folder's listing
+
 
 @dataclass(frozen=True)
 class LockedPath:
@@ -124,9 +126,6 @@ def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
         return "", recorded
     actual = {file.relpath: file.md5 for file in _listing(place)}
     return next(((file.relpath, file.md5) for file in wanted if actual.get(file.relpath) != file.md5), ("", recorded))
-
-
-LISTING = ".dir"  # behind the hash of a folder's listing
 
 
 @dataclass(frozen=True)

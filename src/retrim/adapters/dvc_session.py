@@ -25,6 +25,9 @@ Say = Callable[[str], None]
 RUN_DIRECTORY_VARIABLE = "RETRIM_RUN_DIRECTORY"  # in the environment of all that works in a run directory
 EXITED = re.compile(r"failed to run: .*, exited with (\d+)")
 WORKER = Path(__file__).with_name("dvc_worker.py")
+SECRETS = ("ALERTS", "BACKUP", "LANDING", "MLFLOW_URL", "PING", "PREDICTIONS_TABLE", "STORE_URL")
+SECRET_ADDRESSES = tuple(f"RETRIM_{name}{suffix}" for name in SECRETS for suffix in ("", "_FILE"))
+"""Variables that no stage sees: the code of a custom model runs there."""
 
 
 class StageFailedError(RetrimError):
@@ -115,11 +118,6 @@ class DvcSession:
             if ended:
                 return int(code)
         return None
-
-
-SECRETS = ("ALERTS", "BACKUP", "LANDING", "MLFLOW_URL", "PING", "PREDICTIONS_TABLE", "STORE_URL")
-SECRET_ADDRESSES = tuple(f"RETRIM_{name}{suffix}" for name in SECRETS for suffix in ("", "_FILE"))
-"""Variables that no stage sees: the code of a custom model runs there."""
 
 
 def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:

@@ -29,6 +29,8 @@ SECRET_NAMES = (
     ".netrc", ".pypirc", ".pgpass", "*credentials*", "*secret*.json", "*secret*.yaml", "*secret*.yml", "*token*.txt",
 )  # fmt: skip
 SECRET_TEXT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b")
+HEAD = "HEAD"
+REF_OR_COMMIT = re.compile("refs/.+|[0-9a-f]{40,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -327,10 +329,6 @@ def read_all(root: Path, prefix: str) -> dict[str, str]:
     printed = git(root, "for-each-ref", "--format=%(refname:strip=2)%00%(contents)%00", f"refs/tags/{prefix}")
     parts = printed.split("\0")[:-1]
     return {name.strip(): text for name, text in zip(parts[::2], parts[1::2], strict=True)}
-
-
-HEAD = "HEAD"
-REF_OR_COMMIT = re.compile("refs/.+|[0-9a-f]{40,64}", re.ASCII)
 
 
 def refs(root: Path) -> dict[str, str]:

@@ -31,6 +31,24 @@ ONE_SUITE = Lock()
 """Great Expectations keeps what it is at for the whole process, so threads take turns."""
 NUMBER = "number"
 FORM = '{"name": ..., "expectations": [{"type": ..., "kwargs": {...}, "meta": {...}}, ...]}'
+BY_ROW = frozenset(
+    f"expect_column_{kind}"
+    for kind in (
+        "values_to_be_between",
+        "values_to_be_in_set",
+        "values_to_be_null",
+        "values_to_be_of_type",
+        "values_to_match_regex",
+        "values_to_not_be_in_set",
+        "values_to_not_be_null",
+        "values_to_not_match_regex",
+        "value_lengths_to_be_between",
+        "value_lengths_to_equal",
+        "pair_values_a_to_be_greater_than_b",
+        "pair_values_to_be_equal",
+    )
+)
+"""Expectations that hold for a table when they hold for each of its rows."""
 
 
 def read_suite(path: Path) -> Suite:
@@ -322,26 +340,6 @@ def _called(expectation: Expectation, now: Mapping[str, str]) -> Expectation:
     if arguments.column_list:
         kwargs["column_list"] = [now[name] for name in arguments.column_list]
     return replace(expectation, kwargs=kwargs)
-
-
-BY_ROW = frozenset(
-    f"expect_column_{kind}"
-    for kind in (
-        "values_to_be_between",
-        "values_to_be_in_set",
-        "values_to_be_null",
-        "values_to_be_of_type",
-        "values_to_match_regex",
-        "values_to_not_be_in_set",
-        "values_to_not_be_null",
-        "values_to_not_match_regex",
-        "value_lengths_to_be_between",
-        "value_lengths_to_equal",
-        "pair_values_a_to_be_greater_than_b",
-        "pair_values_to_be_equal",
-    )
-)
-"""Expectations that hold for a table when they hold for each of its rows."""
 
 
 def by_row(expectation: Expectation) -> bool:

@@ -35,6 +35,36 @@ from retrim.stats.codec import from_record, to_record
 CSRF_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 LOGIN = "retrim"
 QUERY_VARIABLE = "PREFECT_WORKER_QUERY_SECONDS"
+NOTE = "server.json"
+LOGIN_FILE = "login"
+"""The file with the login of the server that runs, for the person who opens its pages."""
+GUESTS = "guests.lock"
+STARTING = "starting.lock"
+LOGIN_VARIABLE = "PREFECT_API_AUTH_STRING"
+OWNER_VARIABLE = "RETRIM_SERVER_OWNER"
+"""In a server's environment: the process that stops it, and when that began."""
+START_SECONDS = 120
+# By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
+# and waits 2 s before it asks again.
+KEEPALIVE_SECONDS = 120
+KEEP_RUNS_DAYS, KEEP_EVENTS_DAYS, DAY_SECONDS = 30, 7, 86_400
+LATE_SECONDS = 3600
+MOST_LOG_BYTES = 2_000_000
+BOUNDS = {
+    # On a busy machine a writer may wait longer than 10 s for the others; what it then gave up was a heartbeat.
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    # Prefect removes flow runs that ended long ago with their logs; our store keeps what counts of them.
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEEP_RUNS_DAYS * DAY_SECONDS),
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{KEEP_EVENTS_DAYS}D",
+    # Checks of many models wait for each other. By default, Prefect calls each late after 15 s, which costs more
+    # than its other requests for one.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": str(LATE_SECONDS),
+    # How often it looks for late runs, and for runs whose pause is over: every 5 s by default.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+}
+"""How long its server waits for its database and keeps what is over, and what it looks at how often."""
 
 
 @dataclass(frozen=True)
@@ -135,23 +165,6 @@ def make_login() -> str:
 def _send(request: urllib.request.Request) -> Any:
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.loads(response.read() or "null")
-
-
-NOTE = "server.json"
-LOGIN_FILE = "login"
-"""The file with the login of the server that runs, for the person who opens its pages."""
-GUESTS = "guests.lock"
-STARTING = "starting.lock"
-LOGIN_VARIABLE = "PREFECT_API_AUTH_STRING"
-OWNER_VARIABLE = "RETRIM_SERVER_OWNER"
-"""In a server's environment: the process that stops it, and when that began."""
-START_SECONDS = 120
-# By default the server closes a connection after 5 idle seconds: a flow whose stage lasts that long meets a closed one
-# and waits 2 s before it asks again.
-KEEPALIVE_SECONDS = 120
-KEEP_RUNS_DAYS, KEEP_EVENTS_DAYS, DAY_SECONDS = 30, 7, 86_400
-LATE_SECONDS = 3600
-MOST_LOG_BYTES = 2_000_000
 
 
 @contextmanager
@@ -358,23 +371,6 @@ def _server_settings(home: Path, api: PrefectApi) -> dict[str, str]:
         # The newer pages fetch settings from amplitude.com as they open, also where analytics are off.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
     }
-
-
-BOUNDS = {
-    # On a busy machine a writer may wait longer than 10 s for the others; what it then gave up was a heartbeat.
-    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
-    # Prefect removes flow runs that ended long ago with their logs; our store keeps what counts of them.
-    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEEP_RUNS_DAYS * DAY_SECONDS),
-    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{KEEP_EVENTS_DAYS}D",
-    # Checks of many models wait for each other. By default, Prefect calls each late after 15 s, which costs more
-    # than its other requests for one.
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": str(LATE_SECONDS),
-    # How often it looks for late runs, and for runs whose pause is over: every 5 s by default.
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "60",
-    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
-}
-"""How long its server waits for its database and keeps what is over, and what it looks at how often."""
 
 
 def settings(home: Path, url: str) -> dict[str, str]:

@@ -30,6 +30,10 @@ MOST_PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 5.0, 0.1
 # A process that waits wakes now and then anyway: so much processor time, in seconds, is a beat.
 BEAT_CPU_SECONDS = 0.05
 CURE = "try again; if it ends so again, read the stage's output (also in Prefect) and fix the cause{more}"
+VARIABLE = "RETRIM_OWNERS"
+"""Tokens of the processes that this one descends from, the nearest last, with `:` between them."""
+PROCESS = Path(__file__).with_name("reaper_process.py")
+OURS = ("RETRIM_", "PREFECT_", "MLFLOW_")
 
 
 class StageHungError(MachineFaultError):
@@ -122,12 +126,6 @@ def _processor_seconds(group: int) -> float:
 
 def _span(seconds: float) -> str:
     return str(pd.Timedelta(round(seconds), "s")).removeprefix("0 days ")
-
-
-VARIABLE = "RETRIM_OWNERS"
-"""Tokens of the processes that this one descends from, the nearest last, with `:` between them."""
-PROCESS = Path(__file__).with_name("reaper_process.py")
-OURS = ("RETRIM_", "PREFECT_", "MLFLOW_")
 
 
 @cache

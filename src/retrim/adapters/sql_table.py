@@ -29,6 +29,14 @@ READ_ONLY = dict.fromkeys(("mysql", "mariadb"), "set session transaction read on
 """What has a database refuse to write, even what it would commit by itself."""
 AT_ONCE = 10_000
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
+Take = Callable[[list[str], Sequence[Sequence[Any]]], None]
+"""Is given the names of the columns and some rows; first of all no rows."""
+SQL_TYPES = {"bool": "Boolean", "int64": "BigInteger", "int32": "Integer", "double": "Float"}
+COPIED = "_files"
+"""The end of the name of the table that says which content of which file another table holds."""
+MAKING = 0x72657473
+"""The lock of PostgreSQL that is held while tables are made: of two who make one at once, one would fail."""
+CONNECT_SECONDS = 10
 
 
 def is_database(where: str) -> bool:
@@ -68,10 +76,6 @@ def read_query(where: str, *, query: str | None, table: str | None) -> pa.Table:
 
     pass_rows(where, take, query=query, table=table)
     return pa.Table.from_arrays([_column(cells) for cells in columns], names=names)
-
-
-Take = Callable[[list[str], Sequence[Sequence[Any]]], None]
-"""Is given the names of the columns and some rows; first of all no rows."""
 
 
 def table_of(names: list[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
@@ -167,9 +171,6 @@ async def _read_async(url: Any, query: str | None, table: str | None, address: A
         await engine.dispose()
 
 
-SQL_TYPES = {"bool": "Boolean", "int64": "BigInteger", "int32": "Integer", "double": "Float"}
-
-
 def replace_rows(where: str, table: str, batches: Iterator[pa.RecordBatch], *, where_is: Mapping[str, str]) -> None:
     """Puts rows into a table in place of those with the same values in some columns: all of it or nothing.
 
@@ -225,13 +226,6 @@ class FileOfRows:
     content: str
     same: Mapping[str, str | int]
     rows: Callable[[], Iterator[pa.Table]]
-
-
-COPIED = "_files"
-"""The end of the name of the table that says which content of which file another table holds."""
-MAKING = 0x72657473
-"""The lock of PostgreSQL that is held while tables are made: of two who make one at once, one would fail."""
-CONNECT_SECONDS = 10
 
 
 def add_files(where: str, table: str, files: Iterable[FileOfRows], *, schema: pa.Schema, keys: Sequence[str]) -> int:

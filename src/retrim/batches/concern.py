@@ -30,6 +30,10 @@ Check = Literal[
 ]
 WHOLE: tuple[Check, ...] = ("rows twice", "sent before", "cut short")
 """Checks of a batch as a whole; all others are of a column."""
+BROKEN_RULE = re.compile(
+    r'(?:^|; )(?:(?P<column>[^;"]+): )?the (?:column|file) breaks the rule "resembles earlier batches '
+    r'\(\w+: (?P<text>[^"]*)\)"'
+)
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,6 @@ class Concern:
     def rule(self) -> str:
         """The rule that the batch breaks, in a fault."""
         return f"resembles earlier batches ({self.verdict}: {self.text})"
-
-
-BROKEN_RULE = re.compile(
-    r'(?:^|; )(?:(?P<column>[^;"]+): )?the (?:column|file) breaks the rule "resembles earlier batches '
-    r'\(\w+: (?P<text>[^"]*)\)"'
-)
 
 
 def suspicion_of(faults: str) -> str:

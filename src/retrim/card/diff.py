@@ -19,6 +19,8 @@ from retrim.stats.codec import Absent, key
 
 Pair = tuple[Any, Any]
 """A value as the older version has it, and as the newer one."""
+LONG = 200
+"""Characters of a value as JSON above which its size and digest stand for it."""
 
 
 @dataclass(frozen=True)
@@ -210,10 +212,6 @@ class VersionDiff:
     metrics: dict[str, dict[str, float]] | None
     slices: tuple[SliceLoss, ...]
     moved: tuple[MovedRow, ...]
-
-
-LONG = 200
-"""Characters of a value as JSON above which its size and digest stand for it."""
 
 
 def flat(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -21,6 +21,7 @@ from retrim.release.versions import Stored
 from retrim.training.bundle import Predictor
 
 SHOWN = 20
+COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,6 @@ def features_seen(predictor: Predictor, rows: AsOfTable) -> pd.DataFrame:
         columns={name: drift_name(name) for name in predictor.view.features}
     )
     return named.drop(columns=TARGET, errors="ignore")  # a target of that name is tested once its labels have matured
-
-
-COVERED = 0.98  # of the part of a day that the reference's blocks cover: an hour less shows
 
 
 def enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,12 @@ from retrim.release.versions import Stored, interval_width, load_champion, load_
 from retrim.table.schema import ColumnNames
 from retrim.training.predicted import predicted_columns
 
+NAME = "recomputed predictions"
+MOST = 100
+DRAWN = 20
+"""Predictions that are drawn, of which the first tells the call."""
+DAY = pd.Timedelta("1D")
+
 
 def columns_gone(workspace: Workspace, version: int) -> tuple[str, ...]:
     """Columns that a version reads and params.yaml does not declare any more, under any name."""
@@ -184,13 +190,6 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     stored = predictions.sort_values("at", kind="stable").drop_duplicates("key")
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)
-
-
-NAME = "recomputed predictions"
-MOST = 100
-DRAWN = 20
-"""Predictions that are drawn, of which the first tells the call."""
-DAY = pd.Timedelta("1D")
 
 
 @dataclass(frozen=True)

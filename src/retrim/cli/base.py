@@ -47,6 +47,25 @@ By = Annotated[
         help="Your name, which is stored with the record. Default: your login name.",
     ),
 ]
+INTERRUPTED = 130  # what the CLI library makes of Ctrl-C
+STOPPED = "stopped; the next `retrim check` or `retrim retrain` finishes a retraining that was in progress"
+UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'")
+OTHER_NAMES = {
+    "predictions": "predict --show",
+    "report": "status --html FILE",
+    "restore": "backup SRC --restore DIR",
+    "schedule": "up --only schedule",
+    "ui": "up --only ui",
+    "upgrade": "new --upgrade DIR",
+}
+"""What somebody may look for under another name."""
+PANELS = {
+    "Begin": "demo new init profile",
+    "Every day": "ingest check retrain predict serve status why settings",
+    "Operate": "alerts backup doctor token up",
+    "Groups": "batch policy versions",
+}
+"""Where each command stands in the help."""
 
 
 def example(command: str) -> str:
@@ -202,10 +221,6 @@ def flows_at(home: Path, folder: Path, api: "PrefectApi") -> Iterator[None]:
 if TYPE_CHECKING:
     from retrim.errors import RetrimError
 
-INTERRUPTED = 130  # what the CLI library makes of Ctrl-C
-STOPPED = "stopped; the next `retrim check` or `retrim retrain` finishes a retraining that was in progress"
-UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'")
-
 
 def run(app: typer.Typer) -> NoReturn:
     """Runs a command and ends with its exit code: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed."""
@@ -260,17 +275,6 @@ def _wrong_use(error: Any) -> "RetrimError":
     return BadInputError(f"{problem}; see `{context.command_path} --help`" if context is not None else problem)
 
 
-OTHER_NAMES = {
-    "predictions": "predict --show",
-    "report": "status --html FILE",
-    "restore": "backup SRC --restore DIR",
-    "schedule": "up --only schedule",
-    "ui": "up --only ui",
-    "upgrade": "new --upgrade DIR",
-}
-"""What somebody may look for under another name."""
-
-
 def _elsewhere(name: str, context: Any) -> list[str]:
     """The commands that somebody may mean who asks for one that stands in a group, or that has another name here."""
     if context.parent is not None:
@@ -286,15 +290,6 @@ def _elsewhere(name: str, context: Any) -> list[str]:
 def _fail(message: str, code: int) -> NoReturn:
     sys.stderr.write(f"error: {message}\n")
     sys.exit(code)
-
-
-PANELS = {
-    "Begin": "demo new init profile",
-    "Every day": "ingest check retrain predict serve status why settings",
-    "Operate": "alerts backup doctor token up",
-    "Groups": "batch policy versions",
-}
-"""Where each command stands in the help."""
 
 
 def arrange(within: typer.Typer) -> None:

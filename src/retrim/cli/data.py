@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace
 
 app = typer.Typer()
+batch_app = typer.Typer(help="List, show, withdraw and release batches.")
+Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch show` lists the ids.")]
+Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch show --quarantined` prints the ids.")]
+QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
 
 
 @app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
@@ -138,10 +142,6 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     return {"outcome": outcome, "digest": of, "batches": [batch.as_record() for batch in batches]}
 
 
-batch_app = typer.Typer(help="List, show, withdraw and release batches.")
-Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch show` lists the ids.")]
-
-
 @batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
 def batch_show(
     batch: Annotated[
@@ -218,10 +218,6 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
         listed = ", ".join(map(str, done.versions))
         text += f"\nversions made with it: {listed}. They are kept; the next version excludes the batch"
     render.show(done, text, as_json=as_json)
-
-
-Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch show --quarantined` prints the ids.")]
-QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
 
 
 def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from retrim.reports.policy import BacktestResult
 
 policy_app = typer.Typer(help="Compare retraining policies, acknowledge holds, and pause.")
+settings_app = typer.Typer()
 
 
 @policy_app.command(epilog=example("retrim policy backtest --with gain.cost=0.3"))
@@ -285,9 +286,6 @@ def pause(
     else:
         paused = pauses.pause(workspace, by=by, reason=reason, now=now)
         render.show({"paused": to_record(paused)}, f"{paused.text}; to end that: {pauses.RESUME}", as_json=as_json)
-
-
-settings_app = typer.Typer()
 
 
 @settings_app.command(epilog=example("retrim settings gate.min_gain=0.02"))

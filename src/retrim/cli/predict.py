@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 MOST = 100_000
 """Predictions that are shown at once, at most."""
+SHOWN = 20
 
 
 @app.command(epilog=example("retrim predict new.csv predicted.csv"))
@@ -111,9 +112,6 @@ def predict(
             line = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
             render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
-
-
-SHOWN = 20
 
 
 def _show_stored(since: str | None, *, as_json: bool) -> None:

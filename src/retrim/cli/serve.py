@@ -16,6 +16,10 @@ app = typer.Typer()
 PORT = 8000
 MOST_SHADOWS = 4
 """Each answers every request once more."""
+CLOSED = (
+    "no token is left, so `retrim serve` refuses every request; add one (retrim token NAME --scope predict), or "
+    "let programs on this machine in without one (retrim token --open)"
+)
 
 
 @app.command(epilog=example("retrim serve --port 8001"))
@@ -139,12 +143,6 @@ def serve(
             run_server(app, listener, cert=cert, key=key)
         except KeyboardInterrupt:
             print("stopped", flush=True)  # noqa: T201
-
-
-CLOSED = (
-    "no token is left, so `retrim serve` refuses every request; add one (retrim token NAME --scope predict), or "
-    "let programs on this machine in without one (retrim token --open)"
-)
 
 
 @app.command(epilog=example("retrim token dashboard --scope predict --scope read"))

@@ -33,6 +33,7 @@ NO_REMOTE = (
     "to it. To push an existing version, set the remote outside the commits, with "
     "`dvc remote add --local -d NAME ADDRESS`, then run `git checkout TAG && dvc checkout && dvc push`"
 )
+Why = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the version.")]
 
 
 @versions_app.callback(epilog=example("retrim versions --json"))
@@ -286,9 +287,6 @@ def log_show(
         none = "no version has been released yet; train version 1: retrim retrain"
         heads = ("as of", "version", "loss", "action", "by", "reason")
         render.show_list(moves, heads, rows, none=none, as_json=as_json)
-
-
-Why = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the version.")]
 
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))

@@ -13,6 +13,18 @@ MESSAGE_EVERY = pd.Timedelta("10min")
 """Least time between two messages to an address: what is raised in between goes in one message."""
 REMIND_AFTER = pd.Timedelta("3D")
 """Time after which an alert that is still true is sent again."""
+SEE_VERSION = ("to see the version", ("versions card {about}",))
+MUTE_KIND = "policy acknowledge {about} --until TIME --reason WHY"
+ANSWER_HOLD = ("retrain", "policy acknowledge --reason WHY")
+FIRST_RETRY, LAST_RETRY = pd.Timedelta("1min"), pd.Timedelta("1h")
+KEPT = pd.Timedelta("3D")
+"""For how long an alert is tried."""
+FLAPPING = pd.Timedelta("1h")
+"""What was over and comes again within it is the same: it comes and goes."""
+SHOWN = 20
+"""Alerts that one message spells out; the others are counted."""
+LONGEST = 600
+"""Letters of a reason: that of a failed run may be the output of a stage."""
 
 
 class Severity(StrEnum):
@@ -84,9 +96,6 @@ class KindFacts:
 
 
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
-SEE_VERSION = ("to see the version", ("versions card {about}",))
-MUTE_KIND = "policy acknowledge {about} --until TIME --reason WHY"
-ANSWER_HOLD = ("retrain", "policy acknowledge --reason WHY")
 KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.PROMOTED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.REFUSED: KindFacts(INFO, *SEE_VERSION),
@@ -185,13 +194,6 @@ class Alert:
         return what_to_do(self.kind, self.about)
 
 
-FIRST_RETRY, LAST_RETRY = pd.Timedelta("1min"), pd.Timedelta("1h")
-KEPT = pd.Timedelta("3D")
-"""For how long an alert is tried."""
-FLAPPING = pd.Timedelta("1h")
-"""What was over and comes again within it is the same: it comes and goes."""
-
-
 def is_to_be_told(
     kind: AlertKind,
     *,
@@ -266,12 +268,6 @@ def retry_after(attempts: int) -> pd.Timedelta:
         attempts: Failed so far, 1 or more.
     """
     return min(pd.Timedelta(FIRST_RETRY * 2 ** min(attempts - 1, 10)), LAST_RETRY)
-
-
-SHOWN = 20
-"""Alerts that one message spells out; the others are counted."""
-LONGEST = 600
-"""Letters of a reason: that of a failed run may be the output of a stage."""
 
 
 @dataclass(frozen=True)

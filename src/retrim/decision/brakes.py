@@ -9,6 +9,10 @@ from retrim.decision.rules import RELEASE, Decision
 from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import SettingsSection
 
+Move = Literal["first", "promote", "restore"]
+RESTORE_ASKED = "release.approval.moves without restore"
+"""What would have changed a decision that is held because a person approves restores."""
+
 
 @dataclass(frozen=True)
 class RolledBack:
@@ -98,9 +102,6 @@ def while_paused(decision: Decision, paused: Paused | None, *, version: int | No
     return replace(decision, outcome="none", reason=reason, change=change, fired=(), stopped="pause")
 
 
-Move = Literal["first", "promote", "restore"]
-
-
 class ApprovalParams(SettingsSection):
     """What a person is asked."""
 
@@ -119,10 +120,6 @@ class ApprovalParams(SettingsSection):
         if "restore" not in self.moves:
             return None
         return f"{reason}; but release.approval asks a person: `retrim versions rollback --to {version} --reason ...`"
-
-
-RESTORE_ASKED = "release.approval.moves without restore"
-"""What would have changed a decision that is held because a person approves restores."""
 
 
 def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:

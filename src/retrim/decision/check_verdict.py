@@ -34,6 +34,11 @@ LITTLE = 0.2  # share of the excess loss below which a refit helps only a little
 NAMED = 3  # columns that a sentence names; the others are counted
 BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
 LOSSES = {"mae": "MAE", "mse": "MSE", "log_loss": "log loss", "brier": "Brier score", "poisson": "Poisson loss"}
+Answer = Literal["none", "retrain", "restore", "rollback", "held", "paused"]
+"""The decision of a check; `paused` if a pause kept it from acting."""
+Benefit = Literal["helps", "little", "naive", "none", "unknown"]
+"""What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
+baseline; nothing; or nobody knows yet."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,6 @@ class CheckVerdict:
     cause: str
     would_help: str
     do: str
-
-
-Answer = Literal["none", "retrain", "restore", "rollback", "held", "paused"]
-"""The decision of a check; `paused` if a pause kept it from acting."""
-Benefit = Literal["helps", "little", "naive", "none", "unknown"]
-"""What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
-baseline; nothing; or nobody knows yet."""
 
 
 @dataclass(frozen=True)

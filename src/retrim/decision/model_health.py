@@ -8,6 +8,10 @@ from retrim.decision.check_record import CheckRecord
 from retrim.decision.check_verdict import naming
 
 TWICE = 2.0  # times the expected loss from which a loss above its band is critical
+LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE = "loss_above_expected", "worse_than_naive", "segment_worse"
+SUSPICIOUS_BATCH, HOLDS_WITHDRAWN = "suspicious_batch", "holds_withdrawn_batch"
+KINDS = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE, SUSPICIOUS_BATCH, HOLDS_WITHDRAWN)
+"""Kinds that a person can acknowledge."""
 
 
 class HealthLevel(StrEnum):
@@ -38,12 +42,6 @@ class HealthFinding:
     kind: str
     text: str
     do: str
-
-
-LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE = "loss_above_expected", "worse_than_naive", "segment_worse"
-SUSPICIOUS_BATCH, HOLDS_WITHDRAWN = "suspicious_batch", "holds_withdrawn_batch"
-KINDS = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE, SEGMENT_WORSE, SUSPICIOUS_BATCH, HOLDS_WITHDRAWN)
-"""Kinds that a person can acknowledge."""
 
 
 def find_model_faults(record: CheckRecord) -> tuple[HealthFinding, ...]:

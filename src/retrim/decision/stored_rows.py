@@ -12,6 +12,9 @@ from retrim.stats.codec import Absent, from_record, to_record
 from retrim.table.data import ColumnType
 from retrim.training.mode import RunMode
 
+Said = Literal["approved", "rejected", "expired", "outdated"]
+PROOF = "proof"  # kind of row of a release envelope
+
 
 def as_text(evidence: object) -> str:
     """What a decision rests on, as its row keeps it."""
@@ -63,9 +66,6 @@ class KeptRunDirectory:
     snapshot: str
     untracked: tuple[str, ...]
     champion: int | None
-
-
-Said = Literal["approved", "rejected", "expired", "outdated"]
 
 
 @dataclass(frozen=True)
@@ -286,9 +286,6 @@ class ReleaseHeadRow:
     digest: str
     signer: str
     signature: str = ""
-
-
-PROOF = "proof"  # kind of row of a release envelope
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ Promise = Literal["promised", "extrapolated", "cannot be promised"]
 YEAR = pd.Timedelta("365.25D")
 REACH = 10.0  # a tail is believed to this many times what the history can show
 LEAST_STRETCHES = 8.0  # with fewer in the history nothing is known of how a column strays
+TAIL = 0.1  # share of the drawn windows that the tail is fitted to
+SERVES = 2  # a null serves windows of up to that many times more or fewer rows ...
+TENTH = 0.1  # ... and that of a joint test windows of up to this share more or fewer
 
 
 class AlarmParams(SettingsSection):
@@ -91,11 +94,6 @@ class Alarm:
     alarmed: bool  # whether that is rarer than asked
     promise: Promise  # whether the history can keep the rate for this column
     reach: float  # the history covers 1 in this many
-
-
-TAIL = 0.1  # share of the drawn windows that the tail is fitted to
-SERVES = 2  # a null serves windows of up to that many times more or fewer rows ...
-TENTH = 0.1  # ... and that of a joint test windows of up to this share more or fewer
 
 
 @dataclass(frozen=True)

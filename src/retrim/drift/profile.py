@@ -26,6 +26,12 @@ from retrim.table.data import ColumnType
 FILES = ("profile.json", "counts.parquet", "blocks.parquet", "sample.parquet")
 NULLS = "nulls.json"  # beside them, where some are kept
 LEAST_SPANS = 50  # fewer whole spans say too little of how one differs from the next
+SCORE, CONFIDENCE, TARGET, TOGETHER = "predictions", "confidence", "target", "all columns together"
+"""What drift tests look at beside the features."""
+MOST_BARS = 24
+"""Bars of a column, beside those of the ends and of the missing values."""
+TAIL = 0.01
+"""Share of a window beyond either end of the range that is cut into equal bars."""
 
 
 class ProfileParams(SettingsSection):
@@ -204,10 +210,6 @@ def _column(
     return ColumnProfile("categorical" if kind == "category" else "numeric", cells, counts.astype("int64"))
 
 
-SCORE, CONFIDENCE, TARGET, TOGETHER = "predictions", "confidence", "target", "all columns together"
-"""What drift tests look at beside the features."""
-
-
 def drift_name(feature: str) -> str:
     """The name of a feature in drift findings: in quotes if something else that is tested has that name."""
     return f'"{feature}"' if feature in (SCORE, CONFIDENCE, TARGET, TOGETHER) else feature
@@ -237,12 +239,6 @@ def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
     best = predicted.argmax(axis=1) if len(predicted) else np.empty(0, dtype="int64")
     named = pd.Series([view.classes[code] for code in best], dtype="str")
     return pd.DataFrame({SCORE: named, CONFIDENCE: predicted.max(axis=1, initial=0.0)})
-
-
-MOST_BARS = 24
-"""Bars of a column, beside those of the ends and of the missing values."""
-TAIL = 0.01
-"""Share of a window beyond either end of the range that is cut into equal bars."""
 
 
 @dataclass(frozen=True)

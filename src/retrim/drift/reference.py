@@ -29,6 +29,7 @@ LEAST_RUNS = 4  # a drawn window is made of that many runs at least, so that the
 AT_ONCE = 100  # windows drawn together ...
 EACH = 5  # ... that many of them for each reference
 DIGITS = 6  # kept of a distance: what a machine's own order of sums changes lies below
+TIME = "_event"
 
 
 def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: int, seed: int) -> Null:
@@ -124,9 +125,6 @@ def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]
         rounded = tuple(np.round(strayed, DIGITS).tolist())
         nulls.append(KeptTogether(name, given, columns, rows, rounded))
     return nulls
-
-
-TIME = "_event"
 
 
 @dataclass(frozen=True)

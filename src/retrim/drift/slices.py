@@ -21,6 +21,7 @@ from retrim.table.data import ColumnType
 
 SLICE_CONFIDENCE = 0.95
 """Of the interval of a loss in a slice, two-sided: slices are reported, and the gate has its own confidence."""
+LEAST_PARTS = 6
 
 
 class SliceParams(SettingsSection):
@@ -169,9 +170,6 @@ def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
 def _told(cut: float) -> str:
     """A cut as a person reads it: one that lies a bit below a value stands for that value."""
     return f"{0.0 if abs(cut) < np.finfo(float).tiny else cut:.4g}"
-
-
-LEAST_PARTS = 6
 
 
 @dataclass(frozen=True)

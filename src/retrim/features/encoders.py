@@ -23,6 +23,12 @@ from retrim.stats.codec import Number, key
 from retrim.table.derived_columns import PARTS, calendar_part
 from retrim.table.reading import CalendarPart, known_zone
 
+NEAR = 7
+"""Days from a holiday beyond which a day is far from one."""
+AHEAD = 20
+"""Years after the last of training whose holidays are kept in the bundle; later ones are not known."""
+Zone = Annotated[str, AfterValidator(known_zone)]
+
 
 @dataclass(frozen=True)
 class KeptLevels:
@@ -183,12 +189,6 @@ def _before(
     return (ends - starts).astype("float64"), sums[np.where(ends > starts, ends - 1, n)]
 
 
-NEAR = 7
-"""Days from a holiday beyond which a day is far from one."""
-AHEAD = 20
-"""Years after the last of training whose holidays are kept in the bundle; later ones are not known."""
-
-
 def known_country(code: str) -> str:
     """A country, `US`, or a part of it, `US-NY`, that the package `holidays` knows."""
     import holidays
@@ -204,7 +204,6 @@ def known_country(code: str) -> str:
     return code
 
 
-Zone = Annotated[str, AfterValidator(known_zone)]
 Country = Annotated[str, AfterValidator(known_country)]
 
 

@@ -25,6 +25,10 @@ TARGET_CELLS = 8
 CELLS = 16
 MOST_ROWS = 50_000
 """Rows that are looked at, at most, spread evenly over training."""
+By = Literal["zscore", "iqr"]
+Reach = Annotated[float, Field(gt=0, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Ends = tuple[float, float]
 
 
 def sample_places(rows: int) -> np.ndarray:
@@ -143,14 +147,6 @@ def rank_correlations(columns: list[np.ndarray]) -> np.ndarray:
     whole = ranks.fillna(ranks.mean()).corr().fillna(0.0).to_numpy(copy=True)
     np.fill_diagonal(whole, 1.0)
     return np.asarray(np.clip(whole, -1.0, 1.0))
-
-
-By = Literal["zscore", "iqr"]
-Reach = Annotated[float, Field(gt=0, le=1e6)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)

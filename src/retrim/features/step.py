@@ -17,6 +17,12 @@ Kind = Literal["number", "category", "time"]
 Frame = dict[str, np.ndarray]
 LARGEST = 1e100
 """Numbers beyond it, and infinite ones, are held at it: squares and sums of what steps see stay finite."""
+L = TypeVar("L")
+Kinds = tuple[Kind, ...]
+NUMBERS: Kinds = ("number",)
+CATEGORIES: Kinds = ("category",)
+ANY: Kinds = ("number", "category")
+TIMES: Kinds = ("time",)
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,6 @@ class StepColumn:
 
     kind: Kind
     of: str
-
-
-L = TypeVar("L")
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,6 @@ class PreprocessingStep(Generic[L]):
 
 
 STEPS: PluginRegistry[PreprocessingStep[Any]] = PluginRegistry("step")
-Kinds = tuple[Kind, ...]
-NUMBERS: Kinds = ("number",)
-CATEGORIES: Kinds = ("category",)
-ANY: Kinds = ("number", "category")
-TIMES: Kinds = ("time",)
 S = TypeVar("S", bound=PreprocessingStep[Any])
 
 

@@ -55,6 +55,7 @@ SAMPLES: dict[Kinds, tuple[np.ndarray, ...]] = {
 """Columns that show whether a transformer takes its parameters."""
 POWERS = (-5.0, 5.0)
 """Range of a power. Beyond it a transformed column can collapse to one number."""
+SCALING, IMPUTING = "sklearn.preprocessing", "sklearn.impute"
 
 
 def one_form(content: bytes) -> bytes:
@@ -241,7 +242,6 @@ def _stored(transformer: Any) -> str:
     return base64.b64encode(one_form(skops.io.dumps(transformer))).decode()
 
 
-SCALING, IMPUTING = "sklearn.preprocessing", "sklearn.impute"
 LISTED = (
     SklearnStep(f"{SCALING}.StandardScaler", NUMBERS, "same", {}),
     SklearnStep(f"{SCALING}.MinMaxScaler", NUMBERS, "same", {}),

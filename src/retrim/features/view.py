@@ -21,6 +21,10 @@ from retrim.table.data import ColumnType, DataParams
 WHOLE_CELLS = 1 << 26
 """Cells up to which a matrix is made whole: half a gigabyte."""
 PIECE_CELLS = 1 << 23
+UNSEEN = -1
+DIGEST_LENGTH = 32
+ONCE = 100_000
+"""Keys that are put together before they are hashed."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,6 @@ Matrix = np.ndarray | RowMatrix
 def matrix_of(rows: pd.DataFrame, width: int, make: Callable[[pd.DataFrame], np.ndarray]) -> Matrix:
     """The matrix of rows, whole where it is small; the values are the same."""
     return make(rows) if len(rows) * width <= WHOLE_CELLS else RowMatrix(rows, width, make)
-
-
-UNSEEN = -1
-DIGEST_LENGTH = 32
-ONCE = 100_000
-"""Keys that are put together before they are hashed."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ from retrim.table.data import DataParams
 from retrim.training.recipe import Recipe, WindowKind, WindowLengths, fit_recipe
 
 Outcome = Literal["nothing to replay", "same", "better", "not worse", "unclear", "worse", "failed"]
+FACTS = {
+    "reading": "it determines how files are read when they land, and landed rows were read with the old value; land "
+    "the files in a separate workspace (retrim new) and compare the two",
+    "data.model": "it only names the model",
+    "data.key": "it determines how rows are identified, and landed rows already have their keys",
+    "data.task": "both sides have to predict the same outcome",
+    "data.positive": "both sides have to predict the same outcome",
+    "data.labels": "it says how labels arrive, which is the same on both sides",
+    "data.label_horizon": "it says when labels are known, which is the same on both sides",
+}
+"""Keys that no backtest can try, and why."""
 
 
 @dataclass(frozen=True)
@@ -151,19 +162,6 @@ def counted(origins: Sequence[Mapping[WindowKind, np.ndarray]]) -> np.ndarray:
         known = {kind: float(np.concatenate(earlier).mean()) for kind, earlier in before.items() if earlier}
         parts.append(losses[min(known, key=lambda kind: known[kind]) if known else next(iter(losses))])
     return np.concatenate(parts)
-
-
-FACTS = {
-    "reading": "it determines how files are read when they land, and landed rows were read with the old value; land "
-    "the files in a separate workspace (retrim new) and compare the two",
-    "data.model": "it only names the model",
-    "data.key": "it determines how rows are identified, and landed rows already have their keys",
-    "data.task": "both sides have to predict the same outcome",
-    "data.positive": "both sides have to predict the same outcome",
-    "data.labels": "it says how labels arrive, which is the same on both sides",
-    "data.label_horizon": "it says when labels are known, which is the same on both sides",
-}
-"""Keys that no backtest can try, and why."""
 
 
 def changed(document: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -29,6 +29,7 @@ CALIBRATION_WORSE = 0.05
 """How far the calibration error may exceed the champion's."""
 CALIBRATION_CONFIDENCE = 0.95
 """One-sided confidence with which the limit must be exceeded for a refusal."""
+RANK = 0.99  # of the change of predicted numbers: what all but one row in a hundred stay below
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,6 @@ def _resampled(sums: np.ndarray, resampling: Resampling) -> np.ndarray:
 def _reflected(figure: float, drawn: np.ndarray, confidence: float) -> tuple[float, float]:
     high, low = (2 * figure - float(end) for end in np.quantile(drawn, [1 - confidence, confidence]))
     return low, high
-
-
-RANK = 0.99  # of the change of predicted numbers: what all but one row in a hundred stay below
 
 
 def churn(scored: ScoredModel, champion: ScoredModel, *, confidence: float, resampling: Resampling) -> Check | None:

@@ -28,6 +28,7 @@ KEPT_BACK = 4  # a quarter of the mature rows is what one would keep back at mos
 FAR = 10_000_000  # rows; what needs more shows on no number of rows that comes
 STEP = 1.02  # between numbers of rows that are tried beyond the ceiling
 LOWER = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)  # confidences that are tried as a cure
+MORE = 4  # times as many rows halve the noise
 
 
 @dataclass(frozen=True)
@@ -248,9 +249,6 @@ def _lower(effect: ProbedEffect, target: GainTarget, most: int) -> list[str]:
         if name not in cures and eased.passing(effect, most) >= POWER:
             cures[name] = f"{name}: {'null' if value is None else f'{value:g}'}"
     return list(cures.values())
-
-
-MORE = 4  # times as many rows halve the noise
 
 
 @dataclass(frozen=True)

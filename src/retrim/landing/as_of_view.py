@@ -21,6 +21,11 @@ from retrim.table.granularity import left_out
 from retrim.table.lags import HistoryParams, past_takes
 from retrim.table.schema import ColumnNames, name_faults, schema_faults
 
+HISTORY = "history"
+"""In a version's lineage: its features from the past; without the key it has none."""
+NEEDS = "needs"
+"""In a version's lineage: the columns of landed rows that it reads, with their types then."""
+
 
 def refuse_changes(landing: Landing, data: DataParams) -> None:
     """Refuses columns under which what has landed could not be read any more.
@@ -40,12 +45,6 @@ def landed_columns(landing: Landing, data: DataParams) -> tuple[set[str], Column
     """The columns that ever landed, and what they were called."""
     schemas = [file.schema for file in landing.batches()]
     return {name for schema in schemas for name in schema.types}, ColumnNames(schemas, data)
-
-
-HISTORY = "history"
-"""In a version's lineage: its features from the past; without the key it has none."""
-NEEDS = "needs"
-"""In a version's lineage: the columns of landed rows that it reads, with their types then."""
 
 
 @dataclass(frozen=True)

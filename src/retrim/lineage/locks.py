@@ -23,6 +23,7 @@ from retrim.lineage.workspace import Workspace
 TRIES, PAUSE_SECONDS = 20, 0.05
 BEAT_SECONDS = 2.0
 NEW_LINE = "\n"
+CACHE_TRIES, CACHE_PAUSE_SECONDS = 10, 0.1
 
 
 @contextmanager
@@ -178,9 +179,6 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-CACHE_TRIES, CACHE_PAUSE_SECONDS = 10, 0.1
 
 
 @contextmanager

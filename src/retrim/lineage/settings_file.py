@@ -36,6 +36,8 @@ from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35
 PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")
+WORDS = {"yes", "no", "true", "false", "null", "on", "off", "y", "n", "none"}
+"""Text that YAML would read as something else, or nearly so."""
 
 
 def edited(text: str, changes: Mapping[tuple[str, ...], SettingChoice]) -> str:
@@ -177,10 +179,6 @@ def _as_written(value: Any, *, deep: bool) -> Any:
         listed.fa.set_flow_style()
         return listed
     return value
-
-
-WORDS = {"yes", "no", "true", "false", "null", "on", "off", "y", "n", "none"}
-"""Text that YAML would read as something else, or nearly so."""
 
 
 def _say_why(parent: Any, name: str, why: str) -> None:

@@ -40,6 +40,15 @@ if TYPE_CHECKING:
     from retrim.adapters.mlflow_registry import ModelRegistry
     from retrim.lineage.landing_address import LandingAddress
 
+ALERTS_LOGGER = logging.getLogger("retrim.alerts")
+PROGRESS_LOGGER = logging.getLogger("retrim.progress")
+TRIAL = re.compile(r"trial (\d+) of (\d+): loss (\S+)")
+TRIAL_LOG = re.compile(r"trial log (\S+)")
+PERSON, SETTLEMENT, REFIT, PAUSE, MUTE = "person", "settlement", "refit", "pause", "mute"
+"""Sources of decisions beside the checks."""
+BESIDE_RUNS = (REFIT, PAUSE, MUTE)
+"""Those that start nothing by themselves."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -125,9 +134,6 @@ def open_workspace(start: Path) -> Workspace:
     return Workspace(workspace, load_params(workspace.params), Env())
 
 
-ALERTS_LOGGER = logging.getLogger("retrim.alerts")
-
-
 def record_alert(
     workspace: Workspace,
     kind: AlertKind,
@@ -164,11 +170,6 @@ def tell_suspicious(workspace: Workspace, *, now: pd.Timestamp) -> None:
         if batch.suspicious:
             text = f"{batch.batch} landed; {batch.suspicious}"
             record_alert(workspace, AlertKind.SUSPICIOUS_BATCH, text, now=now, about=batch.batch)
-
-
-PROGRESS_LOGGER = logging.getLogger("retrim.progress")
-TRIAL = re.compile(r"trial (\d+) of (\d+): loss (\S+)")
-TRIAL_LOG = re.compile(r"trial log (\S+)")
 
 
 @dataclass(frozen=True)
@@ -208,12 +209,6 @@ def stage_teller(stage: str, place: int, total: int) -> Callable[[str], None]:
             report_progress(f"{stage}: loss {match[3]}", int(match[1]), int(match[2]))
 
     return say
-
-
-PERSON, SETTLEMENT, REFIT, PAUSE, MUTE = "person", "settlement", "refit", "pause", "mute"
-"""Sources of decisions beside the checks."""
-BESIDE_RUNS = (REFIT, PAUSE, MUTE)
-"""Those that start nothing by themselves."""
 
 
 def decision_of(workspace: Workspace, as_of: pd.Timestamp) -> str:

@@ -35,6 +35,9 @@ FILES = {
     "data/.gitignore": "/candidate\n/champion\n/code\n/previous\n/raw\n/table.parquet\n/view.parquet\n",
     "params.yaml": (files(templates) / "params.yaml").read_text(encoding="utf-8"),
 }
+PARAMS = "params.yaml"
+CHANGED = (NOTE, LOCK, GRAPH)
+STORE = "retrim.db"
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,6 @@ def _refuse_nested(folder: Path) -> None:
         f"{folder} is inside the repository {top}, but a workspace needs its own repository; choose a folder outside "
         "the repository"
     )
-
-
-PARAMS = "params.yaml"
-CHANGED = (NOTE, LOCK, GRAPH)
-STORE = "retrim.db"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ from retrim.table.data import OURS, assemble
 from retrim.table.granularity import AS_THEY_LAND
 from retrim.table.keys import row_keys
 
+SEED = 7
+CELLS = 20_000_000
+"""Cells of landed files that are held in memory at a time, so that a large table is read a few columns at a time."""
+
 
 def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[TableNote]]:
     """The table, and what was noticed while it was read.
@@ -65,11 +69,6 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
 
 def _proposed(_question: str, proposal: str, _choices: object) -> str:
     return proposal
-
-
-SEED = 7
-CELLS = 20_000_000
-"""Cells of landed files that are held in memory at a time, so that a large table is read a few columns at a time."""
 
 
 def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TableProfile:

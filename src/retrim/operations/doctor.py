@@ -52,6 +52,19 @@ OLD_BACKUP = pd.Timedelta("7D")
 PYTHONS = ((3, 11), (3, 13))
 OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET")
 """Read from the environment, and no address of a store."""
+Said = Iterator[tuple[HealthLevel, str, str]]
+WITHOUT_SETTINGS = (
+    "settings",
+    "variables",
+    "versions",
+    "packages",
+    "git",
+    "disk",
+    "writable",
+    "permissions",
+    "parts",
+    "ports",
+)
 
 
 @dataclass(frozen=True)
@@ -108,9 +121,6 @@ class Diagnosis:
     workspace: str
     level: HealthLevel
     findings: tuple[Finding, ...]
-
-
-Said = Iterator[tuple[HealthLevel, str, str]]
 
 
 def examine(
@@ -424,15 +434,3 @@ EXAMINATIONS: Sequence[tuple[str, Callable[[Examined], Said]]] = (
     ("model", _health),
 )
 """What is looked at, in this order."""
-WITHOUT_SETTINGS = (
-    "settings",
-    "variables",
-    "versions",
-    "packages",
-    "git",
-    "disk",
-    "writable",
-    "permissions",
-    "parts",
-    "ports",
-)

@@ -23,6 +23,15 @@ TRIED = 2000
 """Distinct cells on which formats are tried first."""
 EPOCH = (315_532_800, 4_102_444_800)
 """Seconds since 1970 of the years 1980 to 2100: numbers between may be times."""
+NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
+"""Of event times, the surest first."""
+NEARLY = 0.99
+"""Share of rows, or of neighbours in the file, of which something holds that holds of a column."""
+CALLED_DUE = frozenset(
+    {"due", "deadline", "maturity", "matures", "expiry", "expires", "expiration", "arrival", "arrives", "expected"}
+    | {"promised", "end", "ends", "until", "checkout", "return", "faellig", "echeance", "vencimiento"}
+)
+WORDS_OF_DUE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -131,12 +140,6 @@ def unix_format(values: pd.Series) -> str:
     return "unix_ms" if numbers.between(EPOCH[0] * 1000, EPOCH[1] * 1000).all() else ""
 
 
-NAMES = ("event_time", "timestamp", "datetime", "date_time", "time", "date", "day", "ts", "created_at", "at")
-"""Of event times, the surest first."""
-NEARLY = 0.99
-"""Share of rows, or of neighbours in the file, of which something holds that holds of a column."""
-
-
 def likeliest(times: Mapping[str, pd.Series]) -> tuple[str, str]:
     """The column that is likeliest that of the event, and why.
 
@@ -177,13 +180,6 @@ def _comes_before(values: pd.Series, later: pd.Series) -> bool:
 
 def _is_far_back(values: pd.Series, later: pd.Series) -> bool:
     return bool((later - values).median() > later.max() - later.min())
-
-
-CALLED_DUE = frozenset(
-    {"due", "deadline", "maturity", "matures", "expiry", "expires", "expiration", "arrival", "arrives", "expected"}
-    | {"promised", "end", "ends", "until", "checkout", "return", "faellig", "echeance", "vencimiento"}
-)
-WORDS_OF_DUE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def is_called_due(name: str) -> bool:

@@ -53,6 +53,35 @@ FEW_WORDS, MANY = 3, 20
 SHAPED, SOME, OFTEN = 0.8, 0.15, 0.3
 """Share of distinct cells that are shaped as names; that hold a common given name where the column is called so; and
 where it is not."""
+NAMES = {
+    "a person's name": (
+        r"(full|family|user|customer|client|patient|contact)[ _-]?name"
+        r"|(\w+[ _-])?((first|last|given|middle|sur)[ _-]?name|forename)"
+    ),
+    "an email address": r"e[ _-]?mail|mail[ _-]?address",
+    "a telephone number": r"(tele)?phone([ _-]?(no|number))?|mobile([ _-]?(no|number))?|cell[ _-]?phone",
+    "a card or account number": r"(credit[ _-]?)?card[ _-]?(no|num|number)|iban|account[ _-]?(no|number)|pan",
+    "an address": r"(street|home|postal|mailing|billing|delivery)?[ _-]?address|street",
+    "an official identity number": r"ssn|social[ _-]?security.*|passport.*|national[ _-]?id|tax[ _-]?id",
+    "a date of birth": r"(date[ _-]?of[ _-]?)?birth([ _-]?(day|date))?|dob|birthdate",
+    "an IP address": r"ip([ _-]?address)?",
+}
+LOOKS = {
+    "an email address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
+    "a telephone number": r"(\+\d{1,3}[ .-]?)?(\(\d{2,4}\)[ .-]?)?\d{2,4}([ .-]\d{2,4}){2,4}",
+    "an IP address": r"\d{1,3}(\.\d{1,3}){3}",
+    "an address": (
+        r"\d+[A-Za-z]? \w[\w ]+ (st|street|ave|avenue|rd|road|lane|ln|blvd|drive|dr|way|court|ct)\.?"
+        r"|.+(stra(ß|ss)e|weg|platz) \d+\w?"
+    ),
+}
+SHARE = 0.8
+FEW_VALUES = 20
+"""Distinct values up to which nothing is personal: an "address" is home or work then, and a "phone" yes or no."""
+CARD = re.compile(r"(?:\d[ -]?){13,19}")
+NO_VALUES = "forbidden to the model"
+Weight = Literal["stop", "warn", "tell"]
+"""stop: nothing is written; warn: a person should look; tell: what was found and decided."""
 
 
 def names_people(name: str, words: pd.Index) -> bool:
@@ -83,34 +112,6 @@ def _capital(text: str) -> bool:
     """Whether most of its words begin with a capital letter: von and de do not."""
     tokens: list[str] = [token for token in re.split(r"[\s,]+", text) if token]
     return sum(token[0].isupper() for token in tokens) * 2 > len(tokens)
-
-
-NAMES = {
-    "a person's name": (
-        r"(full|family|user|customer|client|patient|contact)[ _-]?name"
-        r"|(\w+[ _-])?((first|last|given|middle|sur)[ _-]?name|forename)"
-    ),
-    "an email address": r"e[ _-]?mail|mail[ _-]?address",
-    "a telephone number": r"(tele)?phone([ _-]?(no|number))?|mobile([ _-]?(no|number))?|cell[ _-]?phone",
-    "a card or account number": r"(credit[ _-]?)?card[ _-]?(no|num|number)|iban|account[ _-]?(no|number)|pan",
-    "an address": r"(street|home|postal|mailing|billing|delivery)?[ _-]?address|street",
-    "an official identity number": r"ssn|social[ _-]?security.*|passport.*|national[ _-]?id|tax[ _-]?id",
-    "a date of birth": r"(date[ _-]?of[ _-]?)?birth([ _-]?(day|date))?|dob|birthdate",
-    "an IP address": r"ip([ _-]?address)?",
-}
-LOOKS = {
-    "an email address": r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}",
-    "a telephone number": r"(\+\d{1,3}[ .-]?)?(\(\d{2,4}\)[ .-]?)?\d{2,4}([ .-]\d{2,4}){2,4}",
-    "an IP address": r"\d{1,3}(\.\d{1,3}){3}",
-    "an address": (
-        r"\d+[A-Za-z]? \w[\w ]+ (st|street|ave|avenue|rd|road|lane|ln|blvd|drive|dr|way|court|ct)\.?"
-        r"|.+(stra(ß|ss)e|weg|platz) \d+\w?"
-    ),
-}
-SHARE = 0.8
-FEW_VALUES = 20
-"""Distinct values up to which nothing is personal: an "address" is home or work then, and a "phone" yes or no."""
-CARD = re.compile(r"(?:\d[ -]?){13,19}")
 
 
 def personal(look: RawColumn) -> str:
@@ -146,9 +147,6 @@ def _luhn(text: str) -> bool:
     digits = [int(sign) for sign in text if sign.isdigit()][::-1]
     doubled = [sum(divmod(2 * digit, 10)) if at % 2 else digit for at, digit in enumerate(digits)]
     return sum(doubled) % 10 == 0
-
-
-NO_VALUES = "forbidden to the model"
 
 
 @dataclass(frozen=True)
@@ -201,10 +199,6 @@ def hidden(name: str, values: pd.Series, table: ProfiledTable, *, before: Mappin
     if whose:
         return f"looks like {whose}"
     return NO_VALUES if role == "forbidden" else ""
-
-
-Weight = Literal["stop", "warn", "tell"]
-"""stop: nothing is written; warn: a person should look; tell: what was found and decided."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 STORED_AS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON lines"}
 AS_LINES = "write JSON lines: each row as an object on its own line"
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
+SHOWN = 12
 
 
 class NoTableError(ValueError):
@@ -353,9 +354,6 @@ def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
         f"{spelt[name.strip().casefold()]!r} is not {name!r}" for name in missing if name.strip().casefold() in spelt
     ]
     return f"column names must match exactly, including blanks and capitals: {_listed(alike)}" if alike else ""
-
-
-SHOWN = 12
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -32,6 +32,15 @@ STORED: Mapping[ColumnType, pa.DataType] = {
     "time": pa.timestamp("us", "UTC"),
 }
 """How values of each type lie in a landed file."""
+Kind = Literal["rows", "labels"]
+ID_LENGTH = 16
+BROKEN = (pa.ArrowException, OSError, UnicodeError)
+"""What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
+FACTS = ("kind", "digest", "arrived", "correction", "released")
+OF = "of"  # a fact of pieces alone
+SUSPICIOUS = "suspicious"  # a fact of batches that are so: why, in the words of the alert
+SCHEMA = "schema"  # what its columns were declared; a file without it is asked for the types that it has
+FOLDER = "withdrawn"
 
 
 def stored_names(there: Sequence[str], read: ReadColumns, wanted: Sequence[str]) -> dict[str, str]:
@@ -59,16 +68,6 @@ def _widened(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type) and pa.types.is_string(wanted):
         return pc.cast(pc.cast(values, pa.int64()), wanted)  # an integer, as its digits
     return pc.cast(values, wanted)
-
-
-Kind = Literal["rows", "labels"]
-ID_LENGTH = 16
-BROKEN = (pa.ArrowException, OSError, UnicodeError)
-"""What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
-FACTS = ("kind", "digest", "arrived", "correction", "released")
-OF = "of"  # a fact of pieces alone
-SUSPICIOUS = "suspicious"  # a fact of batches that are so: why, in the words of the alert
-SCHEMA = "schema"  # what its columns were declared; a file without it is asked for the types that it has
 
 
 def batch_id(digest: str) -> str:
@@ -288,9 +287,6 @@ def damaged(path: Path, reason: str) -> BadInputError:
     return BadInputError(
         f"{path} is not a complete landed batch ({reason}); restore it from a backup, or land it again"
     )
-
-
-FOLDER = "withdrawn"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ from retrim.table.reading import RawColumn, Stored
 SEPARATORS = (",", ";", "\t", "|")
 HEAD, LINES, SAME = 1 << 18, 20, 0.6
 """Bytes and lines looked at for the separator, and the share of lines with as many cells as the first has."""
+Kind = Literal["csv", "json", "parquet", "arrow"]
+SUFFIXES: dict[Kind, str] = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet"}
+KINDS = "CSV, JSON lines, Parquet or Arrow"
+MOST_COLUMNS = 10_000
 
 
 def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
@@ -109,12 +113,6 @@ def _stored(kind: pa.DataType) -> Stored:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "time"
     return "other"
-
-
-Kind = Literal["csv", "json", "parquet", "arrow"]
-SUFFIXES: dict[Kind, str] = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet"}
-KINDS = "CSV, JSON lines, Parquet or Arrow"
-MOST_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)

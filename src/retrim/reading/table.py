@@ -43,6 +43,7 @@ CURES: dict[ColumnType, str] = {
     "category": "store the column as text, or declare it as a number",
     "time": "write times such as 2024-05-01T13:00:00Z, in the years 1 to 9999; leave unknown times blank",
 }
+KEY = "_key"
 
 
 def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
@@ -268,9 +269,6 @@ def _stored_wrongly(
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
     empty = pd.Series([None] * len(column), name=name, dtype=dtype)
     return empty, (whole_file(RULES[kind], column=name, value=f"stored as {column.type}", cure=CURES[kind]),)
-
-
-KEY = "_key"
 
 
 @dataclass(frozen=True)

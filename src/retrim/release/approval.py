@@ -25,6 +25,7 @@ from retrim.training.mode import FINAL
 
 EXPIRES = pd.Timedelta("7D")
 """Time after which a version that waits for approval is refused."""
+ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
 
 
 def sequel_of(decision: str) -> str:
@@ -73,7 +74,6 @@ def refit_waiting(workspace: Workspace) -> str | None:
 
 
 APPROVAL, WAITING = "approval", "waiting"
-ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
 
 
 @dataclass(frozen=True)

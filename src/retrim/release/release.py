@@ -44,6 +44,8 @@ MOVES_BACK = {
     AlertKind.PROBATION_ROLLBACK.value: AlertKind.PROBATION_ROLLBACK,
 }
 """What people are told of moves to a version that was live before."""
+NAMED_DIGITS = 8
+"""Of the id of a withdrawn batch, in a reason."""
 
 
 def release_checks(workspace: Workspace, version: int, *, now: pd.Timestamp) -> EnvelopeRow:
@@ -180,10 +182,6 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     moved = find_live_version(workspace)
     assert moved is not None
     return moved
-
-
-NAMED_DIGITS = 8
-"""Of the id of a withdrawn batch, in a reason."""
 
 
 def held_withdrawn(workspace: Workspace, version: int) -> str:

@@ -44,6 +44,12 @@ PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
 """What the release log calls a move back: a person's, and that of a probation."""
 DIGEST = re.compile("[0-9a-f]{64}")
+ORIGIN = "origin"
+"""In the lineage of a version that was imported: model, version and commit there, and the key that signed it."""
+REPOSITORY = "repository"
+"""In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
+MLFLOW_RUN = "mlflow_run"
+"""In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
 
 
 @dataclass(frozen=True)
@@ -362,15 +368,6 @@ def trusted_live(workspace: Workspace) -> LiveVersion | None:
     """
     verify_log(workspace, kept=None)
     return find_live_version(workspace)
-
-
-ORIGIN = "origin"
-"""In the lineage of a version that was imported: model, version and commit there, and the key that signed it."""
-
-REPOSITORY = "repository"
-"""In a version's lineage: the first commit of the repository it was made in. Older ones do not say."""
-MLFLOW_RUN = "mlflow_run"
-"""In a version's lineage: MLflow's id of the run with its bundle, here. Older ones do not say."""
 
 
 def origin_of(row: VersionRow) -> Origin | None:

@@ -46,6 +46,8 @@ LONGEST = 200
 """Letters of a failed run's reason."""
 GRACE = pd.Timedelta("1h")
 """How late a scheduled check may be."""
+STRANGER = "of a workspace that was not named"
+BAD_ENDS = ("crashed", "failed", "unpushed")
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,6 @@ def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | Non
     stopped = stopped_runs(workspace)
     going = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]
     return None if made or going else missed[-1]
-
-
-STRANGER = "of a workspace that was not named"
-BAD_ENDS = ("crashed", "failed", "unpushed")
 
 
 @dataclass(frozen=True)

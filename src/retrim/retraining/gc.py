@@ -39,6 +39,9 @@ from retrim.stats.codec import Unwritten, key, written
 
 KEEP_LEFTOVERS = pd.Timedelta("90D")
 """Age above which taken files and trials of refused versions go: a fault of a source is noticed within a quarter."""
+REBUILD = "reproduce-v"
+LEFT_FOR = "7D"
+"""What nobody has changed for so long in `var/tmp/` was left behind."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +188,6 @@ def _named_in_run_directory(run_directory: Path) -> set[str]:
     )
 
 
-REBUILD = "reproduce-v"
-
-
 @dataclass(frozen=True)
 class Pruned:
     """What was kept and what went, or would go.
@@ -313,10 +313,6 @@ def _trials(workspace: Workspace) -> Iterator[GarbageItem]:
             yield GarbageItem("trial log", log.stem, size, f"{waiting[0].id} may resume from it", None)
         else:
             yield GarbageItem("trial log", log.stem, size, "no search resumes from it", partial(unlink, log))
-
-
-LEFT_FOR = "7D"
-"""What nobody has changed for so long in `var/tmp/` was left behind."""
 
 
 def copies(workspace: Workspace, *, now: pd.Timestamp) -> Iterator[GarbageItem]:

@@ -33,6 +33,7 @@ from retrim.training.mode import StageLimits, limits_of_stage
 
 KILLED = "its process was killed"
 RUN_DIRECTORY = re.compile(r"(run-.+)-(\d+)")
+ENDS_WITHIN_SECONDS = 10.0
 
 
 def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
@@ -160,9 +161,6 @@ def _overtaken(workspace: Workspace, decision: DecisionRow, decisions: list[Deci
     """Whether a check decided it before a rollback that nobody has answered since."""
     back = rolled_back(workspace, decisions, None)
     return back is not None and decision.source != PERSON and pd.Timestamp(decision.as_of) <= back.at
-
-
-ENDS_WITHIN_SECONDS = 10.0
 
 
 def limits_of(workspace: Workspace, stage: str, *, mode: str) -> StageLimits:

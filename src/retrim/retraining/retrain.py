@@ -67,6 +67,10 @@ from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
 from retrim.training.tuning import Trial, read_trials
 
+Say = Callable[[str], None]
+POLL_SECONDS = 0.5
+ACTS = ("retrain", "restore", "rollback")
+
 
 def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:
     """How the run of a decision ended; None if it has not, or did not end well."""
@@ -312,10 +316,6 @@ def _example(paths: Paths) -> pd.DataFrame:
     return read_parquet(paths.view)[[*view.needs, "_event"]].tail(5)
 
 
-Say = Callable[[str], None]
-POLL_SECONDS = 0.5
-
-
 @contextmanager
 def marked(
     workspace: Workspace, run: RunRow, *, now: pd.Timestamp, from_outside: Callable[[Exception], bool]
@@ -400,9 +400,6 @@ def watching_trials(workspace: Workspace, parent: str, stage: str) -> Iterator[C
 def _read(workspace: Workspace, name: str) -> list[Trial]:
     log = workspace.paths.trials / name
     return read_trials(log.read_bytes()) if log.exists() else []
-
-
-ACTS = ("retrain", "restore", "rollback")
 
 
 def check_at_once(workspace: Workspace, *, by: str, now: pd.Timestamp) -> CheckOutcome | None:

@@ -45,6 +45,8 @@ from retrim.release.versions import LiveVersion, find_live_version, load_stored_
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import FINAL, Mode, RunMode
 
+UNPUSHED = "unpushed"  # state of the run
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -235,9 +237,6 @@ def stage_environment(workspace: Workspace) -> dict[str, str]:
 def stages_of(workspace: Workspace, run_directory: RunDirectory) -> DvcSession:
     """DVC, ready to run the stages of a run directory; a context, at whose end it ends with all that works for it."""
     return DvcSession(run_directory.folder, stage_environment(workspace))
-
-
-UNPUSHED = "unpushed"  # state of the run
 
 
 def wait_for_remote(

@@ -41,6 +41,12 @@ GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 LEFT = 499
 """Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
+JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
+    "number": {"type": ["number", "null"]},
+    "integer": {"type": ["integer", "null"]},
+    "category": {"type": ["string", "null"]},
+    "time": {"type": ["string", "null"], "format": "date-time"},
+}
 
 
 async def read_body(request: Request) -> bytes:
@@ -209,14 +215,6 @@ async def _in_turn(thread: Executor | None, work: Callable[[], bytes]) -> bytes:
 
 def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(orjson.dumps(record), int(status), media_type=JSON)
-
-
-JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
-    "number": {"type": ["number", "null"]},
-    "integer": {"type": ["integer", "null"]},
-    "category": {"type": ["string", "null"]},
-    "time": {"type": ["string", "null"], "format": "date-time"},
-}
 
 
 def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:

@@ -44,6 +44,8 @@ HEAD = 1 << 10
 """Bytes that tell a text's form."""
 SPOOLED = 1 << 17
 """Rows of a database that become one file."""
+Load = Callable[[], tuple[pa.Table, tuple[tuple[int, str], ...]]]
+"""The columns of a part, and ragged lines by their number in it."""
 
 
 @dataclass(frozen=True)
@@ -220,10 +222,6 @@ def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) 
     if held or not paths:
         write()
     return paths
-
-
-Load = Callable[[], tuple[pa.Table, tuple[tuple[int, str], ...]]]
-"""The columns of a part, and ragged lines by their number in it."""
 
 
 def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:

@@ -55,6 +55,9 @@ from retrim.training.groups import FairnessParams, Outcomes
 from retrim.training.predicted import importance
 from retrim.training.recipe import REFITTED, StatedErrors, renamed
 
+COPIED = ("slices.json", "importance.json", "fairness.json")
+"""Files of the judged version's verdict that are those of its recipe fitted once more."""
+
 
 @dataclass(frozen=True)
 class PreviousChampionOnHoldout:
@@ -221,10 +224,6 @@ def _metrics(scored: ScoredModel, view: FeatureView, judge: JudgeParams) -> dict
     if not len(scored.losses):
         return {}
     return measure(judge.metrics, scored.actual, scored.predicted, task=view.task)
-
-
-COPIED = ("slices.json", "importance.json", "fairness.json")
-"""Files of the judged version's verdict that are those of its recipe fitted once more."""
 
 
 def _refit_files(judged: HoldoutJudgement, paths: Paths, view: FeatureView, judge: JudgeParams) -> dict[str, bytes]:

@@ -31,6 +31,10 @@ from retrim.training.mode import FINAL
 from retrim.training.recipe import Recipe, TrainParams
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
 
+READ_AT_ONCE = 1 << 24
+Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, the scored ones later than the others."""
+
 
 def run(
     tune: TuneParams,
@@ -115,11 +119,6 @@ def _champion(paths: Paths) -> Recipe | None:
 
 def _fitted_with(champion: Recipe) -> dict[str, object]:
     return {"model": champion.model, "hyperparameters": champion.hyperparameters, "rounds": champion.rounds}
-
-
-READ_AT_ONCE = 1 << 24
-Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Row numbers of a fold: fitted on, stopped on, scored. They are disjoint, the scored ones later than the others."""
 
 
 def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:

@@ -6,6 +6,7 @@ import numpy as np
 
 TAIL_DRAWS = 5  # draws that a quantile rests on, at least
 AT_ONCE = 1 << 20  # blocks drawn together: those of all draws over many rows would fill the memory
+MOST = 1000  # blocks, at most: more of them cost time and tell nothing
 
 
 def block_size(rows: int, block_rows: int) -> int:
@@ -125,9 +126,6 @@ def ratio_interval(amounts: np.ndarray, weights: np.ndarray) -> tuple[float, flo
     error = mean_error(amounts - ratio * weights, block_rows=1) / float(amounts.mean())
     factor = float(np.exp(stdtrit(len(amounts) - 1, 0.975) * error))
     return ratio / factor, ratio * factor
-
-
-MOST = 1000  # blocks, at most: more of them cost time and tell nothing
 
 
 def block_of(n: int, *, block_rows: int) -> np.ndarray:

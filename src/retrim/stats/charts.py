@@ -41,6 +41,16 @@ STYLE = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
 }
+MOST_BARS = 25
+BINS_OF_CALIBRATION = 10
+MOST_DOTS = 120
+"""Points of a line up to which each is a dot."""
+MOST_COUNTED = 14
+"""Classes up to which the rows stand in the cells."""
+BINS_OF_RESIDUALS = 20
+"""Parts of the rows whose median residual the line goes through."""
+MOST_SLICES = 36
+"""Slices in the picture; of more, those where most loss lies: rows times loss above the mean."""
 
 
 @contextmanager
@@ -83,9 +93,6 @@ def naive(at: pd.Timestamp) -> Any:
     """UTC without its zone, as matplotlib's dates want it."""
     at = at if at.tzinfo is None else at.tz_convert("UTC").tz_localize(None)
     return at.to_pydatetime()
-
-
-MOST_BARS = 25
 
 
 def importance(names: Sequence[str], gains: Sequence[float]) -> bytes:
@@ -134,9 +141,6 @@ def _bars(series: Mapping[str, Mapping[str, float]], *, title: str, label: str) 
             below = -0.35 / (tall * max(len(names), 2) + 0.4) - 0.08
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, below), ncols=2)
     return png.getvalue()
-
-
-BINS_OF_CALIBRATION = 10
 
 
 @dataclass(frozen=True)
@@ -272,10 +276,6 @@ def _date_axis(axes: "Axes", *, most: int = 9) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
 
 
-MOST_DOTS = 120
-"""Points of a line up to which each is a dot."""
-
-
 def lines_over_time(
     points: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
     *,
@@ -339,10 +339,6 @@ def lines_over_time(
         if models:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return png.getvalue()
-
-
-MOST_COUNTED = 14
-"""Classes up to which the rows stand in the cells."""
 
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes:
@@ -410,10 +406,6 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
     return png.getvalue()
 
 
-BINS_OF_RESIDUALS = 20
-"""Parts of the rows whose median residual the line goes through."""
-
-
 def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.ndarray) -> bytes:
     """A point a row, actual less predicted, and a line through the medians of parts of the rows.
 
@@ -446,10 +438,6 @@ def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.
 def _medians(along: np.ndarray, left: np.ndarray) -> tuple[Any, Any]:
     parts = [part for part in np.array_split(np.argsort(along, kind="stable"), BINS_OF_RESIDUALS) if len(part)]
     return [along[part].mean() for part in parts], [np.median(left[part]) for part in parts]
-
-
-MOST_SLICES = 36
-"""Slices in the picture; of more, those where most loss lies: rows times loss above the mean."""
 
 
 class DrawnSlice(Protocol):

@@ -20,6 +20,22 @@ from retrim.errors import RetrimError
 
 T = TypeVar("T")
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+Duration = Annotated[pd.Timedelta, PlainValidator(pd.Timedelta), PlainSerializer(str, return_type=str)]
+"""A span of time, such as `1 days 02:00:00`."""
+Numbers = Annotated[
+    np.ndarray,
+    PlainValidator(lambda values: np.array(values, dtype="float64")),
+    PlainSerializer(lambda values: values.tolist(), return_type=list[float]),
+]
+"""Floats, shape (n,)."""
+Counted = Annotated[np.ndarray, PlainValidator(np.asarray), PlainSerializer(len, return_type=int)]
+"""Things of which only the number is written, shape (n,)."""
+Number = int | float
+"""A figure that is written as it is: 3 stays 3. A `float` is written 3.0."""
+Absent = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
+"""What may be None, and then has no key: `note: Absent[str] = None`."""
+Unwritten = Annotated[T, Field(exclude=True)]
+"""What a record leaves out."""
 
 
 def spell_moment(time: pd.Timestamp) -> str:
@@ -41,29 +57,6 @@ Instant = Annotated[
     PlainSerializer(lambda time: time.isoformat(), return_type=str),
 ]
 """A time that is spelled as precisely as it is, such as the event of a row."""
-
-Duration = Annotated[pd.Timedelta, PlainValidator(pd.Timedelta), PlainSerializer(str, return_type=str)]
-"""A span of time, such as `1 days 02:00:00`."""
-
-Numbers = Annotated[
-    np.ndarray,
-    PlainValidator(lambda values: np.array(values, dtype="float64")),
-    PlainSerializer(lambda values: values.tolist(), return_type=list[float]),
-]
-"""Floats, shape (n,)."""
-
-Counted = Annotated[np.ndarray, PlainValidator(np.asarray), PlainSerializer(len, return_type=int)]
-"""Things of which only the number is written, shape (n,)."""
-
-Number = int | float
-"""A figure that is written as it is: 3 stays 3. A `float` is written 3.0."""
-
-Absent = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
-"""What may be None, and then has no key: `note: Absent[str] = None`."""
-
-
-Unwritten = Annotated[T, Field(exclude=True)]
-"""What a record leaves out."""
 
 
 def key(name: str) -> Any:

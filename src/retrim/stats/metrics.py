@@ -38,6 +38,8 @@ CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 F = TypeVar("F", bound=Callable[..., Any])
 
 METRICS: PluginRegistry[Callable[..., Any]] = PluginRegistry("metric")
+CLIP = 1e-12  # log loss takes a probability below this as this: no row costs more than 27.7 nats
+LEAST = 1e-9  # a mean predicted below this counts as this, in the deviance: nothing comes of a mean of 0
 
 
 def metric(
@@ -110,9 +112,6 @@ def find(name: str) -> Metric:
             f"metric {name!r}: {stem} needs a {argument} between 0 and 1; write, for example, '{stem}@0.9'"
         )
     return Metric(name, partial(entry.value, **{argument: value}), **facts)
-
-
-CLIP = 1e-12  # log loss takes a probability below this as this: no row costs more than 27.7 nats
 
 
 @metric("log_loss", *CLASSES, better="lower", rows=True, bounds=(0, float(-np.log(CLIP))))
@@ -223,9 +222,6 @@ def _classes(predicted: np.ndarray) -> np.ndarray:
 
 def _average(predicted: np.ndarray) -> str:
     return "binary" if predicted.ndim == 1 else "macro"
-
-
-LEAST = 1e-9  # a mean predicted below this counts as this, in the deviance: nothing comes of a mean of 0
 
 
 @metric("mae", "regression", better="lower", rows=True, bounds=(0, inf))

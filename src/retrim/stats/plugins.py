@@ -25,6 +25,14 @@ from retrim.errors import UnknownNameError
 from retrim.stats.codec import misfits
 
 T = TypeVar("T")
+AROUND = 200
+FOLLOWS = object()
+"""Marks a field whose value other settings say (`DERIVED` in `settings.py`) and that is none of its own."""
+FOLLOWS_SEED = object()
+"""Marks a field that has the value of the setting `seed` and is none of its own."""
+Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
+Several = Annotated[int, Field(ge=2)]
+"""An argument of a plug-in that counts what there have to be at least two of."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,6 @@ class PluginRegistry(Generic[T]):
 
     def __iter__(self) -> Iterator[Plugin[T]]:
         return iter([self._entries[name] for name in sorted(self._entries)])
-
-
-AROUND = 200
 
 
 def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
@@ -141,15 +146,8 @@ def check_above_zero(text: str) -> str:
     return text
 
 
-FOLLOWS = object()
-"""Marks a field whose value other settings say (`DERIVED` in `settings.py`) and that is none of its own."""
-FOLLOWS_SEED = object()
-"""Marks a field that has the value of the setting `seed` and is none of its own."""
-Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
 Span = Annotated[str, AfterValidator(check_span)]
 SomeSpan = Annotated[Span, AfterValidator(check_above_zero)]
-Several = Annotated[int, Field(ge=2)]
-"""An argument of a plug-in that counts what there have to be at least two of."""
 
 
 def explain(error: ValidationError, *, known: Callable[[Sequence[int | str]], Sequence[str]] | None = None) -> str:

@@ -15,6 +15,10 @@ from pydantic import Field
 from retrim.stats.codec import rows_at
 from retrim.stats.plugins import SettingsSection
 
+STOP_SPANS = 5
+POSITIVES = 50
+"""Rows of the rarer class that a judging block should hold."""
+
 
 class SplitParams(SettingsSection):
     """Which rows evaluate and which train."""
@@ -78,9 +82,6 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
     return cut
 
 
-STOP_SPANS = 5
-
-
 def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
     """A past cut in two: rows to fit on, and a `share` of it (at least 1 row) to stop on.
 
@@ -116,7 +117,3 @@ def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray
 def spans(n: int, count: int) -> Sequence[np.ndarray]:
     """`count` spans of nearly equal size over `n` row numbers, in order; empty ones are left out."""
     return [part for part in np.array_split(np.arange(n), count) if len(part)]
-
-
-POSITIVES = 50
-"""Rows of the rarer class that a judging block should hold."""

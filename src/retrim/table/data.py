@@ -17,17 +17,16 @@ from retrim.table.history_faults import history_faults
 from retrim.table.keys import at_keys, first, latest, total_order
 from retrim.table.lags import HistoryParams, past_features
 
+ColumnType = Literal["number", "integer", "category", "time"]
+Role = Literal["feature", "target", "time", "due", "forbidden"]
+LABEL_TIME = "label_time"
+OURS = ("_key", "_batch", "_arrived", "_correction")
+
 
 def first_known(rows: pd.DataFrame, labels: pd.DataFrame | None, target: str, as_of: pd.Timestamp) -> pd.DataFrame:
     """`_key` and `_arrived` of the first label of each key."""
     parts = [frame.loc[frame[target].notna(), ["_key", "_arrived"]] for frame in (rows, labels) if frame is not None]
     return first(pd.concat(parts), as_of)
-
-
-ColumnType = Literal["number", "integer", "category", "time"]
-Role = Literal["feature", "target", "time", "due", "forbidden"]
-LABEL_TIME = "label_time"
-OURS = ("_key", "_batch", "_arrived", "_correction")
 
 
 def check_model_name(text: str) -> str:

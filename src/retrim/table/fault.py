@@ -9,6 +9,9 @@ from pydantic import JsonValue
 
 from retrim.stats.codec import Absent, Number, from_record, key
 
+EXAMPLES_KEPT = 10
+"""Rows that a fault shows; `count` says how many there are."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -70,10 +73,6 @@ class Suite:
     def only(self, expectations: Iterable[Expectation]) -> "Suite":
         """The same with these alone."""
         return replace(self, expectations=tuple(expectations))
-
-
-EXAMPLES_KEPT = 10
-"""Rows that a fault shows; `count` says how many there are."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,27 @@ UNIX = {"unix": "s", "unix_ms": "ms"}
 
 FINER = r"(\.\d{6})\d+"
 """A fraction of more than six digits; with it, pandas counts nanoseconds, which end in the year 2262."""
+Stored = Literal["text", "number", "integer", "boolean", "time", "other"]
+SAID_MISSING = {
+    "null",
+    "none",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "nil",
+    "\\n",
+    "-",
+    "--",
+    ".",
+    "?",
+    "missing",
+    "(null)",
+    "<na>",
+}
+"""Words for a missing cell, in small letters."""
+SAMPLED = 2000
+"""Distinct cells of a column, the commonest, that are tried."""
 
 
 def known_zone(name: str) -> str:
@@ -101,33 +122,6 @@ class ReadingParams(SettingsSection):
 
 PLAIN = ReadingParams()
 """CSV in UTF-8, separated by commas, decimal points, ISO 8601: what a file is where nothing else is declared."""
-
-
-Stored = Literal["text", "number", "integer", "boolean", "time", "other"]
-
-
-SAID_MISSING = {
-    "null",
-    "none",
-    "nan",
-    "na",
-    "n/a",
-    "#n/a",
-    "nil",
-    "\\n",
-    "-",
-    "--",
-    ".",
-    "?",
-    "missing",
-    "(null)",
-    "<na>",
-}
-"""Words for a missing cell, in small letters."""
-
-
-SAMPLED = 2000
-"""Distinct cells of a column, the commonest, that are tried."""
 
 
 @dataclass(frozen=True)

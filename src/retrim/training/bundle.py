@@ -32,6 +32,17 @@ FORMAT = 1
 
 docs/reference/bundle.md describes it, and tests/fixtures/bundles keeps a bundle of each number for ever.
 """
+SPLIT = "features/split.json"
+HYPERPARAMETERS = "tuning/hyperparameters.json"
+TRIALS = "tuning/trials.json"
+BACKTEST = "backtest/backtest.json"
+VERDICT = "verdict/verdict.json"
+DIGESTS = "digests.json"
+"""Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
+CALENDAR = "calendar.json"
+"""Beside them too: features that are made of the time of the event."""
+READ = (VIEW, HISTORY)
+"""Files of a bundle that say it."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +114,6 @@ class SplitRecord:
     judged_until: str
     row_order: str
     series: Absent[tuple[str, ...]] = None
-
-
-SPLIT = "features/split.json"
-HYPERPARAMETERS = "tuning/hyperparameters.json"
-TRIALS = "tuning/trials.json"
-BACKTEST = "backtest/backtest.json"
-VERDICT = "verdict/verdict.json"
-DIGESTS = "digests.json"
-"""Beside the files that predicting takes, where they are served without the rest: the SHA-256 of each."""
-CALENDAR = "calendar.json"
-"""Beside them too: features that are made of the time of the event."""
 
 
 def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -278,10 +278,6 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
 def thresholds_by_name(content: bytes) -> dict[str, float]:
     """What thresholds.json says, by challenger; empty where `decide.threshold` is not set."""
     return from_record(dict[str, float], json.loads(content))
-
-
-READ = (VIEW, HISTORY)
-"""Files of a bundle that say it."""
 
 
 def needs_of(files: Mapping[str, bytes]) -> dict[str, ColumnType]:

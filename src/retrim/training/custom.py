@@ -33,6 +33,10 @@ from retrim.training.estimators import (
 FUNCTIONS = ("fit", "predict", "save", "load")
 CONSTANTS = ("HYPERPARAMETERS", "LOSSES")
 UNPICKLE = ("cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve")
+CONTENT_FILE, FACTS_FILE = "own_model.bin", "own_model.json"
+LINKS: dict[str, Link] = {"regression": "identity", "binary": "chance", "multiclass": "shares"}
+LOOKED_AT, MOST_COLUMNS = 256, 200
+"""Training rows, spread evenly, whose predictions are looked at, and columns up to which each one's weight is."""
 
 
 @lru_cache(maxsize=64)
@@ -107,12 +111,6 @@ def _place(path: str, error: BaseException) -> str:
     """The file, and the newest of its lines that an error went through."""
     lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
     return f"{path}:{lines[-1]}" if lines else path
-
-
-CONTENT_FILE, FACTS_FILE = "own_model.bin", "own_model.json"
-LINKS: dict[str, Link] = {"regression": "identity", "binary": "chance", "multiclass": "shares"}
-LOOKED_AT, MOST_COLUMNS = 256, 200
-"""Training rows, spread evenly, whose predictions are looked at, and columns up to which each one's weight is."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ NAMED = re.compile(r"own:(?P<path>[^@]+\.py)(?:@(?P<digest>[0-9a-f]{64}))?")
 Link = Literal["identity", "log", "chance", "log odds", "shares", "log shares"]
 """What raw scores are: the prediction itself, or its logarithm (counts); the chance of the positive class, or its log
 odds; shares of the classes before they are made to sum to 1, or their logarithms."""
+Hyperparameters = Mapping[str, int | float | str | bool | None]
+"""Values by name, as a search draws them."""
+Losses = Mapping[str, Mapping[str, str]]
+"""By task, by loss without what stands after its `@`: what a kind minimises for it."""
 
 
 class Model(Protocol):
@@ -75,10 +79,6 @@ def outputs(scores: np.ndarray, link: Link) -> np.ndarray:
             return np.asarray(1 / (1 + np.exp(-scores[:, 0])))
     grown = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(grown / grown.sum(axis=1, keepdims=True))
-
-
-Hyperparameters = Mapping[str, int | float | str | bool | None]
-"""Values by name, as a search draws them."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +203,6 @@ def _register_shipped() -> None:
 
 MODELS = Estimators("model")
 """With each name its `tasks`, and whether another seed gives another model (`seeded`)."""
-
-Losses = Mapping[str, Mapping[str, str]]
-"""By task, by loss without what stands after its `@`: what a kind minimises for it."""
 
 
 def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float | None]:

@@ -17,6 +17,10 @@ RunMode = Literal["search", "refit", "final"]
 
 MODES: tuple[Mode, ...] = ("refit", "search")
 TRY_AFTER = 5  # versions made by refitting, one after the other, after which a search is tried
+AUTO = "auto"
+TIMES_LONGEST = 10  # times the longest of the earlier runs of a stage in the same mode ...
+LEAST = pd.Timedelta("6h")  # ... and never less: rows and machines change
+FIRST = pd.Timedelta("3D")  # nothing is known of a stage that never ran
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,6 @@ def choose_mode(
         why = f"over the life of a version, search gains {gain:.4g} more than a refit and costs {extra:.4g} more"
         return ChosenMode("search", why)
     return ChosenMode("refit", f"search would gain {gain:.4g} more than a refit but cost {extra:.4g} more")
-
-
-AUTO = "auto"
-TIMES_LONGEST = 10  # times the longest of the earlier runs of a stage in the same mode ...
-LEAST = pd.Timedelta("6h")  # ... and never less: rows and machines change
-FIRST = pd.Timedelta("3D")  # nothing is known of a stage that never ran
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ from retrim.training.estimators import Link, Model, outputs
 
 COVERAGE = 0.9
 """Share of holdout rows whose answer lies within the interval."""
+TOLERANCE = 1e-6
+"""By how much contributions may miss the score they sum to, as a share of the score where that is above 1."""
+IMPORTANCE_ROWS = 150
+"""Judged rows whose contributions are averaged into the importance: more of them change its order hardly ever."""
+MISSING, UNSEEN = "missing", "not seen in training"
 
 
 def half_width(errors: np.ndarray) -> float | None:
@@ -92,14 +97,6 @@ def largest_contributions(
     return columns
 
 
-TOLERANCE = 1e-6
-"""By how much contributions may miss the score they sum to, as a share of the score where that is above 1."""
-
-
-IMPORTANCE_ROWS = 150
-"""Judged rows whose contributions are averaged into the importance: more of them change its order hardly ever."""
-
-
 @dataclass(frozen=True)
 class Importance:
     """How much each feature weighs, by exact contributions.
@@ -154,9 +151,6 @@ def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
             f"the contributions are not exact: their sum differs from the score by {missed.max():.3g}, more than the "
             f"{TOLERANCE:g} allowed; please report this as a bug in retrim"
         )
-
-
-MISSING, UNSEEN = "missing", "not seen in training"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ RecipeKind = Literal["found", "champion"]
 T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+FEWEST_RECENT = 48  # rows since a change that are worth a fit
+SHORTER: tuple[WindowKind, ...] = ("sliding", "recent")
+REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
 
 
 class TrainParams(SettingsSection):
@@ -84,9 +87,6 @@ class Recipe:
     seed: int
     reweight: bool = False
     balance: Balance | None = None
-
-
-FEWEST_RECENT = 48  # rows since a change that are worth a fit
 
 
 @dataclass(frozen=True)
@@ -169,10 +169,6 @@ def in_parallel(work: Callable[[Item, int], Result], items: Sequence[Item], *, c
     workers = min(cores, len(items))
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda item: work(item, cores // workers), items))
-
-
-SHORTER: tuple[WindowKind, ...] = ("sliding", "recent")
-REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
 
 
 @dataclass(frozen=True)

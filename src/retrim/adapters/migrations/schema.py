@@ -16,6 +16,7 @@ COLUMN_TYPES: dict[Any, type[sa.types.TypeEngine[Any]]] = {
     bytes: sa.LargeBinary,
     dict: sa.JSON,
 }
+OF_DECISION = (["decision"], ["decisions.id"])
 
 
 def _table(name: str, row: type, key: str, *more: sa.schema.SchemaItem) -> sa.Table:
@@ -37,7 +38,6 @@ DECISIONS = _table(
     sa.UniqueConstraint("model", "source", "as_of"),
     sa.UniqueConstraint("model", "sequence"),  # of two checks that count the same rows at once, one looks again
 )
-OF_DECISION = (["decision"], ["decisions.id"])
 RUNS = _table("runs", rows.RunRow, "id", sa.ForeignKeyConstraint(*OF_DECISION), sa.UniqueConstraint("decision"))
 # One run of a model at a time: the second is refused by the database, not by hope.
 RUNNING = RUNS.c.state == "running"
