@@ -29,7 +29,7 @@ def test_make_ui_uses_the_retrim_on_the_path_and_installs_nothing(tmp_path: Path
     here = Path(sys.executable).parent
     said = planned(tmp_path, path=[str(here), os.defpath])
 
-    assert f"{here / 'retrim'} ui --port 5001" in said
+    assert f"{here / 'retrim'} up --only ui --port 5001" in said
     assert ".ci/setup" not in said
 
 
