@@ -1,10 +1,9 @@
-"""What has landed, in short: so that landing a batch opens none of the batches before it.
+"""What has landed, in short, so that landing a batch opens none of the batches before it. It is a cache and no more:
+a file that it does not know is read and added; where one has gone or was changed, or the index itself is lost or
+damaged, it is made anew.
 
     <landing zone>/.index/manifest.json      the facts of every landed file, its size and time of change
     <landing zone>/.index/rows-<digest>.npy  hashes of keys, sorted; few files, each about twice the next
-
-It is a cache and no more: a file that it does not know is read and added; where one has gone or was changed, or the
-index itself is lost or damaged, it is made anew.
 """
 
 import json

@@ -1,9 +1,8 @@
-"""The landing zone: one immutable Parquet file a batch, in a partition a day of arrival.
+"""The landing zone: one immutable Parquet file a batch, in a partition a day of arrival. A file is written aside,
+flushed and renamed, under a lock that dies with its process: so it is there whole or not at all, and landing it again
+changes nothing.
 
     <root>/arrived=2024-05-01/rows-<first 16 digits of the digest>.parquet, and its SHA-256 beside it
-
-A file is written aside, flushed and renamed, under a lock that dies with its process: so it is there whole or not at
-all, and landing it again changes nothing.
 """
 
 import fcntl

@@ -1,9 +1,4 @@
-"""What the commands share: options, the workspace, times, and a Prefect server for those that run flows.
-
-How a command ends: its exit code, and what it says on standard error when it did not get there.
-
-The panels in which the help lists the commands.
-"""
+"""What the commands share: options, the workspace, times, the panels of the help, and how a command ends."""
 
 import os
 import re

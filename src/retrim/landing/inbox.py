@@ -1,13 +1,12 @@
 """The inbox `var/inbox/`: the schedule lands what is dropped there, as labels where its name begins with `labels`.
+A file is claimed by a rename before it is read, so what a producer puts under its name meanwhile is another file. The
+lock dies with its process, and what that had claimed is taken by the next; what kills that too is quarantined unread.
+A file that is open to write elsewhere is left alone, and of one that was written after it was read the rest lands.
 
     var/inbox/trips.csv                   what a producer put there, whole
     var/inbox/.claimed/trips.csv          what is being landed: nobody but retrim claims files
     var/inbox/.claimed/.again/trips.csv   what is being landed once more, as that killed a process before
     var/inbox/taken/trips.csv             what landed, or lies in quarantine
-
-A file is claimed by a rename before it is read, so what a producer puts under its name meanwhile is another file. The
-lock dies with its process, and what that had claimed is taken by the next; what kills that too is quarantined unread.
-A file that is open to write elsewhere is left alone, and of one that was written after it was read the rest lands.
 """
 
 import fcntl

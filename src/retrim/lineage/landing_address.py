@@ -1,10 +1,9 @@
-"""A landing zone at an address: the address is of record, the folder of the workspace a copy of it.
+"""A landing zone at an address: the address is of record, the folder of the workspace a copy of it. The name of a
+file says which bytes it holds, so one listing tells what a copy lacks, and what is fetched is held to it.
 
     <address>/<model>/arrived=2024-05-01/rows-<16 digits>.<SHA-256>.parquet    a landed file, never changed
     <address>/<model>/withdrawn/<16 digits>.<SHA-256>.json                     a withdrawal
     <address>/<model>/locks/<16 digits>.json                                   who lands now; in a folder: `.lock`
-
-The name says which bytes they are, so one listing tells what a copy lacks, and what is fetched is held to it.
 """
 
 import fcntl

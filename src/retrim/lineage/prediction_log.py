@@ -1,15 +1,12 @@
-"""What was predicted, by which version and when: a Parquet data set that others read without retrim.
+"""What was predicted, by which version and when: a Parquet data set that others read without retrim. Predictions of
+landed rows lie under the model's name. Answers to requests lie apart, because a client chooses their keys and features:
+`~request` those of the live version, `~named` those of a version that the request named, `~canary` those of one that
+has a share of the requests, `~shadow` those that nobody received. No model's name has a tilde. A file holds up to
+`ROWS` rows in order of their event, in small row groups that say which events they hold. A newer file replaces it
+whole, with the rows that it had and more: a row is there once or not yet.
 
     <address>/model=<model>/version=<N>/month=<month of the event>/part-0000.parquet
-
-These are the predictions of landed rows. Answers to requests lie apart, because a client chooses their keys and
-features: below `model=<model>~request` those of the live version, `model=<model>~named` those of a version that the
-request named, `model=<model>~canary` those of one that has a share of the requests, and `model=<model>~shadow` those
-that nobody received. No model's name has a tilde.
-
-A file holds up to `ROWS` rows in order of their event. A newer one replaces it whole, with the rows that it had and
-more. So a row is there once or not yet, and readers see files that are whole. Row groups are small, and say from when
-to when their events are: what is read is the part around the events that are asked for.
+    <address>/model=<model>~request/...
 """
 
 import fcntl

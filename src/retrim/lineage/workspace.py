@@ -1,13 +1,4 @@
-"""The workspace a use case works in: paths, settings, and the adapters at their addresses.
-
-Alerts: what a person has to know, told once, kept in the store and in the log.
-
-Progress as log records, so that a terminal can draw what a flow does without the flow knowing of it.
-
-Decisions that a person takes: to retrain now, whatever the rules say.
-
-A clone of the workspace under its own `var/`: branch, tags, data and DVC remote here stay untouched.
-"""
+"""The workspace that a use case works in: its paths, settings and adapters, what it tells, and clones of it."""
 
 import logging
 import re

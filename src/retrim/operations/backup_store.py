@@ -1,10 +1,9 @@
-"""Where backups lie: a folder, or any address of fsspec. A content lies there once, whatever names it.
+"""Where backups lie: a folder, or any address of fsspec. A content lies there once, whatever names it. Nothing is ever
+removed or written anew, so several may write at once. A killed backup has no record, so it is none; what it brought
+lies there, and the next one finds it.
 
     <place>/objects/<two digits>/<SHA-256>         the content of files
     <place>/backups/<moment>-<16 digits>.json      a backup: its record, written last; the digits are those of its bytes
-
-Nothing is ever removed or written anew here, so that several may write at once. A killed backup has no record, so it
-is none. What it brought lies there, and the next one finds it.
 """
 
 import hashlib

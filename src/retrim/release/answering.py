@@ -1,10 +1,8 @@
-"""A stored version in a fresh process: loads its bundle, answers its reference rows, says what that takes.
+"""A stored version in a fresh process: loads its bundle, answers its reference rows, says what that takes. It imports
+what predicting takes and nothing else, and prints one JSON record. The system ends it with SIGXCPU once it has used
+SECONDS of processor time, and it ends itself after PATIENCE seconds by the clock, should its parent be gone.
 
     python -m retrim.release.answering FOLDER DIGEST SECONDS PATIENCE
-
-It imports what predicting takes and nothing else, and prints one JSON record. The system ends it with SIGXCPU once it
-has used SECONDS of processor time. It ends itself after PATIENCE seconds by the clock, should the process that started
-it be gone.
 """
 
 import json

@@ -1,9 +1,4 @@
-"""After a promotion, where the settings say so: the same recipe once more, on all mature rows, as a run of its own.
-
-Its version is judged for agreement with the one that was promoted, and goes live only then.
-
-Approval by a person: a version that the gate promotes waits, is answered once, and goes live or ends refused.
-"""
+"""What holds a promoted version back: a final fit that has to agree with it, or a person who has to approve it."""
 
 from contextlib import suppress
 from dataclasses import dataclass

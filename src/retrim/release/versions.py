@@ -1,14 +1,7 @@
-"""The release log: every move of the champion, append-only, each signed over the one before.
-
-The store has it. A copy of each signed row lies in git, as an annotated tag `retrim/MODEL/log/N` beside that of the
-version: cut off or brought back as it was once, the store's log has fewer rows than git, or others. The tag is written
-after the row, and what a kill left out is written by whoever comes next.
-
-What is live, as the release rows say.
-
-Where a version came from: its run in MLflow; of an imported one, where it was made and what is proved of it here.
-
-Stored versions: their bundles, checked against the recorded hash before anyone uses them.
+"""Versions as they are stored, where each came from, which is live, and the release log that says so. The log has every
+move of the champion, append-only, each row signed over the one before. The store has it, and git a copy of each row,
+as an annotated tag `retrim/MODEL/log/N`: a log that was cut off or brought back as it was once differs from git's. The
+tag is written after the row, and what a kill left out is written by whoever comes next.
 """
 
 import json

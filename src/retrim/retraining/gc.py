@@ -1,11 +1,6 @@
-"""What pruning looks at, piece by piece.
-
-Which files of the DVC cache nobody names any more.
-
-Prunes what no version needs: run directories, trial logs, environments, MLflow's leftovers and the DVC cache.
-
-What goes is found first, by what is known to be needed, and then removed piece by piece: whenever it is killed,
-nothing is gone that was needed, and the next one goes on. Landing zone, store and keys are not looked at.
+"""Prunes what no version needs: run directories, trial logs, environments, MLflow's leftovers and the DVC cache. What
+goes is found first, by what is known to be needed, and then removed piece by piece: whenever it is killed, nothing is
+gone that was needed, and the next one goes on. Landing zone, store and keys are not looked at.
 """
 
 import platform
