@@ -105,7 +105,9 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     yield from _model_faults(workspace, now)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
-        yield critical("check_missed", f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "up --only schedule")
+        yield critical(
+            "check_missed", f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "up --only schedule"
+        )
     if runs and runs[-1].state == "failed":
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
         yield critical("run_failed", f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
