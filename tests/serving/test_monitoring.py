@@ -46,7 +46,7 @@ def test_every_alert_says_what_to_do() -> None:
     assert all(set(rule["annotations"]) == {"summary", "description"} for rule in RULES)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)")
 def test_prometheus_takes_the_rules() -> None:
     command = ["promtool", "check", "rules", str(FOLDER / "rules.yaml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
