@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -19,7 +20,7 @@ from retrim_flows.context import SCHEDULE, actor, moment, open_workspace, say
 from retrim_flows.maintain import put_right
 from retrim_flows.reconcile import SIGNED
 from retrim_flows.retrain import start
-from retrim_flows.schedule import due_each
+from retrim_flows.schedule import due_each, is_scheduled
 from retrim_flows.summary import leave_summary
 
 MOVES = ("restore", "rollback")
@@ -58,12 +59,12 @@ def check(now: str | None = None) -> CheckDone | None:
 
     On the schedule, a check for each missed time runs first.
     """
-    by_clock, done = moment(now), None
-    for due in due_each("check", now):
+    at, done = moment(now), None
+    for due in due_each("check", at) if is_scheduled(now) else [at]:
         try:
-            done = check_and_act(due.isoformat(), missed=due < by_clock)
+            done = check_and_act(due, missed=due < at)
         except BadInputError as error:
-            if due == by_clock:
+            if due == at:
                 raise
             # Mostly nothing had landed by then: there is nothing to make up for.
             say("left out", f"missed check as of {due:%Y-%m-%dT%H:%M:%S} UTC: {error}")
@@ -78,11 +79,12 @@ def ping() -> None:
         say("ping", f"failed: {failed}")
 
 
-def check_and_act(at: str, *, missed: bool) -> CheckDone:
+def check_and_act(at: pd.Timestamp, *, missed: bool) -> CheckDone:
     """The check of a moment and what it decides. After a missed one its retraining ends before the next check."""
-    resumed = put_right(open_workspace(), moment(at))
+    resumed = put_right(open_workspace(), at)
     checked = look(at, actor())
-    say("checked", f"{checked.outcome}, as of {at[:19]} UTC{' (missed check)' if missed else ''}: {checked.sentence}")
+    made_up = " (missed check)" if missed else ""
+    say("checked", f"{checked.outcome}, as of {at:%Y-%m-%dT%H:%M:%S} UTC{made_up}: {checked.sentence}")
     leave_summary(open_workspace(), checked)
     outcome = None
     paused = pause_of(open_workspace(), checked.id)
@@ -96,7 +98,7 @@ def check_and_act(at: str, *, missed: bool) -> CheckDone:
     return CheckDone(checked, outcome, resumed)
 
 
-def move(checked: CheckOutcome, at: str) -> RunOutcome | None:
+def move(checked: CheckOutcome, at: pd.Timestamp) -> RunOutcome | None:
     """Makes an earlier champion live, as a check decided.
 
     On a schedule a refused move is told, and the next check decides anew: else it would be tried for ever.
@@ -113,21 +115,21 @@ def move(checked: CheckOutcome, at: str) -> RunOutcome | None:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
-def look(now: str, by: str) -> CheckOutcome:
+def look(now: pd.Timestamp, by: str) -> CheckOutcome:
     """Makes the check of a moment once, and records it whether or not it acts."""
-    return op.check(open_workspace(), by=by, now=moment(now))
+    return op.check(open_workspace(), by=by, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
-def bring_back(decision: str, now: str) -> RunOutcome:
+def bring_back(decision: str, now: pd.Timestamp) -> RunOutcome:
     """Makes an earlier champion live again. A repeated call changes nothing."""
-    return restore_champions(open_workspace(), decision, now=moment(now))
+    return restore_champions(open_workspace(), decision, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
-def roll_back(decision: str, now: str) -> RunOutcome:
+def roll_back(decision: str, now: pd.Timestamp) -> RunOutcome:
     """Makes the champion before the live one live again. A repeated call changes nothing."""
-    return carry_out(open_workspace(), decision, now=moment(now))
+    return carry_out(open_workspace(), decision, now=now)
 
 
 def _has_run(decision: str) -> bool:

@@ -42,7 +42,7 @@ def put_right(workspace: Workspace, at: pd.Timestamp) -> list[str]:
     for decision in recover(workspace, now=at):
         report_progress(f"resuming run-{decision}, which was stopped before it ended")
         with suppress(RetrimError):  # it is recorded as failed and was told; what is due now must not wait for it
-            start(decision, at.isoformat())
+            start(decision, at)
         say("resumed", f"run-{decision}")
         started.append(decision)
     recomputed = recompute_daily(workspace, now=at)

@@ -114,7 +114,7 @@ def conclude(workspace: Workspace, run: RunRow, version: int, parent: str, now: 
     return op.conclude_run(workspace, run, version, parent, now=now)
 
 
-def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
+def start(decision: str, at: pd.Timestamp, *, wait: bool = False) -> RunOutcome | None:
     """Starts the retraining of a decision, or the next attempt of one that was killed; its outcome, if it ran here.
 
     Where it is a flow run of its own, `wait` waits until that has ended.
@@ -124,24 +124,24 @@ def start(decision: str, now: str, *, wait: bool = False) -> RunOutcome | None:
     One that a person cancelled stays cancelled, and its run ends *failed*.
     """
     if own_deployment.id is None:
-        return retrain(decision, now)
-    run = _flow_run_of(decision, now, timeout=0)
+        return retrain(decision, at.isoformat())
+    run = _flow_run_of(decision, at, timeout=0)
     if run.state is not None and run.state.is_cancelled():
-        give_up(open_workspace(), decision, now=pd.Timestamp(now))
+        give_up(open_workspace(), decision, now=at)
         return None
     if run.state is not None and run.state.is_final():
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(run.id, Scheduled(), force=True)
     if wait:
-        _flow_run_of(decision, now, timeout=None)
+        _flow_run_of(decision, at, timeout=None)
     return None
 
 
-def _flow_run_of(decision: str, now: str, *, timeout: float | None) -> FlowRun:
+def _flow_run_of(decision: str, at: pd.Timestamp, *, timeout: float | None) -> FlowRun:
     """The flow run of a decision, made when first asked for; waits until it has ended, `timeout` seconds at most."""
     flow_run = run_deployment(
         f"retrain/{open_workspace().model}",
-        parameters={"decision": decision, "now": now},
+        parameters={"decision": decision, "now": at.isoformat()},
         idempotency_key=decision,
         timeout=timeout,
         as_subflow=False,  # it outlives this flow run

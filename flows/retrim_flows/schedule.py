@@ -27,12 +27,13 @@ from retrim.stats.timetable import start_offset
 from retrim_flows.context import moment, open_workspace, read_runs, say_line
 
 
-def due_each(name: str, now: str | None) -> Iterator[pd.Timestamp]:
-    """Every moment that is due, oldest first, the last of them this run's own; each is done when the next is asked."""
-    at = moment(now)
-    if not _is_scheduled(now):
-        yield at
-        return
+def is_scheduled(now: str | None) -> bool:
+    """Whether this flow run is the schedule's: no moment was given to it."""
+    return now is None and deployment.id is not None
+
+
+def due_each(name: str, at: pd.Timestamp) -> Iterator[pd.Timestamp]:
+    """Every moment that is due by `at`, oldest first, and `at` itself; each is done when the next is asked."""
     workspace = open_workspace()
     for due in [*(due for due in missed_times(workspace, name, until=at) if due < at), at]:
         yield due
@@ -44,7 +45,7 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
     """The newest moment that is due, for all before it too; None where it is done already. It is done at the end."""
     at: pd.Timestamp | None = moment(now)
     assert at is not None
-    if not _is_scheduled(now):
+    if not is_scheduled(now):
         yield at
         return
     workspace = open_workspace()
@@ -55,10 +56,6 @@ def due_once(name: str, now: str | None) -> Iterator[pd.Timestamp | None]:
     yield at
     if at is not None:
         mark_due_time(workspace, name, at)
-
-
-def _is_scheduled(now: str | None) -> bool:
-    return now is None and deployment.id is not None
 
 
 def catch_up(workspace: Workspace, *, spread: bool = False) -> int:

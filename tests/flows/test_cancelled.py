@@ -49,12 +49,12 @@ def test_what_becomes_of_a_run_that_was_stopped(
 ) -> None:
     as_of = START + pd.Timedelta(len(workspace.store.runs(workspace.model)), "h")
     decision = ask_for_run(workspace, as_of=as_of, by="a test", reason="to be stopped", now=as_of)
-    start(decision, as_of.isoformat())
+    start(decision, as_of)
     run = retrain.claim_run(workspace, decision, now=as_of)
     mark_stopped(workspace, run, why="it was stopped", now=as_of)
     flow_run = next(found for found in client.read_flow_runs() if found.idempotency_key == decision)
     client.set_flow_run_state(flow_run.id, ended, force=True)
-    start(decision, as_of.isoformat())
+    start(decision, as_of)
     stored, shown = workspace.store.run(run.id), client.read_flow_run(flow_run.id).state
 
     assert stored is not None

@@ -52,9 +52,8 @@ def start_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> None:
     monkeypatch.setitem(vars(flow_run), "scheduled_start_time", moment)
 
 
-def checks_made(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> list[pd.Timestamp]:
-    start_at(monkeypatch, moment)
-    return list(due_each("check", None))
+def checks_made(moment: pd.Timestamp) -> list[pd.Timestamp]:
+    return list(due_each("check", moment))
 
 
 def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Timestamp | None:
@@ -63,31 +62,30 @@ def scored_at(monkeypatch: pytest.MonkeyPatch, moment: pd.Timestamp) -> pd.Times
         return at
 
 
-def test_a_check_is_made_for_each_missed_time_in_order(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checks_made(monkeypatch, NOW) == hours(-5, -4, -3, -2, -1, 0)
+def test_a_check_is_made_for_each_missed_time_in_order(workspace: Workspace) -> None:
+    assert checks_made(NOW) == hours(-5, -4, -3, -2, -1, 0)
     assert missed_times(workspace, "check", until=NOW) == []
 
 
-def test_the_next_check_is_about_its_own_time(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    checks_made(monkeypatch, NOW)
+def test_the_next_check_is_about_its_own_time(workspace: Workspace) -> None:
+    checks_made(NOW)
 
-    assert checks_made(monkeypatch, hours(1)[0]) == hours(1)
+    assert checks_made(hours(1)[0]) == hours(1)
 
 
 def test_a_check_that_was_killed_between_two_missed_times_goes_on_with_the_one_it_was_at(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
 ) -> None:
-    start_at(monkeypatch, NOW)
-    list(itertools.islice(due_each("check", None), 3))
+    list(itertools.islice(due_each("check", NOW), 3))
 
-    assert checks_made(monkeypatch, NOW) == hours(-3, -2, -1, 0)
+    assert checks_made(NOW) == hours(-3, -2, -1, 0)
 
 
 def test_a_missed_check_that_cannot_be_made_is_said_and_does_not_hold_up_the_next(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(at: str, *, missed: bool) -> CheckDone:
-        raise BadInputError(f"no rows by {at[:19]}")
+    def refuse(at: pd.Timestamp, *, missed: bool) -> CheckDone:
+        raise BadInputError(f"no rows by {at.isoformat()}")
 
     monkeypatch.setattr("retrim_flows.check.check_and_act", refuse)
     start_at(monkeypatch, NOW)
@@ -133,8 +131,16 @@ def test_the_first_of_a_flow_whose_begin_could_not_be_noted_is_run(
     assert found == [at, None]
 
 
-def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace) -> None:
-    assert list(due_each("check", NOW.isoformat())) == [NOW]
+def test_a_moment_that_is_given_is_taken_as_it_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def note(at: pd.Timestamp, *, missed: bool) -> None:
+        made.append((at, missed))
+
+    made: list[tuple[pd.Timestamp, bool]] = []
+    monkeypatch.setattr("retrim_flows.check.check_and_act", note)
+    monkeypatch.setattr("retrim_flows.check.ping", lambda: None)
+    check.fn(NOW.isoformat())
+
+    assert made == [(NOW, False)]
     assert len(missed_times(workspace, "check", until=NOW)) == 6
 
 
