@@ -74,7 +74,7 @@ def cell(kind: str, rows: int, references: int) -> dict[str, np.ndarray]:
     for seed in range(references):
         made = stream(kind, rows=rows, later=LATER, seed=seed)
         null = calibrate(watch(made.profile), rows=rows, draws=DRAWS, seed=seed)
-        far = null.strayed(made.later).max(axis=1)
+        far = null.strayed(null.watched.means_of(made.later, rows) - null.watched.means).max(axis=1)
         p = p_values(made)
         rates["calibrated"].append(float(np.mean(null.null.p_value(far) <= RATE)))
         rates["any"].append(float(np.mean(p.min(axis=1) < 0.05)))

@@ -29,7 +29,6 @@ from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.stats import beta, norm
 
-from retrim.drift.slices import SliceParams
 from retrim.gate.losses import Resampling, corrected_gain, judge
 from retrim.gate.models import judge_models
 from retrim.gate.size import detectable
@@ -161,9 +160,7 @@ class Trials:
     count: int
 
 
-def play(
-    kind: Kind, n: int, leaning: float, gate: GateParams, slices: SliceParams, *, trials: int, draws: int, seed: int
-) -> Trials:
+def play(kind: Kind, n: int, leaning: float, gate: GateParams, *, trials: int, draws: int, seed: int) -> Trials:
     draw = np.random.default_rng([seed, n, KINDS.index(kind), int(1e4 * (leaning + 1))])
     promoted = bare = tested = 0
     refused: Counter[str] = Counter()
@@ -174,7 +171,7 @@ def play(
         how = {"draws": draws, "block_rows": BLOCK, "uses": 0.0}
         verdict = judge({"all": own}, its, {"mean": naive}, gate, **how)
         if verdict.promote:  # the other checks cannot open a gate that these have closed
-            verdict = judge_models(judged(kind, drawn, draw), gate, slices, **how)
+            verdict = judge_models(judged(kind, drawn, draw), gate, **how)
         failed = [check.name for check in verdict.checks if not check.passed]
         refused.update(failed)
         alone.update(failed if len(failed) == 1 else [])
@@ -203,13 +200,11 @@ def share(count: int, of: int) -> str:
     return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
 
 
-def rows_of(
-    kind: Kind, n: int, gate: GateParams, slices: SliceParams, *, trials: int, draws: int, seed: int
-) -> Iterator[dict[str, str]]:
+def rows_of(kind: Kind, n: int, gate: GateParams, *, trials: int, draws: int, seed: int) -> Iterator[dict[str, str]]:
     twice = 2 * seen(kind, n, gate, draws=draws, seed=seed)
     for name, gain in (("equal", 0.0), ("worse", -gate.min_gain), ("better", twice)):
         leaning = leaning_of(kind, gain) if gain else 0.0
-        found = play(kind, n, leaning, gate, slices, trials=trials, draws=draws, seed=seed)
+        found = play(kind, n, leaning, gate, trials=trials, draws=draws, seed=seed)
         yield {
             "kind": kind.name,
             "rows": f"{n:,}",
@@ -271,11 +266,11 @@ def main() -> None:
     asked = parser.parse_args()
     document = load_params(ROOT / "params.yaml").model_dump(mode="json")
     gate = GateParams.model_validate({**document["gate"], "min_rows": 2, **json.loads(asked.set)})
-    slices, begun, table = SliceParams(), perf_counter(), []
+    begun, table = perf_counter(), []
     kinds = [kind for kind in KINDS if asked.only in kind.name]
     for kind, n in sorted(product(kinds, asked.rows), key=lambda pair: (not pair[0].sticks, pair[1])):
         own = {"trials": asked.trials, "draws": asked.draws, "seed": asked.seed}
-        part = list(rows_of(kind, n, gate, slices, **own))
+        part = list(rows_of(kind, n, gate, **own))
         table += part
         show(part)
     print(f"\n{perf_counter() - begun:.0f} s; all of it:")

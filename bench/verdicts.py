@@ -22,12 +22,11 @@ import numpy as np
 import pandas as pd
 from streams import load
 
-from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import History, look_at
 from retrim.files import read_yaml
+from retrim.landing.examine import HISTORY_ROWS
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content
-from retrim.settings import load_params
 from retrim.table.data import DataParams
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -302,18 +301,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[*BROKEN, *REAL], help="changes to try")
     parser.add_argument("--packages", type=Path, help="folder that keeps the packages of the other tables")
     asked = parser.parse_args()
-    params = load_params(ROOT / "params.yaml").batches
     lines: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name in asked.tables:
         batches = shipped(name) if name in SHIPPED else other(name, asked.packages)
-        look_over(name, batches, params, lines, positions=asked.positions, show=asked.show, only=asked.only)
+        look_over(name, batches, lines, positions=asked.positions, show=asked.show, only=asked.only)
     table(lines, asked.tables)
 
 
 def look_over(
     stream: str,
     batches: Batches,
-    params: BatchParams,
     lines: dict[tuple[str, str], dict[str, list[str]]],
     *,
     positions: int,
@@ -327,7 +324,7 @@ def look_over(
     for place in np.unique(np.linspace(6, len(frames) - 2, positions).round().astype(int)):
         before = pd.concat(frames[:place])
         counts = [len(frame) for frame in frames[:place]]
-        history = History(before.iloc[-params.history_rows :], ends[:place], lags[:place], counts)
+        history = History(before.iloc[-HISTORY_ROWS:], ends[:place], lags[:place], counts)
         for kind, changes in (("broken", BROKEN), ("real", REAL)):
             for name, change in changes.items():
                 if name not in only:
@@ -339,7 +336,7 @@ def look_over(
                 if by_contract(made, data):
                     lines.setdefault((kind, name), {}).setdefault(stream, []).append("contract")
                     continue
-                verdict = look_at(made, history, data, params, arrives=batches.arrives[place])
+                verdict = look_at(made, history, data, arrives=batches.arrives[place])
                 lines.setdefault((kind, name), {}).setdefault(stream, []).append(verdict.kind)
                 bad = verdict.kind in ("ok", "drifted") if kind == "broken" else verdict.holds
                 if show and bad:

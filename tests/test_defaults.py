@@ -147,12 +147,12 @@ def test_a_seed_of_a_section_alone_is_refused() -> None:
 
 
 def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:
-    with pytest.raises(BadInputError, match=r"^params\.yaml: gate\.folds .* 4 \(.*\), .*\b5\b"):
-        parse_params(table_with(gate={"folds": 5}), "params.yaml")
+    with pytest.raises(BadInputError, match=r"^params\.yaml: gate\.reuse .* 2\.0 \(.*\), .*\b5\b"):
+        parse_params(table_with(gate={"reuse": 5}), "params.yaml")
 
-    assert parse_params(table_with(gate={"folds": 4}), "params.yaml").gate.folds == 4
-    assert "folds" not in Params.model_validate(table_with()).model_dump(mode="json")["gate"]
-    assert "gate.folds" not in [key for key, _ in setting_fields()]
+    assert parse_params(table_with(gate={"reuse": 2}), "params.yaml").gate.reuse == 2
+    assert "reuse" not in Params.model_validate(table_with()).model_dump(mode="json")["gate"]
+    assert "gate.reuse" not in [key for key, _ in setting_fields()]
 
 
 def test_a_section_whose_values_are_all_fixed_is_no_setting() -> None:

@@ -1,21 +1,17 @@
 """Real batches of another rhythm than the history's and season land; what contradicts the clock does not."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from retrim.batches.columns import constant_concern
-from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA as STATIONS
-from tests.builders.shipped import whole
 
 START, HOUR = pd.Timestamp("2022-01-01", tz="UTC"), pd.Timedelta("1h")
-PARAMS = BatchParams.model_validate(whole()["batches"])
 COLUMNS = {
     "at": {"type": "time", "role": "time"},
     "month": {"type": "integer", "role": "feature"},
@@ -44,14 +40,13 @@ def hours(first: str, last: str) -> pd.DataFrame:
 
 
 def verdict(
-    batch: pd.DataFrame, past: pd.DataFrame, *, every: str = "14D", late: str = "1h", **settings: Any
+    batch: pd.DataFrame, past: pd.DataFrame, *, every: str = "14D", late: str = "1h", skip: tuple[str, ...] = ()
 ) -> BatchVerdict:
     """The verdict on a batch, `late` after its end, that follows a history which landed in files of `every`."""
     files = [rows for _, rows in past.groupby((past["at"] - past["at"].iloc[0]) // pd.Timedelta(every))]
     ends, counts = [rows["at"].max() for rows in files], [len(rows) for rows in files]
     history = History(past, ends, [HOUR] * len(ends), counts)
-    params = PARAMS.model_copy(update=settings)
-    return look_at(batch, history, DATA, params, arrives=batch["at"].max() + pd.Timedelta(late))
+    return look_at(batch, history, DATA, arrives=batch["at"].max() + pd.Timedelta(late), skip=skip)
 
 
 YEAR = hours("2022-01-01", "2023-01-01")
@@ -154,8 +149,8 @@ def test_columns_show_the_clocks_of_their_zone() -> None:
     history = History(past, [past["at"].max()], [HOUR], [len(past)])
     arrives = batch["at"].max() + HOUR
 
-    assert look_at(batch, history, DATA, PARAMS, arrives=arrives, zone="Europe/Berlin").kind == "ok"
-    assert look_at(batch, history, DATA, PARAMS, arrives=arrives).kind == "suspicious"
+    assert look_at(batch, history, DATA, arrives=arrives, zone="Europe/Berlin").kind == "ok"
+    assert look_at(batch, history, DATA, arrives=arrives).kind == "suspicious"
 
 
 @pytest.mark.slow
@@ -231,7 +226,7 @@ def verdict_on_bookings(batch: pd.DataFrame) -> BatchVerdict:
     days = past["booked"].dt.floor("14D")
     ends, counts = past.groupby(days)["booked"].max().tolist(), past.groupby(days).size().tolist()
     history = History(past, ends, [HOUR] * len(ends), counts)
-    return look_at(batch, history, data, PARAMS, arrives=batch["booked"].max() + 30 * 24 * HOUR)
+    return look_at(batch, history, data, arrives=batch["booked"].max() + 30 * 24 * HOUR)
 
 
 @pytest.mark.slow

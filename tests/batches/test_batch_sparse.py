@@ -4,14 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.batches.concern import BatchParams
 from retrim.batches.numbers import Nonzeros
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
-from tests.builders.shipped import whole
 
 START, HOUR = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timedelta("1h")
-PARAMS = BatchParams.model_validate(whole()["batches"])
 DATA = DataParams.model_validate(
     {
         "model": "roads",
@@ -60,7 +57,7 @@ NOW = hours(WEEKS, wet=0.2, heavy=0.2)
 def verdict(batch: pd.DataFrame, past: list[pd.DataFrame] = PAST) -> BatchVerdict:
     ends = [week["at"].max() for week in past]
     history = History(pd.concat(past), ends, [HOUR] * WEEKS, [WEEK] * WEEKS)
-    return look_at(batch, history, DATA, PARAMS, arrives=ends[-1] + (WEEK + 1) * HOUR)
+    return look_at(batch, history, DATA, arrives=ends[-1] + (WEEK + 1) * HOUR)
 
 
 @pytest.mark.parametrize("heavy", [0.02, 0.2, 1.0])

@@ -6,13 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.batches.concern import BatchParams
 from retrim.batches.verdict import BatchVerdict, History, look_at
 from retrim.table.data import DataParams
-from tests.builders.shipped import whole
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
-PARAMS = BatchParams.model_validate(whole()["batches"])
 DATA = DataParams.model_validate(
     {
         "model": "stations",
@@ -67,8 +64,7 @@ def verdict(
     """The verdict on a batch that arrives that many weeks after the last."""
     ends = [week["at"].max() for week in past]
     history = History(pd.concat(past), ends, [HOUR] * len(past), [len(week) for week in past])
-    params = PARAMS.model_copy(update={"skip": skip})
-    return look_at(batch, history, DATA, params, arrives=ends[-1] + arrives * WEEK * HOUR + HOUR)
+    return look_at(batch, history, DATA, arrives=ends[-1] + arrives * WEEK * HOUR + HOUR, skip=skip)
 
 
 def test_what_the_calendar_says_is_not_looked_at() -> None:
@@ -78,8 +74,8 @@ def test_what_the_calendar_says_is_not_looked_at() -> None:
     day = hours(WEEKS * WEEK, WEEK).assign(humidity=3.0)
     arrives = ends[-1] + (WEEK + 1) * HOUR
 
-    assert look_at(day, history, DATA, PARAMS, arrives=arrives).kind == "broken"
-    assert look_at(day, history, DATA, PARAMS, arrives=arrives, made=("humidity",)).kind == "ok"
+    assert look_at(day, history, DATA, arrives=arrives).kind == "broken"
+    assert look_at(day, history, DATA, arrives=arrives, skip=("humidity",)).kind == "ok"
 
 
 @pytest.mark.parametrize(("code", "kind"), [(17.0, "suspicious"), (99.0, "broken")])

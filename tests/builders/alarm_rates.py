@@ -191,7 +191,7 @@ def _deviations(profile: Profile, watched: ContrastReference, null: WindowCalibr
         [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
     )
     over = (block_waves(profile.blocks) * sizes[:, None])[taken].sum(axis=1) / rows
-    return null.strayed_of(sums[taken].sum(axis=1) / rows - watched.expected(over))
+    return null.strayed(sums[taken].sum(axis=1) / rows - watched.expected(over))
 
 
 def _by_column(

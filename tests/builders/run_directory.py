@@ -58,8 +58,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         min_gain=0.0,
         non_inferiority=None,
         confidence=0.9,
-        folds=2,
-        worst_fold=0.5,
         season="1D",
         season_cells=24,
     ),

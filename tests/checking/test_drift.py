@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.checking.drift import asked_of, enough_time, find_drift, importances_of
+from retrim.checking.drift import alarm_requests, enough_time, find_drift, importances_of
 from retrim.checking.rows import row_counts
 from retrim.decision import policy_rules
 from retrim.decision.policy_backtest import PolicyDelays
@@ -213,7 +213,7 @@ def test_a_backtest_gives_the_features_the_part_of_the_rate_that_a_check_gives_t
     desk = make(task=task)
     workspace, kept = desk.workspace, load_stored_version(desk.workspace, 1).reference
     assert kept is not None
-    live = asked_of(workspace, kept).rows
+    live = alarm_requests(workspace, kept)[0]
     rows = assemble(*read_landed(workspace.landing.root), workspace.params.data, as_of=desk.day(10))
     edges, data = np.array([100, 170, 240]), workspace.params.data
     asked: list[AlarmRequest] = []

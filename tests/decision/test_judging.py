@@ -9,6 +9,7 @@ import pytest
 from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
 from retrim.decision.policy_gate import GateSimulation, LiveModel, Setting
 from retrim.decision.policy_play import PlayedRules, play_policy
+from retrim.gate import losses as gate_losses
 from retrim.gate.losses import judge
 from retrim.gate.size import Size
 from retrim.gate.support import ShownEvidence
@@ -17,7 +18,7 @@ from tests.builders.gates import make_gate
 from tests.builders.turning import BLOCK_ROWS, BLOCKS, KINDS, USUAL, WINDOWS, losses_before, losses_of, matrix, rows_of
 from tests.decision.test_play import ERRORS, MOMENTS, TRIGGERS
 
-GATE = make_gate(min_rows=2, min_gain=0.01, non_inferiority=None, folds=2, worst_fold=0.5)
+GATE = make_gate(min_rows=2, min_gain=0.01, non_inferiority=None)
 AGED = PolicyDelays(0, 1)
 FIRST = LiveModel(0, 0, 0)
 
@@ -58,7 +59,8 @@ def setting(gate: GateSimulation | None, kinds: tuple[int, ...] = (0,)) -> Setti
 
 
 @pytest.mark.parametrize("check", range(2, WINDOWS))
-def test_it_says_what_the_gate_says_of_the_rows(check: int) -> None:
+def test_it_says_what_the_gate_says_of_the_rows(check: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_losses, "FOLDS", 2)  # windows of few parts
     rows = rows_of(check - 1)
     challengers = {kind: losses_of(check - 1, kind, rows) for kind in KINDS}
     by_rows = judge(challengers, losses_of(0, "all", rows), {}, GATE, draws=400, block_rows=BLOCK_ROWS, uses=0.0)

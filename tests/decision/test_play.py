@@ -36,7 +36,7 @@ TRIGGERS = TriggerParams.model_validate(
     }
 )
 ERRORS = 1.0
-OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6, folds=1, worst_fold=1.0)
+OPEN = make_gate(min_rows=2, min_gain=0.0, confidence=0.6)
 
 
 def setting(

@@ -49,7 +49,7 @@ def test_of_two_columns_it_is_the_same_as_of_one() -> None:
 
 def test_a_classifier_less_sure_of_new_rows_is_estimated_to_lose_what_it_loses() -> None:
     (known, losses), (fresh, realised) = coins(4000, spread=4.0), coins(4000, spread=0.5)
-    found = estimate_loss(known, losses, fresh, task="binary", loss="log_loss", seed=1)
+    found = estimate_loss(known, losses, fresh, since=MADE, task="binary", loss="log_loss", seed=1)
 
     assert found is not None
     assert found.by == "confidence"
@@ -60,7 +60,7 @@ def test_a_classifier_less_sure_of_new_rows_is_estimated_to_lose_what_it_loses()
 def test_a_classifier_that_is_too_sure_is_scaled_by_what_is_known() -> None:
     seen, losses = coins(4000, spread=2.0)
     sure = ChampionRows(seen.matrix, seen.predicted**3 / (seen.predicted**3 + (1 - seen.predicted) ** 3))
-    found = estimate_loss(sure, 2 * losses, sure, task="binary", loss="log_loss", seed=1)
+    found = estimate_loss(sure, 2 * losses, sure, since=MADE, task="binary", loss="log_loss", seed=1)
 
     assert found is not None
     assert found.loss == pytest.approx(2 * losses.mean())
@@ -68,7 +68,7 @@ def test_a_classifier_that_is_too_sure_is_scaled_by_what_is_known() -> None:
 
 def test_a_regression_is_estimated_to_lose_more_where_it_was_seen_to() -> None:
     (known, losses), (fresh, realised) = noisy(600, share=0.1), noisy(600, share=0.7)
-    found = estimate_loss(known, losses, fresh, task="regression", loss="mae", seed=1)
+    found = estimate_loss(known, losses, fresh, since=MADE, task="regression", loss="mae", seed=1)
 
     assert found is not None
     assert found.by == "loss model"
@@ -79,12 +79,12 @@ def test_a_regression_is_estimated_to_lose_more_where_it_was_seen_to() -> None:
 def test_with_few_labels_nothing_is_said() -> None:
     (known, losses), (fresh, _) = noisy(49, share=0.1), noisy(100, share=0.1)
 
-    assert estimate_loss(known, losses, fresh, task="regression", loss="mae", seed=1) is None
+    assert estimate_loss(known, losses, fresh, since=MADE, task="regression", loss="mae", seed=1) is None
 
 
 def test_it_is_the_same_when_asked_again() -> None:
     (known, losses), (fresh, _) = noisy(300, share=0.2), noisy(300, share=0.4)
-    said = [estimate_loss(known, losses, fresh, task="regression", loss="mae", seed=1) for _ in range(2)]
+    said = [estimate_loss(known, losses, fresh, since=MADE, task="regression", loss="mae", seed=1) for _ in range(2)]
 
     assert said[0] == said[1]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.alarms import NONE_KEPT, AlarmParams, AlarmRequest, KeptNull, Null, Nulls
+from retrim.drift.alarms import NONE_KEPT, AlarmParams, AlarmRequest, Null, Nulls
 from retrim.drift.findings import DriftFinding, alarms_of, together
 from retrim.drift.joint import JointParams
 from retrim.drift.params import DriftParams
@@ -45,8 +45,7 @@ TOGETHER = keep(SAMPLED, USUAL, alone=[], together=("x", "y", "z"))
 
 def never_far(profile: Profile) -> Profile:
     """A profile that claims that no window without drift strays at all, so that any is alarmed by it."""
-    null = Null(np.linspace(-30, -20, 1000))
-    return replace(profile, nulls=Nulls((KeptNull(COLUMNS, ROWS, null.strayed),), ()))
+    return replace(profile, nulls=Nulls((Null(COLUMNS, ROWS, np.linspace(-30, -20, 1000)),), ()))
 
 
 def alarmed(profile: Profile, rows: int, columns: tuple[str, ...] = COLUMNS) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from retrim.drift.calibration import calibrate
 from retrim.drift.profile import Profile, ProfileParams, make_profile
-from retrim.drift.season import mean_waves, waves_of
+from retrim.drift.season import block_waves, waves_of
 from retrim.drift.watched import watch
 from retrim.table.data import ColumnType
 from tests.builders.alarm_rates import verify
@@ -79,4 +79,6 @@ def test_the_waves_of_blocks_are_those_of_their_rows() -> None:
     made = rows(400)
     blocks = make_profile(made, KINDS, PARAMS, time="_event").blocks
 
-    assert mean_waves(blocks) == pytest.approx(waves_of(made["_event"]).mean(axis=0), abs=0.01)
+    assert np.average(block_waves(blocks), axis=0, weights=blocks["rows"]) == pytest.approx(
+        waves_of(made["_event"]).mean(axis=0), abs=0.01
+    )

@@ -9,7 +9,7 @@ from retrim.gate.size import Detectable, detectable
 from retrim.gate.verdict import GateParams
 from tests.builders.gates import make_gate
 
-GATE = make_gate(min_rows=100, min_gain=0.0, folds=1, worst_fold=10.0)
+GATE = make_gate(min_rows=100, min_gain=0.0)
 
 
 def drawn(gain: float, *, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

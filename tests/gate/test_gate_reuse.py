@@ -10,7 +10,7 @@ from retrim.gate.losses import EarlierVerdict, confidence_of, judge, reuse, spen
 from tests.builders.gates import make_gate
 
 EVENTS = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
-GATE = make_gate(min_rows=2, min_gain=0.0, non_inferiority=None, worst_fold=9.0)
+GATE = make_gate(min_rows=2, min_gain=0.0, non_inferiority=None)
 
 
 def used(first: int, last: int) -> EarlierVerdict:

@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.slices import SliceParams
 from retrim.gate.losses import Resampling
 from retrim.gate.models import worst_slice
 from retrim.gate.verdict import Check
 
 ROWS = 600
-CUT = SliceParams(cells=4, levels=24, least_rows=30, most_share=0.5, errors=3.0, kept=10)
 
 
 def table(seed: int, *, numbers: int = 2) -> pd.DataFrame:
@@ -21,7 +19,7 @@ def table(seed: int, *, numbers: int = 2) -> pd.DataFrame:
 
 def looked_at(rows: pd.DataFrame, losses: np.ndarray, champion: np.ndarray) -> Check:
     features = {name: "category" if name == "kind" else "number" for name in rows.columns if name != "region"}
-    return worst_slice(rows, features, losses, champion, CUT, Resampling(500, 10, 7))
+    return worst_slice(rows, features, losses, champion, Resampling(500, 10, 7))
 
 
 def worse_in(rows: pd.DataFrame, inside: "pd.Series[bool]", by: float) -> Check:
@@ -56,7 +54,7 @@ def test_a_cell_of_a_number_is_found_too() -> None:
 
 
 def test_nothing_to_look_at_passes_and_says_so() -> None:
-    found = worst_slice(table(1), {}, np.ones(ROWS), np.ones(ROWS), CUT, Resampling(500, 10, 7))
+    found = worst_slice(table(1), {}, np.ones(ROWS), np.ones(ROWS), Resampling(500, 10, 7))
 
     assert (found.passed, found.figure, found.interval) == (True, 0, None)
     assert "30 rows" in found.text

@@ -280,7 +280,7 @@ def test_the_pieces_of_a_file_are_one_batch_of_history(tmp_path: Path) -> None:
     desk = fresh(tmp_path / "look")
     pieces = hand_in(desk, file_of(desk, desk.rows(0, DAYS)))
     params, landing = desk.workspace.params, desk.workspace.landing
-    history = examine._history(landing.standing(), params.data, params.batches, root=landing.root)
+    history = examine._history(landing.standing(), params.data, root=landing.root)
 
     assert len(pieces) > 1
     assert (len(history.ends), history.counts) == (1, [sum(each.rows for each in pieces)])

@@ -128,7 +128,7 @@ def test_a_key_that_is_no_setting_is_told_with_near_ones(workspace: WorkspacePat
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        ("gate.folds", r"gate\.folds is fixed at 4 \(number of equal spans"),
+        ("gate.reuse", r"gate\.reuse is fixed at 2.0 \(exponent by which"),
         ("run_directory.gc_grace", r"run_directory\.gc_grace is fixed at '1h' \("),
         ("backtest.origin_rows", r"backtest\.origin_rows is derived from other settings: split\.judge_rows"),
     ],

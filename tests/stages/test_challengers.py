@@ -25,9 +25,7 @@ def second(first: Room, tmp_path_factory: pytest.TempPathFactory) -> Room:
     folder = tmp_path_factory.mktemp("second")
     poor = {"space": POOR}
     table = stream(ROWS + 60)
-    run_directory = make_run_directory(
-        folder, table, mode="search", champion=first.bundle, tune=poor, gate={"worst_fold": 5.0}
-    )
+    run_directory = make_run_directory(folder, table, mode="search", champion=first.bundle, tune=poor)
     return run_directory.run()
 
 

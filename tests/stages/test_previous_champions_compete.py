@@ -11,7 +11,7 @@ from retrim.training.bundle import predicting
 from tests.builders.fairness import settings as fairness_settings
 from tests.builders.run_directory import Room, make_run_directory, stream
 
-ROWS, OPEN = 540, {"gate": {"worst_fold": 5.0}}
+ROWS = 540
 
 
 def of_regimes(*, back_at: int) -> pd.DataFrame:
@@ -42,9 +42,8 @@ def third(
     folder: Path, champion: Room, previous_champion: dict[str, bytes] | None, *, back_at: int, **changed: Any
 ) -> Any:
     table = of_regimes(back_at=back_at)
-    settings = {**OPEN, **changed}
     run_directory = make_run_directory(
-        folder, table, mode="refit", champion=champion.bundle, previous_champion=previous_champion, **settings
+        folder, table, mode="refit", champion=champion.bundle, previous_champion=previous_champion, **changed
     ).run()
     return run_directory.record("verdict/verdict.json")
 

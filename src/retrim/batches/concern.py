@@ -1,4 +1,4 @@
-"""A concern is one line of a batch's verdict. The limits that make a batch broken or suspicious stand here too."""
+"""A concern is one line of a batch's verdict. The section `batches` of params.yaml stands here too."""
 
 import re
 from dataclasses import dataclass
@@ -64,69 +64,14 @@ def suspicion_of(faults: str) -> str:
 
 
 class BatchParams(SettingsSection):
-    """How a batch is compared with earlier ones, and which deviation is suspicious."""
+    """How large a batch may be, and what is compared with earlier ones."""
 
-    least_rows: int = Field(
-        exclude=True,
-        default=50,
-        ge=10,
-        description=(
-            "minimum number of rows in a batch for its columns to be inspected; in a smaller batch, shares "
-            "are too noisy"
-        ),
-    )
-    least_windows: int = Field(
-        exclude=True,
-        default=4,
-        ge=2,
-        description=(
-            "minimum number of earlier windows of the batch's length to compare the batch with; fewer "
-            "windows do not show the usual range"
-        ),
-    )
-    most_windows: int = Field(
-        exclude=True,
-        default=60,
-        ge=2,
-        description=(
-            "maximum number of earlier windows to compare a batch with, newest first; this limits the run time "
-            "of a verdict"
-        ),
-    )
-    history_rows: int = Field(
-        exclude=True,
-        default=50000,
-        ge=100,
-        description=(
-            "maximum number of landed rows, newest first, that are read for the earlier windows; this limits the "
-            "memory that a verdict needs"
-        ),
-    )
-    novelty: float = Field(
-        exclude=True,
-        default=2.0,
-        gt=1,
-        description=(
-            "a column is suspicious if it is more than this many times as unusual as it was in its most unusual "
-            "earlier window; the benchmark verdicts were measured with the default"
-        ),
-    )
     piece_mb: float = Field(
         default=128.0,
         gt=0,
         le=512,
         description="maximum unpacked size, in megabytes, of a file that lands as one batch; a larger file "
         "lands in chunks of this size",
-    )
-    cut_short: float = Field(
-        exclude=True,
-        default=0.5,
-        gt=0,
-        lt=1,
-        description=(
-            "a batch counts as cut short if it covers less than this share of the shortest usual time span; the "
-            "benchmark verdicts were measured with the default"
-        ),
     )
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),

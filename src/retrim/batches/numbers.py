@@ -24,6 +24,7 @@ EXPLAINED = 0.25  # of the novelty: as much a unit may leave
 ALIKE = 1.35  # how many times wider or narrower than the window it is like a column may be in its own unit
 FEW_ABOVE = 0.05  # rows above 0 for each one below, where the sign was turned
 STEP = 0.5  # of a column's spread: as wide as that within
+NOVELTY = 2.0  # times as unusual as a column was in its most unusual earlier window: drift
 FAR_SCALE = 4.0  # a spread that grew or shrank that many times at once, by no unit that is known
 FAR_PLACE = 8.0  # spreads by which a column's middle moved at once
 UNSURE_LEFT, UNSURE_ALIKE = 0.25, 1.12  # both tighter where growth could look like the unit
@@ -128,9 +129,7 @@ class NumericHistory:
         return float(_apart(quantiles, self.windows).min() / self.scale)
 
 
-def numeric_concerns(
-    values: Mapping[str, np.ndarray], histories: Mapping[str, NumericHistory], *, novelty: float
-) -> list[Concern]:
+def numeric_concerns(values: Mapping[str, np.ndarray], histories: Mapping[str, NumericHistory]) -> list[Concern]:
     """What is new in the numeric columns of a batch.
 
     Args:
@@ -152,7 +151,7 @@ def numeric_concerns(
             or column.in_another_unit()
             or (nonzeros and nonzeros.gone(name, numbers))
             or column.jumped()
-            or column.drifted(novelty=novelty),
+            or column.drifted(),
         ]
     return [concern for concern in concerns if concern is not None]
 
@@ -249,9 +248,9 @@ class NumericColumn:
         text = f"it moved by more than {FAR_PLACE:g} spreads at once: {self._middles()}"
         return Concern("suspicious", "spread", self.name, text)
 
-    def drifted(self, *, novelty: float) -> Concern | None:
-        """A column that is `novelty` times as new as any window ever was."""
-        if self.new <= max(novelty * self.history.usual, NOTICEABLE):
+    def drifted(self) -> Concern | None:
+        """A column that is `NOVELTY` times as new as any window ever was."""
+        if self.new <= max(NOVELTY * self.history.usual, NOTICEABLE):
             return None
         text = f"it is {self.new:.2g} spreads from the nearest earlier window, at most {self.history.usual:.2g} before"
         return Concern("drifted", "novelty", self.name, f"{text}: {self._middles()}")

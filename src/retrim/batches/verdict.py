@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.batches.columns import category_concern, clock_concern, constant_concern, missing_concern, pair_concerns
-from retrim.batches.concern import GRAVER, BatchParams, Concern
+from retrim.batches.concern import GRAVER, Concern
 from retrim.batches.numbers import NEWEST_FOR_WIDTH, NumericHistory, numeric_concerns
 from retrim.batches.whole import cut_concern, resent_concern, twice_concern
 from retrim.table.clock_columns import ClockColumn, clock_columns, parts_of
@@ -19,6 +19,9 @@ from retrim.table.data import DataParams
 
 VerdictKind = Literal["ok", "drifted", "suspicious", "broken"]
 RANK: tuple[VerdictKind, ...] = ("ok", *GRAVER)
+LEAST_ROWS = 50  # of a batch whose columns are inspected; in a smaller one, shares are too noisy
+LEAST_WINDOWS = 4  # earlier windows of the batch's length; fewer do not show the usual range
+MOST_WINDOWS = 60  # of these, the newest: this limits the run time of a verdict
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,9 @@ def look_at(
     batch: pd.DataFrame,
     history: History,
     data: DataParams,
-    params: BatchParams,
     *,
     arrives: pd.Timestamp,
-    made: Collection[str] = (),
+    skip: Collection[str] = (),
     zone: str = "UTC",
 ) -> BatchVerdict:
     """Holds a batch against earlier windows as long as it is.
@@ -69,17 +71,16 @@ def look_at(
 
     Args:
         batch: Typed rows, shape (n, columns), n at least 1.
-        made: Columns that are computed, at which nothing is looked.
+        skip: Columns that are not inspected, and names of checks that are left out.
     """
     batch = batch.sort_values(data.time, kind="stable")
-    ends, lags, counts = history.ends, history.lags, history.counts
-    concerns = [cut_concern(batch[data.time], arrives, ends, lags, counts, share=params.cut_short)]
-    windows = _windows(history.rows, len(batch), params)
-    if len(batch) >= params.least_rows and len(windows) >= params.least_windows:
-        names = [name for name in (*data.own_features, data.target) if name not in (*made, *params.skip)]
+    concerns = [cut_concern(batch[data.time], arrives, history.ends, history.lags, history.counts)]
+    windows = _windows(history.rows, len(batch))
+    if len(batch) >= LEAST_ROWS and len(windows) >= LEAST_WINDOWS:
+        names = [name for name in (*data.own_features, data.target) if name not in skip]
         features = [name for name in names if name != data.target]
         clocks = clock_columns(history.rows, features, zone, time=data.time)
-        columns = _Columns(data, params, history.without, clocks, zone)
+        columns = _Columns(data, history.without, clocks, zone)
         concerns += [columns.weighed(concern, windows) for concern in columns.concerns(batch, windows, names)]
         if not data.key:
             concerns.append(twice_concern(batch[list(data.columns)], [rows[list(data.columns)] for rows in windows]))
@@ -87,13 +88,13 @@ def look_at(
         besides = (data.time, data.due, *data.key, *history.without)
         compared = [name for name in data.columns if name not in besides]
         concerns.append(resent_concern(batch[compared], [rows[compared] for rows in windows]))
-    counted = [concern for concern in concerns if concern is not None and concern.check not in params.skip]
+    counted = [concern for concern in concerns if concern is not None and concern.check not in skip]
     return BatchVerdict(tuple(sorted(counted, key=lambda concern: (-RANK.index(concern.verdict), concern.column))))
 
 
-def _windows(rows: pd.DataFrame, length: int, params: BatchParams) -> list[pd.DataFrame]:
+def _windows(rows: pd.DataFrame, length: int) -> list[pd.DataFrame]:
     """The newest whole windows of that many rows, oldest first."""
-    count = min(len(rows) // max(length, 1), params.most_windows)
+    count = min(len(rows) // max(length, 1), MOST_WINDOWS)
     start = len(rows) - count * length
     return [rows.iloc[start + number * length : start + (number + 1) * length] for number in range(count)]
 
@@ -103,7 +104,6 @@ class _Columns:
     """How the columns of a window are held against earlier ones."""
 
     data: DataParams
-    params: BatchParams
     without: Mapping[str, Collection[str]]  # of a column, the batches that landed without it
     clocks: Mapping[str, ClockColumn]  # columns that the event time decides
     zone: str
@@ -118,7 +118,7 @@ class _Columns:
             without = self.without.get(name, ())
             sent = [rows for rows in windows if not without or not rows["_batch"].isin(without).any()]
             column, before = batch[name], [rows[name] for rows in sent]
-            if len(before) < self.params.least_windows:  # it is new: nobody knows how it usually is
+            if len(before) < LEAST_WINDOWS:  # it is new: nobody knows how it usually is
                 continue
             gravest = missing_concern(name, column, before)
             if name in self.clocks:
@@ -129,12 +129,12 @@ class _Columns:
                 concerns.append(gravest or category_concern(name, column, before))
                 continue
             present, past = _present(column), [numbers for rows in before if len(numbers := _present(rows))]
-            if len(present) and len(past) >= self.params.least_windows:
+            if len(present) and len(past) >= LEAST_WINDOWS:
                 values[name], histories[name] = present, NumericHistory.of(past)
         paired = [name for name in values if name != self.data.target]
         lately = [_matrix(window, paired) for window in windows[-NEWEST_FOR_WIDTH:]]
         concerns += pair_concerns(_matrix(batch, paired), lately, paired)
-        concerns += numeric_concerns(values, histories, novelty=self.params.novelty)
+        concerns += numeric_concerns(values, histories)
         return [concern for concern in concerns if concern is not None]
 
     def _tellers(
@@ -155,7 +155,7 @@ class _Columns:
         """
         step = GRAVER.index(concern.verdict)
         names = [name for name in (concern.column, concern.beside) if name]
-        for end in range(self.params.least_windows, len(windows) if step else 0):
+        for end in range(LEAST_WINDOWS, len(windows) if step else 0):
             for other in self.concerns(windows[end], windows[:end], names):
                 alike = (other.column, other.check) == (concern.column, concern.check)
                 if alike and GRAVER.index(other.verdict) >= step:

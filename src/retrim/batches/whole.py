@@ -14,6 +14,7 @@ RUN = 3  # rows of a run: one row may be like another by chance, three in a row 
 LEAST_SPANS = 4  # earlier batches, at least, to know what a usual span is
 FEW_FOR_SPAN = 0.1  # rows for its span, as a share of the fewest there ever were in as much time
 SURELY_ROWS = 20.0  # rows that are usual for its span at least: hardly any of them is no chance
+CUT_SHORT = 0.5  # share of the shortest usual span, less than which is cut short
 EVEN = 1.25  # the longest of even steps over the shortest: months are such
 
 
@@ -67,8 +68,6 @@ def cut_concern(
     ends: Sequence[pd.Timestamp],
     lags: Sequence[pd.Timedelta],
     counts: Sequence[int],
-    *,
-    share: float,
 ) -> Concern | None:
     """A batch that ends long before it arrives and covers hardly any time, or has hardly any rows for its time.
 
@@ -83,7 +82,7 @@ def cut_concern(
         return None
     shortest, lag = min(span for span, _ in spans), arrives - event.max()
     # one that comes early covers less and is whole
-    if covered < share * shortest and lag > max(lags) + share * shortest:
+    if covered < CUT_SHORT * shortest and lag > max(lags) + CUT_SHORT * shortest:
         text = f"it ends {_days(covered)} after the previous batch and {_days(lag)} before its arrival; the shortest "
         text += f"earlier batch covered {_days(shortest)}: cut short"
         arrivals = [end + delay for end, delay in zip(ends, lags, strict=True)][-LEAST_SPANS - 1 :]

@@ -50,7 +50,6 @@ class VersionFacts:
         checks: Checks at which it was live, oldest first.
         pictures: Names of the pictures there are.
         min_rows: Judging rows that the gate asks for.
-        least_rows: Rows of a slice below which nothing is said of it.
     """
 
     model: str
@@ -75,7 +74,6 @@ class VersionFacts:
     checks: "Sequence[StoredCheck]"
     pictures: frozenset[str]
     min_rows: int
-    least_rows: int
 
     @property
     def number(self) -> int:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from retrim.card.facts import STORE, VERDICT, CardSection, Picture, VersionFacts
 from retrim.card.report import Facts, Table, counted, shown, span
 from retrim.decision.stored_rows import EnvelopeRow
-from retrim.drift.slices import SliceLoss
+from retrim.drift.slices import LEAST_ROWS, SliceLoss
 from retrim.gate.fairness import MeasuredFigure
 from retrim.gate.verdict import mark_of
 from retrim.stats.charts import curve_of
@@ -259,7 +259,7 @@ def limits(facts: VersionFacts) -> CardSection:
             "search. This happens after a break in the data. The model may use only a small part of "
             "what the features offer."
         )
-    lines.append(f"Slices with fewer than {facts.least_rows} holdout rows were not evaluated.")
+    lines.append(f"Slices with fewer than {LEAST_ROWS} holdout rows were not evaluated.")
     evaluated = {one.column for one in sliced.slices}
     if columns := [name for name in view.features if name not in evaluated]:
         lines.append(

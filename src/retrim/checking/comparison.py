@@ -22,7 +22,7 @@ from retrim.decision.loss_comparison import (
     naive_losses,
 )
 from retrim.drift.findings import DriftFinding
-from retrim.drift.performance import DatedEstimate
+from retrim.drift.performance import Estimate
 from retrim.drift.slices import SlicedRows
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
@@ -40,7 +40,7 @@ def compare_losses(
     champion: Stored,
     judged: SlicedRows,
     measured: MeasuredRows | None,
-    estimate: DatedEstimate | None,
+    estimate: Estimate | None,
     *,
     past: Sequence[StoredCheck],
 ) -> LossComparison | None:
@@ -90,7 +90,7 @@ def find_suspects(
     workspace: Workspace,
     table: AsOfTable,
     measured: SlicedRows | None,
-    estimate: DatedEstimate | None,
+    estimate: Estimate | None,
     findings: Sequence[DriftFinding],
     *,
     now: pd.Timestamp,

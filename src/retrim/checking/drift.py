@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,17 +68,18 @@ def find_drift(workspace: Workspace, table: AsOfTable, champion: Stored, counts:
     untested = counts.waiting("tested")[table.places]
     newest = enough_time(reference.rows, features_seen(predictor, table.only(untested)))
     importances = importances_of(predictor) if len(newest) >= workspace.params.drift.min_rows else {}
-    drift, requests = workspace.params.drift, asked_of(workspace, reference)
-    of_features = findings(reference.rows, newest, drift, time="_event", importances=importances, alarms=requests.rows)
-    of_features += together(reference.rows, newest, drift, time="_event", alarms=requests.together, cores=count_cores())
+    drift = workspace.params.drift
+    for_rows, for_together, for_scores, for_target = alarm_requests(workspace, reference)
+    of_features = findings(reference.rows, newest, drift, time="_event", importances=importances, alarms=for_rows)
+    of_features += together(reference.rows, newest, drift, time="_event", alarms=for_together, cores=count_cores())
     if reference.scores is not None:
         scored = stored_scores(workspace, version, newest, predictor.view)
         scored = scored.assign(_event=newest["_event"])[scored.notna().all(axis=1)]
-        of_features += findings(reference.scores, scored, drift, time="_event", importances={}, alarms=requests.scores)
+        of_features += findings(reference.scores, scored, drift, time="_event", importances={}, alarms=for_scores)
     matured = counts.waiting("target")[table.places] & table.times["_matured"].notna().to_numpy()
     labelled = table.only(matured).read([predictor.view.target])
     labels = enough_time(reference.rows, labelled[["_event"]].assign(**{TARGET: labelled[predictor.view.target]}))
-    of_target = findings(reference.rows, labels, drift, time="_event", importances={}, alarms=requests.target)
+    of_target = findings(reference.rows, labels, drift, time="_event", importances={}, alarms=for_target)
     taken: dict[Kind, np.ndarray] = {"tested": untested} if of_features else {}
     taken |= {"target": matured} if of_target else {}
     return DriftLook(
@@ -102,24 +102,19 @@ def enough_time(reference: Profile, rows: pd.DataFrame) -> pd.DataFrame:
     return rows if rows["_event"].max() - rows["_event"].min() >= COVERED * covered else rows.iloc[:0]
 
 
-class AlarmRequests(NamedTuple):
-    """What each group of tests may use of the wanted false alarms; None: thresholds decide instead."""
+def alarm_requests(workspace: Workspace, reference: Reference) -> tuple[AlarmRequest | None, ...]:
+    """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each.
 
-    rows: AlarmRequest | None = None
-    together: AlarmRequest | None = None
-    scores: AlarmRequest | None = None
-    target: AlarmRequest | None = None
-
-
-def asked_of(workspace: Workspace, reference: Reference) -> AlarmRequests:
-    """What features, joint tests, predictions and target may use of the wanted false alarms: an equal part each."""
+    Returns:
+        Four; None where thresholds decide instead.
+    """
     alarms = workspace.params.drift.alarms
     if alarms is None:
-        return AlarmRequests()
+        return (None,) * 4
     scores = 0 if reference.scores is None else len(reference.scores.columns)
     many = (len(reference.rows.columns) - 1, len(workspace.params.drift.joint.tests), scores, 1)
     rate = alarms.rate(pd.Timedelta(workspace.params.data.batch_every))
-    return AlarmRequests(*(AlarmRequest(rate, max(n, 1) / sum(many), alarms.draws, alarms.seed) for n in many))
+    return tuple(AlarmRequest(rate, max(n, 1) / sum(many), alarms.draws, alarms.seed) for n in many)
 
 
 def importances_of(predictor: Predictor) -> dict[str, float]:

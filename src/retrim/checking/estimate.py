@@ -7,7 +7,7 @@ import pandas as pd
 from retrim.decision.check_record import StoredCheck
 from retrim.drift.performance import (
     ChampionRows,
-    DatedEstimate,
+    Estimate,
     EstimateEvidence,
     ScoredEstimate,
     estimate_loss,
@@ -58,18 +58,16 @@ def estimate_newest(
 
 def _estimate(
     workspace: Workspace, predictor: Predictor, known: pd.DataFrame, fresh: pd.DataFrame, *, since: pd.Timestamp
-) -> DatedEstimate | None:
+) -> Estimate | None:
     loss = workspace.params.judge.loss
     parts = [ChampionRows(predictor.view.matrix(rows), predictor.predict(rows)) for rows in (known, fresh)]
     losses = row_losses(loss, predictor.view.actual(known), parts[0].predicted)
-    estimated = estimate_loss(
-        parts[0], losses, parts[1], task=predictor.view.task, loss=loss, seed=workspace.params.train.seed
-    )
-    return None if estimated is None else DatedEstimate(**vars(estimated), since=since)
+    seed, task = workspace.params.train.seed, predictor.view.task
+    return estimate_loss(parts[0], losses, parts[1], since=since, task=task, loss=loss, seed=seed)
 
 
 def _score(
-    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, estimate: DatedEstimate
+    workspace: Workspace, unseen: AsOfTable, predictor: Predictor, as_of: pd.Timestamp, estimate: Estimate
 ) -> ScoredEstimate | None:
     """An estimate beside the loss that came; None while too few of its labels have."""
     arrived = unseen.times["_arrived"]

@@ -35,11 +35,13 @@ from retrim.decision.rows_counted import Kind, LedgerEntry, RowCounts
 from retrim.drift.findings import DriftFinding
 from retrim.drift.performance import EstimateEvidence
 from retrim.drift.profile import CONFIDENCE, SCORE, TARGET
-from retrim.drift.slices import LossChange, SliceParams
+from retrim.drift.slices import LossChange
 from retrim.landing.as_of_view import AsOfTable, landed_since
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored, load_champion
 from retrim.table.data import overdue_labels
+
+SLICES_KEPT = 10  # in the record of a check: the slices with the clearest changes
 
 
 def gather(
@@ -149,7 +151,7 @@ def _performance(
         measured=None if measured is None else measured.loss,
         comparison=comparison,
         band=band,
-        slices=changed.slices[: SliceParams().kept],
+        slices=changed.slices[:SLICES_KEPT],
         suspects=find_suspects(workspace, table, part, newest, drift.findings, now=now),
     )
     return performance, drift.with_losses(changed.shifted).evidence

@@ -9,7 +9,7 @@ from retrim.checking.served import predictions_of
 from retrim.decision.band import Band, reference_band
 from retrim.decision.check_record import MeasuredLoss, MeasuredWindow
 from retrim.decision.rows_counted import RowCounts
-from retrim.drift.slices import LossChange, SlicedRows, SliceParams, loss_change
+from retrim.drift.slices import LossChange, SlicedRows, loss_change
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored
@@ -140,7 +140,7 @@ def beside_judged(
     if measured is None:
         return band, LossChange({}, ())
     features = champion.predictor.view.features
-    return band, loss_change(judged, measured, features, SliceParams(), block_rows=judge.block_rows)
+    return band, loss_change(judged, measured, features, block_rows=judge.block_rows)
 
 
 def judged_rows(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> SlicedRows:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.drift.slices import SliceLoss, SliceParams, slice_table
+from retrim.drift.slices import SliceLoss, slice_table
 from retrim.stats.codec import written
 from retrim.stats.metrics import row_losses
 from retrim.table.data import ColumnType
@@ -230,12 +230,11 @@ def find_worse_slice(
         rows: In time order, shape (n, columns).
         champion: The champion's losses, shape (n,).
     """
-    params = SliceParams()
-    slices = slice_table(rows, champion, naive, features, params, confidence=1 - WRONG, block_rows=block_rows)
+    slices = slice_table(rows, champion, naive, features, confidence=1 - WRONG, block_rows=block_rows)
     if not slices:
         return None
     sure = 1 - 2 * WRONG / len(slices)  # each has an equal part of the error of one claim
-    slices = slice_table(rows, champion, naive, features, params, confidence=sure, block_rows=block_rows)
+    slices = slice_table(rows, champion, naive, features, confidence=sure, block_rows=block_rows)
     worse = [segment for segment in slices if segment.saved is not None and segment.saved[2] < 0]
     return min(worse, key=lambda segment: segment.rows * segment.saved[0] if segment.saved else 0.0, default=None)
 

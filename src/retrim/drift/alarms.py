@@ -100,7 +100,17 @@ class Alarm:
 class Null:
     """How far windows without drift stray, each by its furthest contrast."""
 
-    strayed: np.ndarray  # of the drawn windows, ascending, as `measure_deviation` measures, shape (draws,)
+    columns: tuple[str, ...]  # those that it looks at, in order
+    rows: int  # of a window
+    strayed: Numbers  # of the drawn windows, ascending, as `measure_deviation` measures, shape (draws,)
+
+    def serves(self, columns: tuple[str, ...], rows: int) -> bool:
+        """Whether it stands for the null of these columns in windows of that many rows.
+
+        Distances are p-values of windows of their own length, so half or twice as many rows move what the rarest of
+        them is by less than another draw of 4,000 windows does (docs/decisions/calibrated-alarms.md).
+        """
+        return columns == self.columns and self.rows <= SERVES * rows and rows <= SERVES * self.rows
 
     @property
     def start(self) -> float:
@@ -129,27 +139,6 @@ class Null:
 
 
 @dataclass(frozen=True)
-class KeptNull:
-    """A null that was drawn when a profile was made."""
-
-    columns: tuple[str, ...]  # those that it looks at, in order
-    rows: int  # of a window
-    strayed: Numbers  # how far such windows stray, shape (n,)
-
-    @property
-    def null(self) -> Null:
-        return Null(self.strayed)
-
-    def serves(self, columns: tuple[str, ...], rows: int) -> bool:
-        """Whether it stands for the null of these columns in windows of that many rows.
-
-        Distances are p-values of windows of their own length, so half or twice as many rows move what the rarest of
-        them is by less than another draw of 4,000 windows does (docs/decisions/calibrated-alarms.md).
-        """
-        return columns == self.columns and self.rows <= SERVES * rows and rows <= SERVES * self.rows
-
-
-@dataclass(frozen=True)
 class KeptTogether:
     """How far windows of a profile's sample stray in one joint test."""
 
@@ -169,7 +158,7 @@ class KeptTogether:
 class Nulls:
     """What a profile keeps of them."""
 
-    alone: tuple[KeptNull, ...]  # of columns that are looked at one by one; an entry for each set of them
+    alone: tuple[Null, ...]  # of columns that are looked at one by one; an entry for each set of them
     together: tuple[KeptTogether, ...]  # of joint tests
 
 

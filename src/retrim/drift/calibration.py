@@ -23,17 +23,8 @@ class WindowCalibration:
     null: Null  # how far they stray while nothing drifts
     rows: int  # of the window
 
-    def strayed(self, window: Mapping[str, np.ndarray], waves: np.ndarray | None = None) -> np.ndarray:
-        """How far each contrast of one window, or of many, strayed, shape (..., J).
-
-        Args:
-            window: Rows in each cell by column, shape (..., cells + 1), of `rows` rows.
-            waves: Means of the waves of the year over its rows; None: no season counts.
-        """
-        return self.strayed_of(self.watched.means_of(window, self.rows) - self.watched.expected(waves))
-
-    def strayed_of(self, shift: np.ndarray) -> np.ndarray:
-        """The same, of contrasts that shifted by so much, shape (..., J)."""
+    def strayed(self, shift: np.ndarray) -> np.ndarray:
+        """How far contrasts that shifted by so much strayed, in one window or in many, shape (..., J)."""
         return measure_deviation(self.watched, shift, self.noise, self.rows)
 
     def judge(self, window: Mapping[str, np.ndarray], *, rate: float, waves: np.ndarray | None = None) -> list[Alarm]:
@@ -45,7 +36,7 @@ class WindowCalibration:
         """
         watched = self.watched
         shift = watched.means_of(window, self.rows) - watched.expected(waves)
-        far = self.strayed_of(shift)
+        far = self.strayed(shift)
         smallest = self.smallest(rate)
         columns = list(watched.columns)
         alarms = []

@@ -112,7 +112,7 @@ def alarms_of(
         return []
     rows, waves = len(times), waves_of(times).mean(axis=0)
     watched = watch(Profile(known, profile.blocks, profile.sample))
-    null = next((null_kept.null for null_kept in profile.nulls.alone if null_kept.serves(tuple(known), rows)), None)
+    null = next((null for null in profile.nulls.alone if null.serves(tuple(known), rows)), None)
     if null is None:
         calibration = calibrate(watched, rows=rows, draws=asked.draws, seed=asked.seed)
     else:

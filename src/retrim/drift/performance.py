@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from retrim.stats.codec import Moment
 from retrim.stats.metrics import row_losses
@@ -29,32 +30,29 @@ class ChampionRows:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated loss of the champion on rows without labels."""
+    """Estimated loss of the champion on rows without labels that came after a moment."""
 
     rows: int  # rows without labels
     loss: float  # estimated mean loss on those rows
     naive: float  # mean loss on the rows with labels: the naive estimate
     by: Literal["confidence", "loss model"]  # method: the classifier's confidence, or a model of the loss
-
-
-@dataclass(frozen=True)
-class DatedEstimate(Estimate):
-    """Estimated loss of the champion on rows without labels that came after a moment.
-
-    Args:
-        since: The moment.
-    """
-
-    since: Moment
+    since: Moment  # the moment
 
 
 def estimate_loss(
-    known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, task: str, loss: str, seed: int
+    known: ChampionRows,
+    losses: np.ndarray,
+    fresh: ChampionRows,
+    *,
+    since: pd.Timestamp,
+    task: str,
+    loss: str,
+    seed: int,
 ) -> Estimate | None:
-    """The mean loss of `fresh` rows, without their labels.
+    """The mean loss of `fresh` rows, which came after a moment, without their labels.
 
     Args:
-        losses: Its loss on each of them, shape (n,).
+        losses: Its loss on each known row, shape (n,).
 
     Returns:
         None where fewer than 50 labels are known, or no row is fresh.
@@ -71,8 +69,9 @@ def estimate_loss(
         expected = float(expected_losses(known.predicted, loss=loss).mean())
         ratio = naive / expected if expected > 0 else 1.0
         value = ratio * float(expected_losses(fresh.predicted, loss=loss).mean())
-        return Estimate(len(fresh.predicted), value, naive, "confidence")
-    return Estimate(len(fresh.predicted), _by_model(known, losses, fresh, seed=seed), naive, "loss model")
+        return Estimate(len(fresh.predicted), value, naive, "confidence", since)
+    value = _by_model(known, losses, fresh, seed=seed)
+    return Estimate(len(fresh.predicted), value, naive, "loss model", since)
 
 
 def expected_losses(predicted: np.ndarray, *, loss: str) -> np.ndarray:
@@ -144,7 +143,7 @@ class EstimateEvidence:
         quality: Accuracy of all estimates scored so far, of any version; None before the first.
     """
 
-    newest: DatedEstimate | None = None
+    newest: Estimate | None = None
     scored: tuple[ScoredEstimate, ...] = ()
     quality: EstimateQuality | None = None
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from retrim.drift.alarms import NONE_KEPT, Nulls
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, shares
@@ -20,7 +20,6 @@ from retrim.drift.slices import slice_name
 from retrim.errors import BadInputError, EmptyWindowError
 from retrim.features.view import FeatureView
 from retrim.stats.codec import from_parquet, from_record, to_json, to_parquet, to_record
-from retrim.stats.plugins import SettingsSection, Span
 from retrim.table.data import ColumnType
 
 FILES = ("profile.json", "counts.parquet", "blocks.parquet", "sample.parquet")
@@ -34,22 +33,18 @@ TAIL = 0.01
 """Share of a window beyond either end of the range that is cut into equal bars."""
 
 
-class ProfileParams(SettingsSection):
+@dataclass(frozen=True)
+class ProfileParams:
     """What is kept of the rows a model was made from: arguments of the code, and no settings."""
 
-    cells: int = Field(default=120, ge=2, le=10_000, description="number of quantile cells for a numeric column")
-    levels: int = Field(
-        default=100, ge=1, description="maximum number of categories in a column; a column with more is hashed"
-    )
-    buckets: int = Field(default=64, ge=2, description="number of cells for a hashed column")
-    block: Span = Field(
-        default="1D",
-        description="length of the spans that form the blocks, if the history contains enough such spans",
-    )
-    most_blocks: int = Field(default=1000, ge=1, description="maximum number of blocks")
-    block_rows: int = Field(default=20, ge=1, description="minimum number of rows per block, on average")
-    sample_rows: int = Field(default=20000, ge=1, le=20_000, description="maximum number of rows kept for joint tests")
-    seed: int = Field(default=7, ge=0, description="seed of the sample")
+    cells: int = 120  # quantile cells of a numeric column
+    levels: int = 100  # categories of a column; one with more is hashed
+    buckets: int = 64  # cells of a hashed column
+    block: str = "1D"  # length of the spans that form the blocks, if the history holds enough of them
+    most_blocks: int = 1000
+    block_rows: int = 20  # rows of a block at least, on average
+    sample_rows: int = 20000  # rows kept for joint tests, at most
+    seed: int = 7  # of the sample
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from retrim.drift.alarms import LEAST_STRETCHES, AlarmParams, KeptNull, KeptTogether, Null, Nulls
+from retrim.drift.alarms import LEAST_STRETCHES, AlarmParams, KeptTogether, Null, Nulls
 from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, thinned_rows, usual_strays
 from retrim.drift.profile import (
     FILES,
@@ -72,7 +72,7 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
         moved = np.repeat(weights @ of_mean * error, EACH, axis=0)
         again = noise.again(np.repeat(weights @ of_noise, EACH, axis=0))
         furthest_strays.append(furthest(watched, window * scale - moved, again, rows, watched.means + moved))
-    return Null(np.sort(np.round(np.concatenate(furthest_strays), DIGITS)))
+    return Null(tuple(watched.columns), rows, np.sort(np.round(np.concatenate(furthest_strays), DIGITS)))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -107,10 +107,9 @@ def keep(
     )
 
 
-def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> KeptNull:
+def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> Null:
     watched = watch(replace(profile, columns={name: profile.columns[name] for name in columns}))
-    null = draw(watched, noise_of(watched, rows), rows=rows, draws=alarms.draws, seed=alarms.seed)
-    return KeptNull(columns, rows, null.strayed)
+    return draw(watched, noise_of(watched, rows), rows=rows, draws=alarms.draws, seed=alarms.seed)
 
 
 def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]) -> list[KeptTogether]:

@@ -56,11 +56,6 @@ def block_waves(blocks: pd.DataFrame) -> np.ndarray:
     return waves_of(blocks["first"] + (blocks["last"] - blocks["first"]) / 2)
 
 
-def mean_waves(blocks: pd.DataFrame) -> np.ndarray:
-    """The mean of the waves over the rows of some blocks, shape (2 * HARMONICS,)."""
-    return np.average(block_waves(blocks), axis=0, weights=blocks["rows"])
-
-
 def years_of(blocks: pd.DataFrame) -> float:
     """Years from the first row of the blocks to the last."""
     return float((blocks["last"].max() - blocks["first"].min()) / YEAR)

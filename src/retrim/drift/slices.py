@@ -12,49 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from retrim.drift.cells import CategoryCells, NumericCells
 from retrim.stats.bootstrap import mean_error
-from retrim.stats.plugins import SettingsSection
 from retrim.table.data import ColumnType
 
-SLICE_CONFIDENCE = 0.95
-"""Of the interval of a loss in a slice, two-sided: slices are reported, and the gate has its own confidence."""
+CELLS = 4  # quantile cells of a numeric column
+LEVELS = 24  # categories of a column; one with more is left out
+LEAST_ROWS = 30  # of a slice; smaller ones are not reported
+MOST_SHARE = 0.5  # of all rows: a larger slice would be nearly the whole table
+ERRORS = 3.0  # standard errors from which a change is clear: many, as many slices are compared
+SLICE_CONFIDENCE = 0.95  # of the interval of a loss in a slice, two-sided; the gate has its own
 LEAST_PARTS = 6
-
-
-class SliceParams(SettingsSection):
-    """Parts of the table in which the loss is looked at alone: arguments of the code, and no settings."""
-
-    cells: int = Field(default=4, ge=2, description="number of quantile cells for a numeric column")
-    levels: int = Field(
-        default=24, ge=1, description="maximum number of categories in a column; a column with more is left out"
-    )
-    least_rows: int = Field(
-        default=30, ge=2, description="minimum number of rows in a slice; smaller slices are not reported"
-    )
-    most_share: float = Field(
-        default=0.5,
-        gt=0,
-        le=1,
-        description="maximum share of all rows in a slice; a larger slice would be nearly the whole table",
-    )
-    errors: float = Field(
-        default=3.0,
-        gt=0,
-        description=(
-            "number of standard errors from which a change counts as clear; the default is high, because "
-            "many slices are compared"
-        ),
-    )
-    kept: int = Field(
-        default=10,
-        ge=1,
-        description=(
-            "maximum number of slices in the record of a check; the slices with the clearest changes come first"
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +46,7 @@ class Slice:
         rows_before: Rows in the slice when the champion was evaluated.
         before: Mean loss on those rows; if they were too few, on all rows of that evaluation.
         added: Contribution to the mean loss of all rows: share of the rows times (`loss` minus `before`).
-        clear: Whether the change exceeds `errors` standard errors.
+        clear: Whether the change exceeds 3 standard errors.
     """
 
     column: str
@@ -95,58 +64,58 @@ class LossChange:
     """What became of the loss."""
 
     # the change of the mean loss that goes with each column's shift, were the loss in each of its slices what it was; 0
-    # where that is within `errors` standard errors
+    # where that is within `ERRORS` standard errors
     shifted: dict[str, float]
     slices: tuple[Slice, ...]  # what is clear first, then what adds most
 
 
 def loss_change(
-    before: SlicedRows, now: SlicedRows, columns: Mapping[str, ColumnType], params: SliceParams, *, block_rows: int
+    before: SlicedRows, now: SlicedRows, columns: Mapping[str, ColumnType], *, block_rows: int
 ) -> LossChange:
     """The change of the loss, looked at in the slices of every column."""
     shifted, slices = {}, []
-    if min(len(before.losses), len(now.losses)) < params.least_rows:
+    if min(len(before.losses), len(now.losses)) < LEAST_ROWS:
         return LossChange({}, ())
     for column, kind in columns.items():
-        cells = cells_of(before.rows[column], kind, params)
+        cells = cells_of(before.rows[column], kind)
         if cells is None:
             continue
         places = cells.place(before.rows[column]), cells.place(now.rows[column])
-        known = _means(places[0], before.losses, cells.size + 1, params.least_rows)
-        shifted[column] = _shift(known[places[0]], known[places[1]], params, block_rows=block_rows)
+        known = _means(places[0], before.losses, cells.size + 1)
+        shifted[column] = _shift(known[places[0]], known[places[1]], block_rows=block_rows)
         for cell in np.unique(places[1]):
             inside = now.losses[places[1] == cell]
-            if params.least_rows <= len(inside) <= params.most_share * len(now.losses):
+            if LEAST_ROWS <= len(inside) <= MOST_SHARE * len(now.losses):
                 was = before.losses[places[0] == cell]
-                compared = was if len(was) >= params.least_rows else before.losses
+                compared = was if len(was) >= LEAST_ROWS else before.losses
                 change = float(inside.mean() - compared.mean())
                 error = _error(inside, compared, block_rows=block_rows)
                 added = change * len(inside) / len(now.losses)
                 name = slice_name(cells, int(cell))
                 figures = len(inside), float(inside.mean()), len(was), float(compared.mean()), added
-                slices.append(Slice(column, name, *figures, clear=bool(abs(change) > params.errors * error)))
+                slices.append(Slice(column, name, *figures, clear=bool(abs(change) > ERRORS * error)))
     return LossChange(shifted, tuple(sorted(slices, key=lambda s: (not s.clear, -s.added, s.column, s.name))))
 
 
-def cells_of(values: pd.Series, kind: ColumnType, params: SliceParams) -> NumericCells | CategoryCells | None:
+def cells_of(values: pd.Series, kind: ColumnType) -> NumericCells | CategoryCells | None:
     """What a column is cut into; None for one of too many categories to look at each."""
     if kind in ("number", "integer"):
-        return NumericCells.cut(values, cells=params.cells)
-    cells = CategoryCells.cut(values, levels=params.levels, buckets=2)
+        return NumericCells.cut(values, cells=CELLS)
+    cells = CategoryCells.cut(values, levels=LEVELS, buckets=2)
     return None if cells.buckets else cells
 
 
-def _means(places: np.ndarray, losses: np.ndarray, size: int, least_rows: int) -> np.ndarray:
+def _means(places: np.ndarray, losses: np.ndarray, size: int) -> np.ndarray:
     """Mean loss in each cell, shape (size,); that of all rows where a cell has too few."""
     rows = np.bincount(places, minlength=size)
     sums = np.bincount(places, weights=losses, minlength=size)
-    return np.where(rows >= least_rows, sums / np.maximum(rows, 1), losses.mean())
+    return np.where(rows >= LEAST_ROWS, sums / np.maximum(rows, 1), losses.mean())
 
 
-def _shift(before: np.ndarray, now: np.ndarray, params: SliceParams, *, block_rows: int) -> float:
+def _shift(before: np.ndarray, now: np.ndarray, *, block_rows: int) -> float:
     """The difference of the means of two series of known losses; 0 where it is within its noise."""
     change = float(now.mean() - before.mean())
-    return change if abs(change) > params.errors * _error(before, now, block_rows=block_rows) else 0.0
+    return change if abs(change) > ERRORS * _error(before, now, block_rows=block_rows) else 0.0
 
 
 def _error(*series: np.ndarray, block_rows: int) -> float:
@@ -163,11 +132,11 @@ def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
         return "any value"  # there was none before
     low, high = ([None, *cells.cuts.tolist(), None][end] for end in (cell, cell + 1))
     if low is None or high is None:  # the outermost cells hold what lies beyond all that was seen
-        return f"below {_told(high)}" if low is None else f"above {_told(low)}"
-    return _told(high) if np.nextafter(low, np.inf) >= high else f"{_told(low)} to {_told(high)}"
+        return f"below {_cut_text(high)}" if low is None else f"above {_cut_text(low)}"
+    return _cut_text(high) if np.nextafter(low, np.inf) >= high else f"{_cut_text(low)} to {_cut_text(high)}"
 
 
-def _told(cut: float) -> str:
+def _cut_text(cut: float) -> str:
     """A cut as a person reads it: one that lies a bit below a value stands for that value."""
     return f"{0.0 if abs(cut) < np.finfo(float).tiny else cut:.4g}"
 
@@ -201,9 +170,8 @@ def slice_table(
     losses: np.ndarray,
     other: np.ndarray | None,
     columns: Mapping[str, ColumnType],
-    params: SliceParams,
     *,
-    confidence: float,
+    confidence: float = SLICE_CONFIDENCE,
     block_rows: int,
 ) -> tuple[SliceLoss, ...]:
     """The loss of one model, beside another's, in each slice of `rows`, by column and in the order of its values.
@@ -215,13 +183,13 @@ def slice_table(
     """
     table: list[SliceLoss] = []
     for column, kind in columns.items():
-        cells = cells_of(rows[column], kind, params) if column in rows and len(rows) else None
+        cells = cells_of(rows[column], kind) if column in rows and len(rows) else None
         if cells is None:
             continue
         places = cells.place(rows[column])
         for cell in np.unique(places):
             inside = places == cell
-            if inside.sum() < params.least_rows:
+            if inside.sum() < LEAST_ROWS:
                 continue
             mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
             loss = mean, max(low, 0.0), high  # no loss is below 0

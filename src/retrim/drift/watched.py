@@ -215,10 +215,8 @@ def _normal(
     new = np.clip(old + shift[..., share], 0, 1)
     old = np.clip(old, 1 / watched.rows, 1 - 1 / watched.rows)
     thinned = _thinned(watched, old, noise.variance[..., share], rows)
-    run_directory = (1 - old) / np.maximum(new - old, 1e-300)
-    skew = np.minimum(
-        _skew_of_bursts(rows / thinned, old), run_directory
-    )  # what fills a window is no rare kind any more
+    headroom = (1 - old) / np.maximum(new - old, 1e-300)  # what fills a window is no rare kind any more
+    skew = np.minimum(_skew_of_bursts(rows / thinned, old), headroom)
     stretched = np.clip(old + skew * (new - old), 0, 1)
     z[..., share] = _of_counts(old, stretched, thinned / skew**2) / np.sqrt(both[share])
     free = noise.freedom

@@ -1,7 +1,7 @@
 """What losses alone say of a challenger: its gain over another model as a share, with bounds, and the checks of it.
 
-`gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance. `worst fold`: a
-good mean does not excuse one bad span of time. `rows`: whether enough rows judge. The best of several challengers is
+`gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance. `worst fold`: the
+worst span of time. `rows`: whether enough rows judge. The best of several challengers is
 held to its gain without the luck that made it the best.
 
 `re-use`: rows that have judged before are asked for more. Whoever tries often enough on the same rows finds a
@@ -24,6 +24,7 @@ from retrim.stats.codec import Instant, key
 from retrim.stats.windows import spans
 
 SPLITS = 200
+FOLDS = 4  # spans of the holdout rows, whose losses are reported
 MOST_PLACES = 9  # of a confidence in per cent
 SAYABLE = 1000.0
 """A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
@@ -145,32 +146,26 @@ def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, 
     return share(float(others[np.arange(len(means)), means.argmax(axis=1)].mean()), base)
 
 
-def worst_fold(losses: np.ndarray, champion: np.ndarray, gate: GateParams, *, resampling: Resampling) -> Check:
-    """Whether the challenger surely loses more than `gate.worst_fold` to the champion in none of `gate.folds` spans.
-
-    The one that is named is a fold that refuses, else the one with the largest figure. Each bound has an equal part of
-    the error: a challenger at the limit in all folds is refused in at most 1 - confidence. One row says nothing.
+def worst_fold(losses: np.ndarray, champion: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
+    """What the challenger loses more than the champion in the worst of `FOLDS` spans, which refuses nothing.
 
     Args:
         losses: The challenger's loss on each judged row, in time order, shape (n,).
+        confidence: Of all bounds together; each has an equal part of the error.
     """
-    most = gate.worst_fold
-    parts = [part for part in spans(len(losses), gate.folds) if len(part) > 1]
+    parts = [part for part in spans(len(losses), FOLDS) if len(part) > 1]
     if not parts:
-        return Check("worst fold", True, 0.0, most, "no fold has 2 rows, so no fold was evaluated", None)
-    confidence = 1 - (1 - gate.confidence) / len(parts)
+        return Check("worst fold", True, 0.0, None, "no fold has 2 rows, so no fold was evaluated", None)
+    confidences = (1 - (1 - confidence) / len(parts),)
     gains = [
-        relative_gains(losses[part], champion[part], confidences=(confidence,), resampling=resampling)[0]
+        relative_gains(losses[part], champion[part], confidences=confidences, resampling=resampling)[0]
         for part in parts
     ]
-    surely = [gain for gain in gains if most is not None and -gain.high > most]
-    worst = min(surely or gains, key=lambda gain: gain.figure)
+    worst = min(gains, key=lambda gain: gain.figure)
     figure, (low, high) = -worst.figure, (-worst.high, -worst.low)
-    shown = share_in_words(figure)
     sure = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
-    limit = "" if most is None else f"; refused if the lower bound exceeds {most:+.1%}"
-    text = f"worst of {len(parts)} folds {shown} against the champion's loss{sure}{limit}"
-    return Check("worst fold", not surely, figure, most, text, (low, high))
+    text = f"worst of {len(parts)} folds {share_in_words(figure)} against the champion's loss{sure}"
+    return Check("worst fold", True, figure, None, text, (low, high))
 
 
 def gain(relative: RelativeGain, sentence: str, *, least: float, usual: float, corrected: float | None) -> Check:
@@ -275,7 +270,7 @@ def judge(
             checks += against_champion(
                 losses, champion, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling
             )
-            checks.append(worst_fold(losses, champion, gate, resampling=resampling))
+            checks.append(worst_fold(losses, champion, confidence=gate.confidence, resampling=resampling))
             if shown is not None:
                 checks.append(supported(shown))
         for name, naive in floors.items():
@@ -325,7 +320,7 @@ def uses(earlier: Iterable[EarlierVerdict], events: "pd.Series[pd.Timestamp]") -
     """How often these rows have judged before: over earlier verdicts, the sum of the shares that they had part in."""
     if not len(events):
         return 0.0
-    return float(sum(events.between(each.start, each.end).mean() for each in earlier))
+    return float(sum(events.between(verdict.start, verdict.end).mean() for verdict in earlier))
 
 
 def spent(error: float, *, uses: float, power: float) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, cells_of, slice_name
+from retrim.drift.slices import LEAST_ROWS, MOST_SHARE, SLICE_CONFIDENCE, cells_of, slice_name
 from retrim.gate.losses import Resampling, confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
 from retrim.gate.verdict import (
@@ -194,7 +194,6 @@ def worst_slice(
     features: Mapping[str, ColumnType],
     losses: np.ndarray,
     champion: np.ndarray,
-    cut: SliceParams,
     resampling: Resampling,
 ) -> Check:
     """The slice that is worst against the champion, which refuses nothing.
@@ -214,9 +213,9 @@ def worst_slice(
         testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
         statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
     """
-    slices = _cut(rows, features, losses - champion, champion, cut, block_rows=resampling.block_rows)
+    slices = _cut(rows, features, losses - champion, champion, block_rows=resampling.block_rows)
     if not slices.names:
-        text = f"no slice has {cut.least_rows} rows, so no slice was evaluated"
+        text = f"no slice has {LEAST_ROWS} rows, so no slice was evaluated"
         return Check("worst slice", True, 0.0, None, text, None)
     scale = np.sqrt(np.square(slices.added).sum(axis=0))
     scale[scale == 0] = np.inf
@@ -239,7 +238,6 @@ def _cut(
     features: Mapping[str, ColumnType],
     added: np.ndarray,
     base: np.ndarray,
-    cut: SliceParams,
     *,
     block_rows: int,
 ) -> Slices:
@@ -247,12 +245,12 @@ def _cut(
     names: list[str] = []
     sums: list[tuple[np.ndarray, np.ndarray]] = []
     for column, kind in features.items():
-        cells = cells_of(rows[column], kind, cut)
+        cells = cells_of(rows[column], kind)
         if cells is None:
             continue
         places = cells.place(rows[column])
         counts = np.bincount(places, minlength=cells.size + 1)
-        is_slice = (counts >= cut.least_rows) & (counts <= cut.most_share * len(rows))
+        is_slice = (counts >= LEAST_ROWS) & (counts <= MOST_SHARE * len(rows))
         numbers = np.flatnonzero(is_slice)
         names += [f"{column} {slice_name(cells, int(cell))}" for cell in numbers]
         inside = np.where(is_slice, np.cumsum(is_slice) - 1, len(numbers))[places]  # the last holds all others
@@ -278,7 +276,6 @@ def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float,
 def judge_models(
     judged: HoldoutJudgement,
     gate: GateParams,
-    slices: SliceParams,
     *,
     draws: int,
     block_rows: int,
@@ -311,7 +308,7 @@ def judge_models(
         losses = winner.losses, champion.losses
         checks += [
             reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
-            worst_slice(judged.rows, judged.features, *losses, slices, resampling),
+            worst_slice(judged.rows, judged.features, *losses, resampling),
             churn(winner, champion, confidence=gate.confidence, resampling=resampling),
         ]
     checks += calibration(winner, champion, resampling)

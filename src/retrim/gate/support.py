@@ -46,8 +46,8 @@ class ShownEvidence:
     def before(self, moment: pd.Timestamp) -> "ShownEvidence":
         """Its blocks that end before a moment."""
         is_before = np.array([until < moment for until in self.until], dtype=bool)
-        until = tuple(moment_of for moment_of in self.until if moment_of < moment)
-        refits = {kind: moment_of[is_before] for kind, moment_of in self.refits.items()}
+        until = tuple(ends for ends in self.until if ends < moment)
+        refits = {kind: losses[is_before] for kind, losses in self.refits.items()}
         return ShownEvidence(until, self.champion[is_before], refits, self.block_rows)
 
     @classmethod

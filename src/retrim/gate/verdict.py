@@ -218,24 +218,6 @@ class GateParams(SettingsSection):
             "on the same rows together err at most 1.64 times as often as a single verdict; 0: no correction"
         ),
     )
-    folds: int = Field(
-        exclude=True,
-        default=4,
-        ge=1,
-        description=(
-            "number of equal spans (folds) into which the holdout rows are split; the loss of each fold is "
-            "only reported, unless worst_fold sets a limit"
-        ),
-    )
-    worst_fold: float | None = Field(
-        exclude=True,
-        default=None,
-        ge=0,
-        description=(
-            "maximum relative increase in loss over the champion in any fold; null: the increase is only "
-            "reported, because a fold has too few rows for a refusal"
-        ),
-    )
     baselines: tuple[str, ...] = Field(
         default=("last_value", "seasonal_mean"), min_length=1, description="naive baselines that a challenger must beat"
     )

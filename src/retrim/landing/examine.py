@@ -25,6 +25,7 @@ from retrim.table.schema import lacking, read_as
 
 AFTER_ARRIVAL = "after its arrival"
 """In the rule of times that are later than their batch came."""
+HISTORY_ROWS = 50_000  # newest landed rows that are read at most: this limits the memory that a verdict needs
 BATCHES = 12  # newest regular batches, at least, so that it is known how long a batch usually is
 CURE = {
     "broken": "correct the batch at its source and ingest it again, or land it anyway: retrim batch release ID "
@@ -122,19 +123,19 @@ def look_at_batch(
     regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()
-    history = _history(regular, data, params, root=landing.root)
+    history = _history(regular, data, root=landing.root)
     history = replace(history, ends=[], lags=[], counts=[]) if of else history
-    verdict = look_at(frame, history, data, params, arrives=now, made=reading.made, zone=reading.zone)
+    verdict = look_at(frame, history, data, arrives=now, skip=(*reading.made, *params.skip), zone=reading.zone)
     grave = [concern for concern in verdict.concerns if concern.verdict == verdict.kind and concern.verdict in CURE]
     return verdict.kind, tuple(_fault(concern, len(frame)) for concern in grave)
 
 
-def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *, root: Path) -> History:
-    """The newest batches that hold `history_rows` rows together, and at least 12 files; pieces of one are a batch."""
+def _history(regular: list[BatchFile], data: DataParams, *, root: Path) -> History:
+    """The newest batches that hold `HISTORY_ROWS` rows together, and at least 12 files; pieces of one are a batch."""
     taken: list[BatchFile] = []
     rows = 0
     for file in reversed(regular):
-        if rows >= params.history_rows and len(taken) >= BATCHES:
+        if rows >= HISTORY_ROWS and len(taken) >= BATCHES:
             break
         taken.insert(0, file)
         rows += file.rows
@@ -143,7 +144,7 @@ def _history(regular: list[BatchFile], data: DataParams, params: BatchParams, *,
     landed = LandedRows([file.path for file in taken], read, root=root)
     times = landed.narrow(["_batch", data.time])
     ends = dict(times.groupby("_batch", sort=False, observed=True)[data.time].max().items())
-    places = times.sort_values(data.time, kind="stable")[ROW].iloc[-params.history_rows :].to_numpy()
+    places = times.sort_values(data.time, kind="stable")[ROW].iloc[-HISTORY_ROWS:].to_numpy()
     newest = landed.take(places, landed.columns)
     batches: dict[str, list[BatchFile]] = {}
     for file in taken:

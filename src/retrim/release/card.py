@@ -16,7 +16,6 @@ from retrim.card.card import card_of
 from retrim.card.facts import VersionFacts
 from retrim.card.pages import rendered
 from retrim.decision.check_record import StoredCheck
-from retrim.drift.slices import SliceParams
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import read_folder, write_file
 from retrim.lineage.workspace import Workspace
@@ -89,7 +88,6 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         checks=[each for each in checks if each.record.champion == version],
         pictures=pictures,
         min_rows=workspace.params.gate.min_rows,
-        least_rows=SliceParams().least_rows,
     )
 
 

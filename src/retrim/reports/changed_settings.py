@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
+from retrim.drift.slices import SliceLoss, slice_table
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import count_cores
 from retrim.gate.change import (
@@ -124,15 +124,7 @@ def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Time
         raise RefusedError(f"{len(tables[0])} mature rows cannot be compared: {error}; wait for more rows") from error
     rows = tables[0][tables[0]["_key"].isin(pd.concat(judged))].reset_index(drop=True)
     resampling = Resampling(params.judge.draws, params.judge.block_rows, params.gate.seed)
-    slices = slice_table(
-        rows,
-        after,
-        before,
-        params.data.features,
-        SliceParams(),
-        confidence=SLICE_CONFIDENCE,
-        block_rows=resampling.block_rows,
-    )
+    slices = slice_table(rows, after, before, params.data.features, block_rows=resampling.block_rows)
     is_same_model = champion is not None and recipes[0].model == champion.predictor.recipe.model
     return RefitComparison(
         changes=tried.changes,

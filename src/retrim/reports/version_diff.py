@@ -30,7 +30,7 @@ from retrim.card.diff import (
     step_changes,
 )
 from retrim.decision.stored_rows import VersionRow
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceLoss, SliceParams, slice_table
+from retrim.drift.slices import SliceLoss, slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import batches_of, read_as_of
 from retrim.lineage.workspace import Workspace
@@ -95,15 +95,7 @@ def compare_on_common_rows(
         notes.append(
             f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
         )
-    sliced = slice_table(
-        rows,
-        losses[1],
-        losses[0],
-        views[1].features,
-        SliceParams(),
-        confidence=SLICE_CONFIDENCE,
-        block_rows=params.judge.block_rows,
-    )
+    sliced = slice_table(rows, losses[1], losses[0], views[1].features, block_rows=params.judge.block_rows)
     by = moved(predicted[0], predicted[1], *views)
     first = np.argsort(-by, kind="stable")[:top]
     since, until = iso(rows["_event"].iloc[0]), iso(rows["_event"].iloc[-1])

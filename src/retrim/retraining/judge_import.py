@@ -9,7 +9,6 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.checking.previous_champions import forbidden_in, group_checks
-from retrim.drift.slices import SliceParams
 from retrim.errors import RefusedError
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
@@ -74,7 +73,6 @@ def judge_import(
     verdict = judge_models(
         _judgement(workspace, imported, files, champion, rows, past),
         params.gate,
-        SliceParams(),
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(earlier_verdicts(workspace), rows["_event"]),

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from retrim.decision.pins import Pins
 from retrim.decision.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
-from retrim.drift.slices import SLICE_CONFIDENCE, SliceParams, slice_table
+from retrim.drift.slices import slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
@@ -279,14 +279,14 @@ def _verdict(
     competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(pins, judged, gate)
-    verdict = judged_by(judged, gate, SliceParams(), rivals=len(competing), support=support)
+    verdict = judged_by(judged, gate, rivals=len(competing), support=support)
     how = Bootstrap(judge.block_rows, judge.draws, gate.seed, gate.confidence)
     by_group = look_by_group(paths, judged, verdict.winner, fairness, how, loss=judge.loss)
     verdict = verdict.with_checks(by_group.checks)
     of_previous = None
     if competing:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
-        of_previous = judged_by(theirs, gate, SliceParams(), rivals=len(judged.challengers))
+        of_previous = judged_by(theirs, gate, rivals=len(judged.challengers))
         best = competing[int(of_previous.winner)]
         of_previous = of_previous.with_checks(limits_on(judged, best, fairness, how))
     losses = {version: each.scored.losses for version, each in competing.items()}
@@ -316,15 +316,7 @@ def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> Slices
     """The losses of the winner and the champion, slice by slice."""
     champion = None if judged.champion is None else judged.champion.losses
     own = judged.challengers[winner].losses
-    sliced = slice_table(
-        judged.rows,
-        own,
-        champion,
-        judged.features,
-        SliceParams(),
-        confidence=SLICE_CONFIDENCE,
-        block_rows=judge.block_rows,
-    )
+    sliced = slice_table(judged.rows, own, champion, judged.features, block_rows=judge.block_rows)
     return SlicesRecord(judge.loss, sliced)
 
 
