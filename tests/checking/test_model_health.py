@@ -1,9 +1,12 @@
 """What is wrong with a live model: said in the health of the workspace, told once, and muted by a person."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from retrim.adapters.database import iso
+from retrim.checking.history import checks_of, stopped_since
 from retrim.decision.model_health import HealthLevel
 from retrim.errors import BadInputError
 from retrim.landing.withdraw import withdraw
@@ -59,6 +62,29 @@ def test_a_loss_far_above_expected_is_critical(desk: Desk) -> None:
     assert found["loss_above_expected"].level is HealthLevel.CRITICAL
     assert "expected" in found["loss_above_expected"].text
     assert found["loss_above_expected"].do
+
+
+def test_a_fault_stands_while_fewer_than_sixty_checks_measured_nothing(desk: Desk) -> None:
+    land(desk, 12, off=8.0)
+    desk.check(12.1)
+    store, model = desk.workspace.store, desk.workspace.model
+    silent = store.decisions(model)[-1]
+    stands = []
+    for number in range(1, 60):
+        row = replace(silent, id=f"silent-{number}", sequence=2 + number, as_of=iso(desk.day(12.1 + number)))
+        assert store.add_decision(row)
+        stands.append("loss_above_expected" in kinds(desk, 80))
+
+    assert stands == [True] * 58 + [False]
+
+
+def test_stops_are_counted_over_fifty_checks(desk: Desk) -> None:
+    land(desk, 12)
+    checks = checks_of(desk.workspace)
+    counts = stopped_since(desk.workspace, checks * 51)
+
+    assert counts is not None
+    assert counts.checks == 50
 
 
 def test_a_model_that_loses_to_a_constant_is_critical(desk: Desk) -> None:
