@@ -4,7 +4,7 @@ import re
 from base64 import b64encode
 from typing import Any
 
-from retrim.card.report import shown
+from retrim.card.report import moment, shown
 
 NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?%?( to [+-]?\d[\d.,]*(e[+-]?\d+)?)?|-")
 
@@ -21,7 +21,8 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"line": _line, "cell": _cell, "code": _code, "anchor": _anchor, "png": _png, "shown": shown}
+    environment.filters |= {"line": _line, "cell": _cell, "code": _code, "anchor": _anchor, "png": _png}
+    environment.filters |= {"shown": shown, "moment": moment}
     environment.tests["number"] = lambda text: NUMBER.fullmatch(str(text)) is not None
     return re.sub(r"\n{3,}", "\n\n", environment.get_template(template).render(**values))
 

@@ -68,14 +68,6 @@ class Form:
 
 
 @dataclass(frozen=True)
-class DrawnPicture:
-    """A picture with the words for those who do not see it."""
-
-    title: str
-    png: bytes
-
-
-@dataclass(frozen=True)
 class DriftCell:
     """A column at a check: how dark, from 0 to 3, whether it is over, what was said, where both windows are."""
 
@@ -112,7 +104,7 @@ class StatusPage:
     at: str
     answers: tuple[Answer, ...]
     facts: tuple[tuple[str, str], ...]
-    pictures: tuple[DrawnPicture, ...]
+    pictures: tuple[tuple[str, bytes], ...]  # words for those who do not see it, and the PNG
     drift_at: tuple[str, ...]
     drift: tuple[tuple[str, tuple[DriftCell, ...]], ...]
     tables: tuple[ListedTable, ...]
@@ -206,7 +198,7 @@ def _to_do(verdict: CheckVerdict) -> str | None:
     return f"The last check asks: {verdict.do}."
 
 
-def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[DrawnPicture, ...]:
+def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[tuple[str, bytes], ...]:
     """Loss and accumulated gain over the checks, with each release marked; none before the first check."""
     if not checks:
         return ()
@@ -235,12 +227,12 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
     loss = workspace.params.judge.loss
     bands = {"90% interval": intervals, "band of the expected loss": expected_bands}
     days = _predicted(workspace)
-    sections = [
-        DrawnPicture(
+    pictures = [
+        (
             "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
             loss_over_time(losses, loss=loss, events=events, bands=bands, marks=decided),
         ),
-        DrawnPicture(
+        (
             "Accumulated gain and retraining cost at each check",
             lines_over_time(
                 gains, title="Accumulated gain against the retraining cost", label="mean loss x checks", events=events
@@ -255,12 +247,10 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[Draw
             time="check that made the estimate (UTC)",
             events=events,
         )
-        sections.append(DrawnPicture("Loss estimated without labels, and the realised loss", shown))
+        pictures.append(("Loss estimated without labels, and the realised loss", shown))
     if days:
-        sections.append(
-            DrawnPicture("Predictions per day", counts_by_day(days, title="Predictions by day of the event"))
-        )
-    return tuple(sections)
+        pictures.append(("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))
+    return tuple(pictures)
 
 
 def _beside_loss(comparison: LossComparison | None) -> dict[str, float]:
@@ -374,16 +364,6 @@ def _alerts(workspace: Workspace) -> ListedTable:
 
 
 @dataclass(frozen=True)
-class ServedPage:
-    """What a server adds to the page, whose path is `prefix`: other pages, and what came of the last action."""
-
-    prefix: str
-    links: tuple[tuple[str, str], ...]
-    said: str = ""
-    failed: bool = False
-
-
-@dataclass(frozen=True)
 class DetailPage:
     """What the address of one thing shows: the report that the command line prints, and two windows of a column.
 
@@ -456,39 +436,27 @@ def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
     return DetailPage(workspace.model, title, (Facts(facts), *tables), distributions.bars, links)
 
 
-def page_html(page: StatusPage, served: ServedPage | None = None) -> str:
-    """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them."""
-    return rendered("status.html.j2", page=page, served=served)
+def page_html(
+    page: StatusPage,
+    *,
+    prefix: str | None = None,
+    links: Sequence[tuple[str, str]] = (),
+    said: str = "",
+    failed: bool = False,
+) -> str:
+    """The page with its pictures in it; every text is escaped. Forms are there only where a server answers them.
 
-
-@dataclass(frozen=True)
-class ListedPlace:
-    """A model in the list of workspaces: its name, where its page is, how it is; as `retrim status --all` has it."""
-
-    model: str
-    address: str
-    level: HealthLevel
-    said: tuple[str, ...]
-    where: str
-    live: str
-    last_check: str
+    Args:
+        prefix: Path of the page where a server shows it; None: no server does.
+        links: Names and addresses of other pages.
+        said: What came of the last action.
+    """
+    return rendered("status.html.j2", page=page, prefix=prefix, links=links, said=said, failed=failed)
 
 
 def places_html(models: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
-    """The list of workspaces."""
-    places = tuple(
-        ListedPlace(
-            model=model.model or "?",
-            address="" if model.workspace is None else addresses.get(model.workspace, ""),
-            level=health.level,
-            said=health.said,
-            where=model.store if model.workspace is None else model.workspace.name,
-            live=f"version {model.live} since {moment(model.since)}" if model.live else "nothing yet",
-            last_check=moment(model.last_check) or "none yet",
-        )
-        for model, health in models
-    )
-    return rendered("places.html.j2", places=places, at=moment(at))
+    """The list of workspaces, each with its name, where its page is, and how it is."""
+    return rendered("places.html.j2", models=models, addresses=addresses, at=at)
 
 
 def detail_html(page: DetailPage, *, prefix: str) -> str:

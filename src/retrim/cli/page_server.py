@@ -25,7 +25,6 @@ from retrim.cli.page import (
     DECISIONS,
     DRIFT,
     DetailPage,
-    ServedPage,
     batch_page,
     decision_page,
     detail_html,
@@ -170,12 +169,7 @@ def _detail(
     return answer
 
 
-def page_app(
-    open_here: Callable[[], Workspace],
-    *,
-    by: str,
-    now: Callable[[], pd.Timestamp],
-) -> Starlette:
+def page_app(open_here: Callable[[], Workspace], *, by: str, now: Callable[[], pd.Timestamp]) -> Starlette:
     """The page of a workspace at `/retrim`, an address for each thing on it, and a POST for each action."""
     return Starlette(routes=_routes(open_here, by=by, now=now, prefix=PREFIX, mlflow=mlflow_server.PAGE))
 
@@ -223,10 +217,9 @@ def _routes(
         try:
             workspace = open_here()
             page = find_page(workspace, now=now(), until=until)
-            served = ServedPage(
-                prefix, (*links, *_mlflow_link(workspace, mlflow), *_prefect_link(workspace)), said, failed
-            )
-            return HTMLResponse(page_html(page, served), status, HEADERS)
+            others = (*links, *_mlflow_link(workspace, mlflow), *_prefect_link(workspace))
+            html = page_html(page, prefix=prefix, links=others, said=said, failed=failed)
+            return HTMLResponse(html, status, HEADERS)
         except RetrimError as error:
             return PlainTextResponse(f"{said}\n{error}".strip(), 503, HEADERS)
 

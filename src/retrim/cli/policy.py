@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from retrim.files import WorkspacePaths
-    from retrim.reports.policy import BacktestResult
 
 policy_app = typer.Typer(help="Compare retraining policies, acknowledge holds, and pause.")
 settings_app = typer.Typer()
@@ -87,53 +86,33 @@ def backtest(
 def _compare_policies(windows: int | None, since: "pd.Timestamp | None", *, as_json: bool) -> None:
     from retrim.cli import render
     from retrim.reports.policy import backtest as op
-    from retrim.reports.policy_report import command_for
+    from retrim.reports.policy_report import command_for, policy_report
 
     with render.progress():
         result = op(workspace_here(), now=as_time(None), windows=windows, since=since)
-    if as_json:
-        render.show_json(result)
-        return
-    _show_policies(result)
-    for policy in result.policies:
+    render.show(result, policy_report(result), as_json=as_json)
+    for policy in () if as_json else result.policies:
         if policy.name == result.recommended:
             render.say(f"switch it on: {command_for(policy.changes)}")
 
 
-def _show_policies(result: "BacktestResult") -> None:
-    from retrim.cli import render
-    from retrim.reports.policy_report import COLUMNS, facts, lines
-
-    render.show_table(COLUMNS, lines(result))
-    render.OUT.print()
-    for fact in facts(result):
-        render.OUT.print(fact, style="dim", highlight=False, markup=False)
-    render.OUT.print()
-    render.OUT.print(result.sentence, highlight=False, markup=False)
-
-
 def _show_retraining_cost(cost: float, per_row: float, currency: str, *, as_json: bool) -> None:
+    from retrim.card.report import Facts
     from retrim.checking.price import retraining_cost_of
     from retrim.cli import render
 
     priced = retraining_cost_of(workspace_here(), cost=cost, per_row=per_row, currency=currency, now=as_time(None))
-    if as_json:
-        render.show_json(priced)
-        return
     money, times = priced.money, priced.judged_losses
     unit = f"one unit over the {priced.rows_per_check} rows of a usual check costs {money.per_unit:.6g} {currency}"
-    render.show_facts(
-        [
-            ("in the loss", f"{money.retraining_cost:.6g} {priced.loss} x checks"),
-            ("in judged losses", None if times is None else f"{times:.4g} times the live version's {priced.loss}"),
-            ("in money", f"{money.cost:.6g} {currency}; {unit}"),
-            ("checks", f"about {priced.checks_of_year:.3g} a year"),
-        ]
+    facts = (
+        ("in the loss", f"{money.retraining_cost:.6g} {priced.loss} x checks"),
+        ("in judged losses", None if times is None else f"{times:.4g} times the live version's {priced.loss}"),
+        ("in money", f"{money.cost:.6g} {currency}; {unit}"),
+        ("checks", f"about {priced.checks_of_year:.3g} a year"),
     )
-    render.OUT.print(priced.sentence, highlight=False, markup=False)
-    render.OUT.print("In params.yaml, replace the matching lines of the section gain with:", highlight=False)
-    for line in priced.lines:
-        render.OUT.print(f"  {line}", highlight=False, markup=False)
+    lines = (f"  {line}" for line in priced.lines)
+    how = "In params.yaml, replace the matching lines of the section gain with:"
+    render.show(priced, (Facts(facts), priced.sentence, how, *lines), as_json=as_json)
 
 
 def assignments(texts: list[str]) -> "dict[str, JsonValue]":
@@ -168,6 +147,7 @@ def _compare_settings(
     from retrim.cli.version_screens import refits_report
     from retrim.reports.changed_settings import compare_refits, try_settings
     from retrim.reports.policy import backtest as op
+    from retrim.reports.policy_report import policy_report
 
     workspace, now = workspace_here(), as_time(None)
     tried = try_settings(workspace, changes)
@@ -181,11 +161,8 @@ def _compare_settings(
             op(side, now=now, windows=windows, since=since)
             for side in (workspace, replace(workspace, params=tried.params))
         )
-    if as_json:
-        render.show_json({"current": current, "changed": changed})
-        return
-    _show_policies(changed)
-    render.OUT.print(f"with the current settings: {current.sentence}", highlight=False, markup=False)
+    report = (*policy_report(changed), f"with the current settings: {current.sentence}")
+    render.show({"current": current, "changed": changed}, report, as_json=as_json)
 
 
 def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: bool, as_json: bool) -> None:
