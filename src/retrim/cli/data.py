@@ -72,7 +72,7 @@ def ingest(
         large = large_file(workspace, path)
         if large is not None:
             line = f"{name_of(path)} is large ({large.rows} rows): it lands as {len(large.counts)} batches"
-            (render.ERR if as_json else render.OUT).print(line, highlight=False, markup=False, soft_wrap=True)
+            (render.ERR if as_json else render.OUT).print(line, soft_wrap=True)
         for landed in take_in(workspace, path, now=now, labels=labels, correction=correction, large=large):
             batches.append(landed)
             if not as_json:
@@ -80,7 +80,7 @@ def ingest(
     left = 0 if large is None or batches[-1].part is None else len(large.counts) - len(batches)
     if left:
         line = f"the other {left} chunks were not read, because the first does not match the declared table"
-        render.ERR.print(line, highlight=False)
+        render.ERR.print(line)
     if as_json:
         render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
     raise typer.Exit(2 if "quarantined" in [batch.outcome for batch in batches] else 0)
@@ -103,7 +103,7 @@ def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: 
         if as_json:
             render.show_json([landed.as_record() for landed in batches])
     if not batches and not as_json:
-        render.OUT.print("nothing in var/inbox/ to land", highlight=False)
+        render.OUT.print("nothing in var/inbox/ to land")
     raise typer.Exit(2 if "quarantined" in [landed.outcome for landed in batches] else 0)
 
 
@@ -115,24 +115,24 @@ def _show(landed: "Landed", name: str) -> None:
     which = "" if part is None else f", chunk {part.number} of {part.count}, from row {part.first}"
     if landed.outcome == "quarantined":
         line = f"quarantined: batch {landed.batch}, {name}{which}"
-        render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
+        render.ERR.print(line, soft_wrap=True)
         for fault in landed.faults:
-            render.ERR.print(f"  {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
+            render.ERR.print(f"  {fault}; {fault.cure}", soft_wrap=True)
         _show_notes(landed)
-        render.ERR.print(f"show it: retrim batch show {landed.batch}", highlight=False)
+        render.ERR.print(f"show it: retrim batch show {landed.batch}")
         return
     _show_notes(landed)
     as_what = {"drifted": ", drifted from earlier batches", "suspicious": ", suspicious"}.get(str(landed.verdict), "")
-    render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}", highlight=False)
+    render.OUT.print(f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}{which}{as_what}")
     for fault in landed.faults if landed.outcome == "landed" else ():
-        render.ERR.print(f"warning: {fault}; {fault.cure}", highlight=False, markup=False, soft_wrap=True)
+        render.ERR.print(f"warning: {fault}; {fault.cure}", soft_wrap=True)
 
 
 def _show_notes(landed: "Landed") -> None:
     from retrim.cli import render
 
     for note in landed.notes:
-        render.ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        render.ERR.print(f"note: {note}", soft_wrap=True)
 
 
 def _record(batches: "list[Landed]", of: str) -> dict[str, object]:

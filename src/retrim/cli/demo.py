@@ -96,7 +96,7 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
         "Chart of the loss with each decision marked: var/demo/var/loss.png",
         "To explore the result from this folder:",
     ):
-        render.OUT.print(f"\n{text}", highlight=False)
+        render.OUT.print(f"\n{text}")
     for command in (
         "make ui WORKSPACE=var/demo",
         "cd var/demo",

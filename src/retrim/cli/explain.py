@@ -104,7 +104,7 @@ def card(
     workspace = workspace_here()
     as_html = as_html or (to is not None and to.suffix.lower() in (".html", ".htm"))
     if to is not None:
-        render.OUT.print(f"written: {write_card(workspace, version, to=to, as_html=as_html)}", highlight=False)
+        render.OUT.print(f"written: {write_card(workspace, version, to=to, as_html=as_html)}")
         return
     pages = make_card(workspace, version, pictures=None)
     print(pages.html if as_html else pages.markdown, end="")  # noqa: T201  the answer itself

@@ -250,7 +250,7 @@ def _open_run_directory(as_of: "pd.Timestamp", mode: "Mode | None", *, as_json: 
         render.show_json(to_record(opened))
         return
     for name in opened.untracked:
-        render.ERR.print(f"untracked file copied: {name}", highlight=False, markup=False)
+        render.ERR.print(f"untracked file copied: {name}")
     print(opened.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim retrain --by-hand)"
 
 

@@ -125,7 +125,7 @@ def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     render.show_table(("part", "state", "address", "log in with"), rows)
     if starting:
         logs = folder / "var" / "up" / "*.log"
-        render.OUT.print(f"output of the parts: {logs}; stop with Ctrl-C", highlight=False, markup=False)
+        render.OUT.print(f"output of the parts: {logs}; stop with Ctrl-C")
 
 
 def _run_part(name: str, folder: Path) -> None:
@@ -257,10 +257,10 @@ def backup(
         return
     print_plain = render.OUT.print
     whole, fresh = render.size(backup.size), render.size(backup.new_bytes)
-    print_plain(f"backup {backup.name} at {backup.where}", highlight=False, markup=False, soft_wrap=True)
-    print_plain(f"{backup.files:,} files, {whole}; newly copied: {backup.new_files:,} files, {fresh}", highlight=False)
+    print_plain(f"backup {backup.name} at {backup.where}", soft_wrap=True)
+    print_plain(f"{backup.files:,} files, {whole}; newly copied: {backup.new_files:,} files, {fresh}")
     rows = [(secret.what, secret.why) for secret in backup.left_out]
-    print_plain("not included:", highlight=False)
+    print_plain("not included:")
     render.show_table(("what", "why"), rows)
 
 
@@ -346,7 +346,7 @@ def doctor(
         render.show_json({"workspaces": [to_record(diagnosis) for diagnosis in diagnoses]})
     for diagnosis in [] if as_json else diagnoses:
         wrong = [line for line in diagnosis.findings if everything or line.level is not HealthLevel.OK]
-        render.OUT.print(f"{diagnosis.workspace}: {diagnosis.level}", highlight=False, markup=False)
+        render.OUT.print(f"{diagnosis.workspace}: {diagnosis.level}")
         if wrong:
             rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
             render.show_table(("level", "check", "found", "to do"), rows)

@@ -181,7 +181,7 @@ def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: boo
     if as_json:
         render.show_json(review.as_record())
     else:
-        render.OUT.print(comment, highlight=False, markup=False, soft_wrap=True)
+        render.say(comment)
     raise typer.Exit(0 if review.passes or (only_worse and review.outcome == "unclear") else 1)
 
 

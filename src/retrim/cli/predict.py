@@ -104,13 +104,13 @@ def predict(
         render.show_json(to_record(done))
     else:
         again = "predicted before" if done.already else "predicted"
-        render.OUT.print(f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", highlight=False)
+        render.OUT.print(f"{again}: {done.rows:,} rows by version {done.version}, {done.out}")
         if done.rejected_in is not None:
             line = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
-            render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
+            render.ERR.print(line, soft_wrap=True)
         for name, unseen in done.unseen.items():
             line = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
-            render.ERR.print(line, highlight=False, markup=False, soft_wrap=True)
+            render.ERR.print(line, soft_wrap=True)
     raise typer.Exit(0 if done.rows else 1)
 
 
@@ -127,9 +127,7 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
     if as_json:
         render.show_json(predictions)
     elif not predictions:
-        render.OUT.print(
-            "no prediction is stored yet: rows that land are predicted once a version is live", highlight=False
-        )
+        render.OUT.print("no prediction is stored yet: rows that land are predicted once a version is live")
     else:
         shown = Table("row", "event", "prediction", "version", "made", box=None)
         for prediction in predictions:
@@ -150,23 +148,21 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     scored = score(workspace, now=now)
     copied = copy_or_tell(workspace, now=now)
     if copied.failed is not None:
-        render.ERR.print(copied.failed, highlight=False, markup=False, soft_wrap=True)
+        render.ERR.print(copied.failed, soft_wrap=True)
     if as_json:
         render.show_json(scored)
     elif scored.version is None:
-        render.OUT.print(
-            "no version is live, so nothing was predicted; train version 1: retrim retrain", highlight=False
-        )
+        render.OUT.print("no version is live, so nothing was predicted; train version 1: retrim retrain")
     else:
         selected = f", {scored.selected} rows selected by its thresholds"
         decided = "" if scored.selected is None else selected
         if scored.lacks:
-            render.ERR.print(f"version {scored.version} lacks {lacking(scored.lacks)}", highlight=False)
+            render.ERR.print(f"version {scored.version} lacks {lacking(scored.lacks)}")
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""
         line = f"version {scored.version}: {scored.written} predictions written{decided}{apart}"
-        render.OUT.print(line, highlight=False)
+        render.OUT.print(line)
         if not scored.rows:
-            render.OUT.print("every landed row that it was not trained on already has a prediction", highlight=False)
+            render.OUT.print("every landed row that it was not trained on already has a prediction")
     if copied.rows and not as_json:
-        render.OUT.print(f"{copied.rows} predictions copied to the table", highlight=False)
+        render.OUT.print(f"{copied.rows} predictions copied to the table")
     return 1 if scored.version is None else 0

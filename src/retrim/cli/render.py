@@ -22,9 +22,9 @@ __all__ = ["brief", "figure", "moment", "size"]  # commands spell values as `ren
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 GAP = 2  # between columns
 LOG_WIDTH = 120  # where no terminal says how wide it is
+WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH
 # No markup unless a call asks for it: columns are called `weight [kg]`, and Rich would take the unit for a style.
-OUT = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else LOG_WIDTH, markup=False)
-ERR = Console(stderr=True, markup=False)
+OUT, ERR = Console(width=WIDTH, markup=False, highlight=False), Console(stderr=True, markup=False, highlight=False)
 
 
 def show_json(answer: Any) -> None:
@@ -34,7 +34,7 @@ def show_json(answer: Any) -> None:
 
 def say(text: str) -> None:
     """A sentence, or lines of them."""
-    OUT.print(text, highlight=False, markup=False, soft_wrap=True)
+    OUT.print(text, soft_wrap=True)
 
 
 def show(answer: Any, report: str | Report, *, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def show_report(report: Report) -> None:
     """Sentences, facts and tables on a terminal."""
     for part in report:
         if isinstance(part, str):
-            OUT.print(part, highlight=False, markup=False)
+            OUT.print(part)
         elif isinstance(part, Facts):
             _show_title(part.title)
             if part.pairs:
@@ -61,14 +61,12 @@ def show_report(report: Report) -> None:
         else:
             show_table(part.heads, part.rows, title=part.title, brief_last=part.title == "Alerts")
             if part.note:
-                OUT.print(part.note, highlight=False, markup=False)
+                OUT.print(part.note)
 
 
 def _show_title(title: str, nothing: str = "") -> None:
     if title:
-        OUT.print(
-            f"\n[bold]{escape(title)}[/]{escape(f': {nothing}') if nothing else ''}", highlight=False, markup=True
-        )
+        OUT.print(f"\n[bold]{escape(title)}[/]{escape(f': {nothing}') if nothing else ''}", markup=True)
 
 
 def show_list(answer: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str, as_json: bool) -> None:
@@ -177,4 +175,4 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         step = getattr(record, "step", None)
         if step is not None and "loss" not in step.what:
-            ERR.print(f"{step.what} ({step.done}/{step.total})" if step.total else step.what, highlight=False)
+            ERR.print(f"{step.what} ({step.done}/{step.total})" if step.total else step.what)

@@ -186,11 +186,11 @@ def token(
         render.show_list(answer, ("name", "scopes", "made"), rows, none="there is no token", as_json=as_json)
     elif name is None:
         open_without_tokens(workspace)
-        render.OUT.print("programs on this machine need no token, except for jobs", highlight=False)
+        render.OUT.print("programs on this machine need no token, except for jobs")
     elif remove:
         remove_token(workspace, name)
-        render.OUT.print(f"removed: {name}", highlight=False, markup=False)
+        render.OUT.print(f"removed: {name}")
         if not read_tokens(workspace.paths.tokens):
-            render.ERR.print(CLOSED, highlight=False, markup=False, soft_wrap=True)
+            render.ERR.print(CLOSED, soft_wrap=True)
     else:
         print(add_token(workspace, name, scopes or [], now=as_time(None)))  # noqa: T201  the answer itself

@@ -188,7 +188,7 @@ def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup | None":
     replaced = find_replaced(workspace)
     if replaced is None:
         return None
-    render.ERR.print(render.harmless(f"again: {replaced}"), highlight=False, markup=False, soft_wrap=True)
+    render.ERR.print(render.harmless(f"again: {replaced}"), soft_wrap=True)
     return replaced
 
 
@@ -236,21 +236,17 @@ def _show(looked: "InspectedTable") -> None:
     for note in sorted(drafted.notes, key=lambda note: (note.about != WORTH, note.weight != "warn")):
         if note.about != "loss":
             sign = "! " if note.weight == "warn" else "  "
-            render.OUT.print(render.harmless(f"{sign}{note}"), highlight=False, markup=False, soft_wrap=True)
+            render.say(render.harmless(f"{sign}{note}"))
     for leak in drafted.allowed:
-        render.OUT.print(render.harmless(f"! leak allowed: {leak.text}"), highlight=False, markup=False, soft_wrap=True)
+        render.say(render.harmless(f"! leak allowed: {leak.text}"))
     dropped = [draft for draft in drafted.suite if not draft.kept]
     rules_left = len(drafted.suite) - len(dropped)
     batches = drafted.suite[0].batches if drafted.suite else 0
-    render.OUT.print(
-        f"  suite: {rules_left} expectations, met by each of {batches} held-out past batches", highlight=False
-    )
+    render.OUT.print(f"  suite: {rules_left} expectations, met by each of {batches} held-out past batches")
     for draft in dropped:
         kwargs = draft.expectation.kwargs
         render.OUT.print(
-            render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches} batches"),
-            highlight=False,
-            markup=False,
+            render.harmless(f"  dropped: {kwargs} would have blocked {draft.blocked} of {draft.batches} batches")
         )
 
 
@@ -258,25 +254,24 @@ def _show_written(written: "WrittenFiles") -> None:
     from retrim.cli import render
 
     done = "written" if written.commit is None else "written and committed"
-    render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}", highlight=False)
+    render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}")
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {written.labels} labels in {written.label_files} files" if written.labels else ""
         arrivals = f", with arrival times from {render.moment(written.first.isoformat())} to "
         arrivals += str(render.moment(written.last.isoformat()))
         if written.at_once:
             arrivals = ", all with the current time as arrival time"
-        render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{arrivals}", highlight=False)
+        render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{arrivals}")
         if written.set_aside:
             render.OUT.print(
                 f"! {written.set_aside} chunks are in quarantine, because they contain values that do not occur in the "
                 "newest rows. List them with `retrim batch show --quarantined`, correct the file as `retrim batch show "
                 "ID` says, and ingest it again",
-                highlight=False,
                 soft_wrap=True,
             )
-        render.OUT.print("next: retrim retrain", highlight=False)
+        render.OUT.print("next: retrim retrain")
     else:
-        render.OUT.print("next: retrim ingest FILE, then retrim retrain", highlight=False)
+        render.OUT.print("next: retrim ingest FILE, then retrim retrain")
 
 
 @app.command("new", epilog=example("retrim new ~/deliveries --ci"))
@@ -316,9 +311,9 @@ def new(
         return
     where = render.harmless(str(folder))
     what = (f"{WHAT}, and CI" if ci else WHAT) if began else "CI"
-    render.OUT.print(f"created and committed: {what} ({laid.files} files)", highlight=False)
+    render.OUT.print(f"created and committed: {what} ({laid.files} files)")
     then = "retrim init --data TABLE --target COL" if began else "git push"
-    render.OUT.print(f"next: cd {where}; {then}", highlight=False, markup=False, soft_wrap=True)
+    render.say(f"next: cd {where}; {then}")
 
 
 def _upgrade(folder: Path, *, as_json: bool) -> None:
@@ -334,19 +329,17 @@ def _upgrade(folder: Path, *, as_json: bool) -> None:
     if done.changed:
         not_copied = ", but not the store, which is not a file: back it up with the tools of its database"
         store_note = " and the store" if done.store_copied else not_copied
-        render.OUT.print(f"copied to {done.backup}: the previous files{store_note}", highlight=False, markup=False)
-        render.OUT.print(f"written and committed: {', '.join(done.changed)}", highlight=False)
-        render.OUT.print(f"upgraded: retrim {done.before} to {done.after}", highlight=False)
+        render.OUT.print(f"copied to {done.backup}: the previous files{store_note}")
+        render.OUT.print(f"written and committed: {', '.join(done.changed)}")
+        render.OUT.print(f"upgraded: retrim {done.before} to {done.after}")
     else:
-        render.OUT.print(
-            f"nothing to do: this workspace already uses the installed retrim {done.after}", highlight=False
-        )
+        render.OUT.print(f"nothing to do: this workspace already uses the installed retrim {done.after}")
     if done.champion is not None:
         how = "as before" if done.as_before else f"differently: {done.answers}"
         outcome = f"predicts its reference rows {how}"
-        render.OUT.print(f"the live version {done.champion} {outcome}", highlight=False, markup=False, soft_wrap=True)
+        render.say(f"the live version {done.champion} {outcome}")
     for package in done.packages:
-        render.OUT.print(f"! the installed package differs from the lock: {package}", highlight=False, markup=False)
+        render.OUT.print(f"! the installed package differs from the lock: {package}")
     raise typer.Exit(0 if done.as_before else 1)
 
 
@@ -436,7 +429,7 @@ def profile(
     render.show_report(profile_report(look))
     if to is not None:
         without = f", without {', '.join(dropped)}" if dropped else ""
-        render.OUT.print(render.harmless(f"\nwritten: {to}{without}"), highlight=False, markup=False, soft_wrap=True)
+        render.say(render.harmless(f"\nwritten: {to}{without}"))
 
 
 def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":

@@ -65,7 +65,7 @@ def status(
         from retrim.files import write_file
 
         write_file(page, page_html(find_page(workspace_here(), now=as_time(now))).encode())
-        render.OUT.print(f"written: {page}", highlight=False, markup=False)
+        render.OUT.print(f"written: {page}")
         return
     status = find_status(workspace_here(), now=as_time(now))
     render.show(status, status_report(status), as_json=as_json)

@@ -79,7 +79,7 @@ def _note_remote(workspace: "Workspace") -> None:
     from retrim.cli import render
 
     if not has_remote(workspace.paths.root):
-        render.ERR.print(NO_REMOTE, style="dim", highlight=False, markup=False, soft_wrap=True)
+        render.ERR.print(NO_REMOTE, style="dim", soft_wrap=True)
 
 
 @versions_app.command(epilog=example("retrim versions reproduce 1 --prove"))
@@ -125,7 +125,7 @@ def reproduce(
 
     def say(line: str) -> None:
         if not as_json and line:
-            render.ERR.print(line, style="dim", highlight=False, markup=False)
+            render.ERR.print(line, style="dim")
 
     if (chain and not prove) or (skip_proved and not chain):
         raise BadInputError(
@@ -163,15 +163,15 @@ def _build_environment(version: int, *, as_json: bool) -> None:
     from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
-        render.ERR.print(line, style="dim", highlight=False, markup=False)
+        render.ERR.print(line, style="dim")
 
     built = build_environment(workspace_here(), version, say=say)
     if as_json:
         render.show_json(to_record(built))
         return
     code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
-    render.OUT.print(f"version {version}: {code}", highlight=False, markup=False)
-    render.OUT.print(f"use it: . {built.folder}/bin/activate", highlight=False, markup=False, soft_wrap=True)
+    render.OUT.print(f"version {version}: {code}")
+    render.say(f"use it: . {built.folder}/bin/activate")
 
 
 def _show_rebuilt(rebuilt: "RebuildResult") -> None:
@@ -180,12 +180,12 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
 
     answer = "identical" if rebuilt.identical else "different"
     line = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
-    render.OUT.print(f"{line}; stages run: {', '.join(rebuilt.executed) or 'none'}", highlight=False)
+    render.OUT.print(f"{line}; stages run: {', '.join(rebuilt.executed) or 'none'}")
     for difference in rebuilt.differences:
-        render.OUT.print(f"  {difference}", highlight=False, markup=False)
+        render.OUT.print(f"  {difference}")
     if isinstance(rebuilt, RebuildProof):
         largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
-        render.OUT.print(f"  largest difference between predictions on the judged rows: {largest}", highlight=False)
+        render.OUT.print(f"  largest difference between predictions on the judged rows: {largest}")
 
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
@@ -305,7 +305,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
     answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
     render.show(answer, f"version {answer.version} is live: {answer.words}", as_json=as_json)
     if not as_json and refit_waiting(workspace) is not None:
-        render.OUT.print("the next check refits its recipe on all mature rows", highlight=False)
+        render.OUT.print("the next check refits its recipe on all mature rows")
 
 
 @versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))
@@ -358,7 +358,7 @@ def export(
             render.show_json({"public": str(public), "fingerprint": public.fingerprint})
         else:
             print(public)  # noqa: T201  so that a shell can take it
-            render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}", highlight=False)
+            render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
@@ -442,7 +442,7 @@ def gc(
         if rows:
             render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
     word = "would be freed" if dry_run else "freed"
-    render.OUT.print(f"\n{render.size(done.freed)} {word}", highlight=False)
+    render.OUT.print(f"\n{render.size(done.freed)} {word}")
 
 
 @versions_app.command(epilog=example("retrim versions canary 4 --share 0.1 --reason 'the new recipe'"))
