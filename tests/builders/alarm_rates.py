@@ -1,4 +1,4 @@
-"""Verification: the rate of false alarms that calibration achieves on the reference's own history.
+"""The rate of false alarms that calibration achieves on the reference's own history.
 
 Columns are tested on stretches that calibration has not seen, joint tests on windows of the reference's sample.
 """
@@ -9,91 +9,40 @@ from functools import partial
 
 import numpy as np
 
-from retrim.drift.alarms import Promise, promise
 from retrim.drift.calibration import WindowCalibration, calibrate
-from retrim.drift.joint import JOINT_TESTS, LEAST_WINDOWS, JointParams, code, distance, thinned_rows, usual_strays
+from retrim.drift.joint import JOINT_TESTS, JointParams, code, distance, thinned_rows, usual_strays
 from retrim.drift.profile import Profile
-from retrim.drift.season import block_waves, years_of
+from retrim.drift.season import block_waves
 from retrim.drift.watched import ContrastReference, watch
-from retrim.errors import RefusedError
 
 MOST_WINDOWS = 60  # each is a fit or more
 DRAWN = 20  # choices of the windows that each is held against
-
-
-@dataclass(frozen=True)
-class VerifiedTest:
-    """Measured rate of false alarms of one joint test.
-
-    Args:
-        test: Name of the test.
-        asked: Allowed false alarms per check.
-        achieved: Share of the windows that raised an alarm.
-        interval: 95% interval of that share.
-        windows: Windows in the sample, each tested in turn.
-        promise: Whether the number of windows that a check compares with is large enough to keep the rate.
-    """
-
-    test: str
-    asked: float
-    achieved: float
-    interval: tuple[float, float]
-    windows: int
-    promise: Promise
+HELD_OUT = 5  # one part of a history in that many is held out
 
 
 def verify_together(
-    profile: Profile, columns: tuple[str, ...], joint: JointParams, *, rows: int, rate: float, cores: int
-) -> list[VerifiedTest]:
-    """How often a joint test would have raised an alarm on windows of its own reference.
+    profile: Profile, columns: tuple[str, ...], joint: JointParams, *, rows: int, rate: float
+) -> dict[str, float]:
+    """How often each joint test would have raised an alarm on windows of its own reference, by test.
 
     The sample is cut into windows of usual length. Each is held against as many of the others as a check is, drawn anew
     several times.
-
-    Args:
-        cores: Cores to use; changes no result.
-
-    Returns:
-        One a test; none where the sample has 8 windows or fewer, or there are fewer than two columns.
     """
     thinned = thinned_rows(profile, rows)
-    if thinned is None or len(profile.sample) // thinned <= LEAST_WINDOWS or len(columns) < 2:
-        return []
-    sample, found = code(profile, profile.sample, columns), []
+    assert thinned is not None
+    sample, achieved = code(profile, profile.sample, columns), {}
     for name, arguments in joint.tests.items():
         test = partial(JOINT_TESTS[name], **arguments, seed=joint.seed)
-        strayed = usual_strays(test, sample, rows=thinned, windows=MOST_WINDOWS, cores=cores)
-        n, asked = len(strayed), rate / len(joint.tests)
-        held = min(joint.windows, n - 1)
-        rng = np.random.default_rng(joint.seed)
-        alarms = []
-        for place in range(n):
-            others = np.delete(strayed, place)
+        strayed = usual_strays(test, sample, rows=thinned, windows=MOST_WINDOWS, cores=1)
+        n, rng, alarms = len(strayed), np.random.default_rng(joint.seed), []
+        for number in range(n):
+            others = np.delete(strayed, number)
             for _ in range(DRAWN):
-                p_value = distance(strayed[place], others[np.sort(rng.permutation(n - 1)[:held])])[1]
-                alarms.append(p_value is not None and p_value <= asked)
-        achieved = float(np.mean(alarms))
-        found.append(VerifiedTest(name, asked, achieved, interval_of(achieved, n), n, promise(asked, held)))
-    return found
-
-
-def interval_of(achieved: float, checks: float) -> tuple[float, float]:
-    """What a rate lies between with 95% confidence, after that many independent checks.
-
-    Its low end is 0 where no check raised an alarm, and its high end 1 where each did. It need not hold a rate close
-    to either: one alarm in very many checks lies below its low end.
-
-    Source:
-        Jeffreys's interval: Brown, Cai and DasGupta (2001), Statistical Science 16(2), 101-133.
-    """
-    from scipy.special import betaincinv
-
-    ends = betaincinv(achieved * checks + 0.5, (1 - achieved) * checks + 0.5, [0.025, 0.975])
-    return 0.0 if achieved == 0 else float(ends[0]), 1.0 if achieved == 1 else float(ends[1])
-
-
-LEAST_BLOCKS = 40  # a part of a history of fewer does not show how anything strays
-HELD_OUT = 5  # one part in that many is held out
+                held = others[np.sort(rng.permutation(n - 1)[: joint.windows])]
+                p_value = distance(strayed[number], held)[1]
+                alarms.append(p_value is not None and p_value <= rate / len(joint.tests))
+        achieved[name] = float(np.mean(alarms))
+    return achieved
 
 
 @dataclass(frozen=True)
@@ -101,27 +50,15 @@ class VerifiedRates:
     """Measured rate of false alarms.
 
     Args:
-        asked: Requested false alarms per check.
         achieved: Share of the checks without drift that raised an alarm.
-        interval: 95% interval of that share; only as many checks as the history has windows count as independent.
-        checks: Checks that were simulated.
-        rows: Rows of a check.
-        promise: Whether the history is long enough to keep the requested rate.
         reach: The rarest rate that the history shows: 1 in this many checks, for the median column.
-        columns: Share of the checks in which the column alone raised an alarm, by column, highest first.
-        years: Years that the history covers.
+        columns: Share of the checks in which the column alone raised an alarm, by column.
         season: Whether a yearly season was removed, because enough parts of the history showed it.
     """
 
-    asked: float
     achieved: float
-    interval: tuple[float, float]
-    checks: int
-    rows: int
-    promise: Promise
     reach: float
     columns: Mapping[str, float]
-    years: float
     season: bool
 
 
@@ -133,23 +70,9 @@ def verify(
     A stretch of neighbouring blocks is held out at a random place, as long as a fifth of the history or as two windows;
     thresholds are calibrated on the rest, and windows of neighbouring blocks are drawn from the stretch. Then anew. The
     history is taken as a circle, so that every block is held out as often.
-
-    Raises:
-        RefusedError: The history has too few blocks, or is shorter than four windows.
     """
     sizes = profile.blocks["rows"].to_numpy(dtype="float64")
     n, window = len(sizes), max(round(rows / sizes.mean()), 1)
-    if n < LEAST_BLOCKS:
-        raise RefusedError(
-            f"the reference has {n} blocks ({sizes.sum():.0f} rows), but verifying alarms needs {LEAST_BLOCKS} "
-            "blocks; train on a longer history"
-        )
-    if 4 * window > n:
-        raise RefusedError(
-            f"the reference has {sizes.sum():.0f} rows, and a check uses {rows} (gain.rows_per_check), but "
-            "verifying alarms needs the rows of four checks; train on a longer history, or lower "
-            "gain.rows_per_check"
-        )
     rng = np.random.default_rng(seed)
     held = max(n // HELD_OUT, 2 * window)
     seen: list[np.ndarray] = []
@@ -166,21 +89,9 @@ def verify(
         seen.append(null.null.p_value(far.max(axis=1)))
         for name, p_values in _by_column(watched, far, null.null.p_value).items():
             alone[name].append(float(np.mean(p_values <= rate)))
+    shares = {name: float(np.mean(by_split)) for name, by_split in alone.items()}
     achieved = float(np.mean(np.concatenate(seen) <= rate))
-    covers = float(np.median(reach)) * n / (n - held)
-    shares = {name: float(np.mean(each)) for name, each in alone.items() if each}
-    return VerifiedRates(
-        asked=rate,
-        achieved=achieved,
-        interval=interval_of(achieved, n / window),
-        checks=splits * checks,
-        rows=rows,
-        promise=promise(rate, covers),
-        reach=covers,
-        columns=dict(sorted(shares.items(), key=lambda item: (-item[1], item[0]))),
-        years=years_of(profile.blocks),
-        season=removed,
-    )
+    return VerifiedRates(achieved, float(np.median(reach)) * n / (n - held), shares, removed)
 
 
 def _deviations(profile: Profile, watched: ContrastReference, null: WindowCalibration, taken: np.ndarray) -> np.ndarray:

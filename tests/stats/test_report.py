@@ -48,7 +48,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "slices": lambda: charts.slices(SLICED, loss="mae", mean=3.0),
     "blocks": lambda: charts.lines_over_time(POINTS, title="Loss", label="mae", time="block"),
     "folds": lambda: lines(POINTS),
-    "time": lambda: charts.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], "v2")]),
+    "time": lambda: charts.lines_over_time(POINTS, title="Loss", label="mae", events=[(TIMES[2], "v2")]),
 }
 STRANGE: dict[str, Callable[[], bytes]] = {
     "no features": lambda: charts.importance([], []),
@@ -125,7 +125,7 @@ def test_every_picture_is_a_png_of_readable_size(name: str):
 
 def test_two_releases_at_one_moment_are_marked_beside_each_other():
     def marked(*words: str) -> bytes:
-        return charts.loss_over_time(POINTS, loss="mae", events=[(TIMES[2], word) for word in words])
+        return charts.lines_over_time(POINTS, title="Loss", label="mae", events=[(TIMES[2], word) for word in words])
 
     assert marked("v2", "v3") == marked("v2, v3")
 

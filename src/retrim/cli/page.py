@@ -36,7 +36,7 @@ from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, ModelPlace, find_health
-from retrim.stats.charts import counts_by_day, lines_over_time, loss_over_time, plain
+from retrim.stats.charts import counts_by_day, lines_over_time, plain
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"  # where a server shows one of them
 MOST_CHECKS = 500  # that are drawn, the newest or those up to a moment: a record takes 2 ms to read
@@ -230,7 +230,14 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[tupl
     pictures = [
         (
             "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
-            loss_over_time(losses, loss=loss, events=events, bands=bands, marks=decided),
+            lines_over_time(
+                losses,
+                title="Loss over time",
+                label=f"mean {plain(loss)} since the last check",
+                events=events,
+                bands=bands,
+                marks=decided,
+            ),
         ),
         (
             "Accumulated gain and retraining cost at each check",

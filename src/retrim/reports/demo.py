@@ -18,7 +18,7 @@ from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
-from retrim.stats.charts import loss_over_time
+from retrim.stats.charts import lines_over_time, plain
 from retrim.stats.metrics import row_losses
 
 NO_RUN_READS = ("bench", "deploy", "docs", "tests")
@@ -103,5 +103,6 @@ def draw_loss(
 ) -> Path:
     """Writes the loss at each check as a PNG, with what was decided marked, and gives its place."""
     file = workspace.paths.var / "loss.png"
-    write_file(file, loss_over_time(checks, loss=workspace.params.judge.loss, events=decisions))
+    label = f"mean {plain(workspace.params.judge.loss)} since the last check"
+    write_file(file, lines_over_time(checks, title="Loss over time", label=label, events=decisions))
     return file

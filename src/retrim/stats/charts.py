@@ -240,25 +240,6 @@ def calibration(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: 
     return png.getvalue()
 
 
-def loss_over_time(
-    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
-    *,
-    loss: str,
-    events: Sequence[tuple[pd.Timestamp, str]],
-    bands: Mapping[str, Sequence[tuple[pd.Timestamp, float, float]]] = MappingProxyType({}),
-    marks: Mapping[str, Sequence[tuple[pd.Timestamp, float]]] = MappingProxyType({}),
-) -> bytes:
-    """A line a model over the checks, with upright lines where something happened, such as a release."""
-    return lines_over_time(
-        checks,
-        title="Loss over time",
-        label=f"mean {plain(loss)} since the last check",
-        events=events,
-        bands=bands,
-        marks=marks,
-    )
-
-
 def counts_by_day(days: Mapping[pd.Timestamp, int], *, title: str) -> bytes:
     """A bar a day."""
     with drawn(title, width=8.4, height=3.0) as (axes, png):
