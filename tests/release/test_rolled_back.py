@@ -25,6 +25,7 @@ def releases(*moves: tuple[int, str]) -> list[ReleaseRow]:
         ([(1, "promote"), (2, "promote"), (1, "rollback"), (2, "promote")], set()),
         ([(1, "promote"), (2, "promote"), (1, "rollback"), (2, "rollback")], {1}),
         ([(1, "promote"), (2, "promote"), (1, "restore")], set()),
+        ([(1, "promote"), (2, "promote"), (3, "rollback")], {2}),  # to a baseline, which was never live
     ],
 )
 def test_all_that_were_live_after_the_target_are_out_until_released_again(

@@ -394,7 +394,7 @@ class Store(StoredTimes, CountedRows, Outbox):
 
     def _refuse_unproved(self, model: str, version: int) -> None:
         row = self.version(model, version)
-        if row is None or not row.verdict.get("promote"):
+        if row is None or not (row.verdict.get("promote") or row.is_baseline):
             raise RefusedError(
                 f"version {version} of {model} has no verdict that promotes it, so it cannot go live; train a new "
                 "version"

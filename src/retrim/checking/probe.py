@@ -235,7 +235,7 @@ def _cost_of(
     changed: pd.Timestamp | None,
     retraining_cost: float,
 ) -> ProbeCost:
-    params, rounds = workspace.params, predictor.recipe.rounds
+    params, rounds = workspace.params, refitted(workspace, predictor).rounds
     pasts = [
         past
         for window in _windows(workspace, times, judged, predictor, changed=changed)

@@ -13,17 +13,23 @@ from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
+from retrim.release.versions import newest_recipe
 from retrim.stats.codec import to_json, to_record
 from retrim.stats.windows import POSITIVES
 from retrim.training.bundle import Predictor
 from retrim.training.mode import RunMode
-from retrim.training.recipe import FEWEST_RECENT, Recipe, WindowLengths
+from retrim.training.recipe import BASELINE, FEWEST_RECENT, Recipe, WindowLengths
 
 
 def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
-    """The champion's recipe as today's settings refit it: in a probe, and in a run in the mode `refit`."""
-    params = workspace.params
-    recipe = replace(predictor.recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
+    """The champion's recipe as today's settings refit it: in a probe, and in a run in the mode `refit`.
+
+    Of a baseline it is that of the newest model, which a retraining would bring back.
+    """
+    params, recipe = workspace.params, predictor.recipe
+    if recipe.kind == BASELINE:
+        recipe = newest_recipe(workspace) or recipe
+    recipe = replace(recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
     return replace(recipe, balance=params.train.balance)
 
 

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from retrim.adapters.prefect_server import PrefectApi, Server
+    from retrim.decision.history import RunOutcome
     from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
+    from retrim.training.mode import Mode
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
 LAST_YEAR = 9999  # of the standard library, which writes times out; no time that is given may lie in it
@@ -173,6 +175,32 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
                 f"the Prefect server at {api.url} no longer responds; check that it is running. The next "
                 "`retrim check` or `retrim retrain` finishes the interrupted run"
             ) from error
+
+
+def retrain_now(
+    workspace: "Workspace", at: "pd.Timestamp", *, mode: "Mode | None", by: str, reason: str
+) -> "tuple[RunOutcome, list[str]]":
+    """A person's retraining as of a moment, and the decisions whose killed runs were finished first."""
+    from retrim.cli import render
+    from retrim.lineage.workspace import ask_for_run, decision_of
+    from retrim.retraining.retrain import outcome_of, retrain_at_once
+
+    deferred = retrain_at_once(workspace, as_of=at, mode=mode, by=by, reason=reason, now=as_time(None))
+    if deferred is not None:
+        return deferred, []
+    with flows_of(workspace):
+        from retrim_flows.maintain import put_right
+        from retrim_flows.retrain import retrain
+
+        with render.progress():
+            decision = decision_of(workspace, at)
+            finished = put_right(workspace, at)
+            # One that was killed and asked for again with the same words has just been finished.
+            ended = outcome_of(workspace, decision) if decision in finished else None
+            if ended is None:
+                ask_for_run(workspace, as_of=at, by=by, reason=reason, now=as_time(None))
+                ended = retrain(decision, at.isoformat(), mode)
+            return ended, finished
 
 
 @contextmanager

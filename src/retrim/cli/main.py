@@ -19,6 +19,7 @@ from retrim.cli.base import (
     example,
     flows_of,
     past_time,
+    retrain_now,
     run,
     show_version,
     tell_at_end,
@@ -177,7 +178,8 @@ def retrain(
         str | None,
         typer.Option(
             help=(
-                "Mode: search or refit. Default: search for version 1, and the setting retrain.mode for later versions."
+                "Mode: search, refit, or baseline (the best constant). Default: search for version 1, and the setting "
+                "retrain.mode for later versions."
             )
         ),
     ] = None,
@@ -200,8 +202,6 @@ def retrain(
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import refit_report, resumed_report
     from retrim.errors import UnknownNameError
-    from retrim.lineage.workspace import ask_for_run, decision_of
-    from retrim.retraining.retrain import outcome_of, retrain_at_once
     from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 
@@ -212,24 +212,7 @@ def retrain(
         _open_run_directory(as_time(as_of), chosen, as_json=as_json)
         return
     workspace, at = workspace_here(), past_time(as_of)
-    deferred = retrain_at_once(workspace, as_of=at, mode=chosen, by=by, reason=reason, now=as_time(None))
-    if deferred is None:
-        with flows_of(workspace):
-            from retrim_flows.maintain import put_right
-            from retrim_flows.retrain import retrain as flow
-
-            with render.progress():
-                decision = decision_of(workspace, at)
-                finished = put_right(workspace, at)
-                # One that was killed and asked for again with the same words has just been finished.
-                ended = outcome_of(workspace, decision) if decision in finished else None
-                if ended is None:
-                    ask_for_run(workspace, as_of=at, by=by, reason=reason, now=as_time(None))
-                    outcome = flow(decision, at.isoformat(), chosen)
-                else:
-                    outcome = ended
-    else:
-        outcome, finished = deferred, []
+    outcome, finished = retrain_now(workspace, at, mode=chosen, by=by, reason=reason)
     resumed = resumed_runs(workspace, finished)
     answer = to_record(outcome) | {"resumed": [to_record(run) for run in resumed]}
     sequel = outcome.refit

@@ -14,6 +14,7 @@ from retrim.cli.base import (
     as_time,
     example,
     past_time,
+    retrain_now,
     version_number,
     workspace_here,
 )
@@ -193,12 +194,11 @@ def rollback(
     reason: Annotated[str, typer.Option("--reason", help="The reason, which is stored with the release.")],
     by: By,
     to: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--to",
             metavar="N",
-            parser=version_number,
-            help="Number of the version. Default: the version that was live before.",
+            help="Number of the version, or `baseline`: the best constant. Default: the version that was live before.",
         ),
     ] = None,
     now: Now = None,
@@ -209,13 +209,27 @@ def rollback(
     First, the stored bundle of the version is compared with the recorded hash, loaded in a fresh process and tested on
     its reference rows. Afterwards, no retraining starts automatically until you run `retrim retrain` or `retrim policy
     acknowledge`, or until enough rows have matured since the rollback.
+
+    A baseline is a version like any other: fitted and judged in the six stages, and rebuilt from them. While it is
+    live, checks refit the recipe of the newest model, and a model comes back through the gate.
     """
     from retrim.cli import render
     from retrim.release.release import rollback as op
-    from retrim.release.versions import judged_in_words
+    from retrim.release.versions import find_live_version, judged_in_words
+    from retrim.training.recipe import BASELINE
 
-    moved = op(workspace_here(), to, by=by, reason=reason, now=past_time(now))
-    moves = f"version {moved.version} is live again instead of version {moved.previous}"
+    workspace, at = workspace_here(), past_time(now)
+    target = version_number(to) if to not in (None, BASELINE) else None
+    if to == BASELINE:
+        outcome, _ = retrain_now(workspace, at, mode=BASELINE, by=by, reason=reason)
+        target = outcome.version
+        if target is None:
+            render.show(outcome, f"{outcome.state}: {outcome.reason}", as_json=as_json)
+            raise typer.Exit(1)
+    moved = find_live_version(workspace)
+    if to != BASELINE or moved is None or moved.version != target:  # else the gate promoted it
+        moved = op(workspace, target, by=by, reason=reason, now=at)
+    moves = f"version {moved.version} is live instead of version {moved.previous}"
     render.show(moved, f"{moves}: {judged_in_words(moved.loss)}", as_json=as_json)
 
 

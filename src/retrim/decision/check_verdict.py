@@ -143,6 +143,8 @@ def _bad(
         do = "compare some labels with their source, and see retrim why"
     if not comparison.above_expected:
         code = "worse_than_naive"
+    if comparison.worse_than == "mean" and not suspects and answer.benefit != "helps":
+        do += "; until then the best constant is better: retrim versions rollback --to baseline --reason WHY"
     decided = _answer(outcome)
     if outcome == "retrain" and code in ("above_expected_batch", "above_expected_labels"):
         decided = f"{do}; a retraining starts anyway, and retrim versions rollback --reason WHY undoes it"

@@ -7,13 +7,12 @@ from pydantic import AfterValidator, Field
 
 from retrim.stats.plugins import SettingsSection, SomeSpan, Span, check_span
 from retrim.stats.timetable import CRON, next_due
-from retrim.training.mode import Mode
 
 
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    mode: Mode | Literal["auto"] = Field(
+    mode: Literal["refit", "search", "auto"] = Field(
         default="refit",
         description="mode of every version after the first; auto: a search if the gain of earlier "
         "searches covers their cost, else a refit",

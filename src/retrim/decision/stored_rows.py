@@ -247,6 +247,11 @@ class VersionRow:
         """The verdict, read."""
         return from_record(VerdictRecord, self.verdict)
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the best constant, which a person makes live whatever the gate says."""
+        return self.made_from.mode == "baseline"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseMove:

@@ -168,11 +168,11 @@ def rollback(workspace: Workspace, to: int | None, *, by: str, reason: str, now:
     assert target is not None
     if target == champion.version:
         raise RefusedError(f"version {target} is live already; choose a different version with --to N")
-    if workspace.store.version(workspace.model, target) is None:
+    was_live, row = _were_live(workspace), workspace.store.version(workspace.model, target)
+    if row is None:
         known = ", ".join(str(row.version) for row in workspace.store.versions(workspace.model))
         raise BadInputError(f"{workspace.model} has no version {target}; name one of: {known}")
-    was_live = _were_live(workspace)
-    if target not in was_live:
+    if target not in was_live and not row.is_baseline:
         raise RefusedError(
             f"version {target} was never live: the gate, a release check or an approval stopped it. Choose a version "
             f"that was live: {', '.join(map(str, sorted(was_live)))}. To train a new version: retrim retrain "
@@ -217,7 +217,8 @@ def make_live(
 ) -> None:
     """Makes a stored version the champion if `expected` still is: the only way in which any version goes live.
 
-    A version goes live with a verdict that promotes and release checks that passed; one that holds a withdrawn batch
+    A version goes live with a verdict that promotes, or as the baseline that a person falls back to, and with release
+    checks that passed; one that holds a withdrawn batch
     only with a reason that names it. One that was live before has
     both; it is loaded in a fresh process and asked its reference rows anyway, which is recorded
     too, while its size and latency are reported only: it has been served with them.
@@ -233,7 +234,7 @@ def make_live(
     row = workspace.store.version(workspace.model, version)
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
-    if not row.judged.promote:
+    if not row.judged.promote and not row.is_baseline:
         raise RefusedError(
             f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; train a new version"
         )

@@ -32,6 +32,7 @@ from retrim.stats.codec import from_parquet, from_record, to_json
 from retrim.training.bundle import VERDICT, Predictor, open_predictor
 from retrim.training.estimators import trust_all
 from retrim.training.predicted import half_width
+from retrim.training.recipe import BASELINE, Recipe
 
 PROBATION_ROLLBACK = AlertKind.PROBATION_ROLLBACK.value
 ROLLBACKS = ("rollback", PROBATION_ROLLBACK)
@@ -308,12 +309,13 @@ def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None
 def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
     """Versions that a rollback took out of service and that were not released again since.
 
-    These are all that were live after the version to which the rollback went.
+    These are all that were live after the version to which the rollback went; of a new one, a baseline, the one before.
     """
     gone: set[int] = set()
     for number, row in enumerate(releases):
         if row.action in ROLLBACKS:
-            until = next((start for start in range(number - 1, -1, -1) if releases[start].version == row.version), -1)
+            earlier = (start for start in range(number - 1, -1, -1) if releases[start].version == row.version)
+            until = next(earlier, number - 2)
             gone |= {release.version for release in releases[until + 1 : number]}
         gone.discard(row.version)
     return gone
@@ -471,12 +473,20 @@ def _folder(workspace: Workspace, row: VersionRow) -> Path:
 def live_kind(workspace: Workspace) -> str | None:
     """The kind of the live model; None before the first promotion. Its bundle is read and not checked."""
     now_live = find_live_version(workspace)
-    if now_live is None:
-        return None
-    row = workspace.store.version(workspace.model, now_live.version)
-    assert row is not None, now_live
-    folder = _folder(workspace, row)
-    return Exhibits(folder).fit.recipe.model
+    return None if now_live is None else _recipe(workspace, now_live.version).kind
+
+
+def newest_recipe(workspace: Workspace) -> Recipe | None:
+    """The recipe of the newest champion that is a model, and no baseline; None where there was none."""
+    numbers = dict.fromkeys(row.version for row in reversed(workspace.store.releases(workspace.model)))
+    recipes = (_recipe(workspace, number) for number in numbers)
+    return next((recipe for recipe in recipes if recipe.kind != BASELINE), None)
+
+
+def _recipe(workspace: Workspace, version: int) -> Recipe:
+    row = workspace.store.version(workspace.model, version)
+    assert row is not None, version
+    return Exhibits(_folder(workspace, row)).fit.recipe
 
 
 def load_champion(workspace: Workspace) -> Stored | None:

@@ -65,6 +65,7 @@ from retrim.stats.codec import from_record, to_record
 from retrim.training.bundle import SplitRecord, model_digest, needs_of
 from retrim.training.estimators import MODELS
 from retrim.training.mode import FINAL, Mode
+from retrim.training.recipe import BASELINE
 from retrim.training.tuning import Trial, read_trials
 
 Say = Callable[[str], None]
@@ -213,8 +214,9 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     state = "promoted" if promotes else "refused"
     if not promotes:  # first: a kill between tells it once more
         show_outcome(workspace, version, outcome=REFUSED_AT_RELEASE if row.judged.promote else None)
-        text = f"version {version}: {reason}"
-        record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
+        if run.mode != BASELINE:  # which a person makes live whatever the gate says
+            text = f"version {version}: {reason}"
+            record_alert(workspace, AlertKind.REFUSED, text, now=now, about=str(version))
     detail = RunDetail(reason=reason, restored=back)
     workspace.store.end_run(run.id, state=state, ended=iso(now), version=version, detail=detail)
     clear_run_directories(workspace)

@@ -28,7 +28,7 @@ from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS, FitTask, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
-from retrim.training.recipe import Recipe, TrainParams
+from retrim.training.recipe import BASELINE, CONSTANT, LINEAR, Recipe, TrainParams
 from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
 
 READ_AT_ONCE = 1 << 24
@@ -48,6 +48,7 @@ def run(
 ) -> None:
     """Writes the hyperparameters and every trial; finished trials also go to the trial log as they come."""
     champion = _champion(paths)
+    competes = champion is not None and champion.kind != BASELINE and "champion" in train.recipes
     if (copied := _copied(paths, champion, train)) is not None:
         write_folder(paths.tuning, {"hyperparameters.json": to_json(copied), "trials.json": to_json([])})
         return
@@ -87,7 +88,7 @@ def run(
         "importance": importance(tune, trials_done),
         "importance_by": "PED-ANOVA",
         "folds": [laid.rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in laid.cuts],
-        "champion": _fitted_with(champion) if champion and "champion" in train.recipes else None,
+        "champion": _fitted_with(champion) if champion is not None and competes else None,
     }
     write_folder(
         paths.tuning,
@@ -96,17 +97,19 @@ def run(
 
 
 def _copied(paths: Paths, champion: Recipe | None, train: TrainParams) -> dict[str, object] | None:
-    """What a run that searches nothing copies from the champion; None for a search."""
+    """What a run that searches nothing takes: the champion's recipe, or the baseline's; None for a search."""
     mode = read_pins(paths).mode
+    if mode == BASELINE:
+        return {"model": LINEAR, "hyperparameters": CONSTANT, "rounds": 1}
     if mode not in ("refit", FINAL):
         return None
     if champion is None:
         raise BadInputError(
             f"mode '{mode}' copies the champion's hyperparameters, but there is no champion; train with mode search"
         )
-    if mode == "refit" and champion.model != train.model:
+    if mode == "refit" and champion.kind != train.model:
         raise BadInputError(
-            f"mode 'refit' copies the champion's recipe, which is for {champion.model}, but train.model is "
+            f"mode 'refit' copies the champion's recipe, which is for {champion.kind}, but train.model is "
             f"{train.model}; search with `retrim retrain --mode search`, or set train.model: {champion.model}"
         )
     return _fitted_with(champion) | ({} if mode == "refit" else {"window": read_fit(paths.champion).window})

@@ -10,12 +10,12 @@ from typing import Final, Literal
 
 import pandas as pd
 
-Mode = Literal["search", "refit"]
+Mode = Literal["search", "refit", "baseline"]
 FINAL: Final = "final"
 """The mode of a run that fits a promoted recipe once more, on the rows that judged too. Nobody asks for it by name."""
-RunMode = Literal["search", "refit", "final"]
+RunMode = Literal["search", "refit", "baseline", "final"]
 
-MODES: tuple[Mode, ...] = ("refit", "search")
+MODES: tuple[Mode, ...] = ("refit", "search")  # that make a model; a baseline is asked for by name
 TRY_AFTER = 5  # versions made by refitting, one after the other, after which a search is tried
 AUTO = "auto"
 TIMES_LONGEST = 10  # times the longest of the earlier runs of a stage in the same mode ...

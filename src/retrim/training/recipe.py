@@ -7,7 +7,7 @@ check's record has to be the same bytes when it is replayed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 FEWEST_RECENT = 48  # rows since a change that are worth a fit
 SHORTER: tuple[WindowKind, ...] = ("sliding", "recent")
+BASELINE: Final = "baseline"
+LINEAR, CONSTANT = "linear", {"l2": 1e6}  # so penalised, a linear model is the best constant for its loss
 REFITTED = "refit-"  # before the training window, in the name of the champion's recipe beside another
 
 
@@ -87,6 +89,11 @@ class Recipe:
     seed: int
     reweight: bool = False
     balance: Balance | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of its model, or `baseline`."""
+        return BASELINE if (self.model, dict(self.hyperparameters)) == (LINEAR, CONSTANT) else self.model
 
 
 @dataclass(frozen=True)
