@@ -274,7 +274,7 @@ WRONG = {
     "versions rollback --reason late": "error: generated has no live version; train version 1 with `retrim retrain`",
     "check --now soon": "error: 'soon' is not a time; write 2012-05-01 or 2012-05-01T12:00, in UTC",
     "retrain --as-of nan": "error: 'nan' is not a time; write ",
-    "retrain --mode fast": "error: unknown mode 'fast'; known: refit, search.",
+    "retrain --mode fast": "error: unknown mode 'fast'; known: baseline, refit, search.",
     "retrain --by-hand --as-of 2020-01-01": (
         "error: no rows had landed by 2020-01-01T00:00:00+00:00; land some with `retrim ingest"
     ),
