@@ -15,14 +15,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from retrim.adapters.migrations import is_current, migrate
-from retrim.decision.stored_rows import columns_of
+from retrim.decision.stored_rows import StoredRow, columns_of
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import file_state, make_private_file
 from retrim.reading.address import address_of
 
 WRITE = "use an address such as sqlite:////folder/retrim.db or postgresql+psycopg://user@host/name"
 
-T = TypeVar("T")
+Row = TypeVar("Row", bound=StoredRow)
 WRITER = 0x72657472
 """The lock of PostgreSQL that a writer holds: the letters `retr`."""
 EXTRAS = {"postgresql": "postgresql"}
@@ -322,20 +322,17 @@ class SqlTables(Database):
         with self.connect() as connection:
             return connection.execute(query).all()
 
-    def rows(self, query: "sa.Select[Any]", kind: type[T]) -> list[T]:
+    def rows(self, query: "sa.Select[Any]", kind: type[Row]) -> list[Row]:
         """Whole rows of a table, as the dataclass whose fields are its columns."""
         with self.connect() as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
 
-    def one(self, query: "sa.Select[Any]", kind: type[T]) -> T | None:
+    def one(self, query: "sa.Select[Any]", kind: type[Row]) -> Row | None:
         """The first of them; None where there is none."""
         return next(iter(self.rows(query.limit(1), kind)), None)
 
     def _insert(
-        self,
-        table: sa.Table,
-        row: Any,
-        others: "Mapping[sa.Table, Sequence[Any]]" = MappingProxyType({}),
+        self, table: sa.Table, row: StoredRow, others: Mapping[sa.Table, Sequence[StoredRow]] = MappingProxyType({})
     ) -> bool:
         """Inserts a row, and the rows of other tables that belong to it; False, and none of them, if one is there."""
         try:

@@ -1,9 +1,9 @@
 """Rows of the store, as they lie there: a field is a column. Times are ISO 8601 in UTC, so they sort as text."""
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import JsonValue
 
@@ -416,6 +416,12 @@ class DueTime:
     done_until: str
 
 
-def columns_of(row: Any) -> dict[str, Any]:
-    """A row by column, as it is inserted."""
+class StoredRow(Protocol):
+    """A row of the store: a data class with a field for each column."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def columns_of(row: StoredRow) -> dict[str, Any]:
+    """The values of a row by column."""
     return {column.name: getattr(row, column.name) for column in fields(row)}
