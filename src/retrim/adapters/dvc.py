@@ -53,20 +53,20 @@ class NotFetchedError(RetrimError):
 
 @dataclass(frozen=True)
 class GraphStage:
-    """Of a stage in `dvc.yaml`, what is read here: settings by file; a name alone is one of params.yaml."""
+    """The settings that a stage in `dvc.yaml` depends on: a name in params.yaml, or names by file."""
 
     params: tuple[str | dict[str, list[str] | None], ...] = ()
 
 
 @dataclass(frozen=True)
 class StageGraph:
-    """What `dvc.yaml` holds."""
+    """The stages of a `dvc.yaml`, by name."""
 
     stages: dict[str, GraphStage]
 
 
 def graph_of(root: Path) -> StageGraph:
-    """What stands in the `dvc.yaml` of a folder."""
+    """Reads the `dvc.yaml` of a folder."""
     return from_record(StageGraph, load_yaml((root / "dvc.yaml").read_text(encoding="utf-8")))
 
 
@@ -90,6 +90,7 @@ def open_stage_session(
     """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins, settings.
 
     Args:
+        commit: What the worktree checks out.
         champion: Folder of the champion's bundle, or None before version 1.
         previous_champion: Files of previous champions by relative name; empty where none competes.
     """
@@ -125,7 +126,7 @@ def package_of(folder: Path) -> Path:
 
 
 def hand_code(root: Path, clone: Path) -> None:
-    """Gives the cache of a clone the wheel that is its code; one that is lost here is missed by who needs it."""
+    """Copies the wheel with a clone's code from the cache of `root` to that of the clone, if the cache has it."""
     source, target = cache_folder(root), cache_folder(clone)
     digests, _ = with_members(source, named_in_folder(clone, [NOTE]))
     for digest in digests:
@@ -134,8 +135,7 @@ def hand_code(root: Path, clone: Path) -> None:
 
 
 def lay_code(run_directory: Path) -> None:
-    """Unpacks the wheel that the lock of a run directory names into its src/, from where stages import; without one,
-    nothing.
+    """Unpacks the wheel that the lock of a run directory names, if any, into its src/, from where stages import.
 
     Raises:
         RefusedError: The wheel in data/code is not the one that the lock names.
@@ -164,7 +164,7 @@ def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
 
 
 def _in_ascii(path: Path, start: Path) -> str:
-    """A path as DVC can write it: its settings are ASCII, so one with other letters is told as seen from `start`."""
+    """A path as DVC's settings, which are ASCII, can hold it: relative to `start` if it has other letters."""
     return str(path) if str(path).isascii() else os.path.relpath(path, start)
 
 
@@ -175,6 +175,7 @@ def reproduce_all(
 
     Args:
         python: Interpreter to run with; None for this one.
+        anew: Whether stages run again that DVC has cached; else DVC takes those from its cache or the remote.
 
     Raises:
         StageFailedError: A stage did not end well.
@@ -211,11 +212,12 @@ def lock_differences(run_directory: Path) -> list[str]:
 
 
 def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[str] | None = None) -> None:
-    """Lays raw data and champions into a run directory that shares the workspace's cache: from there, else from the
-    remote.
+    """Checks out raw data and champions into a run directory from the workspace's cache, else from the remote.
+
+    The run directory shares the cache from then on.
 
     Args:
-        notes: What to lay, by its `.dvc` files; None: all that DVC notes there.
+        notes: The `.dvc` files of what is checked out; None: all of `noted`.
 
     Raises:
         NotFetchedError: The cache lacks some, and the remote did not give them.
@@ -232,9 +234,9 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
 
 
 def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
-    """Lays raw data and champions into a run directory that shares no cache: from that of the workspace, or the remote.
+    """Pulls raw data and champions into a run directory with a cache of its own.
 
-    Hashes are checked on the way. What the workspace's cache has but altered is an error, whatever the remote has.
+    They come from the workspace's cache if it has them all, else from the remote. DVC checks their hashes.
 
     Raises:
         NotFetchedError: The cache lacks some, and the remote did not give them.
@@ -261,7 +263,12 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
 
 
 def _pull(run_directory: Path, notes: Sequence[str], lost: Sequence[str]) -> None:
-    """Lays inputs out from the remote; DVC says of some that are away that they are missing."""
+    """Pulls inputs from the remote.
+
+    Raises:
+        NotFetchedError: It failed, and the cache lacks the inputs `lost`.
+        RetrimError: It failed for another reason.
+    """
     try:
         run_dvc(run_directory, "pull", *notes)
     except RetrimError as error:
@@ -274,17 +281,17 @@ def _pull(run_directory: Path, notes: Sequence[str], lost: Sequence[str]) -> Non
 
 
 def noted(run_directory: Path) -> list[str]:
-    """The inputs that DVC notes in a run directory, and its code where that is a wheel."""
+    """The `.dvc` files of the inputs in a run directory, and of its code if that is a wheel."""
     return [note for note in (*INPUTS, NOTE) if (run_directory / note).exists()]
 
 
 def _lost(cache: Path, run_directory: Path, notes: Sequence[str]) -> list[str]:
-    """The inputs of which a cache lacks a file."""
+    """The inputs, by path, of which a cache lacks a file."""
     return [note.removesuffix(".dvc") for note in notes if not _has(cache, run_directory / note)]
 
 
 def _has(cache: Path, note: Path) -> bool:
-    """Whether a cache has every file of the folder that a `.dvc` file notes, whatever is in it."""
+    """Whether a cache has the listing of a `.dvc` file's folder and every file in it; their content is not checked."""
     listing = object_path(cache, from_record(LockedStage, load_yaml(note.read_text(encoding="utf-8"))).outs[0].md5)
     if not listing.exists():
         return False
@@ -328,11 +335,7 @@ def has_remote(root: Path) -> bool:
 
 
 def without_remote(root: Path) -> None:
-    """Lets a repository, and the run directories made from it, have no default remote, whatever DVC's other settings
-    say.
-
-    Those of the project, the person and the machine stay as they are: DVC reads the local ones last.
-    """
+    """Sets no default remote in the local settings of a repository, which DVC reads last."""
     from dvc.config import Config
 
     with Config(str(root / ".dvc"), validate=False).edit("local", validate=False) as config:

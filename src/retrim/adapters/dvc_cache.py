@@ -81,11 +81,11 @@ def refuse_altered(run_directory: Path, stage: str, cache: Path) -> None:
     """
     lock = locked_stages((run_directory / "dvc.lock").read_text(encoding="utf-8"))
     for out in lock.get(stage, LockedStage()).outs:
-        place, recorded = run_directory / out.path, out.md5
-        actual = tree_hash(place) if place.is_dir() else file_hash(place)
+        output, recorded = run_directory / out.path, out.md5
+        actual = tree_hash(output) if output.is_dir() else file_hash(output)
         if actual == recorded:
             continue
-        name, digest = _altered_file(place, recorded, cache)
+        name, digest = _altered_file(output, recorded, cache)
         raise RefusedError(
             f"{out.path}{f'/{name}' if name else ''}, an output of stage {stage}, differs from what DVC recorded, "
             f"because its object in the cache was altered. Remove {object_path(cache, digest)} and try again; the "
@@ -115,16 +115,19 @@ def _listing(folder: Path) -> list[ListedFile]:
     return [ListedFile(file_hash(files[name]), name) for name in sorted(files)]
 
 
-def _altered_file(place: Path, recorded: str, cache: Path) -> tuple[str, str]:
-    """The first file of a folder that is not what its recorded listing says, and the hash it should have."""
+def _altered_file(output: Path, recorded: str, cache: Path) -> tuple[str, str]:
+    """The first file of an output that differs from its recorded listing, and the hash it should have.
+
+    The name is empty, and the hash that of the whole output, if it is a file or has no readable listing.
+    """
     listing = object_path(cache, recorded)
-    if not place.is_dir() or not listing.is_file():
+    if not output.is_dir() or not listing.is_file():
         return "", recorded
     try:
         wanted = listed_files(listing)
     except (ValueError, RetrimError):
         return "", recorded
-    actual = {file.relpath: file.md5 for file in _listing(place)}
+    actual = {file.relpath: file.md5 for file in _listing(output)}
     return next(((file.relpath, file.md5) for file in wanted if actual.get(file.relpath) != file.md5), ("", recorded))
 
 
@@ -183,7 +186,7 @@ def named_in_commit(root: Path, commit: str) -> set[str]:
 
 
 def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
-    """The same of the files of a working folder, as they lie there.
+    """Digests that the `dvc.lock` and `.dvc` files among `names` in a folder name; files that do not exist name none.
 
     Raises:
         RetrimError: Such a file cannot be read.

@@ -1,7 +1,7 @@
-"""The program that `dvc_session` starts: DVC is imported once, and runs one command after the other.
+"""The program that `dvc_session` starts: it imports DVC once, and runs one command for each line of its input.
 
-A line in is the list of a command's arguments as JSON. Out comes all that the command prints, and then the token
-that this program was started with, and the command's exit code.
+A line is the arguments of a command, as a JSON list. Printed is what the command prints, then a line with the token
+and the command's exit code.
 """
 
 import json
@@ -12,7 +12,11 @@ from dvc.cli import main
 
 
 def serve(token: str) -> None:
-    """Runs commands until there are no more lines."""
+    """Runs the commands on stdin until it ends.
+
+    Args:
+        token: Marks the line that follows the output of each command.
+    """
     with os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8") as commands:
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a stage must not read what is not for it
         for line in commands:

@@ -1,4 +1,4 @@
-"""Runs of MLflow that made no version, and what erases them."""
+"""Lists the MLflow runs that no version needs, and erases them."""
 
 import shutil
 from collections.abc import Collection, Iterator
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A run of MLflow that nothing needs.
+    """An MLflow run that no version needs.
 
     Args:
-        id: MLflow's id of it.
-        bytes: Of its files, where they lie on this disk.
+        id: Id of the MLflow run.
+        bytes: Size of its files; 0 if they are not on this disk.
         why: Why it is not needed.
     """
 
@@ -33,7 +33,14 @@ class Leftover:
 
 
 def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str] = ()) -> Iterator[Leftover]:
-    """Runs of the model's experiment that are marked deleted, or are of retrainings that failed, with their trials."""
+    """MLflow runs of the model that no version needs.
+
+    Those are deleted runs, runs of failed retrainings with their trials, and trials of versions refused long ago.
+
+    Args:
+        failed: Ids of the runs that failed.
+        refused: Ids of the runs whose versions were refused long ago.
+    """
     from mlflow.entities import ViewType
 
     with registry.wrapped("list runs"):
@@ -61,10 +68,10 @@ def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str
 
 
 def erase(registry: ModelRegistry, number: str) -> None:
-    """Removes a run, its figures and its files for good; one that is gone already is no error.
+    """Deletes an MLflow run with its metrics and files for good; does nothing if it does not exist.
 
     Raises:
-        RetrimError: MLflow's store cannot erase.
+        RetrimError: The run is on an MLflow server, or MLflow cannot delete it.
     """
     from mlflow.cli import gc
     from mlflow.exceptions import MlflowException
@@ -92,7 +99,7 @@ def erase(registry: ModelRegistry, number: str) -> None:
 
 
 def _folder_of(run: "Run") -> Path | None:
-    """Where all of it lies; None where that is not on this disk."""
+    """The folder of a run on this disk; None if it is elsewhere."""
     artifacts = artifact_folder(run)
     return None if artifacts is None else artifacts.parent
 
