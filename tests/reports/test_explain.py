@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
+from retrim.adapters.migrations.schema import RELEASES
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.lineage.prediction_log import Role
@@ -222,3 +224,14 @@ def test_a_bundle_that_was_altered_explains_nothing(tmp_path: Path) -> None:
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")
     with pytest.raises(RefusedError, match="version 1 was altered"):
         ask(desk, key_of(desk, 11))
+
+
+def test_an_altered_release_log_explains_nothing_by_the_live_version(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk.land(desk.rows(0, 12), 12)
+    desk.make_version(12)
+    with desk.workspace.store.begin() as connection:
+        connection.execute(sa.update(RELEASES).values(reason="another"))
+    with pytest.raises(RefusedError, match=r"release log of .* was altered"):
+        ask(desk, key_of(desk, 11))
+    assert ask(desk, key_of(desk, 11), version=1).version == 1

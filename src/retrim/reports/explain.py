@@ -14,9 +14,9 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.prediction_log import StoredPrediction
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import Stored, find_live_version, load_stored_version
+from retrim.release.versions import Stored, load_stored_version
 from retrim.serving.checked_rows import check_rows
-from retrim.serving.needed_columns import NeededColumns
+from retrim.serving.needed_columns import NeededColumns, version_to_ask
 from retrim.serving.request_rows import rows_of_json, typed_rows
 from retrim.serving.rows_in import open_rows
 from retrim.stats.codec import to_record
@@ -121,7 +121,7 @@ def explain(
         RefusedError: The bundle was altered, or its model has no exact contributions.
     """
     if what.lstrip().startswith(("{", "[")) or _is_file(what):
-        stored = _version(workspace, version)
+        stored = version_to_ask(workspace, version)
         explanation = explain_row(stored.predictor, _given_row(workspace, stored, what), asked=asked)
         return ExplainedRow(stored.version, None, None, None, None, None, explanation)
     table = read_as_of(workspace, as_of=now)
@@ -132,7 +132,7 @@ def explain(
         if prediction is None:
             raise _no_row(what, keys)
         return _stored(workspace, prediction, asked, now=now)
-    return _landed(_version(workspace, version), table, spelt, asked, None, iso(now))
+    return _landed(version_to_ask(workspace, version), table, spelt, asked, None, iso(now))
 
 
 def _is_file(text: str) -> bool:
@@ -140,17 +140,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # longer than a name may be, or with a zero byte in it
         return False
-
-
-def _version(workspace: Workspace, version: int | None) -> Stored:
-    if version is not None:
-        return load_stored_version(workspace, version)
-    champion = find_live_version(workspace)
-    if champion is None:
-        raise BadInputError(
-            f"no version of {workspace.model} is live; choose one with --version N, or train one: retrim retrain"
-        )
-    return load_stored_version(workspace, champion.version)
 
 
 def _given_row(workspace: Workspace, found: Stored, what: str) -> pd.DataFrame:
