@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,50 @@ def test_one_that_was_under_way_at_a_stop_is_done_at_the_next_start(
     assert done is not None
     assert (between.state, done.state, done.attempts) == ("running", "done", 2)
     assert len(pd.read_csv(desk.workspace.paths.var / "jobs" / "out.csv")) == 48
+
+
+IGNORES_TERM = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("begins", ["before", "while"])
+def test_no_process_outlives_a_stop_that_begins_while_one_starts(
+    begins: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, started, popen = jobs_of(desk), list["subprocess.Popen[bytes]"](), subprocess.Popen
+    stopping = threading.Thread(target=jobs.stop)
+
+    def stop() -> None:
+        stopping.start()
+        stopping.join(1)
+
+    def look(places: AllowedPlaces, where: str) -> None:
+        if begins == "before" and stopping.ident is None:
+            stop()
+
+    def start(*args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(popen(*args, **options))
+        if begins == "while":
+            stop()
+        return started[0]
+
+    monkeypatch.setattr(serving_jobs, "STOP_SECONDS", 1)
+    monkeypatch.setattr(serving_jobs, "COMMAND", (sys.executable, "-c", IGNORES_TERM))
+    monkeypatch.setattr(AllowedPlaces, "refuse_links_out", look)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    job = jobs.submit(asked())
+    jobs.start()
+    until(lambda: stopping.ident is not None)
+    stopping.join(10)
+    states = [process.poll() for process in started]
+    for process in started:
+        process.kill()
+
+    assert (stopping.is_alive(), len(started), None in states) == (False, begins == "while", False)
+    assert getattr(jobs.find(job.id), "state", None) == "running"
 
 
 def test_one_that_fails_says_why(desk: Desk) -> None:

@@ -158,7 +158,8 @@ class Jobs:
 
     def stop(self) -> None:
         """Ends what is under way; the next start goes on with it."""
-        self._over.set()
+        with self._lock:  # no process starts from here on
+            self._over.set()
         self._news.set()
         if self._process is not None:
             self._process.terminate()
@@ -252,17 +253,18 @@ class Jobs:
         """What became of a job."""
         options = [] if job.version is None else [f"--version={job.version}"]
         arguments = os.fsencode("\0".join(["--json", *options, "--", job.rows, job.out]))
-        self._process = process = subprocess.Popen(
-            COMMAND,
-            cwd=self._root,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=(lock,),
-        )
-        if self._over.is_set():
-            process.terminate()
+        with self._lock:
+            if self._over.is_set():
+                return job
+            self._process = process = subprocess.Popen(
+                COMMAND,
+                cwd=self._root,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=(lock,),
+            )
         printed, logged = process.communicate(arguments)
         with suppress(orjson.JSONDecodeError):  # nothing, or half a record of one that was killed
             return replace(job, state="done", result=orjson.loads(printed))
