@@ -205,6 +205,19 @@ def test_requests_are_bounded_in_rows_bytes_and_form(client: Client, monkeypatch
     assert (size, form) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
+@pytest.mark.parametrize("framing", [f"content-length: {1 << 40}", "transfer-encoding: chunked"])
+def test_a_body_is_refused_before_the_rest_of_it_arrives(
+    framing: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_BYTES", 1000)
+    head = f"POST /predict HTTP/1.1\r\nhost: 127.0.0.1:1\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+    part = b" " * 0x500
+    with socket.create_connection((HOST, client.port), timeout=SECONDS) as sending:
+        sending.sendall(head.encode() + (b"500\r\n%b\r\n" % part if "chunked" in framing else part))
+
+        assert sending.recv(1 << 12).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_request_that_does_not_arrive_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "SECONDS", 0.2)
     head = "POST /predict HTTP/1.1\r\nhost: 127.0.0.1:1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
