@@ -82,7 +82,12 @@ def test_each_request_for_a_key_is_kept_once_and_apart_from_the_landed_row(log: 
     parts = [predicted_rows(["a"], [1.0], event=START, at=START, request=request) for request in ("q", "r", "q")]
     counts = [requests.add(1, part) for part in parts]
 
-    assert (counts, requests.all_keys(1), log.all_keys(1)) == ([1, 1, 0], ["a", "a"], [])
+    repeated = requests.add(
+        1, pa.concat_tables([predicted_rows(list("bcb"), [1.0, 2.0, 3.0], event=START, at=START)] * 2)
+    )
+
+    assert (counts, repeated, requests.all_keys(1), log.all_keys(1)) == ([1, 1, 0], 2, ["a", "a", "b", "c"], [])
+    assert [requests.answered(1, [key])["prediction"].tolist() for key in "bc"] == [[1.0], [2.0]]
     assert log.add(1, rows(["a"])) == 1
 
 

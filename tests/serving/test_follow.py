@@ -327,6 +327,31 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
     assert stored == ["a"]
 
 
+def test_what_cannot_be_stored_before_the_server_stops_is_stored_by_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(request_log, "CLOSE_SECONDS", 0.1)
+    folder, predictions, goes_on = desk.workspace.paths.requests, desk.workspace.predictions, threading.Event()
+
+    def hang(version: int, rows: Any) -> int:
+        assert goes_on.wait(SECONDS)
+        raise RetrimError("it is away")
+
+    log = RequestLog(folder, replace_add(hang), is_durable=False)
+    log.start()
+    log.add((1, "r", 0, LINE, "request"))
+    log.close()
+    goes_on.set()
+    following = RequestLog(folder, predictions, is_durable=False)
+    end = time.monotonic() + SECONDS
+    while not (stored := predictions.of_role("request").all_keys(1)) and time.monotonic() < end:
+        following.store()
+    following.close()
+
+    assert stored == ["a"]
+    assert "the next server stores them" in caplog.text
+
+
 def replace_add(add: Any) -> Any:
     """The data set with another way to add to it."""
     return SimpleNamespace(of_role=lambda _: SimpleNamespace(add=add))

@@ -166,7 +166,7 @@ class PredictionLog:
         yield from map(self.of_role, ROLES)
 
     def add(self, version: int, rows: pa.Table) -> int:
-        """Adds predictions that are not there yet by `identity`; gives how many were added.
+        """Adds predictions that are not there yet by `identity`, of several alike the first; gives how many were added.
 
         Stopped half-way, some months are there and others are not: done again, it adds the rest.
         """
@@ -177,8 +177,10 @@ class PredictionLog:
             if self.identity == ASKED_ONCE:  # answers that are added again were given at the same moment
                 query &= _within(span_of(rows["at"]), "at")
             known = self._scan(names, list(self.identity), query)
-            fresh = rows.filter(pc.invert(pc.is_in(self._identities(rows), value_set=self._identities(known))))
-            fresh = fresh.cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
+            identities = pa.table({"identity": self._identities(rows), "row": np.arange(len(rows))})
+            identities = identities.filter(pc.invert(pc.is_in(identities["identity"], self._identities(known))))
+            firsts = identities.group_by("identity").aggregate([("row", "min")])["row_min"]
+            fresh = rows.take(firsts).cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
             files: dict[str, list[str]] = {}
             for name in names:
                 files.setdefault(_part(name, "month"), []).append(name)

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,8 @@ SYNC_SECONDS = 1
 """After which a line survives a power cut."""
 STORE_SECONDS = 10
 """After which a prediction is in the data set: each time the month's file is written anew."""
+CLOSE_SECONDS = 20
+"""For the last predictions to get into the data set when the server stops; the next server stores the rest."""
 LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
 STORED = len(RowAnswer.__annotations__) - 1
@@ -76,12 +79,34 @@ class RequestLog:
             self._news.set()
 
     def close(self) -> None:
-        """Moves what is kept into the data set."""
+        """Moves what is kept into the data set, within `CLOSE_SECONDS`; in any case it is on the disk.
+
+        Raises:
+            RetrimError: It cannot be moved; the next server tries again.
+        """
         self._over.set()
         self._news.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.store()
+        stored = Future[None]()
+        threading.Thread(target=self._store_last, args=(stored,), name="last predictions", daemon=True).start()
+        try:
+            stored.result(CLOSE_SECONDS)
+        except TimeoutError:
+            LOGGER.warning("predictions are in a file, but not stored yet; the next server stores them")
+        finally:
+            self._end_file()
+
+    def _store_last(self, stored: "Future[None]") -> None:
+        try:
+            self._sync()
+            if self._thread.is_alive():
+                self._thread.join()
+            self.store()
+        except Exception as error:  # noqa: BLE001  raised where the result is read
+            stored.set_exception(error)
+        else:
+            stored.set_result(None)
+
+    def _end_file(self) -> None:
         with self._lock:
             os.close(self._file)
             self._file = -1  # an answer that comes too late is refused, not written into what has the number next
@@ -157,11 +182,10 @@ class RequestLog:
 
 
 def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
-    """Whole lines as rows of the data set, by version and role, each key once a request and features.
+    """Whole lines as rows of the data set, by version and role.
 
     As Python's objects, rows take twenty times as much memory: few of them are held so at a time.
     """
-    seen: dict[tuple[int, Role], set[tuple[str, str, str]]] = {}
     parts: dict[tuple[int, Role], list[pa.Table]] = {}
     whole = (line for line in lines if line.endswith(b"\n"))
     while piece := list(islice(whole, LINES_AT_ONCE)):
@@ -169,12 +193,7 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
         for text in piece:
             with suppress(ValueError, TypeError, AttributeError):  # the disk lost it in a power cut
                 of, rows = _rows_of(text)
-                known = seen.setdefault(of, set())
-                for row in rows:
-                    key, *_, request, _role, features = row
-                    if (key, request, features) not in known:
-                        known.add((key, request, features))
-                        fresh.setdefault(of, []).append(row)
+                fresh.setdefault(of, []).extend(rows)
         for of, rows in fresh.items():
             parts.setdefault(of, []).append(_table(rows))
     return {of: pa.concat_tables(tables) for of, tables in parts.items()}
