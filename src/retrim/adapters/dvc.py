@@ -291,7 +291,7 @@ def _lost(cache: Path, run_directory: Path, notes: Sequence[str]) -> list[str]:
 
 
 def _has(cache: Path, note: Path) -> bool:
-    """Whether a cache has the listing of a `.dvc` file's folder and every file in it; their content is not checked."""
+    """Whether a cache has the listing of a `.dvc` file's folder and its files, altered or not."""
     listing = object_path(cache, from_record(LockedStage, load_yaml(note.read_text(encoding="utf-8"))).outs[0].md5)
     if not listing.exists():
         return False
