@@ -60,6 +60,9 @@ FIXED = {"judge": {"draws": 100}}
 """Values that params.yaml may not turn."""
 TUNED = {"hyperparameters": {"num_leaves": 7, "min_child_samples": 5, "learning_rate": 0.2}, "rounds": 30}
 
+Make = Callable[..., "Desk"]
+"""The fixture `make` of the checks: the dials of `make_desk`."""
+
 BUNDLES: dict[str, dict[str, bytes]] = {}
 """Files of the bundles that were made in this process: the same rows and settings give the same bytes."""
 
@@ -141,6 +144,12 @@ class Desk:
 
     def check(self, at: float) -> PrintedCheck:
         return PrintedCheck(check(self.workspace, by="a test", now=self.day(at)))
+
+    def pass_days(self, since: float, until: float, **added: float) -> PrintedCheck:
+        """Lands the rows of those days when they are over, with so much added to columns of theirs, and checks."""
+        rows = self.rows(since, until)
+        self.land(rows.assign(**{name: rows[name] + by for name, by in added.items()}), until)
+        return self.check(until)
 
     def make_version(
         self,
@@ -253,8 +262,12 @@ def make_desk(
     drift: dict[str, Any] | None = None,
     data: dict[str, Any] | None = None,
     changes: dict[str, dict[str, Any]] | None = None,
+    version_at: float | None = None,
 ) -> Desk:
-    """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml."""
+    """A desk in an empty folder; `drift`, `data` and `changes` dial the stream, its description and params.yaml.
+
+    With `version_at` the rows up to that day have landed, and a version of them is live.
+    """
     document = whole()
     document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/none.json") | (data or {})  # type: ignore[arg-type]
     if document["data"]["task"] != "regression":
@@ -273,6 +286,9 @@ def make_desk(
         {"task": task, "seed": 3, "kind": "none", "size": 0.0, "since": START, **(drift or {})},
     )
     desk.workspace.__dict__["registry"] = desk.shelf
+    if version_at is not None:
+        desk.land(desk.rows(0, version_at), version_at)
+        desk.make_version(version_at)
     return desk
 
 

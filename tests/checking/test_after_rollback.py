@@ -54,10 +54,12 @@ def test_without_a_rollback_the_check_starts_a_run(made: Desk, tmp_path: Path) -
     assert copy_of(made, tmp_path / "workspace").check(12.5).outcome == "retrain"
 
 
-def test_a_check_after_a_rollback_starts_nothing_and_says_why(desk: Desk) -> None:
+def test_a_check_after_a_rollback_starts_nothing_and_says_why_and_so_does_the_status(desk: Desk) -> None:
+    before = held(desk, BACK)
     found = after(desk, 13.5, NEEDED - 2)
+    status = status_record(desk.workspace, now=desk.day(13.5))
 
-    assert found.outcome == "held"
+    assert (before, found.outcome, status["held"], status["rolled_back"]["left"]) == (True, "held", True, 2)
     assert "rolled back" in found.reason
     assert found.record["rolled_back"] == {
         "version": 1,
@@ -67,15 +69,6 @@ def test_a_check_after_a_rollback_starts_nothing_and_says_why(desk: Desk) -> Non
         "needed": NEEDED,
         "holds": True,
     }
-
-
-def test_the_status_says_held_from_the_rollback_on(desk: Desk) -> None:
-    assert held(desk, BACK)
-    desk.check(12.5)
-    record = status_record(desk.workspace, now=desk.day(12.5))
-
-    assert record["held"]
-    assert record["rolled_back"]["left"] == 2
 
 
 def test_as_many_rows_as_the_gate_needs_release_it(desk: Desk) -> None:
@@ -97,17 +90,14 @@ def test_a_person_who_asks_for_a_run_releases_it(desk: Desk) -> None:
     assert desk.check(12.5).outcome == "retrain"
 
 
-def test_a_person_who_settles_it_releases_it(desk: Desk) -> None:
+def test_a_person_who_settles_it_after_a_check_releases_it(desk: Desk) -> None:
+    with pytest.raises(RefusedError, match=r": retrim check$"):
+        acknowledge(desk.workspace, reason="mended at the source", by="ines", now=desk.day(12.2))
     desk.check(12.25)
     acknowledge(desk.workspace, reason="mended at the source", by="ines", now=desk.day(12.3))
 
     assert not held(desk, 12.3)
     assert desk.check(12.5).record["rolled_back"] is None
-
-
-def test_before_the_first_check_there_is_nothing_to_settle(desk: Desk) -> None:
-    with pytest.raises(RefusedError, match=r": retrim check$"):
-        acknowledge(desk.workspace, reason="mended at the source", by="ines", now=desk.day(12.3))
 
 
 def test_a_run_that_a_check_began_before_the_rollback_is_not_taken_up_again(made: Desk, tmp_path: Path) -> None:

@@ -58,22 +58,19 @@ def kept(tmp_path: Path) -> Kept:
 # --- what is settled
 
 
-def test_whatever_held_the_check_every_alarm_that_is_up_is_settled_but_the_account(kept: Kept) -> None:
-    kept.check(1, up=("gain", "drift"))  # as under `manual`, or after refusals: no rule is named as held
+@pytest.mark.parametrize(
+    ("outcome", "rules", "settled"),
+    [
+        ("held", {"up": ("gain", "drift")}, ("drift",)),  # as under `manual`, or after refusals: none is named as held
+        ("none", {"up": ("drift",), "held": ("drift",)}, ("drift",)),
+        ("none", {"held": ("drift",)}, ()),
+    ],
+    ids=["all that is up but the account", "one left to a person", "a quiet one is not"],
+)
+def test_alarms_that_are_up_are_settled(kept: Kept, outcome: str, rules: Any, settled: tuple[str, ...]) -> None:
+    kept.check(1, outcome, **rules)
 
-    assert kept.settle(1) == ("drift",)
-
-
-def test_a_check_that_left_one_alarm_to_a_person_has_that_one_settled(kept: Kept) -> None:
-    kept.check(1, "none", up=("drift",), held=("drift",))
-
-    assert kept.settle(1) == ("drift",)
-
-
-def test_an_alarm_that_is_quiet_is_not_settled(kept: Kept) -> None:
-    kept.check(1, "none", held=("drift",))
-
-    assert kept.settle(1) == ()
+    assert kept.settle(1) == settled
 
 
 # --- which answer is whose
@@ -102,16 +99,10 @@ def test_a_run_after_a_check_that_held_nothing_is_no_answer_to_the_one_before(ke
     assert kept.answer(first) is None
 
 
-def test_the_first_answer_is_shown(kept: Kept) -> None:
-    first = kept.check(1)
+@pytest.mark.parametrize("outcome", ["held", "retrain"])
+def test_the_first_answer_is_shown_also_of_a_check_that_acted(kept: Kept, outcome: str) -> None:
+    check = kept.check(1, outcome, up=("drift",), held=("drift",))
     kept.settle(1.5, "a fair")
     kept.ask(1.6, "a new meter")
 
-    assert kept.answer(first) == "a fair"
-
-
-def test_a_check_that_acted_and_left_an_alarm_to_a_person_has_its_answer_too(kept: Kept) -> None:
-    acted = kept.check(1, "retrain", up=("drift",), held=("drift",))
-    kept.settle(1.5, "a fair")
-
-    assert kept.answer(acted) == "a fair"
+    assert kept.answer(check) == "a fair"

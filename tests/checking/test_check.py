@@ -25,12 +25,12 @@ from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, defer_run
 from tests.builders.answers import decision_record, status_record
-from tests.builders.desk import START, Desk, make_desk, with_params
+from tests.builders.desk import START, Desk, Make, make_desk, with_params
 from tests.builders.predicted import predicted_rows
+from tests.builders.synthetic import data_section
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
 
-Make = Callable[..., Desk]
 CONCEPT: dict[str, Any] = {"kind": "concept", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
 LOOK_AT_LEVEL = {"rules": ["drift"]}
@@ -40,31 +40,13 @@ CHEAP = {"gain": {"cost": 0.05, "errors": 0.0}}
 WORSE_SLICES = "Slices with a higher loss"
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A desk with ten days of rows and a version of them."""
-
-    def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "workspace", **dials)
-        desk.land(desk.rows(0, 10), 10)
-        desk.make_version(10)
-        return desk
-
-    return made
-
-
 # --- before there is a champion -------------------------------------------------------------------
 
 
-def test_a_check_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+def test_a_check_of_nothing_or_before_the_first_arrival_says_what_to_do(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace")
-
     with pytest.raises(BadInputError, match="retrim ingest FILE"):
         desk.check(1)
-
-
-def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 2), 2)
 
     with pytest.raises(BadInputError, match=r"by 2024-01-02.* from 2024-01-03"):
@@ -73,31 +55,24 @@ def test_a_check_before_the_first_arrival_says_so(tmp_path: Path) -> None:
 
 def test_the_first_check_asks_for_version_1(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    checked = desk.check(10)
+    checked = desk.pass_days(0, 10)
 
     assert (checked.outcome, checked.reason) == ("retrain", "no version is live, so the first is made")
     assert (checked.record["champion"], checked.record["probe"]["reading"]) == (None, None)
 
 
-def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make) -> None:
+def test_a_check_says_how_many_rows_came_since_the_one_before(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(changes=DEAR)
-    came = [desk.check(10).record["landed"]]
-    desk.land(desk.rows(10, 12), 12)
-    came += [desk.check(day).record["landed"] for day in (12, 13)]
+    checks = [desk.check(10), desk.pass_days(10, 12), desk.check(13)]
+    landed = [checked.record["landed"] for checked in checks]
+    for checked in (checks[1], checks[2]):
+        render.show_report(check_report(checked.made, None, []))
+    with_rows, _, without = capsys.readouterr().out.partition("evidence: ")
 
-    assert came[0] == {"batches": 1, "rows": 240, "new": 240, "since": None}
-    assert [each["new"] for each in came[1:]] == [48, 0]
-    assert came[2]["since"] == iso(desk.day(12))
-
-
-def test_a_check_that_found_no_new_row_says_so(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    desk = make(changes=DEAR)
-    for day in (10, 11):
-        render.show_report(check_report(desk.check(day).made, None, []))
-    first, _, second = capsys.readouterr().out.partition("evidence: ")
-
-    assert ["retrim ingest FILE" in each for each in (first, second)] == [False, True]
+    assert landed[0] == {"batches": 1, "rows": 240, "new": 240, "since": None}
+    assert [since["new"] for since in landed[1:]] == [48, 0]
+    assert landed[2]["since"] == iso(desk.day(12))
+    assert ["retrim ingest FILE" in text for text in (with_rows, without.partition("evidence: ")[0])] == [False, True]
 
 
 # --- what is counted ------------------------------------------------------------------------------
@@ -110,15 +85,13 @@ def test_training_windows_of_the_same_rows_are_probed_once(make: Make) -> None:
     assert list(desk.check(13).record["probe"]["refits"]) == ["all"]
 
 
-def test_too_few_rows_say_nothing_and_are_counted_with_the_next(make: Make) -> None:
-    desk = make()
-    desk.land(desk.rows(10, 10.5), 10.5)
-    few = desk.check(10.5)
-    desk.land(desk.rows(10.5, 11.25), 11.25)
-    more = desk.check(11.25)
+def test_too_few_rows_say_nothing_and_count_with_the_next(make: Make) -> None:
+    desk = make(drift=SHIFT)
+    checks = [desk.pass_days(since, until).record for since, until in ((10, 10.5), (10.5, 11.25), (11.25, 11.75))]
+    readings = [record["probe"]["reading"] for record in checks]
 
-    assert few.record["probe"]["reading"] is None
-    assert more.record["probe"]["reading"]["rows"] == 12 + 18
+    assert [reading and reading["rows"] for reading in readings] == [None, 12 + 18, None]
+    assert [[f["current"]["rows"] for f in record["drift"]["findings"][:1]] for record in checks] == [[], [30], []]
 
 
 def test_a_row_is_counted_when_its_late_label_has_come(make: Make) -> None:
@@ -150,8 +123,7 @@ def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> No
     desk.check(10)
     desk.land(desk.rows(10, 14), 14)
     desk.make_version(14)
-    desk.land(desk.rows(14, 15.5), 15.5)
-    checked = desk.check(15.5)
+    checked = desk.pass_days(14, 15.5)
 
     assert (checked.record["champion"], checked.record["probe"]["reading"]["rows"]) == (2, 36)
 
@@ -161,10 +133,7 @@ def test_rows_up_to_a_persons_version_do_not_enter_the_account(make: Make) -> No
 
 def test_the_checks_of_a_champion_whose_concept_drifts_go_on_from_one_another(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
-    records = []
-    for day in (14, 16, 18, 20):  # of as many rows as judge
-        desk.land(desk.rows(day - 2, day), day)
-        records.append(desk.check(day).record)
+    records = [desk.pass_days(day - 2, day).record for day in (14, 16, 18, 20)]  # of as many rows as judge
     quiet, last = desk.check(21).record, records[-1]
     balances = [record["gain"]["now"]["balance"] for record in records]
     deposit = last["probe"]["reading"]["gain"] * 48 / 48  # by the share of a usual check
@@ -192,16 +161,15 @@ def test_the_checks_of_a_champion_whose_concept_drifts_go_on_from_one_another(ma
     assert recipe_digest(with_params(desk, split={"sliding_rows": 77}).workspace, predictor) != of
 
 
-def test_what_the_gate_would_refuse_is_not_started(make: Make) -> None:
-    strict = CHEAP | {"gate": {**CHEAP.get("gate", {}), "min_gain": 0.99}}
-    desk = make(drift=CONCEPT, changes=strict)
-    for day in (14, 18, 22):
-        desk.land(desk.rows(day - 4, day), day)
-        checked = desk.check(day)
+def test_what_the_gate_would_refuse_is_not_started_with_or_without_new_rows(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes={**CHEAP, "gate": {"min_gain": 0.99}})
+    refused = _until_it_pays(desk, outcome="none")
+    after = desk.check(21)
 
-    assert checked.record["gain"]["now"]["balance"] > checked.record["gain"]["retraining_cost"]
-    assert checked.outcome == "none"
-    assert "the gate" in checked.reason
+    assert refused.record["gain"]["now"]["balance"] > refused.record["gain"]["retraining_cost"]
+    assert not refused.record["probe"]["preview"]["passes"]
+    assert (after.outcome, after.record["probe"]["preview"]) == ("none", refused.record["probe"]["preview"])
+    assert ["the gate" in checked.reason for checked in (refused, after)] == [True, True]
 
 
 def test_a_promotion_empties_the_account(make: Make) -> None:
@@ -212,25 +180,18 @@ def test_a_promotion_empties_the_account(make: Make) -> None:
     assert balance(desk.workspace, 2, checks_of(desk.workspace)) == EMPTY
 
 
-def test_what_the_gate_would_refuse_is_not_started_at_a_check_without_new_rows_either(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes={**CHEAP, "gate": {"min_gain": 0.99}})
-    seen = _until_it_pays(desk, outcome="none").record
-    after = desk.check(21)
-
-    assert not seen["probe"]["preview"]["passes"]
-    assert (after.outcome, after.record["probe"]["preview"]) == ("none", seen["probe"]["preview"])
-    assert "the gate" in after.reason
-
-
-def test_a_refusal_debits_the_price_once(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=CHEAP)
+def test_a_refusal_debits_the_price_once_and_no_cooldown_holds_the_account(make: Make) -> None:
+    desk = make(drift=CONCEPT, changes=CHEAP | {"probe": {"when": "needed"}})
     paid = _until_it_pays(desk).record["gain"]["now"]["balance"]
     desk.make_version(20, promote=False, decision=_last_id(desk))
     at_once = balance(desk.workspace, 1, checks_of(desk.workspace)).balance
-    next_one, after = desk.check(21).record, desk.check(22).record
+    balances = [desk.check(day).record["gain"]["now"]["balance"] for day in (20.5, 21)]
+    fed = desk.pass_days(20, 22).record
 
     assert at_once == pytest.approx(paid - 0.05)
-    assert [next_one["gain"]["now"]["balance"], after["gain"]["now"]["balance"]] == pytest.approx([at_once, at_once])
+    assert balances == pytest.approx([at_once, at_once])
+    assert fed["decision"]["fired"] == ["gain"]
+    assert fed["probe"]["reading"]["rows"] == 48  # near the price each check probes
 
 
 def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
@@ -260,10 +221,7 @@ def test_a_cost_above_all_loss_of_a_year_is_refused_with_the_figures(make: Make)
 def test_rows_of_checks_that_do_not_probe_wait_and_are_counted_once(make: Make) -> None:
     no_drift = {"drift": {"min_rows": 1000}}  # ten days are too few to calibrate its alarms
     desk = make(changes=DEAR | no_drift | {"probe": {"when": "needed"}})
-    records = []
-    for day in range(12, 30, 2):
-        desk.land(desk.rows(day - 2, day), day)
-        records.append(desk.check(day).record)
+    records = [desk.pass_days(day - 2, day).record for day in range(12, 30, 2)]
     readings = [None if each["probe"]["reading"] is None else each["probe"]["reading"]["rows"] for each in records]
 
     probed = [place for place, rows in enumerate(readings) if rows is not None]
@@ -278,10 +236,7 @@ def test_rows_of_checks_that_do_not_probe_wait_and_are_counted_once(make: Make) 
 def test_a_loss_that_leaps_is_probed_at_each_check_on_rows_since_the_change_too(make: Make) -> None:
     windows = {"train": {"windows": ["all"]}, "probe": {"when": "needed"}}
     desk = make(drift={**CONCEPT, "size": 6.0}, changes=DEAR | windows)
-    records = []
-    for day in range(12, 20, 2):
-        desk.land(desk.rows(day - 2, day), day)
-        records.append(desk.check(day).record)
+    records = [desk.pass_days(day - 2, day).record for day in range(12, 20, 2)]
 
     assert all(each["probe"]["watch"]["is_high"] for each in records)
     assert [each["probe"]["reading"] is not None for each in records] == [True] * 4
@@ -289,19 +244,9 @@ def test_a_loss_that_leaps_is_probed_at_each_check_on_rows_since_the_change_too(
     assert records[-1]["probe"]["refits"]["recent"] < records[-1]["probe"]["refits"]["all"]
 
 
-def test_near_the_price_each_check_probes(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=CHEAP | {"probe": {"when": "needed"}})
-    _until_it_pays(desk)
-    desk.make_version(20, promote=False, decision=_last_id(desk))
-    desk.land(desk.rows(20, 22), 22)
-
-    assert desk.check(22).record["probe"]["reading"]["rows"] == 48
-
-
 def test_a_probe_costs_the_price_times_its_share_of_a_retrainings_work(make: Make) -> None:
     desk = make()
-    desk.land(desk.rows(10, 12), 12)
-    record = desk.check(12).record
+    record = desk.pass_days(10, 12).record
     probed = record["probe"]["cost"]
 
     # One fit of 30 rounds on the 240 rows of ten days; the last was due at the very first new event.
@@ -406,13 +351,15 @@ def test_an_estimate_is_scored_once_when_its_labels_have_come(make: Make) -> Non
     assert after["estimate"]["quality"] == all_["estimate"]["quality"]
 
 
-def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make) -> None:
+def test_rows_with_labels_are_estimated_as_if_they_had_none(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(changes=JUDGED_ON_MORE)
-    desk.land(desk.rows(10, 12), 12)
-    record = desk.check(12).record
+    record = desk.pass_days(10, 20).record
+    render.show_report(decision_report(find_decision(desk.workspace, None)))
 
     assert record["estimate"]["scored"][0]["realised"] == pytest.approx(record["performance"]["measured"]["loss"])
     assert record["estimate"]["quality"]["scored"] == 1
+    assert record["performance"]["slices"] != []
+    assert WORSE_SLICES not in capsys.readouterr().out  # there is no drift
 
 
 def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make) -> None:
@@ -431,35 +378,26 @@ def test_without_labels_for_long_estimate_and_schedule_are_asked_too(make: Make)
 # --- what would have changed the answer -----------------------------------------------------------
 
 
-def test_a_price_just_below_the_one_that_why_names_does_fire(make: Make) -> None:
+def test_why_names_the_price_that_fires_whatever_the_settings_have_become(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk = make(drift=CONCEPT, changes=DEAR)
     quiet = _until_it_pays(desk, outcome="none")
-    named = float(
-        quiet.record["decision"]["said"][0]["change"].partition("at a retraining cost below ")[2].partition(",")[0]
-    )
-    again = with_params(desk, gain={"cost": named * 0.999}).check(21)
-
-    assert again.outcome == "retrain"
-
-
-def test_why_says_the_same_whatever_the_settings_have_become(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    _until_it_pays(desk, outcome="none")
-    told = []
-    for workspace in (
-        desk.workspace,
-        with_params(desk, gain={"cost": 0.01}, triggers={"rules": ["drift"]}).workspace,
-    ):
+    change = quiet.record["decision"]["said"][0]["change"]
+    named = float(change.partition("at a retraining cost below ")[2].partition(",")[0])
+    edited = with_params(desk, gain={"cost": named * 0.999})
+    texts = []
+    for workspace in (desk.workspace, with_params(edited, triggers={"rules": ["drift"]}).workspace):
         render.show_report(decision_report(find_decision(workspace, None)))
-        told.append(capsys.readouterr().out)
+        texts.append(capsys.readouterr().out)
 
-    assert told[0] == told[1]
+    assert texts[0] == texts[1]
+    assert edited.check(21).outcome == "retrain"
 
 
 def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     desk = make(drift=CONCEPT)
-    desk.land(desk.rows(10, 20), 20)
-    slices = desk.check(20).record["performance"]["slices"]
+    slices = desk.pass_days(10, 20).record["performance"]["slices"]
     render.show_report(decision_report(find_decision(desk.workspace, None)))
 
     assert slices[0]["clear"]
@@ -467,73 +405,27 @@ def test_a_check_says_in_which_slices_the_champion_loses_more(make: Make, capsys
     assert WORSE_SLICES in capsys.readouterr().out
 
 
-def test_without_drift_no_slice_is_told(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    desk = make(changes=JUDGED_ON_MORE)
-    desk.land(desk.rows(10, 20), 20)
-    record = desk.check(20).record
-    render.show_report(decision_report(find_decision(desk.workspace, None)))
-
-    assert record["performance"]["slices"] != []
-    assert WORSE_SLICES not in capsys.readouterr().out
-
-
 # --- cooldown, hold, deferral ---------------------------------------------------------------------
 
 
-def test_no_cooldown_holds_the_account_after_a_refusal(make: Make) -> None:
+def test_two_refusals_running_hold_until_the_account_has_grown_and_are_told_once(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     _until_it_pays(desk)
     desk.make_version(20, promote=False, decision=_last_id(desk))
-    desk.land(desk.rows(20, 22), 22)
-
-    assert desk.check(22).record["decision"]["fired"] == ["gain"]
-
-
-def refused_twice(make: Make) -> Desk:
-    """Two refusals, on days 20 and 22, of what the account had started; its price is then set to 1."""
-    desk = make(drift=CONCEPT, changes=CHEAP)
-    _until_it_pays(desk)
-    desk.make_version(20, promote=False, decision=_last_id(desk))
-    desk.land(desk.rows(20, 22), 22)
-    desk.check(22)
+    desk.pass_days(20, 22)
     desk.make_version(22, promote=False, decision=_last_id(desk))
-    return desk
-
-
-def held_until_it_grows(desk: Desk) -> tuple[Any, Any]:
-    """The check that a hold stops, where the price is out of reach of one check's deposit, and one where it is not."""
-    balance = balance_of(desk)
-    desk.land(desk.rows(22, 24), 24)
-    stopped = with_params(desk, gain={"cost": balance * 0.9}).check(24)
-    desk.land(desk.rows(24, 26), 26)
-    return stopped, with_params(desk, gain={"cost": 0.05}).check(26)
-
-
-def balance_of(desk: Desk) -> float:
-    """What the account holds now."""
-    now = status_record(desk.workspace, now=desk.day(23))["accumulated_gain"]
-    assert now is not None
-    return float(now)
-
-
-def test_two_refusals_running_hold_until_the_account_has_grown_beyond_them(make: Make) -> None:
-    stopped, ended = held_until_it_grows(refused_twice(make))
+    account = float(status_record(desk.workspace, now=desk.day(23))["accumulated_gain"] or 0)
+    # Its price is out of reach of one check's deposit, and then is not.
+    stopped = with_params(desk, gain={"cost": account * 0.9}).pass_days(22, 24)
+    ended = with_params(desk, gain={"cost": 0.05}).pass_days(24, 26)
+    (alert,) = (row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "on hold")
+    shown = decision_record(desk.workspace, "2024-01-25")["guards"]
 
     assert (stopped.outcome, stopped.record["decision"]["stopped"]) == ("held", "hold")
     assert "2 refusals" in stopped.reason
     assert (ended.outcome, ended.record["decision"]["fired"]) == ("retrain", ["gain"])
-
-
-def test_a_hold_is_told_once_and_the_status_says_what_ends_it(make: Make) -> None:
-    desk = refused_twice(make)
-    held_until_it_grows(desk)
-    alerts = [row for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "on hold"]
-    then = decision_record(desk.workspace, "2024-01-25")
-
-    assert len(alerts) == 1
-    assert "accumulated gain" in alerts[0].text
-    assert then["guards"]["guards"]["hold"] == 1
-    assert then["guards"]["refused"] == 2
+    assert "accumulated gain" in alert.text
+    assert (shown["guards"]["hold"], shown["refused"]) == (1, 2)
 
 
 def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(tmp_path: Path) -> None:
@@ -542,8 +434,7 @@ def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(t
     for day in (10, 10.1):
         desk.check(day)
         desk.make_version(day, promote=False, decision=_last_id(desk))
-    desk.land(desk.rows(10, 11), 11)
-    held = desk.check(11)
+    held = desk.pass_days(10, 11)
     desk.land(desk.rows(11, 12), 12)
 
     assert (held.outcome, held.record["decision"]["stopped"]) == ("held", "hold")
@@ -596,6 +487,11 @@ def test_one_old_row_does_not_put_the_model_to_sleep(tmp_path: Path) -> None:
     # 192 are needed, 71 are mature and one is due in an hour: 121 hours.
     assert "enough by 2024-01-09T01:00:00+00:00" in deferred_first(desk, 3)
 
+    desk.land(desk.rows(3, 4), 4)
+    deferred_first(desk, 4)  # asked again, as rows have come
+
+    assert desk.check(4.1).outcome == "none"
+
 
 @pytest.mark.parametrize("change", ["rows", "labels", "settings"])
 def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, change: str) -> None:
@@ -617,16 +513,6 @@ def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, ch
     assert awake.reason.startswith("rows, labels or settings have changed since a run was deferred")
 
 
-def test_what_was_asked_again_and_deferred_again_waits_again(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 3), 3)
-    deferred_first(desk, 3)
-    desk.land(desk.rows(3, 4), 4)
-    deferred_first(desk, 4)
-
-    assert desk.check(4.1).outcome == "none"
-
-
 def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace")
     desk.land(desk.rows(0, 0.1), 3)
@@ -641,12 +527,8 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
     desk = make_desk(tmp_path / "workspace")
     rows = desk.rows(0, 10)
     desk.land(rows.assign(at=rows["at"] + pd.Timedelta(365 * 500, "D")), 10)
-    deferred = defer_run(
-        desk.workspace, claim_run(desk.workspace, desk.check(10).id, now=desk.day(10)), now=desk.day(10)
-    )
 
-    assert deferred is not None
-    assert deferred.reason.endswith(
+    assert deferred_first(desk, 10).endswith(
         "enough by 2024-01-19T01:00:00+00:00, tried again when rows, labels or settings change"
     )
 
@@ -654,15 +536,11 @@ def test_rows_of_a_wrong_year_do_not_put_the_model_to_sleep(tmp_path: Path) -> N
 def test_a_first_version_that_a_long_horizon_leaves_too_few_rows_waits_for_as_many_as_it_needs(tmp_path: Path) -> None:
     desk = make_desk(tmp_path / "workspace", data={"label_horizon": "12D"})
     desk.land(desk.rows(0, 40), 40)
-    too_early = defer_run(
-        desk.workspace, claim_run(desk.workspace, desk.check(40).id, now=desk.day(40)), now=desk.day(40)
-    )
+    reason = deferred_first(desk, 40)
     until = (pd.Timestamp(desk.workspace.store.runs("generated")[-1].detail.until) - START) / pd.Timedelta("1D")
-    desk.land(desk.rows(40, until), until)
-    again = desk.check(until)
+    again = desk.pass_days(40, until)
 
-    assert too_early is not None
-    assert too_early.reason.startswith("of 673 mature rows, too few come before the holdout rows to train on (")
+    assert reason.startswith("of 673 mature rows, too few come before the holdout rows to train on (")
     assert again.outcome == "retrain"
     assert (
         defer_run(desk.workspace, claim_run(desk.workspace, again.id, now=desk.day(until)), now=desk.day(until)) is None
@@ -722,23 +600,10 @@ def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(m
 
 def test_a_check_with_too_few_new_rows_is_no_check_without_drift(make: Make) -> None:
     desk = make(drift=SHIFT, changes={"triggers": LOOK_AT_LEVEL | {"drift_checks": [2, 2], "cooldown_checks": 0}})
-    desk.land(desk.rows(10, 12), 12)
-    first, between = desk.check(12), desk.check(13)
-    desk.land(desk.rows(12, 14), 14)
-    second = desk.check(14)
+    first, between, second = desk.pass_days(10, 12), desk.check(13), desk.pass_days(12, 14)
 
     assert (first.outcome, between.reason) == ("none", "too few new rows to test")
     assert second.outcome == "retrain"
-
-
-def test_rows_too_few_to_look_at_are_looked_at_with_the_next(make: Make) -> None:
-    desk = make(drift=SHIFT)
-    looked = []
-    for since, until in ((10, 10.5), (10.5, 11), (11, 11.5)):
-        desk.land(desk.rows(since, until), until)
-        looked.append([finding["current"]["rows"] for finding in desk.check(until).record["drift"]["findings"][:1]])
-
-    assert looked == [[], [24], []]
 
 
 def test_old_drift_starts_nothing_without_new_rows(make: Make) -> None:
@@ -763,9 +628,7 @@ def test_score_drift_reads_the_stored_predictions(make: Make) -> None:
 
 
 def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
-    desk = make()
-    desk.land(desk.rows(10, 30), 30)
-    record = desk.check(30).record
+    record = make().pass_days(10, 30).record
 
     assert len(record["drift"]["findings"]) == 15  # three of each feature, one of the score, two of the target
     assert set(record["drift"]["drifted"]) <= {"predictions"}  # the score is held against 48 judged rows alone
@@ -774,47 +637,32 @@ def test_no_feature_is_over_its_threshold_without_drift(make: Make) -> None:
 # --- records --------------------------------------------------------------------------------------
 
 
-def test_a_check_of_the_same_moment_is_one_record(make: Make) -> None:
-    desk = make()
-    first = desk.check(12)
-    desk.land(desk.rows(10, 12), 12)
-    again = desk.check(12)
-
-    assert (first.fresh, again.fresh) == (True, False)
-    assert again.record == first.record
-    assert len(desk.workspace.store.decisions(desk.workspace.model, source="check")) == 1
-
-
-def test_a_check_of_an_earlier_moment_counts_nothing(make: Make) -> None:
+def test_a_check_of_the_same_moment_is_one_record_and_an_earlier_one_counts_nothing(make: Make) -> None:
     desk = make(drift=CONCEPT, changes=CHEAP)
     desk.land(desk.rows(10, 14), 14)
     later = desk.check(14)
-    earlier = desk.check(13)
-    after = desk.check(15)
+    desk.land(desk.rows(14, 15), 14)
+    again, kept = desk.check(14), len(desk.workspace.store.decisions(desk.workspace.model, source="check"))
+    earlier, after = desk.check(13), desk.check(14.1)
 
-    said = f"the check of {iso(desk.day(14))} was made already; a check cannot be earlier than the last"
-    assert earlier.reason == said
-    assert after.record["gain"]["now"] == later.record["gain"]["now"]
-
-
-def test_every_check_keeps_what_each_rule_said(make: Make) -> None:
-    desk = make(changes={"triggers": {"rules": ["gain", "drift"]}})
-    desk.land(desk.rows(10, 12), 12)
-
-    assert [said["rule"] for said in desk.check(12).record["decision"]["said"]] == ["gain", "drift"]
-
-
-def test_the_metrics_of_a_check_are_those_of_params_yaml(make: Make) -> None:
-    desk = make()
-    desk.land(desk.rows(10, 12), 12)
-    record = desk.check(12).record
-
-    metrics = record["performance"]["measured"]["metrics"]
-    assert list(metrics) == ["mae", "rmse", "r2"]
-    assert metrics["mae"] == pytest.approx(record["probe"]["reading"]["champion_loss"])
+    assert (later.fresh, again.fresh, kept) == (True, False, 1)
+    assert again.record == later.record
+    assert earlier.reason == (
+        f"the check of {iso(desk.day(14))} was made already; a check cannot be earlier than the last"
+    )
+    assert after.record["gain"]["before"] == later.record["gain"]["now"]
 
 
 # --- tables that change ---------------------------------------------------------------------------
+
+
+def test_a_check_keeps_what_each_rule_said_and_the_metrics_of_params_yaml(make: Make) -> None:
+    record = make(changes={"triggers": {"rules": ["gain", "drift"]}}).pass_days(10, 12).record
+    metrics = record["performance"]["measured"]["metrics"]
+
+    assert [result["rule"] for result in record["decision"]["said"]] == ["gain", "drift"]
+    assert list(metrics) == ["mae", "rmse", "r2"]
+    assert metrics["mae"] == pytest.approx(record["probe"]["reading"]["champion_loss"])
 
 
 def test_a_level_that_the_champion_never_saw_is_a_missing_value(make: Make) -> None:
@@ -834,8 +682,7 @@ def _species(desk: Desk, since: float, until: float, *, of: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("come", [("a", "b", "c"), ("c",)], ids=["some", "all"])
 def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, come: tuple[str, ...]) -> None:
-    data = {"task": "multiclass", "columns": None}
-    desk = make_desk(tmp_path / "workspace", changes=DEAR, data=_multiclass(data))
+    desk = make_desk(tmp_path / "workspace", changes=DEAR, data=_multiclass())
     desk.land(_species(desk, 0, 10, of=("a", "b")), 10)
     desk.make_version(10)
     desk.land(_species(desk, 10, 12, of=come), 12)
@@ -845,19 +692,9 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
     assert record["performance"]["measured"]["metrics"]["accuracy"] < 0.9
 
 
-def _multiclass(data: dict[str, Any]) -> dict[str, Any]:
-    from tests.builders.synthetic import data_section
-
+def _multiclass() -> dict[str, Any]:
     section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
-    return data | {"columns": section["columns"], "positive": None}
-
-
-def test_edited_settings_hold_from_the_next_check_on(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    dear = _until_it_pays(desk, outcome="none")
-    cheap = with_params(desk, gain={"cost": 0.05, "errors": 0.0}).check(21)
-
-    assert (dear.outcome, cheap.outcome) == ("none", "retrain")
+    return {"task": "multiclass", "columns": section["columns"], "positive": None}
 
 
 def _until_it_pays(desk: Desk, *, outcome: str = "retrain") -> Any:

@@ -26,10 +26,7 @@ def make(tmp_path: Path) -> Make:
     """A desk with thirty days of rows and a version of them."""
 
     def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "workspace", changes=WEEKLY, **dials)
-        desk.land(desk.rows(0, 30), 30)
-        desk.make_version(30)
-        return desk
+        return make_desk(tmp_path / "workspace", changes=WEEKLY, **dials, version_at=30)
 
     return made
 
@@ -75,8 +72,7 @@ def test_a_changed_law_is_above_what_was_expected(make: Make) -> None:
 
 def test_labels_that_are_late_leave_the_estimate_in_its_place(make: Make) -> None:
     desk = make(labels="later")
-    desk.land(desk.rows(30, 33), 33)
-    desk.check(33)
+    desk.pass_days(30, 33)
     desk.land(desk.rows(33, 40).assign(outcome=float("nan")), 40)
     record = desk.check(40).record
 

@@ -1,10 +1,7 @@
 """Each row that lands is tested for drift by one check, measured once, and enters the account once."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,25 +18,11 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.versions import load_stored_version
 from retrim.settings import Env
 from tests.builders.answers import PrintedCheck
-from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.desk import Desk, Make, with_params
 
 pytestmark = pytest.mark.slow  # a champion is made with the stages
 
-Make = Callable[..., Desk]
 KINDS = ("tested", "target", "measured", "deposited")
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A desk with ten days of rows and a version of them."""
-
-    def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "workspace", **dials)
-        desk.land(desk.rows(0, 10), 10)
-        desk.make_version(10)
-        return desk
-
-    return made
 
 
 def counted(checked: PrintedCheck) -> list[int]:
@@ -77,21 +60,15 @@ def test_rows_that_made_or_judged_a_champion_are_exempt_and_noted_so(make: Make)
 
 
 def test_a_row_that_was_landed_for_a_version_but_had_no_label_by_then_is_counted(make: Make) -> None:
-    desk = make_later(make)
-
-    # Older than all that the champion does not know, they wait for a refit that could gain.
-    assert counted(desk.check(11)) == [48, 48, 0]
-
-
-def make_later(make: Make) -> Desk:
-    """A desk where labels of days 6 to 8 came after the version that later days judged."""
     desk = make(labels="later", data={"key": ["at"]})
     rows = desk.rows(0, 10).assign(at=lambda rows: rows["at"] + pd.Timedelta("10min"))
     between = rows["at"].between(desk.day(6), desk.day(8))
     desk.land(rows.assign(outcome=rows["outcome"].mask(between)), 10.1)
     desk.make_version(10.2)
     desk.land(rows[between], 10.5, kind="labels")
-    return desk
+
+    # Older than all that the champion does not know, they wait for a refit that could gain.
+    assert counted(desk.check(11)) == [48, 48, 0]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -117,11 +94,9 @@ def test_a_row_that_a_correction_brings_first_is_counted(make: Make) -> None:
 
 def test_a_row_is_not_counted_again_for_the_next_champion(make: Make) -> None:
     desk = make(changes={"gain": {"cost": 1000.0}})
-    desk.land(desk.rows(10, 12), 12)
-    first = desk.check(12)
+    first = desk.pass_days(10, 12)
     desk.make_version(10.5)  # of rows until then alone
-    desk.land(desk.rows(12, 14), 14)
-    second = desk.check(14)
+    second = desk.pass_days(12, 14)
 
     assert (second.record["champion"], counted(first), counted(second)) == (2, [48] * 3, [48] * 3)
 
@@ -131,16 +106,14 @@ def test_rows_that_wait_when_the_champion_changes_are_counted_for_the_new_one(ma
     desk.land(desk.rows(10, 10.5), 10.5)  # too few
     first = desk.check(10.5)
     desk.make_version(10.2)
-    desk.land(desk.rows(10.5, 12), 12)
-    second = desk.check(12)
+    second = desk.pass_days(10.5, 12)
 
     assert (second.record["champion"], counted(first), counted(second)) == (2, [0] * 3, [48] * 3)
 
 
 def test_rows_that_made_the_new_champion_while_they_waited_are_exempt(make: Make) -> None:
     desk = make()
-    desk.land(desk.rows(10, 10.5), 10.5)
-    desk.check(10.5)
+    desk.pass_days(10, 10.5)
     desk.make_version(10.6)
     desk.land(desk.rows(10.5, 12), 12)
 
@@ -185,20 +158,14 @@ def test_rows_that_a_filter_leaves_out_are_exempt(make: Make) -> None:
 def test_of_two_checks_at_once_each_row_is_counted_by_one(make: Make) -> None:
     desk = make()
     desk.land(desk.rows(10, 12), 12)
-    other = copy_of_house(desk)
+    other = Workspace(WorkspacePaths(desk.workspace.paths.root), desk.workspace.params, Env())
+    other.__dict__["registry"] = desk.shelf
     jobs = ((desk.workspace, desk.day(12)), (other, desk.day(13)))
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda job: check(job[0], by="a test", now=job[1]), jobs))
 
     assert sorted(counted(PrintedCheck(each)) for each in both) == [[0] * 3, [48] * 3]
     assert audit(desk.workspace, now=desk.day(13)).holds
-
-
-def copy_of_house(desk: Desk) -> Workspace:
-    """The same workspace with a store of its own hand."""
-    workspace = Workspace(WorkspacePaths(desk.workspace.paths.root), desk.workspace.params, Env())
-    workspace.__dict__["registry"] = desk.shelf
-    return workspace
 
 
 def test_a_check_that_fails_between_its_writes_has_counted_nothing(make: Make) -> None:
@@ -223,8 +190,7 @@ def test_a_check_that_fails_between_its_writes_has_counted_nothing(make: Make) -
 @pytest.fixture
 def checked(make: Make) -> Desk:
     desk = make()
-    desk.land(desk.rows(10, 12), 12)
-    desk.check(12)
+    desk.pass_days(10, 12)
     desk.land(desk.rows(12, 12.5), 12.5)
     return desk
 
@@ -244,8 +210,7 @@ def test_a_row_that_no_check_counted_is_named(checked: Desk) -> None:
         connection.execute(sa.text("UPDATE decisions SET text = json_set(text, '$.counted.tested', 0)"))
     empty = audit(checked.workspace, now=checked.day(13))
     checked.check(13)
-    checked.land(checked.rows(13, 15), 15)
-    checked.check(15)
+    checked.pass_days(13, 15)
     with checked.workspace.store.begin() as connection:
         batch = checked.workspace.landing.batches()[1].batch
         connection.execute(

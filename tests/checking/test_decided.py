@@ -23,10 +23,7 @@ GROUPS = [{"column": "group", "cuts": [], "least_rows": 5}]
 def make(folder: Any, *, threshold: float | None = None, **fairness: Any) -> Desk:
     changes = {"fairness": {"groups": GROUPS, **fairness}, "backtest": {"origins": 2, "origin_rows": 60}}
     changes["decide"] = {"threshold": threshold}
-    desk = make_desk(folder / "workspace", task="binary", changes=changes)
-    desk.land(desk.rows(0, 20), 20)
-    desk.make_version(20)
-    return desk
+    return make_desk(folder / "workspace", task="binary", changes=changes, version_at=20)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The drift part of a check: the champion's bundle is all it knows of the past."""
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,44 +18,36 @@ from retrim.files import folder_digest
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
 from retrim.table.data import assemble
-from tests.builders.desk import START, Desk, make_desk
+from tests.builders.desk import START, Desk, Make
 from tests.builders.landed import read_landed
 from tests.builders.turning import matrix
 
 pytestmark = pytest.mark.slow  # every test makes a champion with the stages
 
-Make = Callable[..., Desk]
 BESIDE = (SCORE, CONFIDENCE, TARGET, TOGETHER)
 SHIFT: dict[str, Any] = {"kind": "shift", "size": 2.0, "since": START + pd.Timedelta(10, "D")}
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A desk with ten days of rows and a version of them."""
-
-    def made(**dials: Any) -> Desk:
-        desk = make_desk(tmp_path / "workspace", **dials)
-        desk.land(desk.rows(0, 10), 10)
-        desk.make_version(10)
-        return desk
-
-    return made
 
 
 def effects(record: dict[str, Any]) -> dict[tuple[str, str], float]:
     return {(f["column"], f["test"]): f["effect"] for f in record["drift"]["findings"]}
 
 
-def test_the_reference_reaches_from_the_first_training_row_to_the_last_that_judged(make: Make) -> None:
+def test_the_reference_is_of_the_window_that_won_up_to_the_last_row_that_judged(make: Make) -> None:
     desk = make()
-    desk.land(desk.rows(10, 12), 12)
-    finding = next(f for f in desk.check(12).record["drift"]["findings"] if f["column"] == "level")
+    finding = next(f for f in desk.pass_days(10, 12).record["drift"]["findings"] if f["column"] == "level")
+    champion = load_stored_version(desk.workspace, 1)
+    reference, importances = champion.reference, importances_of(champion.predictor)
 
     assert finding["reference"] == {
         "first": "2024-01-01T00:00:00+00:00",
         "last": "2024-01-10T23:00:00+00:00",
         "rows": 240,
     }
+    assert reference is not None
+    assert reference.scores is not None
+    assert (reference.rows.rows, reference.scores.rows) == (240, 48)
+    assert sum(importances.values()) == pytest.approx(1)
+    assert max(importances, key=importances.__getitem__) == "level"
 
 
 def test_findings_are_the_same_whether_or_not_the_old_rows_are_there(make: Make) -> None:
@@ -91,8 +81,7 @@ def test_a_champion_without_a_profile_is_not_looked_at_and_the_record_says_why(m
     assert looked.findings == []
     assert looked.note is not None
     desk.make_version(14)
-    desk.land(desk.rows(14, 18), 18)
-    assert desk.check(18).record["drift"]["note"] is None
+    assert desk.pass_days(14, 18).record["drift"]["note"] is None
 
 
 def _without_hash(desk: Desk) -> Desk:
@@ -127,8 +116,7 @@ def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
     desk = make()
     rows = []
     for day in (12, 14, 15):
-        desk.land(desk.rows({12: 10, 14: 12, 15: 14}[day], day), day)
-        found = desk.check(day).record["drift"]["findings"]
+        found = desk.pass_days({12: 10, 14: 12, 15: 14}[day], day).record["drift"]["findings"]
         rows.append(next(f["current"]["rows"] for f in found if f["column"] == "target"))
 
     assert rows == [48, 48, 24]
@@ -136,10 +124,7 @@ def test_a_label_enters_the_drift_of_the_target_once(make: Make) -> None:
 
 def test_rows_of_half_a_day_wait_for_the_other_half(make: Make) -> None:
     desk = make(changes={"drift": {"min_rows": 5}})
-    found = []
-    for day in (10.5, 11.0, 11.5):
-        desk.land(desk.rows(day - 0.5, day), day)
-        found.append(desk.check(day).record["drift"]["findings"])
+    found = [desk.pass_days(day - 0.5, day).record["drift"]["findings"] for day in (10.5, 11.0, 11.5)]
     first, whole, last = ([finding["current"]["rows"] for finding in each] for each in found)
 
     assert first == last == []
@@ -161,49 +146,23 @@ def test_rows_wait_for_as_much_of_a_day_as_the_reference_covers(
     assert rows.empty == waits
 
 
-def test_what_the_model_leans_on_comes_first(make: Make) -> None:
-    desk = make(drift=SHIFT)
-    desk.land(desk.rows(10, 14), 14)
-    features = [f["column"] for f in desk.check(14).record["drift"]["findings"] if f["column"] not in BESIDE]
-
-    assert features[0] == "level"
-
-
-def test_importances_are_shares_of_the_gain(make: Make) -> None:
-    desk = make()
-    found = importances_of(load_stored_version(desk.workspace, 1).predictor)
-
-    assert sum(found.values()) == pytest.approx(1)
-    assert max(found, key=found.__getitem__) == "level"
-
-
 def test_a_classifier_has_its_confidence_looked_at(make: Make) -> None:
     desk = make(task="binary", drift=SHIFT)
-    desk.land(desk.rows(10, 14), 14)
-    tested = {column for column, _ in effects(desk.check(14).record)}
+    tested = {column for column, _ in effects(desk.pass_days(10, 14).record)}
 
     assert tested == {"level", "slope", "noise", "group", "all columns together", "predictions", "confidence", "target"}
 
 
-def test_the_profile_is_that_of_the_window_that_won(make: Make) -> None:
-    desk = make()
-    kept = load_stored_version(desk.workspace, 1).reference
-
-    assert kept is not None
-    assert kept.rows.rows == 240
-    assert kept.scores is not None
-    assert kept.scores.rows == 48
-
-
 def test_a_shift_to_where_the_model_is_poor_is_ranked_by_what_it_costs(make: Make) -> None:
     desk = make(drift=SHIFT, changes={"split": {"judge_rows": 96}})
-    desk.land(desk.rows(10, 20), 20)
-    found = desk.check(20).record["drift"]["findings"]
+    found = desk.pass_days(10, 20).record["drift"]["findings"]
     costs = [each["loss_change"] for each in found if each["over"] and each["loss_change"] is not None]
+    features = [each["column"] for each in found if each["column"] not in BESIDE]
 
     assert {each["loss_change"] for each in found if each["column"] in BESIDE} <= {None}
     assert costs == sorted(costs, reverse=True)
     assert costs != []
+    assert features[0] == "level"  # what the model leans on comes first
 
 
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])

@@ -48,20 +48,19 @@ def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[t
     return [(alert.kind, alert.about) for alert in desk.workspace.store.alerts(desk.workspace.model)]
 
 
-def test_a_column_that_the_model_hardly_uses_is_no_message(desk: Desk) -> None:
-    assert drifted(desk, 1, wind=0.04) == []
-
-
-def test_a_column_that_the_model_leans_on_is_told(desk: Desk) -> None:
-    assert drifted(desk, 1, wind=0.04, km=0.05) == [("drift", "km")]
-
-
-def test_a_target_that_moved_is_told(desk: Desk) -> None:
-    assert drifted(desk, 1, target=1.0) == [("drift", "target")]
-
-
-def test_all_columns_together_are_no_column_that_the_model_leans_on(desk: Desk) -> None:
-    assert drifted(desk, 1, **{"all columns together": 1.0}) == []
+@pytest.mark.parametrize(
+    ("importances", "news"),
+    [
+        ({"wind": 0.04}, []),
+        ({"wind": 0.04, "km": 0.05}, [("drift", "km")]),
+        ({"target": 1.0}, [("drift", "target")]),
+        ({"all columns together": 1.0}, []),
+    ],
+)
+def test_drift_of_what_the_model_leans_on_and_of_the_target_is_told(
+    desk: Desk, importances: dict[str, float], news: list[tuple[str, str]]
+) -> None:
+    assert drifted(desk, 1, **importances) == news
 
 
 def test_any_drift_is_told_while_the_loss_is_above_expected(desk: Desk) -> None:

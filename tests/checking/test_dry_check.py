@@ -16,27 +16,21 @@ pytestmark = pytest.mark.slow  # makes a champion with the stages
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Version 1 of day 10, a check of day 12, and rows that no check has seen."""
-    made = make_desk(tmp_path / "workspace", drift={"kind": "shift", "size": 2.0, "since": START})
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
-    made.land(made.rows(10, 12), 12)
-    made.check(12)
+    made = make_desk(tmp_path / "workspace", drift={"kind": "shift", "size": 2.0, "since": START}, version_at=10)
+    made.pass_days(10, 12)
     made.land(made.rows(12, 14), 14)
     return made
 
 
-def files_of(desk: Desk) -> dict[str, bytes]:
-    return read_folder(desk.workspace.paths.root)
-
-
-def test_no_file_changes(desk: Desk) -> None:
+def test_no_file_changes_and_it_finds_the_same_twice(desk: Desk) -> None:
     desk.workspace.store.close()
-    before = files_of(desk)
-    dry_check(desk.workspace, by="ines", now=desk.day(14))
-    after = files_of(desk)
+    before = read_folder(desk.workspace.paths.root)
+    first, second = (dry_check(desk.workspace, by="ines", now=desk.day(14)) for _ in range(2))
+    after = read_folder(desk.workspace.paths.root)
 
     assert after.keys() == before.keys()
     assert [name for name, content in after.items() if content != before[name]] == []
+    assert decided(first) == decided(second)
 
 
 def decided(outcome: CheckOutcome) -> dict[str, Any]:
@@ -50,12 +44,6 @@ def test_a_real_check_afterwards_decides_the_same(desk: Desk) -> None:
 
     assert real.fresh
     assert decided(dry) == decided(real)
-
-
-def test_it_finds_the_same_a_second_time(desk: Desk) -> None:
-    first, second = (dry_check(desk.workspace, by="ines", now=desk.day(14)) for _ in range(2))
-
-    assert decided(first) == decided(second)
 
 
 def test_a_check_that_was_made_is_shown_again(desk: Desk) -> None:

@@ -29,9 +29,7 @@ CHANGES: dict[str, dict[str, Any]] = {"drift": {"min_rows": 24, "tests": drift_t
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1, fitted once more as 2; then 3 against 2, fitted once more as 4."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=CHANGES)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=CHANGES, version_at=12)
     desk.make_version(12, judged=1)
     desk.land(desk.rows(12, 18), 18)
     desk.make_version(18)
@@ -65,42 +63,40 @@ def test_the_pages_button_goes_where_the_command_goes(desk: Desk) -> None:
     assert_button_and_command_agree(desk, 19.5)  # back from the rollback
 
 
-def test_where_nothing_was_live_before_the_page_has_no_button(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", changes=CHANGES)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+def test_where_nothing_was_live_before_a_rollback_asks_for_a_number_and_has_no_button(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace", changes=CHANGES, version_at=12)
     desk.make_version(12, judged=1)
     shown = forms(find_status(desk.workspace, now=desk.day(13)), find_rollback_target(desk.workspace))
 
     assert not [each for each in shown if each.about.endswith("is live")]
+    with pytest.raises(BadInputError, match=r"version 2; .*--to N"):
+        rollback(desk.workspace, None, by="a test", reason="a test", now=desk.day(13))
 
 
 def test_the_judged_one_can_be_named(desk: Desk) -> None:
     assert rollback(desk.workspace, 3, by="a test", reason="a test", now=desk.day(19)).version == 3
 
 
-def test_the_first_model_has_none_before_it(desk: Desk) -> None:
-    first = find_live_version(desk.workspace, before=desk.day(18))
+def test_the_first_model_has_none_before_it_and_no_rule_counts_its_run(desk: Desk) -> None:
+    first, workspace = find_live_version(desk.workspace, before=desk.day(18)), desk.workspace
+    runs, decisions = workspace.store.runs(workspace.model), workspace.store.decisions(workspace.model)
 
     assert first is not None
-    assert (first.version, first.previous, first_live(desk.workspace)) == (2, None, 2)
+    assert (first.version, first.previous, first_live(workspace)) == (2, None, 2)
+    assert [run.mode for run in runs].count(FINAL) == 2
+    assert len(past_of_store(workspace, [], decisions, now=desk.day(20)).runs) == 2
 
 
-def test_without_one_before_a_rollback_asks_for_a_number(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", changes=CHANGES)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
-    desk.make_version(12, judged=1)
+def test_its_probation_is_against_the_champion_before_both_and_it_costs_its_share(desk: Desk) -> None:
+    record, share = desk.pass_days(18, 20).record, share_of_refit(desk.workspace)
+    totals = record["totals"]
 
-    with pytest.raises(BadInputError, match=r"version 2; .*--to N"):
-        rollback(desk.workspace, None, by="a test", reason="a test", now=desk.day(13))
-
-
-def test_its_probation_is_against_the_champion_before_both(desk: Desk) -> None:
-    desk.land(desk.rows(18, 20), 20)
-
-    assert desk.check(20).record["probation"]["against"] == 2
+    assert record["probation"]["against"] == 2
     assert status_record(desk.workspace, now=desk.day(20))["probation"]["against"] == 2
+    assert share == 1 / (1 + desk.workspace.params.backtest.origins)  # one window, no search
+    assert (totals["retrainings"], totals["refits"]) == (1, 1)
+    assert totals["retrainings_cost"] == pytest.approx(1.0 + share)  # the price of this desk is 1
+    assert share_of_refit(with_params(desk, retrain={"refit_after": False}).workspace) == 0
 
 
 def test_the_judged_one_is_no_former_champion(desk: Desk) -> None:
@@ -115,33 +111,12 @@ def test_the_judged_one_is_no_former_champion(desk: Desk) -> None:
     assert {name.split("/")[0] for name in files_for_run(desk.workspace, now_live, before=None)} == {"v2"}
 
 
-def test_no_rule_counts_its_run(desk: Desk) -> None:
-    runs = [run.mode for run in desk.workspace.store.runs(desk.workspace.model)]
-    decisions = desk.workspace.store.decisions(desk.workspace.model)
-
-    assert runs.count(FINAL) == 2
-    assert len(past_of_store(desk.workspace, [], decisions, now=desk.day(20)).runs) == 2
-
-
 def test_a_second_fit_that_disagrees_is_no_refusal(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", changes=CHANGES)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path / "workspace", changes=CHANGES, version_at=12)
     desk.make_version(12, judged=1, promote=False)
 
     assert new_rows(desk.workspace, read_as_of(desk.workspace, as_of=desk.day(13)).times) is None
     assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]
-
-
-def test_it_costs_its_share_of_a_retraining(desk: Desk) -> None:
-    desk.land(desk.rows(18, 20), 20)
-    totals = desk.check(20).record["totals"]
-    share = share_of_refit(desk.workspace)
-
-    assert share == 1 / (1 + desk.workspace.params.backtest.origins)  # one window, no search
-    assert (totals["retrainings"], totals["refits"]) == (1, 1)
-    assert totals["retrainings_cost"] == pytest.approx(1.0 + share)  # the price of this desk is 1
-    assert share_of_refit(with_params(desk, retrain={"refit_after": False}).workspace) == 0
 
 
 def test_why_shows_what_was_decided_and_its_second_fit_beside_it(desk: Desk) -> None:

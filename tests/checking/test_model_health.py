@@ -22,10 +22,7 @@ WHO = {"by": "a person", "reason": "a test"}
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Ten days of rows and a version of them; no retraining pays."""
-    desk = make_desk(tmp_path / "workspace", changes={"gain": {"cost": 1000.0}})
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    return desk
+    return make_desk(tmp_path / "workspace", changes={"gain": {"cost": 1000.0}}, version_at=10)
 
 
 def land(desk: Desk, day: float, *, off: float = 0.0) -> None:
@@ -47,21 +44,6 @@ def kinds(desk: Desk, day: float) -> list[str]:
 def told(desk: Desk) -> list[tuple[str, str]]:
     rows = desk.workspace.store.alerts(desk.workspace.model)
     return [(row.kind, row.about) for row in rows if row.kind.startswith("model")]
-
-
-def test_a_loss_as_expected_is_no_fault(desk: Desk) -> None:
-    land(desk, 12)
-
-    assert kinds(desk, 12.1) == []
-
-
-def test_a_loss_far_above_expected_is_critical(desk: Desk) -> None:
-    land(desk, 12, off=8.0)
-    found = {each.kind: each for each in health(desk, 12.1).health}
-
-    assert found["loss_above_expected"].level is HealthLevel.CRITICAL
-    assert "expected" in found["loss_above_expected"].text
-    assert found["loss_above_expected"].do
 
 
 def test_a_fault_stands_while_fewer_than_sixty_checks_measured_nothing(desk: Desk) -> None:
@@ -87,38 +69,33 @@ def test_stops_are_counted_over_fifty_checks(desk: Desk) -> None:
     assert counts.checks == 50
 
 
-def test_a_model_that_loses_to_a_constant_is_critical(desk: Desk) -> None:
-    for day in (12, 14, 16):
-        land(desk, day, off=8.0)
-
-    assert "worse_than_naive" in kinds(desk, 16.1)
-
-
-def test_the_first_line_is_the_gravest_and_names_what_to_do(desk: Desk) -> None:
+def test_a_loss_far_above_expected_is_critical_and_told_once(desk: Desk) -> None:
     land(desk, 12, off=8.0)
     found = health(desk, 12.1)
-
-    assert found.level is HealthLevel.CRITICAL
-    assert found.said[0].startswith(found.health[0].text.rstrip("."))
-
-
-def test_it_is_told_once_and_once_when_it_is_over(desk: Desk) -> None:
-    for day in (12, 14):
-        land(desk, day, off=8.0)
+    of_loss = next(each for each in found.health if each.kind == "loss_above_expected")
+    land(desk, 14, off=8.0)
     begun = told(desk)
-    for day in (16, 18, 20):
+    land(desk, 16, off=8.0)
+    naive = kinds(desk, 16.1)
+    for day in (18, 20, 22):
         land(desk, day)
 
+    assert (of_loss.level, found.level) == (HealthLevel.CRITICAL, HealthLevel.CRITICAL)
+    assert "expected" in of_loss.text
+    assert of_loss.do
+    assert found.said[0].startswith(found.health[0].text.rstrip("."))
+    assert "worse_than_naive" in naive
     assert begun.count(("model critical", "loss_above_expected")) == 1
     assert told(desk).count(("model critical", "loss_above_expected")) == 1
     assert told(desk).count(("model cleared", "loss_above_expected")) == 1
 
 
-def test_as_of_a_moment_it_is_what_was_known_then(desk: Desk) -> None:
+def test_a_loss_as_expected_is_no_fault_nor_what_was_not_known_then(desk: Desk) -> None:
     land(desk, 12)
+    before = kinds(desk, 12.1)
     land(desk, 14, off=8.0)
 
-    assert kinds(desk, 13) == []
+    assert (before, kinds(desk, 13)) == ([], [])
     assert "loss_above_expected" in kinds(desk, 14.1)
 
 
@@ -127,26 +104,19 @@ class TestAcknowledged:
         until = desk.day(day + days)
         acknowledge_kind(desk.workspace, kind, until=until, now=desk.day(day), **WHO)
 
-    def test_is_neither_counted_nor_told(self, desk: Desk) -> None:
-        self.acknowledge(desk, 11)
+    def test_is_neither_counted_nor_told_until_its_time_ends(self, desk: Desk) -> None:
+        self.acknowledge(desk, 11, days=2)
         land(desk, 12, off=8.0)
         found = health(desk, 12.1)
 
         assert "loss_above_expected" not in [each.kind for each in found.health]
         assert "loss_above_expected" in [each.kind for each in found.acknowledged]
         assert ("model critical", "loss_above_expected") not in told(desk)
-
-    def test_ends_at_its_time(self, desk: Desk) -> None:
-        self.acknowledge(desk, 11, days=2)
-        land(desk, 12, off=8.0)
-
         assert "loss_above_expected" in kinds(desk, 13.1)
 
-    def test_is_refused_for_an_unknown_kind(self, desk: Desk) -> None:
+    def test_is_refused_for_an_unknown_kind_or_a_time_that_is_past(self, desk: Desk) -> None:
         with pytest.raises(BadInputError, match="kind 'loss'; name one of: loss_above_expected"):
             self.acknowledge(desk, 11, "loss")
-
-    def test_is_refused_for_a_time_that_is_past(self, desk: Desk) -> None:
         with pytest.raises(BadInputError, match="is not after"):
             self.acknowledge(desk, 11, days=-1)
 

@@ -19,9 +19,7 @@ def with_budget(desk: Desk, budget: float | None) -> Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A version made in January, and rows since."""
-    made = make_desk(tmp_path_factory.mktemp("month") / "workspace")
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
+    made = make_desk(tmp_path_factory.mktemp("month") / "workspace", version_at=10)
     made.land(made.rows(10, 14), 14)
     return made
 

@@ -21,9 +21,7 @@ pytestmark = pytest.mark.slow  # versions are made with the stages
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 2 is live, 1 was; two days came since and were scored and checked."""
-    desk = make_desk(tmp_path_factory.mktemp("nothing") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path_factory.mktemp("nothing") / "workspace", version_at=10)
     desk.land(desk.rows(10, 20), 20)
     desk.make_version(20)
     desk.land(desk.rows(20, 22), 22)

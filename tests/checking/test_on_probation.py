@@ -25,9 +25,7 @@ QUIET: dict[str, dict[str, Any]] = {
 
 def begin(folder: Path, *, odd: float, **changes: dict[str, Any]) -> Desk:
     """Version 1, then a version 2 that has also learned from six days whose target lay higher by `odd`."""
-    desk = make_desk(folder / "workspace", changes=QUIET | changes)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(folder / "workspace", changes=QUIET | changes, version_at=12)
     desk.land(desk.rows(12, 18).assign(outcome=lambda rows: rows["outcome"] + odd), 18)
     desk.make_version(18)
     return desk
@@ -35,8 +33,7 @@ def begin(folder: Path, *, odd: float, **changes: dict[str, Any]) -> Desk:
 
 def beat(desk: Desk, day: float) -> PrintedCheck:
     """Lands two days of usual rows, and checks."""
-    desk.land(desk.rows(day - 2, day), day)
-    return desk.check(day)
+    return desk.pass_days(day - 2, day)
 
 
 def until_it_ends(desk: Desk, day: float = 20) -> tuple[PrintedCheck, float]:
@@ -72,6 +69,7 @@ def test_after_a_promotion_both_are_scored_on_the_rows_that_matured(worse: dict[
 
     assert (found["version"], found["against"], found["outcome"]) == (2, 1, "going on")
     assert (found["watch"]["rows"], found["watch"]["worse"]["count"]) == (48, 2)
+    assert worse["status"]["probation"]["outcome"] == "going on"
 
 
 def test_the_sums_of_the_checks_are_those_of_all_rows_at_once(worse: dict[str, Any]) -> None:
@@ -83,60 +81,37 @@ def test_the_sums_of_the_checks_are_those_of_all_rows_at_once(worse: dict[str, A
     assert desk.workspace.store.decisions(desk.workspace.model, source="check")[-1].id == worse["checked"].id
 
 
-def test_one_that_is_worse_is_rolled_back_with_the_figures(worse: dict[str, Any]) -> None:
-    checked, moved = worse["checked"], find_live_version(worse["desk"].workspace)
+def test_one_that_is_worse_is_rolled_back_told_and_shown(worse: dict[str, Any]) -> None:
+    checked, workspace = worse["checked"], worse["desk"].workspace
+    moved, decision = find_live_version(workspace), checked.record["decision"]
+    envelope = workspace.store.envelope(workspace.model, 2, kind="probation")
 
     assert checked.outcome == "rollback"
+    assert ({each["rule"]: each["fires"] for each in decision["said"]}, decision["fired"]) == ({"gain": True}, [])
     assert moved is not None
     assert (worse["before"].version, moved.version, moved.action) == (2, 1, PROBATION_ROLLBACK)
     assert "evidence" in moved.reason
     assert "version 2 against 1" in moved.reason
-
-
-def test_no_retraining_starts_in_the_check_that_rolls_back(worse: dict[str, Any]) -> None:
-    said = {each["rule"]: each["fires"] for each in worse["checked"].record["decision"]["said"]}
-
-    assert said == {"gain": True}
-    assert (worse["checked"].outcome, worse["checked"].record["decision"]["fired"]) == ("rollback", [])
-
-
-def test_a_rollback_is_told_and_kept_in_the_envelope(worse: dict[str, Any]) -> None:
-    workspace = worse["desk"].workspace
-    kept = workspace.store.envelope(workspace.model, 2, kind="probation")
-
-    assert [row.record["outcome"] for row in kept] == ["worse"]
+    assert [row.record["outcome"] for row in envelope] == ["worse"]
     assert [row.kind for row in workspace.store.alerts(workspace.model) if row.kind != "drift"] == [PROBATION_ROLLBACK]
+    assert [record.probation for record in find_versions(workspace)] == [None, "worse"]
+    assert decision_record(workspace, checked.id)["record"]["probation"]["outcome"] == "worse"
+    # What was rolled back to is not on probation itself.
+    assert status_record(workspace, now=worse["desk"].day(worse["day"]))["probation"] is None
 
 
-def test_a_rollback_that_was_killed_is_carried_out_once(worse: dict[str, Any]) -> None:
-    desk = worse["desk"]
+def test_a_rollback_and_a_check_that_are_repeated_change_nothing(worse: dict[str, Any]) -> None:
+    desk, now = worse["desk"], worse["desk"].day(worse["day"])
     before = len(desk.workspace.store.releases(desk.workspace.model))
-    again = carry_out(desk.workspace, worse["checked"].id, now=desk.day(worse["day"]))
+    again, checked = (
+        carry_out(desk.workspace, worse["checked"].id, now=now),
+        check(desk.workspace, by="a test", now=now),
+    )
 
     assert again == worse["done"]
     assert len(desk.workspace.store.releases(desk.workspace.model)) == before
-
-
-def test_a_check_of_the_same_moment_counts_no_row_twice(worse: dict[str, Any]) -> None:
-    desk = worse["desk"]
-    again = check(desk.workspace, by="a test", now=desk.day(worse["day"]))
-
-    assert not again.fresh
-    assert again.record.probation == worse["checked"].made.record.probation
-
-
-def test_status_versions_and_why_show_it(worse: dict[str, Any]) -> None:
-    workspace = worse["desk"].workspace
-
-    assert worse["status"]["probation"]["outcome"] == "going on"
-    assert [record.probation for record in find_versions(workspace)] == [None, "worse"]
-    assert decision_record(workspace, worse["checked"].id)["record"]["probation"]["outcome"] == "worse"
-
-
-def test_what_was_rolled_back_to_is_not_on_probation_itself(worse: dict[str, Any]) -> None:
-    workspace = worse["desk"].workspace
-
-    assert status_record(workspace, now=worse["desk"].day(worse["day"]))["probation"] is None
+    assert not checked.fresh
+    assert checked.record.probation == worse["checked"].made.record.probation
 
 
 def test_one_that_is_better_is_confirmed_once_and_stays(tmp_path: Path) -> None:

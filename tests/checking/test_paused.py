@@ -33,8 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 def beat(desk: Desk, day: float, *, level: float = 6) -> Any:
     """Lands two days of rows whose level is moved, and checks."""
-    desk.land(desk.rows(day - 2, day).assign(level=lambda rows: rows["level"] + level), day)
-    return desk.check(day)
+    return desk.pass_days(day - 2, day, level=level)
 
 
 def paused(desk: Desk, day: float) -> None:
@@ -48,16 +47,19 @@ def resumed(desk: Desk, day: float) -> None:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """Version 1 of day 10; the next check decides to retrain."""
-    made = make_desk(tmp_path / "workspace", drift={"kind": "none", "size": 0.0, "since": START}, changes=CHANGES)
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
-    return made
+    return make_desk(
+        tmp_path / "workspace", drift={"kind": "none", "size": 0.0, "since": START}, changes=CHANGES, version_at=10
+    )
 
 
-def test_a_check_measures_and_says_what_it_would_have_decided(desk: Desk) -> None:
+def test_a_paused_check_says_what_it_would_have_decided(desk: Desk) -> None:
     paused(desk, 11)
+    record = decision_record(desk.workspace, None)
     checked = beat(desk, 12)
+    resumed(desk, 12.5)
+    after = beat(desk, 14)
 
+    assert (record["source"], record["outcome"], record["by"]) == ("pause", "paused", "ines")
     assert checked.outcome == "none"
     assert checked.reason.startswith(
         "paused by ines since 2024-01-12 00:00: the source is being moved; it would have decided retrain: drift"
@@ -65,49 +67,19 @@ def test_a_check_measures_and_says_what_it_would_have_decided(desk: Desk) -> Non
     assert (checked.record["decision"]["stopped"], checked.record["decision"]["fired"]) == ("pause", [])
     assert checked.record["paused"]["by"] == "ines"
     assert checked.record["performance"]["measured"]["loss"] > 0
-
-
-def test_a_check_after_the_pause_acts_again(desk: Desk) -> None:
-    paused(desk, 11)
-    beat(desk, 12)
-    resumed(desk, 12.5)
-    checked = beat(desk, 14)
-
-    assert (checked.outcome, checked.record["paused"]) == ("retrain", None)
-
-
-def test_people_are_told_what_a_pause_keeps_from_happening(desk: Desk) -> None:
-    paused(desk, 11)
-    beat(desk, 12)
-
     assert "paused" in {row.kind for row in desk.workspace.store.alerts(desk.workspace.model)}
+    assert (after.outcome, after.record["paused"]) == ("retrain", None)
 
 
-def test_the_status_says_who_paused_since_when_and_why(desk: Desk) -> None:
-    paused(desk, 11)
-
-    assert status_record(desk.workspace, now=desk.day(11))["paused"] == {
-        "by": "ines",
-        "since": "2024-01-12T00:00:00+00:00",
-        "why": "the source is being moved",
-    }
-
-
-def test_the_pause_is_a_decision_with_who_and_why(desk: Desk) -> None:
-    paused(desk, 11)
-    record = decision_record(desk.workspace, None)
-
-    assert (record["source"], record["outcome"], record["by"]) == ("pause", "paused", "ines")
-
-
-def test_a_run_that_was_decided_before_does_not_start(desk: Desk) -> None:
+def test_what_was_decided_before_neither_starts_nor_moves(desk: Desk) -> None:
     decided = beat(desk, 12)
     paused(desk, 12)
 
     assert decided.outcome == "retrain"
     assert recover(desk.workspace, now=desk.day(12)) == []
-    with pytest.raises(RefusedError, match="paused by ines"):
-        claim_run(desk.workspace, decided.id, now=desk.day(12))
+    for act in (claim_run, carry_out):
+        with pytest.raises(RefusedError, match="paused by ines"):
+            act(desk.workspace, decided.id, now=desk.day(12))
 
 
 def test_a_run_that_was_killed_is_not_resumed(desk: Desk) -> None:
@@ -123,41 +95,33 @@ def test_a_run_that_was_killed_is_not_resumed(desk: Desk) -> None:
     assert recover(desk.workspace, now=desk.day(12.5)) == [decided.id]
 
 
-def test_a_run_that_a_person_asks_for_starts(desk: Desk) -> None:
-    paused(desk, 11)
-    asked = ask_for_run(desk.workspace, as_of=desk.day(11), by="ines", reason="now", now=desk.day(11))
-
-    assert claim_run(desk.workspace, asked, now=desk.day(11)).state == "running"
-
-
-def test_a_person_can_roll_back(desk: Desk) -> None:
+def test_a_person_can_ask_for_a_run_and_roll_back(desk: Desk) -> None:
     desk.make_version(10.5)
     paused(desk, 11)
+    asked = ask_for_run(desk.workspace, as_of=desk.day(11), by="ines", reason="now", now=desk.day(11))
+    run = claim_run(desk.workspace, asked, now=desk.day(11))
     rollback(desk.workspace, to=None, by="ines", reason="worse", now=desk.day(11))
 
-    assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]
+    assert (run.state, find_live_version(desk.workspace).version) == ("running", 1)  # type: ignore[union-attr]
 
 
-def test_it_is_paused_once_and_resumed_once(desk: Desk) -> None:
+def test_it_is_paused_once_with_a_reason_and_resumed_once(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="nothing is paused"):
         resumed(desk, 11)
+    with pytest.raises(BadInputError, match="--reason"):
+        pause(desk.workspace, by="ines", reason=" ", now=desk.day(11))
     paused(desk, 11)
     with pytest.raises(RefusedError, match="already paused by ines"):
         paused(desk, 11)
+    status = status_record(desk.workspace, now=desk.day(11))["paused"]
     resumed(desk, 11)
 
+    assert status == {"by": "ines", "since": "2024-01-12T00:00:00+00:00", "why": "the source is being moved"}
     assert pause_now(desk.workspace) is None
 
 
-def test_a_pause_needs_a_reason(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match="--reason"):
-        pause(desk.workspace, by="ines", reason=" ", now=desk.day(11))
-
-
 def test_a_worse_version_is_rolled_back_only_after_the_pause(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", changes={**CHANGES, "triggers": {"rules": ["gain"]}})
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path / "workspace", changes={**CHANGES, "triggers": {"rules": ["gain"]}}, version_at=12)
     desk.land(desk.rows(12, 18).assign(outcome=lambda rows: rows["outcome"] + 6.0), 18)
     desk.make_version(18)
     paused(desk, 18)
@@ -176,11 +140,3 @@ def test_a_worse_version_is_rolled_back_only_after_the_pause(tmp_path: Path) -> 
     carry_out(desk.workspace, after.id, now=desk.day(day + 2))
 
     assert find_live_version(desk.workspace).version == 1  # type: ignore[union-attr]
-
-
-def test_a_rollback_that_was_decided_before_is_not_carried_out(desk: Desk) -> None:
-    decided = beat(desk, 12)
-    paused(desk, 12)
-
-    with pytest.raises(RefusedError, match="paused by ines"):
-        carry_out(desk.workspace, decided.id, now=desk.day(12))

@@ -19,9 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", version_at=10)
     desk.land(desk.rows(10, 12), 12)
     score(desk.workspace, now=desk.day(12))
     return desk
@@ -112,9 +110,7 @@ def test_there_is_one_sample_a_day(made: Desk, tmp_path: Path) -> None:
 
 def test_a_batch_that_was_released_since_is_no_past_of_a_prediction(tmp_path: Path) -> None:
     features = [{"of": "level", "lag": 1}, {"of": "level", "over": "6h", "stat": "mean"}]
-    desk = make_desk(tmp_path / "workspace", data={"history": {"features": features}})
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "workspace", data={"history": {"features": features}}, version_at=10)
     desk.land(desk.rows(10.5, 12), 12)
     score(desk.workspace, now=desk.day(12))
     desk.land(desk.rows(10, 10.5).assign(level=99.0), 11)

@@ -38,11 +38,8 @@ def measured_in(record: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 predicts on day 12; labels are due three days after the event, so two days of rows wait for theirs."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER)
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    desk.land(desk.rows(10, 12), 12)
-    desk.check(12)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", drift=CONCEPT, data=LATER, version_at=10)
+    desk.pass_days(10, 12)
     return desk
 
 
@@ -88,15 +85,10 @@ def alerts(desk: Desk) -> list[str]:
     return [row.text for row in desk.workspace.store.alerts(desk.workspace.model) if row.kind == "skew"]
 
 
-def corrected(desk: Desk) -> None:
-    """The first row of day 10 happened half an hour later, it turns out on day 13."""
-    row = desk.rows(10, 12).head(1)
-    desk.land(row.assign(at=row["at"] + pd.Timedelta("30min")), 13, correction=True)
-    desk.land(desk.rows(12, 15), 15)
-
-
 def test_a_row_whose_event_is_corrected_is_predicted_once(desk: Desk) -> None:
-    corrected(desk)
+    row = desk.rows(10, 12).head(1)
+    desk.land(row.assign(at=row["at"] + pd.Timedelta("30min")), 13, correction=True)  # it happened half an hour later
+    desk.land(desk.rows(12, 15), 15)
     scored = score(desk.workspace, now=desk.day(15))
     keys = desk.workspace.predictions.all_keys(1)
 
@@ -134,10 +126,7 @@ def test_a_label_that_matures_after_a_new_champion_measures_what_the_old_one_ser
     assert measured_in(record)["served"]["by_version"] == {"1": 24}
     assert measured_in(record)["loss"] == pytest.approx(mean_loss(anew, 1))
     assert measured_in(record)["loss"] != pytest.approx(mean_loss(anew, 2))
-
-
-def test_the_account_goes_on_with_the_live_champion(anew: Desk) -> None:
-    assert anew.check(13).record["probe"]["reading"]["champion_loss"] == pytest.approx(mean_loss(anew, 2))
+    assert record["probe"]["reading"]["champion_loss"] == pytest.approx(mean_loss(anew, 2))  # the account goes on
 
 
 def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: Desk) -> None:
@@ -243,6 +232,12 @@ def test_a_request_after_the_label_was_due_was_not_served(desk: Desk) -> None:
 # --- skew
 
 
+def explain(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command prints that the alert names."""
+    (text,) = alerts(desk)
+    return sit_at_desk(desk, monkeypatch, capsys).says(text.partition("`retrim ")[2].partition("`")[0])
+
+
 def test_a_row_whose_requests_all_had_other_features_shows_as_skew_and_is_explained(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,8 +247,7 @@ def test_a_row_whose_requests_all_had_other_features_shows_as_skew_and_is_explai
     score(desk.workspace, now=desk.day(14))
     skew = desk.check(17).record["performance"]["measured"]["served"]["skew"]
     (text,) = alerts(desk)
-    session = sit_at_desk(desk, monkeypatch, capsys)
-    explained = session.says(text.partition("`retrim ")[2].partition("`")[0])
+    explained = explain(desk, monkeypatch, capsys)
 
     assert skew["over"] > 40
     assert skew["worst"]["request"] == REQUEST
@@ -289,11 +283,8 @@ def test_explain_says_that_the_furthest_prediction_was_altered(
 ) -> None:
     change(desk, lambda _: 50.0)
     desk.check(13)
-    (said,) = alerts(desk)
-    session = sit_at_desk(desk, monkeypatch, capsys)
-    explained = session.says(said.partition("`retrim ")[2].partition("`")[0])
 
-    assert "stored 50: DIFFERENT" in explained
+    assert "stored 50: DIFFERENT" in explain(desk, monkeypatch, capsys)
 
 
 def test_an_alteration_within_the_bound_is_told_and_does_not_alert(desk: Desk) -> None:

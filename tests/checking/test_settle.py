@@ -21,8 +21,7 @@ WIDE = drift_tests(psi=1.0, ks=0.4, chi2=1.0, psi_categories=1.0, missing_share=
 
 def beat(desk: Desk, day: float, *, level: float) -> Any:
     """Lands two days of rows whose level is moved, and checks."""
-    desk.land(desk.rows(day - 2, day).assign(level=lambda rows: rows["level"] + level), day)
-    return desk.check(day)
+    return desk.pass_days(day - 2, day, level=level)
 
 
 @pytest.fixture
@@ -36,9 +35,8 @@ def desk(tmp_path: Path) -> Desk:
             "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
+        version_at=10,
     )
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
     first = beat(made, 12, level=6)
     made.make_version(12, decision=first.id)
     assert beat(made, 14, level=-6).outcome == "held"
@@ -49,38 +47,24 @@ def status(desk: Desk, day: float) -> dict[str, Any]:
     return status_record(desk.workspace, now=desk.day(day))
 
 
-def test_it_is_kept_who_settled_what_when_and_why(desk: Desk) -> None:
+def test_an_answer_is_kept_shown_and_holds_while_the_alarm_stays_up(desk: Desk) -> None:
+    before = status(desk, 14.5)
     done = acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(14.5))
-    record = decision_record(desk.workspace, done.id)
+    record, after = decision_record(desk.workspace, done.id), status(desk, 14.5)
+    answered = decision_record(desk.workspace, "2024-01-15T00:00")["answered"]
+    checked = beat(desk, 16, level=-6)
 
     assert (record["source"], record["outcome"], record["by"]) == ("settlement", "settled", "ines")
-    assert record["reason"] == "town fair"
+    assert record["reason"] == answered["reason"] == "town fair"
     assert record["record"] == {
         "as_of": desk.day(14.5).isoformat(),
         "rules": ["drift"],
         "answers": "generated-20240115T000000Z",
     }
-
-
-def test_the_held_check_and_the_status_show_the_answer(desk: Desk) -> None:
-    before = status(desk, 14.5)
-    acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(14.5))
-    after = status(desk, 14.5)
-
     assert (before["held"], before["settled"]) == (True, None)
     assert (after["held"], after["settled"]["by"], after["settled"]["rules"]) == (False, "ines", ["drift"])
-    assert decision_record(desk.workspace, "2024-01-15T00:00")["answered"]["reason"] == "town fair"
-
-
-def test_the_alarm_is_answered_while_it_stays_up(desk: Desk) -> None:
-    acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(14.5))
-    checked = beat(desk, 16, level=-6)
-
-    assert (checked.outcome, checked.record["decision"]["held"], checked.record["decision"]["settled"]) == (
-        "none",
-        [],
-        ["drift"],
-    )
+    assert (checked.outcome, checked.record["decision"]["held"]) == ("none", [])
+    assert checked.record["decision"]["settled"] == ["drift"]
     assert status(desk, 16)["settled"]["by"] == "ines"
 
 
@@ -101,9 +85,8 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
             "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
+        version_at=10,
     )
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
     held = beat(desk, 12, level=6)
     acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(12))
     after = beat(desk, 14, level=6)
@@ -128,48 +111,29 @@ def test_a_decision_held_anew_is_told_though_the_one_before_was_told_just_now(de
     assert told() == ["since 2024-01-15 00:00", "since 2024-01-21 00:00"]
 
 
-def test_a_timetable_settled_after_refusals_is_due_again_a_span_later(tmp_path: Path) -> None:
-    desk = make_desk(
-        tmp_path / "timetable",
-        changes={"triggers": LEVEL | {"rules": ["schedule"], "every": "3D", "refusals_to_hold": 1}},
-    )
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+@pytest.mark.parametrize(
+    ("every", "days", "outcomes"),
+    [("3D", (14, 16, 18), ["held", "none", "retrain"]), ("1D", (12, 14), ["held", "retrain"])],
+)
+def test_a_timetable_settled_after_refusals_counts_them_anew_and_is_due_a_span_later(
+    tmp_path: Path, every: str, days: tuple[int, ...], outcomes: list[str]
+) -> None:
+    triggers = LEVEL | {"rules": ["schedule"], "every": every, "refusals_to_hold": 1}
+    desk = make_desk(tmp_path / "timetable", changes={"triggers": triggers}, version_at=10)
     desk.make_version(11, promote=False)
-    held = beat(desk, 14, level=0)
-    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(14))
+    held = beat(desk, days[0], level=0)
+    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(days[0]))
 
-    assert [held.outcome, *(beat(desk, day, level=0).outcome for day in (16, 18))] == ["held", "none", "retrain"]
-
-
-def test_refused_runs_are_counted_anew(tmp_path: Path) -> None:
-    desk = make_desk(
-        tmp_path / "refused",
-        changes={"triggers": LEVEL | {"rules": ["schedule"], "every": "1D", "refusals_to_hold": 1}},
-    )
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    desk.make_version(11, promote=False)
-    held = beat(desk, 12, level=0)
-    acknowledge(desk.workspace, reason="the gate was right", by="ines", now=desk.day(12))
-    after = beat(desk, 14, level=0)
-
-    assert (held.outcome, after.outcome) == ("held", "retrain")
+    assert [held.outcome, *(beat(desk, day, level=0).outcome for day in days[1:])] == outcomes
 
 
-def test_where_nothing_is_held_there_is_nothing_to_settle(desk: Desk) -> None:
+def test_what_cannot_be_settled_is_refused(desk: Desk) -> None:
+    def refuse(error: type[Exception], match: str, *, by: str = "ines", reason: str = "a fair", day: float) -> None:
+        with pytest.raises(error, match=match):
+            acknowledge(desk.workspace, reason=reason, by=by, now=desk.day(day))
+
+    refuse(BadInputError, "^--reason is blank", reason=" ", day=14.5)
+    refuse(BadInputError, "^--by is blank", by="", day=14.5)
+    refuse(BadInputError, re.escape(iso(desk.day(13))), day=13)  # before the check
     acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(14.5))
-
-    with pytest.raises(RefusedError, match=r"on hold: .*`retrim status`"):
-        acknowledge(desk.workspace, reason="again", by="ines", now=desk.day(14.6))
-
-
-@pytest.mark.parametrize(("reason", "by", "blank"), [(" ", "ines", "--reason"), ("a fair", "", "--by")])
-def test_a_reason_and_a_name_are_needed(desk: Desk, reason: str, by: str, blank: str) -> None:
-    with pytest.raises(BadInputError, match=f"^{blank} is blank"):
-        acknowledge(desk.workspace, reason=reason, by=by, now=desk.day(14.5))
-
-
-def test_an_answer_before_the_check_is_refused(desk: Desk) -> None:
-    with pytest.raises(BadInputError, match=re.escape(iso(desk.day(13)))):
-        acknowledge(desk.workspace, reason="town fair", by="ines", now=desk.day(13))
+    refuse(RefusedError, r"on hold: .*`retrim status`", day=14.6)

@@ -28,12 +28,9 @@ DAYS = (14, 16, 18)
 
 def checked(folder: Path, *, changes: dict[str, Any], drift: dict[str, Any] | None = CONCEPT) -> Desk:
     """A desk with a version as of day 10, and three checks of two days each."""
-    desk = make_desk(folder / "workspace", drift=drift, changes=changes)
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(folder / "workspace", drift=drift, changes=changes, version_at=10)
     for day in DAYS:
-        desk.land(desk.rows(day - 2, day), day)
-        desk.check(day)
+        desk.pass_days(day - 2, day)
     return desk
 
 

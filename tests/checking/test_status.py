@@ -32,35 +32,23 @@ def begun(desk: Desk) -> RunRow:
 
 
 def test_a_run_whose_process_is_dead_is_stopped_and_not_running(desk: Desk) -> None:
-    run = begun(desk)
+    run, root = begun(desk), desk.workspace.paths.root
     record = status_record(desk.workspace, now=desk.day(10))
+    (model,) = find_models([root], here=root, now=desk.day(10))
+    with held_locks(desk.workspace, run.id):
+        alive = status_record(desk.workspace, now=desk.day(10))
 
     assert record["running"] == []
     assert [(each["id"], each["attempt"], each["attempts"]) for each in record["stopped"]] == [(run.id, 1, 3)]
-
-
-def test_a_run_whose_process_lives_is_running(desk: Desk) -> None:
-    run = begun(desk)
-    with held_locks(desk.workspace, run.id):
-        record = status_record(desk.workspace, now=desk.day(10))
-
-    assert [each["id"] for each in record["running"]] == [run.id]
-    assert record["stopped"] == []
+    assert f"{run.id} stopped: {KILLED}" in model.faults
+    assert ([each["id"] for each in alive["running"]], alive["stopped"]) == ([run.id], [])
 
 
 def test_a_run_that_waits_to_be_taken_up_again_is_stopped(desk: Desk) -> None:
-    run = begun(desk)
-    mark_stopped(desk.workspace, run, why="the Prefect server went away", now=desk.day(10))
+    mark_stopped(desk.workspace, begun(desk), why="the Prefect server went away", now=desk.day(10))
     record = status_record(desk.workspace, now=desk.day(10))
 
     assert [each["why"] for each in record["stopped"]] == ["the Prefect server went away"]
-
-
-def test_a_run_that_was_killed_is_seen_from_everywhere(desk: Desk) -> None:
-    run = begun(desk)
-    (place,) = find_models([desk.workspace.paths.root], here=desk.workspace.paths.root, now=desk.day(10))
-
-    assert f"{run.id} stopped: {KILLED}" in place.faults
 
 
 def test_what_was_resumed_is_named_with_its_end(desk: Desk) -> None:

@@ -42,12 +42,11 @@ class Read(HTMLParser):
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A version, and four checks of rows that shift."""
-    made = make_desk(tmp_path_factory.mktemp("page") / "workspace", drift=SHIFT, changes={"gain": {"cost": 1000.0}})
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
+    made = make_desk(
+        tmp_path_factory.mktemp("page") / "workspace", drift=SHIFT, changes={"gain": {"cost": 1000.0}}, version_at=10
+    )
     for day in (12, 14, 16, 18):
-        made.land(made.rows(day - 2, day), day)
-        made.check(day)
+        made.pass_days(day - 2, day)
     return made
 
 

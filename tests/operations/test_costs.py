@@ -15,11 +15,8 @@ from tests.builders.desk import Desk, make_desk, with_params
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Two versions, one a month, a check, and a run that was deferred."""
-    made = make_desk(tmp_path_factory.mktemp("costs") / "workspace")
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
-    made.land(made.rows(10, 40), 40)
-    made.check(40)
+    made = make_desk(tmp_path_factory.mktemp("costs") / "workspace", version_at=10)
+    made.pass_days(10, 40)
     made.make_version(41)
     store, asked = made.workspace.store, made.day(41.5)
     decision = ask_for_run(made.workspace, as_of=asked, by="a person", reason="a test", now=asked)

@@ -28,9 +28,9 @@ from tests.builders.landed import read_landed
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Two versions, made six days apart, the second with three batches more."""
-    made = make_desk(tmp_path_factory.mktemp("diff"), drift={"kind": "concept", "size": 3.0, "since": "2024-01-13"})
-    made.land(made.rows(0, 12), 12)
-    made.make_version(12)
+    made = make_desk(
+        tmp_path_factory.mktemp("diff"), drift={"kind": "concept", "size": 3.0, "since": "2024-01-13"}, version_at=12
+    )
     for day in (14, 16, 18):
         made.land(made.rows(day - 2, day), day)
     made.make_version(18)
@@ -165,9 +165,7 @@ def test_settings_of_a_bundle_that_keeps_none_cannot_be_told(desk: Desk, tmp_pat
 
 
 def test_versions_without_common_rows_say_so(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path, version_at=12)
     desk.make_version(12.5)
     (desk.shelf.folders[1] / "note").write_bytes(b"")
     desk.land(desk.rows(12, 30), 30)

@@ -19,12 +19,11 @@ SHIFT = {"kind": "shift", "size": 3.0, "since": START + pd.Timedelta(12, "D")}
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A version, a check before rows shift and one after; and rows that landed since."""
-    made = make_desk(tmp_path_factory.mktemp("windows") / "workspace", drift=SHIFT, changes={"gain": {"cost": 1000.0}})
-    made.land(made.rows(0, 10), 10)
-    made.make_version(10)
+    made = make_desk(
+        tmp_path_factory.mktemp("windows") / "workspace", drift=SHIFT, changes={"gain": {"cost": 1000.0}}, version_at=10
+    )
     for day in (12, 14):
-        made.land(made.rows(day - 2, day), day)
-        made.check(day)
+        made.pass_days(day - 2, day)
     made.land(made.rows(14, 20), 20)
     return made
 

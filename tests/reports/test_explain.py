@@ -24,9 +24,7 @@ from tests.builders.predicted import predicted_rows
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Twelve days have landed, version 1 is live, and two more days were scored by it."""
-    made = make_desk(tmp_path_factory.mktemp("explain"))
-    made.land(made.rows(0, 12), 12)
-    made.make_version(12)
+    made = make_desk(tmp_path_factory.mktemp("explain"), version_at=12)
     made.land(made.rows(12, 14), 14)
     score(made.workspace, now=made.day(14))
     return made
@@ -35,10 +33,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The same with a target of two classes."""
-    made = make_desk(tmp_path_factory.mktemp("classes"), task="binary")
-    made.land(made.rows(0, 12), 12)
-    made.make_version(12)
-    return made
+    return make_desk(tmp_path_factory.mktemp("classes"), task="binary", version_at=12)
 
 
 def key_of(desk: Desk, day: float) -> str:
@@ -123,9 +118,7 @@ def test_a_row_given_as_json_is_explained_like_the_landed_one(desk: Desk, tmp_pa
 
 
 def test_a_stored_prediction_is_explained_by_its_version_from_the_features_as_they_were(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path, version_at=12)
     desk.land(desk.rows(12, 14), 14)
     score(desk.workspace, now=desk.day(14))
     key = key_of(desk, 13)
@@ -218,9 +211,7 @@ def test_a_file_of_two_rows_is_refused(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_was_altered_explains_nothing(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
+    desk = make_desk(tmp_path, version_at=12)
     (desk.shelf.folders[1] / "verdict" / "slices.json").write_bytes(b"{}")
     with pytest.raises(RefusedError, match="version 1 was altered"):
         ask(desk, key_of(desk, 11))

@@ -30,10 +30,9 @@ DAY = pd.Timedelta("1D")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("health") / "workspace", changes={"schedule": {"check": "1D"}})
-    desk.land(desk.rows(0, 20), at=20)
-    desk.make_version(20)
-    return desk
+    return make_desk(
+        tmp_path_factory.mktemp("health") / "workspace", changes={"schedule": {"check": "1D"}}, version_at=20
+    )
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ HERE = Path(__file__).resolve()
 
 @pytest.mark.slow
 def test_a_check_killed_at_any_write_counts_each_row_once_in_the_end(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "workspace", version_at=10)
     desk.land(desk.rows(10, 12), 12)
     params = tmp_path / "params.json"
     params.write_text(desk.workspace.params.model_dump_json(), encoding="utf-8")

@@ -54,10 +54,7 @@ def start(table: str) -> Desk:
     """Twelve days of rows and a version of them, made once for all sequences."""
     folder = Path(tempfile.mkdtemp(prefix="retrim-stateful-")) / "workspace"
     probe = {"probe": {"when": "needed" if table in SELDOM else "every"}}
-    desk = make_desk(folder, changes=QUICK | probe, **TABLES[table])
-    desk.land(desk.rows(0, 12), 12)
-    desk.make_version(12)
-    return desk
+    return make_desk(folder, changes=QUICK | probe, **TABLES[table], version_at=12)
 
 
 @contextmanager
