@@ -42,7 +42,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "filtered": {"data": {"rows": {"where": [{"column": "noise", "at_least": -0.5}]}}},
 }
 SELDOM = ("plain", "later")  # there a probe is asked where it is needed, else at every check
-QUICK = {"gate": {"min_rows": 24, "folds": 2, "baselines": ["mean"]}, "gain": {"cost": 1000.0}}
+QUICK = {"gate": {"min_rows": 24, "baselines": ["mean"]}, "gain": {"cost": 1000.0}}
 
 
 class KilledError(BaseException):

@@ -124,7 +124,7 @@ def start() -> Desk:
     desk = make_desk(
         Path(tempfile.mkdtemp(prefix="retrim-changes-")) / "workspace",
         data={"suite": SUITE},
-        changes={"gate": {"min_rows": 24, "folds": 2, "baselines": ["mean"]}, "gain": {"cost": 1000.0}},
+        changes={"gate": {"min_rows": 24, "baselines": ["mean"]}, "gain": {"cost": 1000.0}},
     )
     write_file(desk.workspace.paths.root / SUITE, json.dumps({"name": "generated", "expectations": EXPECTED}).encode())
     return desk
