@@ -9,6 +9,7 @@ import pytest
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.onboarding.draft import WorkspaceDraft
 from retrim.profile.rhythm import span_text
+from retrim.stats.plugins import check_span
 from tests.builders.raw_tables import csv, hours, looked_at, said, table
 
 
@@ -59,8 +60,6 @@ def test_a_forecast_that_is_none_is_refused(wishes: dict[str, Any], error: type[
         forecast(**wishes)
 
 
-@pytest.mark.parametrize(
-    ("span", "text"), [("7D", "7D"), ("36h", "36h"), ("90min", "90min"), ("1s", "1s"), ("1ms", "1000us")]
-)
-def test_a_span_is_written_in_its_largest_whole_unit(span: str, text: str) -> None:
-    assert span_text(pd.Timedelta(span)) == text
+@pytest.mark.parametrize("span", ["7D", "36h", "90min", "1s", "1ms", "1500us", "0s"])
+def test_a_span_is_written_in_its_largest_whole_unit_as_settings_take_it(span: str) -> None:
+    assert span_text(pd.Timedelta(span)) == check_span(span) == span

@@ -40,7 +40,7 @@ def test_the_rows_are_those_of_the_table_that_had_landed_by_then(desk: Desk, loo
 
     assert (before.rows, look.table.rows) == (12 * 24, 16 * 24)
     assert look.table.column("level").tolist() == rows["level"].tolist()
-    assert look.shown["number"].hidden == "forbidden to the model"
+    assert look.columns["number"].hidden == "forbidden to the model"
     with pytest.raises(BadInputError, match="2020"):
         profile(desk.workspace, as_of=pd.Timestamp("2020-01-01", tz="UTC"), rows=10)
 
@@ -81,7 +81,7 @@ def test_rows_are_written_without_the_columns_whose_values_are_not_shown(look: T
     rows = pd.read_parquet(tmp_path / "rows.parquet")
 
     assert "number" in dropped
-    assert set(rows) == set(look.shown) - set(dropped)
+    assert set(rows) == set(look.columns) - set(dropped)
     assert rows["level"].tolist() == look.table.column("level").tolist()
     with pytest.raises(BadInputError, match=re.escape(str(tmp_path / "gone" / "a.parquet"))):
         write_rows(look, tmp_path / "gone" / "a.parquet")
@@ -97,7 +97,7 @@ def test_a_raw_file_is_read_as_init_reads_it_and_put_in_order_of_time() -> None:
     commas = {name: [f"{value:.2f}".replace(".", ",") for value in frame[name]] for name in ("km", "minutes")}
     look = raw(frame.assign(**commas))
 
-    assert (look.table.data.task, look.shown["km"].type) == ("regression", "number")
+    assert (look.table.data.task, look.columns["km"].type) == ("regression", "number")
     assert "decimal comma" in {note.about for note in look.given}
     assert look.table.event.is_monotonic_increasing
     assert look.table.column("km").tolist() == frame["km"].tolist()[::-1]
@@ -106,7 +106,7 @@ def test_a_raw_file_is_read_as_init_reads_it_and_put_in_order_of_time() -> None:
 def test_a_raw_file_without_times_is_taken_in_its_order() -> None:
     look = raw(table(at=None))
 
-    assert (look.table.timed, look.periods.every) == (False, "20 rows")
+    assert (look.table.timed, look.period_rows) == (False, 20)
 
 
 def test_a_key_of_a_raw_file_that_was_forbidden_is_shown_nowhere() -> None:

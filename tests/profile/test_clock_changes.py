@@ -5,7 +5,7 @@ import tracemalloc
 import pandas as pd
 
 from retrim.onboarding.desk import ZONES
-from retrim.profile.clock_changes import daylight_saving
+from retrim.profile.dates import daylight_saving
 
 MOST_BYTES = 100 << 20
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.profile.rhythm import alike_rows_of_series
-from retrim.profile.series import series_of
+from retrim.profile.rhythm import alike_rows_of_series, series_of
 from tests.builders.raw_tables import csv, looked_at, said
 
 STATIONS = ["Elm Road", "Harbour", "Museum", "Ring East"]

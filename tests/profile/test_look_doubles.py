@@ -1,18 +1,9 @@
 """Rows that come more than once, counted by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from retrim.profile.duplicates import Duplicates, Hashes
 from tests.builders.look_tables import answers, looked
-
-
-def counted(columns: dict[str, list[object]], target: list[object]) -> Duplicates:
-    hashes = Hashes(len(target))
-    for name, values in columns.items():
-        hashes.add(name, pd.Series(values, dtype="float64" if not isinstance(values[0], str) else "str"))
-    return hashes.doubles(pd.Series(target, dtype="str"))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +18,9 @@ def counted(columns: dict[str, list[object]], target: list[object]) -> Duplicate
 def test_duplicates_and_conflicts_are_those_of_a_table_counted_by_hand(
     columns: dict[str, list[object]], target: list[object], rows: int, conflicting: int
 ) -> None:
-    assert counted(columns, target) == Duplicates(rows, conflicting)
+    look = looked(columns, target)
+
+    assert (look.repeated, look.conflicting) == (rows, conflicting)
 
 
 @pytest.mark.parametrize("planted", [20, 200])
@@ -38,4 +31,4 @@ def test_rows_that_were_sent_twice_are_found(planted: int) -> None:
     target[-planted:] = target[:planted]
     look = looked({"a": values[:, 0], "b": values[:, 1], "c": values[:, 2]}, target)
 
-    assert look.doubles.rows == planted
+    assert look.repeated == planted

@@ -53,7 +53,7 @@ def test_a_feature_from_the_past_of_a_hidden_column_is_hidden_too() -> None:
     columns = {"n": HIDDEN["n"], "wage": np.full(ROWS, 987654321.0)}
     look = looked(columns, answers(ROWS), roles={"wage": "forbidden"}, past=[{"of": "wage", "lag": 1}])
 
-    assert look.shown["wage lag 1"].hidden
+    assert look.columns["wage lag 1"].hidden
     assert "987654321" not in everything(look)
 
 
@@ -63,7 +63,7 @@ def test_a_column_whose_values_a_sample_holds_few_of_is_judged_on_all_rows() -> 
     mail = [MAIL[row // 4 % 24] if row % 4 == 0 else MAIL[24] for row in range(ROWS)]
     look = looked({"mail": mail, "n": HIDDEN["n"]}, answers(ROWS), rows=20)
 
-    assert look.shown["mail"].hidden == "looks like an email address"
+    assert look.columns["mail"].hidden == "looks like an email address"
     assert "zzqx" not in everything(look)
 
 

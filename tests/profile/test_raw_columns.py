@@ -3,8 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from retrim.profile.raw_columns import plan_columns
-from retrim.profile.spelling import spelling_of
+from retrim.profile.raw_columns import plan_columns, spelling_of
 from retrim.profile.table import Notes
 from retrim.reading.raw import look_of
 

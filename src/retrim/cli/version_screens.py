@@ -265,8 +265,9 @@ def profile_report(profile: TableProfile) -> Report:
     mature = "" if table.mature is None else f", {table.mature:,} of them mature"
     span = None
     if table.rows:
-        ends = f"{moment(table.event.iloc[0])} to {moment(table.event.iloc[-1])}, in parts of"
-        span = f"{ends if table.timed else 'no event time: in order of arrival, in parts of'} {profile.periods.every}"
+        ends = f"{moment(table.event.iloc[0])} to {moment(table.event.iloc[-1])}"
+        ends = ends if table.timed else "no event time: in order of arrival"
+        span = f"{ends}, in parts of {profile.period_rows} rows"
     skipped = f"; {len(table.left_out)} never stored" if table.left_out else ""
     sampled = f"{profile.sampled:,} rows drawn at random, for slow computations"
     facts = Facts(

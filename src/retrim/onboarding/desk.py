@@ -9,10 +9,9 @@ import pandas as pd
 from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.lineage.workspace import clock
 from retrim.profile.aim import Task
-from retrim.profile.clock_changes import daylight_saving
+from retrim.profile.dates import daylight_saving
 from retrim.profile.leaks import DUPLICATES
-from retrim.profile.raw_columns import InitColumn, note_spelling, plan_columns
-from retrim.profile.spelling import NumberSpelling, spelling_of
+from retrim.profile.raw_columns import InitColumn, NumberSpelling, note_spelling, plan_columns, spelling_of
 from retrim.profile.table import Notes
 from retrim.reading.raw import RawTable
 from retrim.reading.table import typed

@@ -25,7 +25,7 @@ from retrim.profile.aim import Aim, note_imbalance
 from retrim.profile.drafted_suite import ExpectationDraft, draft_suite
 from retrim.profile.first_model import FirstFit, first_fit, worth_notes
 from retrim.profile.horizons import LabelHistory
-from retrim.profile.leaks import Leak, count_twins
+from retrim.profile.leaks import count_twins
 from retrim.profile.rhythm import (
     LEAST_ROWS,
     Choices,
@@ -38,7 +38,7 @@ from retrim.profile.rhythm import (
     season_of,
     sizes,
 )
-from retrim.profile.table import Notes
+from retrim.profile.table import Leak, Notes
 from retrim.profile.too_good import LeaksFound, find_leaks, leaned_notes, suspects_of
 from retrim.reading.raw import RawTable
 from retrim.stats.codec import to_record

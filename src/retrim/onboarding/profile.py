@@ -110,9 +110,9 @@ def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:
         raise BadInputError(
             f"{to} is a folder, or is in a folder that does not exist; pass a file in an existing folder"
         )
-    rows = pd.DataFrame({column.name: look.table.column(column.name) for column in look.columns if not column.hidden})
+    rows = pd.DataFrame({name: look.table.column(name) for name, column in look.columns.items() if not column.hidden})
     write_file(to, rows.to_parquet(index=False))
-    return tuple(column.name for column in look.columns if column.hidden)
+    return tuple(name for name, column in look.columns.items() if column.hidden)
 
 
 def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:

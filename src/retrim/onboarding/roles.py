@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retrim.errors import BadInputError, RefusedError, UnknownNameError
+from retrim.errors import BadInputError, UnknownNameError
 from retrim.onboarding.desk import TablePlan, reading_of, spelt_as
 from retrim.profile.aim import Aim, aim_of
 from retrim.profile.dates import DateSpelling, is_called_due, likeliest
@@ -28,15 +28,12 @@ def choose_aim(desk: TablePlan) -> Aim:
         raise BadInputError(f"the target {name!r} contains {OTHER}; choose a column of numbers or text")
     kind, words, numbers = target_cells(column, desk.spelling)
     aim = aim_of(name, kind, words, numbers, wishes.task)
-    if isinstance(aim, str):
-        raise RefusedError(aim)
     if aim.task == "regression" and aim.unsure:
         seen = f"{len(words)} distinct whole numbers: they could be classes"
         desk.notes.warn("unsure", name, seen, "treated as numbers; to change this: --task multiclass")
         question = f"is {name!r} a number to predict, or one of {len(words)} classes?"
         if desk.ask(question, "regression", ("regression", "multiclass")) == "multiclass":
-            classes = aim_of(name, kind, words, numbers, "multiclass")
-            aim = classes if isinstance(classes, Aim) else aim
+            aim = aim_of(name, kind, words, numbers, "multiclass")
     if aim.task != "regression" and column.look.stored == "number":
         raise BadInputError(
             f"the target {name!r} is stored as floating-point numbers, which cannot be classes; store it as "

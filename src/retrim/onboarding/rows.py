@@ -16,8 +16,7 @@ from retrim.onboarding.desk import (
 from retrim.onboarding.roles import choose_aim, choose_time
 from retrim.profile.aim import Aim
 from retrim.profile.dates import CLOCKS, DAYS
-from retrim.profile.rhythm import Rhythm, at_rhythm, rhythm_of, rhythm_of_order
-from retrim.profile.series import one_after_another, series_of
+from retrim.profile.rhythm import Rhythm, at_rhythm, one_after_another, rhythm_of, rhythm_of_order, series_of
 from retrim.reading.raw import RawTable
 from retrim.table.data import LABEL_TIME
 from retrim.table.derived_columns import made_times

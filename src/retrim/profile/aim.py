@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from retrim.errors import RefusedError
 from retrim.profile.table import Notes
 from retrim.table.data import ColumnType
 
@@ -54,37 +55,40 @@ class Aim:
 
 def aim_of(
     name: str, kind: ColumnType, words: "pd.Series[int]", numbers: np.ndarray | None, wanted: Task | None
-) -> Aim | str:
-    """What a target asks for; a sentence where it can be none.
+) -> Aim:
+    """What a target asks for.
 
     Args:
         words: How often each distinct value is there, commonest first.
         numbers: Its values where they are numbers, none missing; else None.
         wanted: The task that was asked for; None: as it looks.
+
+    Raises:
+        RefusedError: Nothing can be learned of it, or it does not fit the task.
     """
     distinct = len(words)
     if distinct < 2:
         have = "has only 1 distinct value" if distinct else "has no values"
-        return f"the target {name!r} {have}, so nothing can be learned; choose a different target"
+        raise RefusedError(f"the target {name!r} {have}, so nothing can be learned; choose a different target")
     if kind == "time":
-        return f"the target {name!r} is a time; choose a target that is a number, a yes or no, or a class"
+        raise RefusedError(f"the target {name!r} is a time; choose a target that is a number, a yes or no, or a class")
     example = f"such as {str(words.index[0])[:40]!r}"
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
     if task == "regression":
         if numbers is None:
-            return (
+            raise RefusedError(
                 f"the target {name!r} is text, {example}, but a regression predicts a number; choose a different task "
                 "or target"
             )
         few = wanted is None and kind == "integer" and distinct <= FEW_WHOLE
         return _regression(kind, numbers, unsure="multiclass" if few else "")
     if task == "binary" and distinct != 2:
-        return (
+        raise RefusedError(
             f"the target {name!r} has {distinct} distinct values, but a binary task needs 2; pass --task multiclass or "
             "--task regression"
         )
     if task == "multiclass" and distinct > MOST_CLASSES:
-        return (
+        raise RefusedError(
             f"the target {name!r} has {distinct} distinct texts, {example}, but at most {MOST_CLASSES} classes are "
             "supported; use a different target, or write its cells as numbers"
         )

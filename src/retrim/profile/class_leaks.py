@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.leak_pairs import BLOCKS, LEAST_BLOCK
-from retrim.profile.leaks import AHEAD, MOVES, SAME, Leak
+from retrim.profile.leaks import AHEAD, MOVES, SAME
+from retrim.profile.table import Leak
 from retrim.table.data import DataParams
 
 CHANCE = 1e-3

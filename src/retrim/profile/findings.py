@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from retrim.profile.columns import ColumnLook
 from retrim.profile.table import Notes, TableNote
-from retrim.profile.whole import TableProfile
+from retrim.profile.whole import ColumnLook, TableProfile
 
 ORDER = {"stop": 0, "warn": 1, "tell": 2}
 MOST_ALIKE = 5
@@ -26,10 +25,10 @@ def findings(look: TableProfile) -> list[TableNote]:
     notes += [note for note in look.given if note.weight == "warn" and note.about != "duplicates"]
     _note_labels(look, notes)
     _note_doubles(look, notes)
-    for column in look.columns:
+    for column in look.columns.values():
         if column.role == "feature" and column.rows:
             _note_empty(column, notes)
-    for column in look.columns:
+    for column in look.columns.values():
         if column.role in ("feature", "forbidden") and 0 < column.missing_share < 1:
             _note_gaps(column, look, notes)
     return sorted(_first_of_each_kind(notes), key=lambda note: ORDER[note.weight])
@@ -66,7 +65,7 @@ def _leaks(look: TableProfile) -> Iterator[TableNote]:
 
 
 def _note_personal(look: TableProfile, notes: Notes) -> None:
-    for column in look.columns:
+    for column in look.columns.values():
         if column.hidden.startswith("looks like") and column.role in ("feature", "target"):
             done = (
                 f"{forbid(column.name)}, or add it to reading.skip, so that no record contains it; none of its values "
@@ -93,13 +92,13 @@ def _note_labels(look: TableProfile, notes: Notes) -> None:
             done = f"probably rare rather than wrong, because the features explain little; {rows}"
         likely = noise.explained >= WELL_TOLD and noise.surest > DOUBLES * noise.rows
         notes.append(TableNote("label noise", data.target, seen, done, "warn" if likely else "tell"))
-    if look.target is None:
+    if look.labelled is None:
         return
-    if look.target.labelled < look.table.rows:
-        seen = f"{look.table.rows - look.target.labelled} rows have no label"
+    if look.labelled < look.table.rows:
+        seen = f"{look.table.rows - look.labelled} rows have no label"
         notes.tell("unlabelled", data.target, seen, "land labels: retrim ingest FILE --labels")
-    if data.task == "binary" and look.target.classes:
-        share = look.target.classes.get(str(data.positive), 0) / max(look.target.labelled, 1)
+    if data.task == "binary" and look.classes:
+        share = look.classes.get(str(data.positive), 0) / max(look.labelled, 1)
         if min(share, 1 - share) < RARE_CLASS:
             seen = f"{share:.2%} of the labels are {str(data.positive)[:40]!r}"
             done = "set judge.loss to log_loss, and leave accuracy out of judge.metrics"
@@ -107,17 +106,19 @@ def _note_labels(look: TableProfile, notes: Notes) -> None:
 
 
 def _note_doubles(look: TableProfile, notes: Notes) -> None:
-    doubles, rows = look.doubles, max(look.table.rows, 1)
-    if doubles.conflicting:
-        seen = f"{doubles.conflicting} rows ({doubles.conflicting / rows:.2%}) have the same features as a row with a "
+    rows = max(look.table.rows, 1)
+    if look.conflicting:
+        seen = f"{look.conflicting} rows ({look.conflicting / rows:.2%}) have the same features as a row with a "
         done = "no model can tell them apart: a feature is missing, or labels are wrong"
-        many = doubles.conflicting > DOUBLES * rows and look.table.data.task != "regression"
+        many = look.conflicting > DOUBLES * rows and look.table.data.task != "regression"
         note = notes.warn if many else notes.tell
         note("conflicting labels", "", f"{seen}different target", done)
-    if doubles.rows:
-        seen = f"{doubles.rows} rows ({doubles.rows / rows:.2%}) occur more than once: identical features and target, "
+    if look.repeated:
+        seen = (
+            f"{look.repeated} rows ({look.repeated / rows:.2%}) occur more than once: identical features and target, "
+        )
         done = "if a row was sent twice, list the columns that identify a row in data.key"
-        note = notes.warn if doubles.rows > DOUBLES * rows else notes.tell
+        note = notes.warn if look.repeated > DOUBLES * rows else notes.tell
         note("duplicates", "", f"{seen}ignoring time and key", done)
 
 
@@ -139,7 +140,7 @@ def _note_gaps(column: ColumnLook, look: TableProfile, notes: Notes) -> None:
     told_by = None if gap is None else gap.told_by
     seen = [f"{share:.1%} missing"]
     if len(by) > 1 and by.max() - by.min() >= MOVES:
-        seen.append(f"from {by.min():.0%} to {by.max():.0%} over time, most in {look.periods.labels[int(by.argmax())]}")
+        seen.append(f"from {by.min():.0%} to {by.max():.0%} over time, most in {look.periods[int(by.argmax())]}")
     if len(seen) == 1 and share < MUCH and told_by is None:
         return
     if gap is not None and told_by is not None:

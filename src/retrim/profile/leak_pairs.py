@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from retrim.profile.table import Leak
+
 ALONE = 0.98
 """Share of the target's variance, or of its errors, that columns may explain."""
 ERRORS, ENOUGH = 0.9, 20
@@ -40,16 +42,6 @@ MOST_CLASSES = 4
 """Classes that are told from the others, one at a time: the commonest."""
 
 
-@dataclass(frozen=True)
-class NumberLeak:
-    """Places of one column or two; what is done with them; the share explained, and by the better column alone."""
-
-    places: tuple[int, ...]
-    form: str
-    share: float
-    alone: float
-
-
 def step_of(goal: np.ndarray, *, classes: bool) -> float:
     """What the rows before leave: the share of rows of another class than the last, or variance about the last value.
 
@@ -62,7 +54,7 @@ def step_of(goal: np.ndarray, *, classes: bool) -> float:
     return min([variance for variance in left if variance > 0], default=np.inf)
 
 
-def number_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes: bool) -> list[NumberLeak]:
+def number_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes: bool) -> list[Leak]:
     """Columns that tell the target alone or in pairs, each in one leak at most.
 
     Args:
@@ -85,18 +77,16 @@ def number_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes:
         wanted = commonest if len(kinds) > 2 else commonest[1:]
         told_apart = [(float(kind), blocks) for kind in wanted for blocks in (1, BLOCKS)]
     move = step_of(goal, classes=classes)
-    searches = (NumberSearch(raw, values, kind, move, _blocks(len(values), blocks)) for kind, blocks in told_apart)
-    leaks: list[NumberLeak] = []
-    used: set[int] = set()
-    for leak in sorted((leak for search in searches for leak in search.leaks()), key=_fewest_first):
-        if not used & set(leak.places):
-            used |= set(leak.places)
+    names = tuple(numbers)
+    searches = [
+        NumberSearch(names, raw, values, kind, move, _blocks(len(values), blocks)) for kind, blocks in told_apart
+    ]
+    shares = [pair for search in searches for pair in search.leaks()]
+    leaks: list[Leak] = []
+    for _, leak in sorted(shares, key=lambda pair: (len(pair[1].columns), -pair[0])):
+        if not any(set(leak.columns) & set(other.columns) for other in leaks):
             leaks.append(leak)
     return leaks
-
-
-def _fewest_first(leak: NumberLeak) -> tuple[int, float]:
-    return len(leak.places), -leak.share
 
 
 def _blocks(rows: int, blocks: int) -> np.ndarray:
@@ -135,6 +125,7 @@ class NumberSearch:
     """Columns held against one goal within blocks of time.
 
     Args:
+        names: Of the columns.
         raw: Shape (n, columns), not finite where missing.
         goal: The number, or the code of the class, shape (n,).
         kind: The class that is told from the others; None: the goal is a number.
@@ -142,6 +133,7 @@ class NumberSearch:
         block: Of each row, ascending, shape (n,).
     """
 
+    names: tuple[str, ...]
     raw: np.ndarray
     goal: np.ndarray
     kind: float | None
@@ -161,20 +153,26 @@ class NumberSearch:
     def hint(self) -> float:
         return HINT if self.kind is None else CLASS_HINT
 
-    def leaks(self) -> list[NumberLeak]:
+    def leaks(self) -> list[tuple[float, Leak]]:
+        """Columns and pairs that tell too much, each with the share that it explains."""
         values, present = within_blocks(self.raw, self.block)
         strength = _correlation(values, present, self.aim)
         order = np.argsort(-strength, kind="stable")
-        alone = []
+        alone, caught = [], set[int]()
         for column in order[: int((strength >= self.hint).sum())][:MOST_SUMS]:
             share = self.judged(self.raw[:, [column]])
-            alone += [] if share is None else [NumberLeak((int(column),), "alone", share, 0.0)]
-        caught = {leak.places[0] for leak in alone}
+            if share is not None:
+                caught.add(int(column))
+                alone.append((share, Leak((self.names[column],), "alone", self._explains(share))))
         left = np.array([column for column in order if int(column) not in caught], dtype="int64")
         hints = self._sums(left[:MOST_SUMS], values, present, strength)
         hints += self._products(left[:MOST_PRODUCTS], strength)
         pairs = (self._pair(a, b, form) for _, a, b, form in hints)
         return alone + [pair for pair in pairs if pair is not None]
+
+    def _explains(self, share: float) -> str:
+        whole = "the target's variance within stretches of time" if self.kind is None else "a naive rule's errors"
+        return f"explains {share:.1%} of {whole}"
 
     def _sums(
         self, columns: np.ndarray, values: np.ndarray, present: np.ndarray, strength: np.ndarray
@@ -222,7 +220,7 @@ class NumberSearch:
                 hints += [(float(least), int(a), int(others[b]), form) for least, b in zip(left, close, strict=True)]
         return sorted(hints)[:CLOSELY]
 
-    def _pair(self, a: int, b: int, form: str) -> NumberLeak | None:
+    def _pair(self, a: int, b: int, form: str) -> tuple[float, Leak] | None:
         both = self.raw[:, [a, b]]
         columns = both if form == "sum" else _combined(both[:, [0]], both[:, [1]], form)
         share = self.judged(columns)
@@ -237,7 +235,8 @@ class NumberSearch:
             together = present.all(axis=1)
             weights, *_ = np.linalg.lstsq(cells[together], self.aim[together], rcond=None)
             form = "sum" if weights[0] * weights[1] > 0 else "difference"
-        return NumberLeak((a, b), form, share, alone)
+        seen = f"their {form} {self._explains(share)}; the better one alone explains {max(alone, 0):.1%}"
+        return share, Leak((self.names[a], self.names[b]), form, seen)
 
     def judged(self, columns: np.ndarray) -> float | None:
         """The share that a weighted sum of these columns explains, where that is too much, and of a typical row too."""

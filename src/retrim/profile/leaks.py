@@ -1,7 +1,6 @@
 """Columns that give the answer away: each probe names the column and says how it was found."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,10 @@ from retrim.profile.leak_pairs import (
     ENOUGH,
     ERRORS,
     LARGEST,
-    NumberLeak,
     number_leaks,
     step_of,
 )
-from retrim.stats.codec import Unwritten
+from retrim.profile.table import Leak
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
 
@@ -57,27 +55,6 @@ class LeakParams(SettingsSection):
     )
 
 
-@dataclass(frozen=True)
-class Leak:
-    """A column, or several together, that leak the target.
-
-    Args:
-        columns: Names of the columns.
-        probe: Test that found the leak.
-        seen: What was found, with an example value if that helps.
-        bare: The same without an example value; empty if `seen` has none.
-    """
-
-    columns: tuple[str, ...]
-    probe: str
-    seen: str
-    bare: Unwritten[str] = ""
-
-    @property
-    def text(self) -> str:
-        return f"{', '.join(self.columns)}: {self.seen}"
-
-
 def own_features(table: pd.DataFrame, data: DataParams) -> list[str]:
     """Features that rows bring along and that are in the table: rows put together may have lost some."""
     return [name for name in data.own_features if name in table]
@@ -111,9 +88,10 @@ def leaks_of(
         alone = (alone_leak(name, labelled[name], goal, classes=classes) for name in names)
         leaks += [leak for leak in alone if leak is not None]
         kinds, caught = data.own_features, _columns_of(leaks)
-        numbers = [name for name in names if kinds[name] in ("number", "integer") and name not in caught]
-        columns = {name: labelled[name] for name in numbers}
-        leaks += [_number_leak(leak, numbers, classes=classes) for leak in number_leaks(columns, goal, classes=classes)]
+        columns = {
+            name: labelled[name] for name in names if kinds[name] in ("number", "integer") and name not in caught
+        }
+        leaks += number_leaks(columns, goal, classes=classes)
     others = [
         *future_leaks(table, data, entity=entity),
         *open_leaks(table, data, answered=answered),
@@ -134,15 +112,6 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     if data.task == "binary":
         return (rows[data.target] == data.positive).to_numpy(dtype="float64")
     return pd.Categorical(rows[data.target]).codes.astype("float64")
-
-
-def _number_leak(leak: NumberLeak, names: list[str], *, classes: bool) -> Leak:
-    columns = tuple(names[column] for column in leak.places)
-    seen = f"explains {leak.share:.1%} "
-    seen += "of a naive rule's errors" if classes else "of the target's variance within stretches of time"
-    if len(columns) == 2:
-        seen = f"their {leak.form} {seen}; the better one alone explains {max(leak.alone, 0):.1%}"
-    return Leak(columns, leak.form, seen)
 
 
 def alone_leak(name: str, values: pd.Series, goal: np.ndarray, *, classes: bool) -> Leak | None:

@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from retrim.profile.dates import spelling_of_dates
+from retrim.stats.codec import Unwritten
 from retrim.table.data import ColumnType, DataParams, Role
 from retrim.table.reading import RawColumn
 
@@ -176,10 +177,6 @@ class ProfiledTable:
         return len(self.event)
 
     @cached_property
-    def features(self) -> dict[str, ColumnType]:
-        return self.data.features
-
-    @cached_property
     def kinds(self) -> dict[str, tuple[ColumnType, Role]]:
         """Type and role of every column, those from the past last."""
         landed: dict[str, tuple[ColumnType, Role]] = {
@@ -222,6 +219,27 @@ class TableNote:
     def __str__(self) -> str:
         where = f"{self.column}: " if self.column else ""
         return f"{self.about}: {where}{self.seen}; {self.done}"
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column, or several together, that leak the target.
+
+    Args:
+        columns: Names of the columns.
+        probe: Test that found the leak.
+        seen: What was found, with an example value if that helps.
+        bare: The same without an example value; empty if `seen` has none.
+    """
+
+    columns: tuple[str, ...]
+    probe: str
+    seen: str
+    bare: Unwritten[str] = ""
+
+    @property
+    def text(self) -> str:
+        return f"{', '.join(self.columns)}: {self.seen}"
 
 
 class Notes(list[TableNote]):

@@ -10,8 +10,8 @@ import pandas as pd
 
 from retrim.profile.class_leaks import class_leak, is_known_before
 from retrim.profile.first_model import FirstRows, first_rows
-from retrim.profile.leaks import Leak, leaks_of, own_features
-from retrim.profile.table import TableNote
+from retrim.profile.leaks import leaks_of, own_features
+from retrim.profile.table import Leak, TableNote
 from retrim.stats.metrics import auc, row_losses
 from retrim.table.data import DataParams
 from retrim.training.baseline import season_cell

@@ -8,24 +8,89 @@ import numpy as np
 import pandas as pd
 
 from retrim.drift.cells import as_floats
-from retrim.profile.columns import ColumnLook, Periods, column_look, cut_periods
-from retrim.profile.duplicates import Duplicates, Hashes
 from retrim.profile.gaps import Missingness, gaps_of
 from retrim.profile.label_noise import LabelNoise, noise_of
-from retrim.profile.leaks import Leak, leaks_of
-from retrim.profile.table import NO_VALUES, ProfiledTable, TableNote, hidden
+from retrim.profile.leaks import leaks_of
+from retrim.profile.table import NO_VALUES, Leak, ProfiledTable, TableNote, hidden
 from retrim.stats.codec import to_record
+from retrim.table.data import ColumnType, Role
 
 WITHOUT_VALUES = ("personal", "nested", "empty", "many levels", "name", "missing")
 """What may be told of a column whose values may not be shown: these sentences hold none."""
+PERIODS = 20
+"""Parts of a history, at most."""
+MIXER = np.uint64(0x9E3779B97F4A7C15)
+"""What the number of a row is multiplied by for each feature, so that their order counts: odd, so nothing is lost."""
 
 
 @dataclass(frozen=True)
-class LabelCounts:
-    """Rows with a label, and of classes the rows of each; no classes of a regression."""
+class ColumnLook:
+    """Summary of a column.
 
-    labelled: int
-    classes: Mapping[str, int]
+    Args:
+        name: Name of the column.
+        type: Type, as in params.yaml.
+        role: Role, as in params.yaml.
+        hidden: Why its values are not shown; empty if they may be.
+        rows: Rows of the table.
+        missing: Rows without a value.
+        missing_by: Share of missing values in each part of the history.
+        distinct: Number of different values.
+        most: Rows with the most frequent value.
+    """
+
+    name: str
+    type: ColumnType
+    role: Role
+    hidden: str
+    rows: int
+    missing: int
+    missing_by: np.ndarray
+    distinct: int
+    most: int
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing / self.rows if self.rows else 0.0
+
+    @property
+    def most_share(self) -> float:
+        """Share of the rows with a value that have the commonest."""
+        filled = self.rows - self.missing
+        return self.most / filled if filled else 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON types, without a value of the column."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "role": self.role,
+            "hidden": self.hidden,
+            "missing": self.missing,
+            "missing_by": [round(float(share), 6) for share in self.missing_by],
+            "distinct": self.distinct,
+        }
+
+
+def column_look(
+    name: str,
+    values: pd.Series,
+    *,
+    kind: ColumnType,
+    role: Role,
+    hidden: str,
+    period: np.ndarray,
+) -> ColumnLook:
+    """A column at a glance.
+
+    Args:
+        values: The whole column in order of time, shape (n,).
+        period: Part of the history of each row, ascending, shape (n,).
+    """
+    blank, counts = values.isna(), values.value_counts()
+    by = blank.astype("float64").groupby(period).mean().to_numpy()
+    most = int(counts.max()) if len(counts) else 0
+    return ColumnLook(name, kind, role, hidden, len(values), int(blank.sum()), by, len(counts), most)
 
 
 @dataclass(frozen=True)
@@ -35,11 +100,14 @@ class TableProfile:
     Args:
         table: The profiled table.
         sampled: Rows in the sample. Everything that is not counted on all rows is computed from this sample.
-        periods: Parts of the history.
+        period_rows: Rows of a part of the history; the last may have fewer.
+        periods: Parts of the history, each called by the day on which it begins, or by its rows.
         columns: Summary of every column, in the order of params.yaml.
-        target: Labels of the target; None if its values may not be shown.
+        labelled: Rows with a label; None if values of the target may not be shown.
+        classes: Rows of each class; empty for a regression.
         gaps: For features and target with missing values: whether these look random.
-        doubles: Duplicate rows.
+        repeated: Rows with the same features and target as an earlier row, ignoring event time and key.
+        conflicting: Rows with the same features as another row and a different target.
         noise: Rows whose label is likely wrong; None if this was not examined.
         suspects: Keys of the rows shown, or their numbers in time order if a key may not be shown.
         leaks: Columns that leak the target.
@@ -48,19 +116,18 @@ class TableProfile:
 
     table: ProfiledTable
     sampled: int
-    periods: Periods
-    columns: tuple[ColumnLook, ...]
-    target: LabelCounts | None
+    period_rows: int
+    periods: tuple[str, ...]
+    columns: Mapping[str, ColumnLook]
+    labelled: int | None
+    classes: Mapping[str, int]
     gaps: Mapping[str, Missingness]
-    doubles: Duplicates
+    repeated: int
+    conflicting: int
     noise: LabelNoise | None
     suspects: tuple[str, ...]
     leaks: tuple[Leak, ...]
     given: tuple[TableNote, ...]
-
-    @property
-    def shown(self) -> dict[str, ColumnLook]:
-        return {column.name: column for column in self.columns}
 
     def as_record(self) -> dict[str, Any]:
         """JSON types; no value of a hidden column."""
@@ -74,11 +141,11 @@ class TableProfile:
             "from": table.event.iloc[0].isoformat() if table.rows and table.timed else None,
             "to": table.event.iloc[-1].isoformat() if table.rows and table.timed else None,
             "mature": table.mature,
-            "periods": {"every": self.periods.every, "labels": list(self.periods.labels)},
-            "columns": [column.as_record() for column in self.columns],
+            "periods": {"every": f"{self.period_rows} rows", "labels": list(self.periods)},
+            "columns": [column.as_record() for column in self.columns.values()],
             "left_out": dict(table.left_out),
             "missing": {name: to_record(gap) for name, gap in self.gaps.items()},
-            "duplicates": to_record(self.doubles),
+            "duplicates": {"rows": self.repeated, "conflicting": self.conflicting},
             "label_noise": None
             if self.noise is None
             else {
@@ -104,21 +171,23 @@ def profile_table(
         given: Notes from reading the table.
     """
     data = table.data
-    periods = cut_periods(table.event, timed=table.timed)
+    period_rows = max(-(-table.rows // PERIODS), 1)
+    period = np.arange(table.rows) // period_rows
     places = np.sort(np.random.default_rng(seed).permutation(table.rows)[:rows])
-    hashes, columns, sample = Hashes(table.rows), [], {}
-    reasons: dict[str, str] = {}
-    answers, target = pd.Series([], dtype="float64"), None
+    features = np.zeros(table.rows, dtype="uint64")
+    columns, sample, reasons = dict[str, ColumnLook](), dict[str, pd.Series](), dict[str, str]()
     for name, (kind, role) in table.kinds.items():
         values = table.column(name)
         why = reasons[name] = hidden(name, values, table, before=reasons)
-        columns.append(column_look(name, values, kind=kind, role=role, hidden=why, periods=periods))
+        columns[name] = column_look(name, values, kind=kind, role=role, hidden=why, period=period)
         if role in ("feature", "target"):
             sample[name] = values.iloc[places].reset_index(drop=True)
         if role == "feature":
-            hashes.add(name, values)
+            features = features * MIXER + hash_cells(values)
         elif role == "target":
-            answers, target = values, None if why else _count_labels(values, task=data.task)
+            answers = values
+    repeated, conflicting = count_repeats(features, answers)
+    labelled, classes = (None, {}) if reasons[data.target] else _count_labels(answers, task=data.task)
     frame = pd.DataFrame(sample)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
@@ -127,11 +196,14 @@ def profile_table(
     return TableProfile(
         table=table,
         sampled=len(places),
-        periods=periods,
-        columns=tuple(columns),
-        target=target,
-        gaps=gaps_of(frame, types, first=[data.target, *table.features]),
-        doubles=hashes.doubles(answers),
+        period_rows=period_rows,
+        periods=name_periods(table.event, period_rows, timed=table.timed),
+        columns=columns,
+        labelled=labelled,
+        classes=classes,
+        gaps=gaps_of(frame, types, first=[data.target, *data.features]),
+        repeated=repeated,
+        conflicting=conflicting,
         noise=noise,
         suspects=() if noise is None else tuple(_key_of(table, row, reasons) for row in noise.shown),
         leaks=tuple(
@@ -149,12 +221,43 @@ def profile_table(
     )
 
 
-def _count_labels(values: pd.Series, *, task: str) -> LabelCounts:
-    """Counts the labels of a target, shape (n,); an infinite one counts as none."""
+def name_periods(event: pd.Series, rows: int, *, timed: bool) -> tuple[str, ...]:
+    """Each part of so many rows, called by the day on which it begins, or by its rows.
+
+    Args:
+        event: Event times in ascending order, UTC, none missing, shape (n,).
+    """
+    starts = range(0, len(event), rows)
+    if timed:
+        return tuple(f"{event.iloc[start]:%Y-%m-%d}" for start in starts)
+    return tuple(f"rows {start + 1} to {min(start + rows, len(event))}" for start in starts)
+
+
+def hash_cells(values: pd.Series) -> np.ndarray:
+    """A number for each cell, uint64; missing cells are alike."""
+    return pd.util.hash_pandas_object(values.reset_index(drop=True), index=False).to_numpy()
+
+
+def count_repeats(features: np.ndarray, target: pd.Series) -> tuple[int, int]:
+    """Rows that are like an earlier one, and rows with the features of another one and a different target.
+
+    Rows without a target conflict with none.
+
+    Args:
+        features: All features of each row in one number, shape (n,).
+        target: Shape (n,).
+    """
+    rows = pd.DataFrame({"features": features, "target": hash_cells(target)})
+    targets = rows[target.notna().to_numpy()].groupby("features")["target"].transform("nunique")
+    return int(rows.duplicated().sum()), int((targets > 1).sum())
+
+
+def _count_labels(values: pd.Series, *, task: str) -> tuple[int, dict[str, int]]:
+    """Rows with a label, and with each class of a classification; an infinite label counts as none."""
     if task == "regression":
-        return LabelCounts(int(np.isfinite(as_floats(values)).sum()), {})
+        return int(np.isfinite(as_floats(values)).sum()), {}
     classes = {str(text): int(count) for text, count in values.value_counts().items()}
-    return LabelCounts(sum(classes.values()), classes)
+    return sum(classes.values()), classes
 
 
 def _key_of(table: ProfiledTable, row: int, reasons: Mapping[str, str]) -> str:
