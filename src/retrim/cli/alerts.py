@@ -4,20 +4,19 @@ from typing import Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, workspace_here
+from retrim.cli import render
+from retrim.cli.base import AsJson, as_time, example, option, workspace_here
+from retrim.errors import BadInputError
 
 app = typer.Typer()
 
 
 @app.command(epilog=example("retrim alerts --test"))
 def alerts(
-    number: Annotated[
-        int, typer.Option("--last", metavar="N", min=1, help="Number of alerts to list, newest first.")
-    ] = 20,
-    test: Annotated[bool, typer.Option("--test", help="Send a test message to each address.")] = False,
+    number: Annotated[int, option("--last N", "Number of alerts to list, newest first.", min=1)] = 20,
+    test: Annotated[bool, option("--test", "Send a test message to each address.")] = False,
     send: Annotated[
-        bool,
-        typer.Option("--send", help="Send the alerts that are due, as the schedule would; for a timer such as cron."),
+        bool, option("--send", "Send the alerts that are due, as the schedule would; for a timer such as cron.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -27,23 +26,19 @@ def alerts(
     could not be sent.
     """
     from retrim.alerting.telling import send_test, tell_people
-    from retrim.cli import render
     from retrim.cli.answers import find_alerts
-    from retrim.errors import BadInputError
-    from retrim.stats.codec import to_record
 
     if test and send:
         raise BadInputError("--test sends test messages and --send the alerts that are due; pass one of them")
     if test or send:
         sendings = (send_test if test else tell_people)(workspace_here(), now=as_time(None))
         lines = [f"{one.address}: {'sent' if one.error is None else f'failed: {one.error}'}" for one in sendings]
-        answer = {"sent": [to_record(one) for one in sendings]}
-        render.show(answer, "\n".join(lines) or "no alert is due", as_json=as_json)
+        render.show({"sent": sendings}, "\n".join(lines) or "no alert is due", as_json=as_json)
         raise typer.Exit(0 if all(one.error is None for one in sendings) else 1)
     listed = find_alerts(workspace_here())[-number:]
     rows = [
         (render.moment(one.at), one.severity, ", ".join(one.sent_to) or "nobody", f"{one.kind}: {one.text}")
         for one in listed
     ]
-    answer = {"alerts": [to_record(one) for one in listed]}
-    render.show_list(answer, ("at", "severity", "sent to", "what"), rows, none="no alert was raised", as_json=as_json)
+    heads = ("at", "severity", "sent to", "what")
+    render.show_list({"alerts": listed}, heads, rows, none="no alert was raised", as_json=as_json)

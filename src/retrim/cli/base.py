@@ -14,36 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 import retrim
-from retrim.files import collect_seldom, login
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import WorkspacePaths, collect_seldom, lightgbm_alone, login, uncollected, workspaces
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from retrim.adapters.prefect_server import PrefectApi, Server
     from retrim.decision.history import RunOutcome
-    from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
     from retrim.training.mode import Mode
 
 LONGEST = 9  # digits of a version's number: a database holds no whole number of any length
 LAST_YEAR = 9999  # of the standard library, which writes times out; no time that is given may lie in it
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON and nothing else.")]
-Now = Annotated[
-    str | None,
-    typer.Option("--now", metavar="TIME", help="Use this time (UTC) instead of the current time. For replays."),
-]
-Reason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the record.")]
-By = Annotated[
-    str,
-    typer.Option(
-        "--by",
-        metavar="NAME",
-        default_factory=login,
-        show_default=False,
-        help="Your name, which is stored with the record. Default: your login name.",
-    ),
-]
 INTERRUPTED = 130  # what the CLI library makes of Ctrl-C
 STOPPED = "stopped; the next `retrim check` or `retrim retrain` finishes a retraining that was in progress"
 UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'")
@@ -65,6 +48,16 @@ PANELS = {
 """Where each command stands in the help."""
 
 
+def option(spelling: str, text: str, **more: Any) -> Any:
+    """An option as its help spells it, such as `--at TIME`."""
+    name, _, metavar = spelling.partition(" ")
+    return typer.Option(name, metavar=metavar or None, help=text, **more)
+
+
+def argument(metavar: str, text: str, **more: Any) -> Any:
+    return typer.Argument(metavar=metavar, help=text, **more)
+
+
 def example(command: str) -> str:
     """What stands below a command's help."""
     return f"For example: [bold]{command}[/]"
@@ -72,21 +65,36 @@ def example(command: str) -> str:
 
 def show_version(asked: bool) -> None:
     if asked:
-        import retrim
-
         print(f"retrim {retrim.__version__}")  # noqa: T201  the answer itself
         raise typer.Exit
 
 
 def version_number(text: str | int) -> int:
-    from retrim.errors import BadInputError
-
     if not str(text).isdecimal() or len(str(text)) > LONGEST:
         raise BadInputError(f"{text!r} is not a version number, such as 7; list the versions with `retrim versions`")
     return int(text)
 
 
-Version = Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of the version.")]
+AsJson = Annotated[bool, option("--json", "Print the record as JSON and nothing else.")]
+Now = Annotated[str | None, option("--now TIME", "Use this time (UTC) instead of the current time. For replays.")]
+Reason = Annotated[str, option("--reason", "The reason, which is stored with the record.")]
+By = Annotated[
+    str,
+    option(
+        "--by NAME",
+        "Your name, which is stored with the record. Default: your login name.",
+        default_factory=login,
+        show_default=False,
+    ),
+]
+Query = Annotated[str | None, option("--query SQL", "If the rows are in a database: the query that returns them.")]
+Table = Annotated[str | None, option("--table NAME", "If the rows are in a database: the table to read.")]
+Folders = Annotated[list[Path] | None, argument("[DIR ...]", "Workspaces, or folders with workspaces.")]
+Version = Annotated[int, argument("N", "Number of the version.", parser=version_number)]
+AnyVersion = Annotated[int | None, argument("[N]", "Number of the version.", parser=version_number)]
+PredictingVersion = Annotated[
+    int | None, option("--version N", "The version that predicts. Default: the live version.", parser=version_number)
+]
 
 
 def workspace_here() -> "Workspace":
@@ -97,9 +105,6 @@ def workspace_here() -> "Workspace":
 
 def several_workspaces(folders: list[Path] | None) -> "list[WorkspacePaths]":
     """The workspaces of these folders; none named: those in this one, if it is in no workspace; else none."""
-    from retrim.errors import BadInputError
-    from retrim.files import WorkspacePaths, workspaces
-
     if folders:
         return workspaces(folders)
     try:
@@ -115,7 +120,6 @@ def tell_at_end() -> None:
     if not any(os.environ.get(name) for name in ("RETRIM_ALERTS", "RETRIM_ALERTS_FILE")):
         return
     from retrim.alerting.telling import tell_people_quietly
-    from retrim.errors import RetrimError
 
     with suppress(RetrimError):  # what is wrong with the workspace the command has said, or it was of none
         tell_people_quietly(workspace_here(), now=as_time(None))
@@ -123,8 +127,6 @@ def tell_at_end() -> None:
 
 def as_time(text: str | None) -> "pd.Timestamp":
     import pandas as pd
-
-    from retrim.errors import BadInputError
 
     if text is None:
         return pd.Timestamp.now(tz="UTC").floor("s")
@@ -139,8 +141,6 @@ def as_time(text: str | None) -> "pd.Timestamp":
 
 def past_time(text: str | None) -> "pd.Timestamp":
     """A time that is not in the future: arrivals, checks and runs go forward, so a slip would block every later one."""
-    from retrim.errors import BadInputError
-
     given, now = as_time(text), as_time(None)
     if given > now:
         raise BadInputError(f"{text!r} is in the future; pass a time no later than now, {now.isoformat()}")
@@ -155,8 +155,6 @@ def flows_of(workspace: "Workspace") -> Iterator[None]:
         RetrimError: No server can be reached or started, or it went away.
     """
     from retrim.adapters import prefect_server
-    from retrim.errors import RetrimError
-    from retrim.files import lightgbm_alone, uncollected
 
     with uncollected():
         lightgbm_alone()
@@ -225,7 +223,6 @@ def scheduler_of(workspace: "Workspace") -> "Iterator[Server | None]":
 def flows_at(home: Path, folder: Path, api: "PrefectApi") -> Iterator[None]:
     """Makes flows importable, which find this server with its state in `home`, and works in `folder`."""
     from retrim.adapters import prefect_server
-    from retrim.files import uncollected
 
     os.environ.update(prefect_server.settings(home, api.url))
     if api.login is not None:
@@ -241,14 +238,8 @@ def flows_at(home: Path, folder: Path, api: "PrefectApi") -> Iterator[None]:
         yield
 
 
-if TYPE_CHECKING:
-    from retrim.errors import RetrimError
-
-
 def run(app: typer.Typer) -> NoReturn:
     """Runs a command and ends with its exit code: 0 done, 1 the answer is no, 2 wrong use or bad input, 3 failed."""
-    from retrim.errors import RetrimError
-
     collect_seldom()
     for stream in (sys.stdout, sys.stderr):  # a name of a file or a column may hold what the terminal cannot show
         if isinstance(stream, TextIOWrapper):
@@ -286,8 +277,6 @@ def run(app: typer.Typer) -> NoReturn:
 
 def _wrong_use(error: Any) -> "RetrimError":
     """What the CLI library says of a call it cannot read, in our form: what was found, what is known, what to do."""
-    from retrim.errors import BadInputError, UnknownNameError
-
     context, message = getattr(error, "ctx", None), str(error.format_message()).strip()
     if context is not None and (match := UNKNOWN_COMMAND.match(message)):
         elsewhere = _elsewhere(match[1], context)

@@ -4,8 +4,23 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from retrim.cli.base import AsJson, By, Now, Reason, as_time, example, past_time, workspace_here
+from retrim.cli import render
+from retrim.cli.base import (
+    AsJson,
+    By,
+    Now,
+    Query,
+    Reason,
+    Table,
+    argument,
+    as_time,
+    example,
+    option,
+    past_time,
+    workspace_here,
+)
 from retrim.errors import BadInputError
+from retrim.files import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,38 +31,27 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 batch_app = typer.Typer(help="List, show, withdraw and release batches.")
-Batch = Annotated[str, typer.Argument(help="Id of the batch, or its first digits. `retrim batch show` lists the ids.")]
-Quarantined = Annotated[str, typer.Argument(help="Id of the batch. `retrim batch show --quarantined` prints the ids.")]
-QuarantineReason = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the batch.")]
+Batch = Annotated[str, argument("BATCH", "Id of the batch, or its first digits. `retrim batch show` lists the ids.")]
+Quarantined = Annotated[str, argument("BATCH", "Id of the batch. `retrim batch show --quarantined` prints the ids.")]
 
 
 @app.command(epilog=example("retrim ingest trips.csv --arrived 2012-03-01"))
 def ingest(
     file: Annotated[
         str | None,
-        typer.Argument(
-            help=(
-                "What to land: a file, the URL of a file (s3://, https://), or the URL of a database (postgresql://). "
-                "Default: the files in var/inbox/."
-            )
+        argument(
+            "[FILE]",
+            "What to land: a file, the URL of a file (s3://, https://), or the URL of a database (postgresql://). "
+            "Default: the files in var/inbox/.",
         ),
     ] = None,
-    labels: Annotated[
-        bool, typer.Option("--labels", help="FILE contains labels for rows that landed earlier.")
-    ] = False,
+    labels: Annotated[bool, option("--labels", "FILE contains labels for rows that landed earlier.")] = False,
     correction: Annotated[
-        bool, typer.Option("--correction", help="Rows of FILE replace the landed rows with the same key.")
+        bool, option("--correction", "Rows of FILE replace the landed rows with the same key.")
     ] = False,
-    arrived: Annotated[
-        str | None, typer.Option("--arrived", metavar="TIME", help="When FILE arrived (UTC). Default: now.")
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option("--query", metavar="SQL", help="If FILE is a database: the query that returns the rows."),
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="If FILE is a database: the table to read.")
-    ] = None,
+    arrived: Annotated[str | None, option("--arrived TIME", "When FILE arrived (UTC). Default: now.")] = None,
+    query: Query = None,
+    table: Table = None,
     as_json: AsJson = False,
 ) -> None:
     """Land a batch, or quarantine it if it is broken.
@@ -56,8 +60,6 @@ def ingest(
     If a batch is quarantined, its faults are printed and the exit code is 2. Ingesting the same file again changes
     nothing. A large file lands in chunks, and each chunk is a batch.
     """
-    from retrim.cli import render
-    from retrim.files import name_of
     from retrim.landing.inbox import at_hand
     from retrim.landing.take_in import large_file, take_in
 
@@ -82,13 +84,12 @@ def ingest(
         line = f"the other {left} chunks were not read, because the first does not match the declared table"
         render.ERR.print(line)
     if as_json:
-        render.show_json(batches[0].as_record() if large is None else _record(batches, large.of))
+        render.show_json(batches[0] if large is None else _record(batches, large.of))
     raise typer.Exit(2 if "quarantined" in [batch.outcome for batch in batches] else 0)
 
 
 def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: bool) -> NoReturn:
     """Lands the files of the inbox, and shows each batch."""
-    from retrim.cli import render
     from retrim.landing.inbox import take_from_inbox
     from retrim.landing.quarantine import Quarantine
 
@@ -101,7 +102,7 @@ def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: 
                 _show(landed, Quarantine(workspace.paths.quarantine).get(landed.batch).file if is_aside else "")
     finally:  # a file that stays is told last
         if as_json:
-            render.show_json([landed.as_record() for landed in batches])
+            render.show_json(batches)
     if not batches and not as_json:
         render.OUT.print("nothing in var/inbox/ to land")
     raise typer.Exit(2 if "quarantined" in [landed.outcome for landed in batches] else 0)
@@ -109,8 +110,6 @@ def _take_inbox(workspace: "Workspace", now: "pd.Timestamp | None", *, as_json: 
 
 def _show(landed: "Landed", name: str) -> None:
     """A line for a batch, and one for each of its faults."""
-    from retrim.cli import render
-
     part = landed.part
     which = "" if part is None else f", chunk {part.number} of {part.count}, from row {part.first}"
     if landed.outcome == "quarantined":
@@ -129,8 +128,6 @@ def _show(landed: "Landed", name: str) -> None:
 
 
 def _show_notes(landed: "Landed") -> None:
-    from retrim.cli import render
-
     for note in landed.notes:
         render.ERR.print(f"note: {note}", soft_wrap=True)
 
@@ -139,15 +136,15 @@ def _record(batches: "list[Landed]", of: str) -> dict[str, object]:
     """What became of a large file, and of each of its pieces; quarantined when one of them was, landed when one did."""
     outcomes = [batch.outcome for batch in batches]
     outcome = next(kind for kind in ("quarantined", "landed", "already") if kind in outcomes)
-    return {"outcome": outcome, "digest": of, "batches": [batch.as_record() for batch in batches]}
+    return {"outcome": outcome, "digest": of, "batches": batches}
 
 
 @batch_app.command("show", epilog=example("retrim batch show 3f2a91c0"))
 def batch_show(
     batch: Annotated[
-        str | None, typer.Argument(metavar="[BATCH]", help="Id of the batch, or its first digits. Default: list all.")
+        str | None, argument("[BATCH]", "Id of the batch, or its first digits. Default: list all.")
     ] = None,
-    quarantined: Annotated[bool, typer.Option("--quarantined", help="List the batches in quarantine instead.")] = False,
+    quarantined: Annotated[bool, option("--quarantined", "List the batches in quarantine instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the batches, or show one.
@@ -155,7 +152,6 @@ def batch_show(
     Of a batch, the command shows its columns and the versions made with it. If the batch is in quarantine, it lists
     each fault with its column, rule, row and value, and says how to correct it.
     """
-    from retrim.cli import render
     from retrim.cli.screens import batch_report
     from retrim.landing.quarantine import Quarantine
     from retrim.landing.withdraw import quarantined_batch, show_batch
@@ -176,7 +172,6 @@ def batch_show(
 
 
 def _list_landed(workspace: "Workspace", *, as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.landing.withdraw import listed_batches
 
     records = listed_batches(workspace)
@@ -202,7 +197,6 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
     withdraw a correction, the earlier values apply again. A withdrawn file cannot land again. Of a batch in quarantine,
     the report stays.
     """
-    from retrim.cli import render
     from retrim.landing.ingest import drop_quarantined
     from retrim.landing.withdraw import quarantined_batch, withdraw
 
@@ -221,9 +215,7 @@ def batch_withdraw(batch: Batch, by: By, reason: Reason, now: Now = None, as_jso
 
 
 def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> None:
-    from retrim.cli import render
-
-    rows = [(e.batch, e.state, e.file, f"{e.arrived:%Y-%m-%d %H:%M}", "; ".join(map(str, e.faults))) for e in entries]
+    rows = [(e.batch, e.state, e.file, render.moment(e.arrived), "; ".join(map(str, e.faults))) for e in entries]
     heads = ("batch", "state", "file", "arrived", "faults")
     render.show_list(entries, heads, rows, none="no batch is in quarantine", as_json=as_json)
 
@@ -231,13 +223,10 @@ def _list_quarantined(entries: "list[QuarantinedBatch]", *, as_json: bool) -> No
 @batch_app.command("release", epilog=example("retrim batch release 3f2a91c0 --reason 'a true record'"))
 def batch_release(
     batch: Quarantined,
-    reason: QuarantineReason,
+    reason: Reason,
     by: By,
     arrived: Annotated[
-        str | None,
-        typer.Option(
-            "--arrived", metavar="TIME", help="Arrival time of the batch (UTC). Default: the recorded arrival time."
-        ),
+        str | None, option("--arrived TIME", "Arrival time of the batch (UTC). Default: the recorded arrival time.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -245,7 +234,6 @@ def batch_release(
 
     The batch keeps its recorded arrival time, unless you set a different time with --arrived.
     """
-    from retrim.cli import render
     from retrim.landing.ingest import release_quarantined as op
 
     workspace = workspace_here()
@@ -260,4 +248,4 @@ def batch_release(
         arrived=None if arrived is None else past_time(arrived),
         at=workspace.landing_address,
     )
-    render.show(landed.as_record(), f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", as_json=as_json)
+    render.show(landed, f"{landed.outcome}: {landed.rows} rows, batch {landed.batch}", as_json=as_json)

@@ -87,7 +87,7 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
     """The demo's result, as a table, a sentence and a picture, or as JSON."""
     summary = sum_up(workspace, beats, picture=_draw(workspace, beats))
     if as_json:
-        render.show_json({"beats": [_record(beat) for beat in beats], "summary": to_record(summary)})
+        render.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
         return
     render.show_table(HEADS, [_line(beat) for beat in beats], brief_last=True)
     for text in (

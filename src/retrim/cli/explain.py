@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from retrim.cli.base import AsJson, Version, as_time, example, version_number, workspace_here
+from retrim.cli import render
+from retrim.cli.base import AsJson, Version, argument, as_time, example, option, version_number, workspace_here
 from retrim.cli.versions import versions_app
 
 
@@ -13,29 +12,22 @@ from retrim.cli.versions import versions_app
 def explain(
     what: Annotated[
         str,
-        typer.Argument(
-            metavar="ROW | PREDICTION",
-            help=(
-                "What to explain: the key of a landed row, KEY@N for the stored prediction of version N, a "
-                "request id (or KEY@ID for one of its rows), a row as JSON, or a file that contains a row as JSON."
-            ),
+        argument(
+            "ROW | PREDICTION",
+            "What to explain: the key of a landed row, KEY@N for the stored prediction of version N, a "
+            "request id (or KEY@ID for one of its rows), a row as JSON, or a file that contains a row as JSON.",
         ),
     ],
     version: Annotated[
         int | None,
-        typer.Option(
-            "--version",
-            metavar="N",
+        option(
+            "--version N",
+            "The version whose prediction is explained. Default: the live version.",
             parser=version_number,
-            help="The version whose prediction is explained. Default: the live version.",
         ),
     ] = None,
-    top: Annotated[
-        int, typer.Option("--top", metavar="K", min=1, help="Number of features to show, largest contribution first.")
-    ] = 10,
-    asked: Annotated[
-        str | None, typer.Option("--class", metavar="NAME", help="The class to explain. Default: the predicted class.")
-    ] = None,
+    top: Annotated[int, option("--top K", "Number of features to show, largest contribution first.", min=1)] = 10,
+    asked: Annotated[str | None, option("--class NAME", "The class to explain. Default: the predicted class.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what each feature contributes to a prediction.
@@ -43,28 +35,19 @@ def explain(
     The contributions add up to the raw score, which is the prediction itself or, for a class, its log odds. A stored
     prediction is explained by the version that made it, from the features as they were known at that time.
     """
-    from retrim.cli import render
     from retrim.cli.version_screens import explanation_report
     from retrim.reports.explain import explain as op
 
     explained = op(workspace_here(), what, version=version, asked=asked, now=as_time(None))
-    render.show(explained.as_record(), explanation_report(explained, top=top), as_json=as_json)
+    render.show(explained, explanation_report(explained, top=top), as_json=as_json)
 
 
 @versions_app.command(epilog=example("retrim versions diff 1 2"))
 def diff(
-    older: Annotated[int, typer.Argument(metavar="N", parser=version_number, help="Number of a version.")],
-    newer: Annotated[
-        int, typer.Argument(metavar="M", parser=version_number, help="Number of the version to compare it with.")
-    ],
+    older: Annotated[int, argument("N", "Number of a version.", parser=version_number)],
+    newer: Annotated[int, argument("M", "Number of the version to compare it with.", parser=version_number)],
     top: Annotated[
-        int,
-        typer.Option(
-            "--top",
-            metavar="K",
-            min=1,
-            help="Number of rows to show, largest difference between the predictions first.",
-        ),
+        int, option("--top K", "Number of rows to show, largest difference between the predictions first.", min=1)
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +57,6 @@ def diff(
     has seen, it also compares metrics by slice and lists the rows whose predictions differ most. A note says what
     cannot be compared.
     """
-    from retrim.cli import render
     from retrim.cli.version_screens import diff_report
     from retrim.reports.version_diff import diff as op
 
@@ -85,12 +67,8 @@ def diff(
 @versions_app.command(epilog=example("retrim versions card 2 --to card.html"))
 def card(
     version: Version,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Where to write the card. Default: print it.")
-    ] = None,
-    as_html: Annotated[
-        bool, typer.Option("--html", help="Write one HTML page with charts. Default: Markdown.")
-    ] = False,
+    to: Annotated[Path | None, option("--to FILE", "Where to write the card. Default: print it.")] = None,
+    as_html: Annotated[bool, option("--html", "Write one HTML page with charts. Default: Markdown.")] = False,
 ) -> None:
     """Write the current model card of a version.
 
@@ -98,7 +76,6 @@ def card(
     releases, drift since the training, lineage and known limits, with the source of each figure. If the name of FILE
     ends in .html, the card is an HTML page.
     """
-    from retrim.cli import render
     from retrim.release.card import make_card, write_card
 
     workspace = workspace_here()

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from retrim.cli import alerts, data, operate, policy, predict, serve, start, status, versions
+from retrim.cli import alerts, data, operate, policy, predict, render, serve, start, status, versions
 from retrim.cli import explain as _explain  # noqa: F401  adds its commands to the groups
 from retrim.cli.base import (
     AsJson,
     By,
     Now,
     Reason,
+    argument,
     arrange,
     as_time,
     example,
     flows_of,
+    option,
     past_time,
     retrain_now,
     run,
@@ -25,6 +27,8 @@ from retrim.cli.base import (
     tell_at_end,
     workspace_here,
 )
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.files import login
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +73,6 @@ def demo(as_json: AsJson = False) -> None:
     The demo trains on the first months, then checks every two weeks and retrains when a retraining pays for itself. It
     runs in a clone, var/demo/. Your branch, tags and data are not changed.
     """
-    from retrim.cli import render
     from retrim.cli.demo import show_demo
     from retrim.reports.demo import make_workspace
 
@@ -86,12 +89,10 @@ def demo(as_json: AsJson = False) -> None:
 def check(
     now: Now = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Decide without acting: print decision and evidence, and store nothing."),
+        bool, option("--dry-run", "Decide without acting: print decision and evidence, and store nothing.")
     ] = False,
     audit: Annotated[
-        bool,
-        typer.Option("--audit", help="Instead of a check: verify that checks counted each landed row once."),
+        bool, option("--audit", "Instead of a check: verify that checks counted each landed row once.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -108,13 +109,9 @@ def check(
     exempt if a live version was trained or evaluated on it, if it is a correction, or if data.rows excludes it. If rows
     are missing or were counted twice, the command lists them and the exit code is 1.
     """
-    from retrim.cli import render
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import check_report
-    from retrim.errors import BadInputError
-    from retrim.files import login
     from retrim.retraining.retrain import check_at_once
-    from retrim.stats.codec import to_record
 
     if audit:
         if dry_run:
@@ -138,32 +135,29 @@ def check(
         run, finished = None, []
     resumed = resumed_runs(workspace, finished)
     answer = {
-        "check": checked.as_record(),
-        "run": None if run is None else to_record(run),
-        "resumed": [to_record(run) for run in resumed],
+        "check": checked,
+        "run": run,
+        "resumed": resumed,
     }
     render.show(answer, check_report(checked, run, resumed), as_json=as_json)
 
 
 def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> None:
     from retrim.checking.dry_check import dry_check
-    from retrim.cli import render
     from retrim.cli.screens import dry_check_report
-    from retrim.files import login
 
     with render.progress():
         checked = dry_check(workspace, by=login(), now=at)
-    answer: dict[str, object] = {"check": checked.as_record(), "run": None, "resumed": []}
+    answer: dict[str, object] = {"check": checked, "run": None, "resumed": []}
     render.show(answer, dry_check_report(checked), as_json=as_json)
 
 
 def _audit(now: "pd.Timestamp", *, as_json: bool) -> None:
     from retrim.checking.audit import audit
-    from retrim.cli import render
     from retrim.cli.screens import audit_report
 
     balance = audit(workspace_here(), now=now)
-    render.show(balance.as_record(), audit_report(balance), as_json=as_json)
+    render.show(balance, audit_report(balance), as_json=as_json)
     if not balance.holds:
         raise typer.Exit(1)
 
@@ -171,22 +165,18 @@ def _audit(now: "pd.Timestamp", *, as_json: bool) -> None:
 @app.command(epilog=example("retrim retrain --as-of 2012-03-01 --mode search"))
 def retrain(
     by: By,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="As-of date of the run. Default: now.")
-    ] = None,
+    as_of: Annotated[str | None, option("--as-of TIME", "As-of date of the run. Default: now.")] = None,
     mode: Annotated[
         str | None,
-        typer.Option(
-            help=(
-                "Mode: search, refit, or baseline (the best constant). Default: search for version 1, and the setting "
-                "retrain.mode for later versions."
-            )
+        option(
+            "--mode",
+            "Mode: search, refit, or baseline (the best constant). Default: search for version 1, and the setting "
+            "retrain.mode for later versions.",
         ),
     ] = None,
     reason: Reason = "asked for by a person",
     by_hand: Annotated[
-        bool,
-        typer.Option("--by-hand", help="Only create the run directory, and print its path: you run its stages."),
+        bool, option("--by-hand", "Only create the run directory, and print its path: you run its stages.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -198,10 +188,8 @@ def retrain(
     With --by-hand, nothing is trained. The run directory contains the data and the champion as of a date: change into
     it, as in `cd "$(retrim retrain --by-hand)"`, and run `dvc repro`.
     """
-    from retrim.cli import render
     from retrim.cli.answers import resumed_runs
     from retrim.cli.screens import refit_report, resumed_report
-    from retrim.errors import UnknownNameError
     from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 
@@ -214,7 +202,7 @@ def retrain(
     workspace, at = workspace_here(), past_time(as_of)
     outcome, finished = retrain_now(workspace, at, mode=chosen, by=by, reason=reason)
     resumed = resumed_runs(workspace, finished)
-    answer = to_record(outcome) | {"resumed": [to_record(run) for run in resumed]}
+    answer = to_record(outcome) | {"resumed": resumed}
     sequel = outcome.refit
     last = outcome if sequel is None or sequel.state != "promoted" else sequel
     where = () if outcome.version is None else (f"version {last.version}; see `retrim versions`",)
@@ -224,24 +212,21 @@ def retrain(
 
 
 def _open_run_directory(as_of: "pd.Timestamp", mode: "Mode | None", *, as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.retraining.run_directory import open_run_directory_by_hand
-    from retrim.stats.codec import to_record
 
     opened = open_run_directory_by_hand(workspace_here(), as_of=as_of, mode=mode)
     if as_json:
-        render.show_json(to_record(opened))
+        render.show_json(opened)
         return
     for name in opened.untracked:
         render.ERR.print(f"untracked file copied: {name}")
-    print(opened.folder)  # noqa: T201  so that a shell can use it: cd "$(retrim retrain --by-hand)"
+    render.print_now(opened.folder)
 
 
 @app.command(epilog=example("retrim why 2012-03-01"))
 def why(
     which: Annotated[
-        str | None,
-        typer.Argument(metavar="[DATE | DECISION]", help="Date or id of a decision. Default: the newest decision."),
+        str | None, argument("[DATE | DECISION]", "Date or id of a decision. Default: the newest decision.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -249,7 +234,6 @@ def why(
 
     The command shows the evidence, the result of every rule, and the gate checks.
     """
-    from retrim.cli import render
     from retrim.cli.answers import find_decision
     from retrim.cli.screens import decision_report
 

@@ -6,20 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retrim.card.report import Table
+from retrim.cli import render
 from retrim.cli.base import (
     AsJson,
+    Folders,
+    argument,
     as_time,
     example,
     flows_at,
+    option,
     scheduler_of,
     several_workspaces,
     workspace_here,
 )
+from retrim.errors import BadInputError, RetrimError, UnknownNameError
+from retrim.files import WorkspacePaths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from retrim.files import WorkspacePaths
     from retrim.operations.parts import Installation
 
 app = typer.Typer()
@@ -27,22 +33,19 @@ PREFECT_PORT, UI_PORT, SERVE_PORT = 4200, 5000, 8000
 WAIT_SECONDS = 120
 
 
-def _port(option: str, help_text: str) -> Any:
-    return typer.Option(option, min=0, max=65535, help=f"{help_text} 0: the port used last time, or any free port.")
+def _port(name: str, text: str) -> Any:
+    return option(name, f"{text} 0: the port used last time, or any free port.", min=0, max=65535)
 
 
 @app.command(epilog=example("retrim up ~/models"))
 def up(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
-    ] = None,
+    folders: Folders = None,
     port: Annotated[int, _port("--port", "Port of the page.")] = UI_PORT,
     serve_port: Annotated[int, _port("--serve-port", "Port of the prediction server.")] = SERVE_PORT,
     prefect_port: Annotated[int, _port("--prefect-port", "Port of Prefect.")] = PREFECT_PORT,
-    show: Annotated[bool, typer.Option("--show", help="Show what runs and where, and start nothing.")] = False,
+    show: Annotated[bool, option("--show", "Show what runs and where, and start nothing.")] = False,
     only: Annotated[
-        str | None,
-        typer.Option("--only", metavar="WHAT", help="Run only the schedule or the ui (the pages), in this terminal."),
+        str | None, option("--only WHAT", "Run only the schedule or the ui (the pages), in this terminal.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,11 +90,10 @@ def up(
     if show:
         _show(folder, as_json=as_json)
         return
-    env = Env()
     ports = Ports(prefect_port, port, serve_port)
-    planned = plan_installation(roots, folder, ports=ports, prefect_url=env.prefect_url)
+    planned = plan_installation(roots, folder, ports=ports, prefect_url=Env().prefect_url)
     lock = take_installation(planned)
-    refuse_other_schedules(open_each(planned, say=_say))
+    refuse_other_schedules(open_each(planned, say=render.print_now))
     refuse_taken_ports(planned)
     write_installation(planned)
     _show(folder, as_json=as_json, starting=True)
@@ -100,8 +102,6 @@ def up(
 
 def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
     """The workspaces, and the folder whose installation they are."""
-    from retrim.files import WorkspacePaths
-
     roots = several_workspaces(folders)
     if not roots:
         here = WorkspacePaths.find(Path.cwd())
@@ -112,27 +112,20 @@ def _places(folders: list[Path] | None) -> "tuple[list[WorkspacePaths], Path]":
 
 def _show(folder: Path, *, as_json: bool, starting: bool = False) -> None:
     """One screen: every part with its state, its address and how a person gets in."""
-    from retrim.cli import render
     from retrim.operations.parts import installation_at
     from retrim.operations.supervise import look_at_parts
-    from retrim.stats.codec import to_record
 
-    looked = look_at_parts(installation_at(folder))
-    if as_json:
-        render.show_json({"parts": [to_record(part) for part in looked]})
-        return
-    rows = [(part.name, "starting" if starting else part.state, part.address, part.login) for part in looked]
-    render.show_table(("part", "state", "address", "log in with"), rows)
-    if starting:
-        logs = folder / "var" / "up" / "*.log"
-        render.OUT.print(f"output of the parts: {logs}; stop with Ctrl-C")
+    parts = look_at_parts(installation_at(folder))
+    rows = [(part.name, "starting" if starting else part.state, part.address, part.login) for part in parts]
+    heads = ("part", "state", "address", "log in with")
+    render.show({"parts": parts}, (Table("", heads, tuple(rows)),), as_json=as_json)
+    if starting and not as_json:
+        render.OUT.print(f"output of the parts: {folder / 'var' / 'up' / '*.log'}; stop with Ctrl-C")
 
 
 def _run_part(name: str, folder: Path) -> None:
     """What supervisord starts: the Prefect server or the worker."""
     from retrim.adapters import prefect_server
-    from retrim.errors import UnknownNameError
-    from retrim.files import WorkspacePaths
     from retrim.operations.parts import installation_at
 
     installation = installation_at(folder)
@@ -146,8 +139,6 @@ def _run_part(name: str, folder: Path) -> None:
 
 
 def _run_schedule_here(folders: list[Path] | None) -> None:
-    from retrim.errors import BadInputError
-
     if folders:
         raise BadInputError("--only schedule is for the workspace you are in; leave out DIR, or run `retrim up DIR`")
     workspace = workspace_here()
@@ -165,7 +156,7 @@ def _run_worker(installation: "Installation") -> None:
 
     home, api = installation.prefect_home, installation.prefect_api
     with ExitStack() as stack:
-        workspaces = hold_schedules(open_each(installation, say=_say), stack, say=_say)
+        workspaces = hold_schedules(open_each(installation, say=render.print_now), stack, say=render.print_now)
         _wait_for(api.answers, api.url)
         stack.enter_context(flows_at(home, Path(installation.folder), api))
         from retrim_flows.worker import WorkerSchedule, run_schedule, schedule_of
@@ -177,14 +168,8 @@ def _run_worker(installation: "Installation") -> None:
         run_schedule(schedule, None)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  also into a pipe
-
-
 def _wait_for(claim: Callable[[], bool], url: str) -> None:
     import time
-
-    from retrim.errors import RetrimError
 
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim():
@@ -197,28 +182,23 @@ def _wait_for(claim: Callable[[], bool], url: str) -> None:
 def backup(
     where: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[DEST]",
-            help=(
-                "Where backups lie: a folder, or a URL such as s3://bucket/bike. Default: the model's folder in "
-                "RETRIM_BACKUP."
-            ),
+        argument(
+            "[DEST]",
+            "Where backups lie: a folder, or a URL such as s3://bucket/bike. Default: the model's folder in "
+            "RETRIM_BACKUP.",
         ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read all backups at DEST and name damaged files; back up nothing.")
+        bool, option("--verify", "Read all backups at DEST and name damaged files; back up nothing.")
     ] = False,
-    listed: Annotated[bool, typer.Option("--list", help="List the backups at DEST; back up nothing.")] = False,
+    listed: Annotated[bool, option("--list", "List the backups at DEST; back up nothing.")] = False,
     into: Annotated[
-        Path | None,
-        typer.Option("--restore", metavar="DIR", help="Restore a workspace from DEST into an empty or new folder."),
+        Path | None, option("--restore DIR", "Restore a workspace from DEST into an empty or new folder.")
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="With --restore: the newest backup made at or before this time (UTC). Default: the newest.",
+        option(
+            "--at TIME", "With --restore: the newest backup made at or before this time (UTC). Default: the newest."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -232,10 +212,7 @@ def backup(
     --restore makes a workspace from a backup, at any path or on any machine. Every file is checked against its SHA-256.
     If a file is missing or damaged, the error names it and nothing is restored.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.operations.backup import back_up_here
-    from retrim.stats.codec import to_record
 
     if verify + listed + (into is not None) > 1 or (at is not None and into is None):
         raise BadInputError("pass one of --verify, --list and --restore DIR; --at only with --restore")
@@ -252,36 +229,25 @@ def backup(
         return
     with render.progress():
         backup = back_up_here(workspace_here(), where)
-    if as_json:
-        render.show_json(to_record(backup))
-        return
-    print_plain = render.OUT.print
     whole, fresh = render.size(backup.size), render.size(backup.new_bytes)
-    print_plain(f"backup {backup.name} at {backup.where}", soft_wrap=True)
-    print_plain(f"{backup.files:,} files, {whole}; newly copied: {backup.new_files:,} files, {fresh}")
-    rows = [(secret.what, secret.why) for secret in backup.left_out]
-    print_plain("not included:")
-    render.show_table(("what", "why"), rows)
+    text = (
+        f"backup {backup.name} at {backup.where}\n"
+        f"{backup.files:,} files, {whole}; newly copied: {backup.new_files:,} files, {fresh}\nnot included:"
+    )
+    render.show(backup, text, as_json=as_json)
+    if not as_json:
+        render.show_table(("what", "why"), [(secret.what, secret.why) for secret in backup.left_out])
 
 
 def _verify_backups(where: str | None, *, as_json: bool) -> None:
-    from retrim.cli import render
-    from retrim.errors import BadInputError, RetrimError
     from retrim.operations.backup import verify_backups
-    from retrim.stats.codec import to_record
 
     with render.progress():
         verified = verify_backups(workspace_here(), where)
     if not verified:
         raise BadInputError("DEST has no backup; pass the folder or address that backups were written to")
-    if as_json:
-        render.show_json({"backups": [to_record(backup) for backup in verified]})
-    else:
-        rows = [
-            (render.moment(snapshot.at), f"{snapshot.files:,}", "\n".join(snapshot.damaged) or "none")
-            for snapshot in verified
-        ]
-        render.show_table(("at", "files", "damaged"), rows)
+    rows = tuple((render.moment(one.at), f"{one.files:,}", "\n".join(one.damaged) or "none") for one in verified)
+    render.show({"backups": verified}, (Table("", ("at", "files", "damaged"), rows),), as_json=as_json)
     damaged = [backup for backup in verified if backup.damaged]
     if damaged:
         raise RetrimError(
@@ -291,41 +257,27 @@ def _verify_backups(where: str | None, *, as_json: bool) -> None:
 
 
 def _list_backups(where: str, *, as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.operations.restore import list_backups
-    from retrim.stats.codec import to_record
 
     backups = list_backups(where)
-    if as_json:
-        render.show_json({"backups": [to_record(backup) for backup in backups]})
-        return
-    rows = [(render.moment(one.at), one.model, f"{one.files:,}", render.size(one.size)) for one in backups]
-    render.show_table(("at", "model", "files", "size"), rows)
+    rows = tuple((render.moment(one.at), one.model, f"{one.files:,}", render.size(one.size)) for one in backups)
+    render.show({"backups": backups}, (Table("", ("at", "model", "files", "size"), rows),), as_json=as_json)
 
 
 def _restore(where: str, folder: Path, *, until: "pd.Timestamp | None", as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.operations.restore import restore_backup
     from retrim.settings import Env
-    from retrim.stats.codec import to_record
 
     with render.progress():
         done = restore_backup(where, folder, until=until, env=Env())
-    if as_json:
-        render.show_json(to_record(done))
-        return
-    size = render.size(done.size)
-    render.say(f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {size}")
-    for task in done.to_do:
-        render.say(f"to do: {task}")
+    restored = f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {render.size(done.size)}"
+    render.show(done, "\n".join((restored, *(f"to do: {task}" for task in done.to_do))), as_json=as_json)
 
 
 @app.command(epilog=example("retrim doctor"))
 def doctor(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also show checks that found no problem.")] = False,
+    folders: Folders = None,
+    everything: Annotated[bool, option("--all", "Also show checks that found no problem.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find problems in this workspace, and explain how to fix them.
@@ -335,19 +287,16 @@ def doctor(
     ports, schedules, backups, alerts, and the health of the model. It changes nothing. The exit code is 0 if there is
     no problem, 1 for a warning, and 2 for a critical problem.
     """
-    from retrim.cli import render
     from retrim.decision.model_health import HealthLevel
     from retrim.operations.doctor import examine
-    from retrim.stats.codec import to_record
 
     roots, folder = _places(folders)
     diagnoses = [examine(root, folder, now=as_time(None)) for root in roots]
-    if as_json:
-        render.show_json({"workspaces": [to_record(diagnosis) for diagnosis in diagnoses]})
-    for diagnosis in [] if as_json else diagnoses:
+    report: list[str | Table] = []
+    for diagnosis in diagnoses:
         wrong = [line for line in diagnosis.findings if everything or line.level is not HealthLevel.OK]
-        render.OUT.print(f"{diagnosis.workspace}: {diagnosis.level}")
-        if wrong:
-            rows = [(line.level, line.check, line.said, line.cure) for line in wrong]
-            render.show_table(("level", "check", "found", "to do"), rows)
+        rows = tuple((line.level, line.check, line.said, line.cure) for line in wrong)
+        table = Table("", ("level", "check", "found", "to do"), rows)
+        report += [f"{diagnosis.workspace}: {diagnosis.level}", *([table] if rows else [])]
+    render.show({"workspaces": diagnoses}, tuple(report), as_json=as_json)
     raise typer.Exit(max(diagnosis.level.exit_code for diagnosis in diagnoses))

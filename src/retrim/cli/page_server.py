@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from retrim.adapters import mlflow_server
 from retrim.adapters.prefect_server import known_server
+from retrim.cli import render
 from retrim.cli.base import LONGEST, as_time, several_workspaces, workspace_here
 from retrim.cli.page import (
     BATCHES,
@@ -261,8 +262,8 @@ def serve_pages(folders: list[Path] | None, port: int) -> None:
     """Serves the pages of workspaces until Ctrl-C; those of one with MLflow's beside them."""
 
     def say_where(password: Path, pages: str) -> None:
-        print(f"the status page is at {at}{PREFIX}{pages}")  # noqa: T201  at once, also into a pipe
-        print(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C", flush=True)  # noqa: T201
+        render.print_now(f"the status page is at {at}{PREFIX}{pages}")
+        render.print_now(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C")
 
     roots = several_workspaces(folders)
     if roots:
@@ -287,4 +288,4 @@ def serve_pages(folders: list[Path] | None, port: int) -> None:
     try:
         mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)
     except KeyboardInterrupt:
-        print("stopped", flush=True)  # noqa: T201
+        render.print_now("stopped")

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, By, Now, as_time, example, past_time, workspace_here
+from retrim.cli import render
+from retrim.cli.base import AsJson, By, Now, argument, as_time, example, option, past_time, workspace_here
+from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths, load_yaml, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
     from pydantic import JsonValue
 
-    from retrim.files import WorkspacePaths
 
 policy_app = typer.Typer(help="Compare retraining policies, acknowledge holds, and pause.")
 settings_app = typer.Typer()
@@ -20,40 +22,24 @@ settings_app = typer.Typer()
 @policy_app.command(epilog=example("retrim policy backtest --with gain.cost=0.3"))
 def backtest(
     windows: Annotated[
-        int | None,
-        typer.Option(
-            "--windows", metavar="N", min=5, help="Number of windows. Each window stands for one check. Default: 50."
-        ),
+        int | None, option("--windows N", "Number of windows. Each window stands for one check. Default: 50.", min=5)
     ] = None,
-    since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Leave out events before this time (UTC).")
-    ] = None,
+    since: Annotated[str | None, option("--from TIME", "Leave out events before this time (UTC).")] = None,
     settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--with", metavar="KEY=VALUE", help="Try another value of a setting, given in YAML. May be repeated."
-        ),
+        list[str] | None, option("--with KEY=VALUE", "Try another value of a setting, given in YAML. May be repeated.")
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            "--base",
-            metavar="GITREF",
-            help="Repeat the last retrainings without and with the changes since this branch or commit.",
+        option(
+            "--base GITREF", "Repeat the last retrainings without and with the changes since this branch or commit."
         ),
     ] = None,
-    last: Annotated[
-        int, typer.Option("--last", metavar="N", min=1, help="With --base: number of retrainings to repeat.")
-    ] = 3,
+    last: Annotated[int, option("--last N", "With --base: number of retrainings to repeat.", min=1)] = 3,
     to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", help="With --base: write the comment, in Markdown, to this file."),
+        Path | None, option("--to FILE", "With --base: write the comment, in Markdown, to this file.")
     ] = None,
     only_worse: Annotated[
-        bool,
-        typer.Option(
-            "--only-worse", help="With --base: fail only if the change is shown to be worse, or cannot be trained."
-        ),
+        bool, option("--only-worse", "With --base: fail only if the change is shown to be worse, or cannot be trained.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,8 +56,6 @@ def backtest(
     With --base, the last retrainings are repeated as of their dates. This works in a clone that has the tags and the
     DVC remote. The exit code is 1 if the change is worse, cannot be trained, or is not shown to be safe.
     """
-    from retrim.errors import BadInputError
-
     start = None if since is None else as_time(since)
     if base is not None:
         if settings or windows is not None or since is not None:
@@ -84,7 +68,6 @@ def backtest(
 
 
 def _compare_policies(windows: int | None, since: "pd.Timestamp | None", *, as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.reports.policy import backtest as op
     from retrim.reports.policy_report import command_for, policy_report
 
@@ -99,7 +82,6 @@ def _compare_policies(windows: int | None, since: "pd.Timestamp | None", *, as_j
 def _show_retraining_cost(cost: float, per_row: float, currency: str, *, as_json: bool) -> None:
     from retrim.card.report import Facts
     from retrim.checking.price import retraining_cost_of
-    from retrim.cli import render
 
     priced = retraining_cost_of(workspace_here(), cost=cost, per_row=per_row, currency=currency, now=as_time(None))
     money, times = priced.money, priced.judged_losses
@@ -118,9 +100,6 @@ def _show_retraining_cost(cost: float, per_row: float, currency: str, *, as_json
 def assignments(texts: list[str]) -> "dict[str, JsonValue]":
     """Values by dotted key, from `KEY=VALUE`, the value as params.yaml would have it."""
     from ruamel.yaml.error import YAMLError
-
-    from retrim.errors import BadInputError
-    from retrim.files import load_yaml
 
     values: dict[str, JsonValue] = {}
     for text in texts:
@@ -143,7 +122,6 @@ def _compare_settings(
     """Refits what changes a fit; else plays the policies under the changed settings."""
     from dataclasses import replace
 
-    from retrim.cli import render
     from retrim.cli.version_screens import refits_report
     from retrim.reports.changed_settings import compare_refits, try_settings
     from retrim.reports.policy import backtest as op
@@ -168,8 +146,6 @@ def _compare_settings(
 def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: bool, as_json: bool) -> None:
     """Prints the comment of a pull request; ends with 1 where it must not be merged."""
     from retrim.card.change import as_comment
-    from retrim.cli import render
-    from retrim.files import write_file
     from retrim.operations.pull_request import review_change
 
     workspace = workspace_here()
@@ -179,7 +155,7 @@ def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: boo
     if to is not None:
         write_file(to, comment.encode())
     if as_json:
-        render.show_json(review.as_record())
+        render.show_json(review)
     else:
         render.say(comment)
     raise typer.Exit(0 if review.passes or (only_worse and review.outcome == "unclear") else 1)
@@ -187,23 +163,18 @@ def _compare_with_base(base: str, *, last: int, to: Path | None, only_worse: boo
 
 @policy_app.command(epilog=example("retrim policy acknowledge --reason 'a fair in town, over by Monday'"))
 def acknowledge(
-    reason: Annotated[
-        str, typer.Option("--reason", help="Why no retraining is needed. The reason is stored with the record.")
-    ],
+    reason: Annotated[str, option("--reason", "Why no retraining is needed. The reason is stored with the record.")],
     by: By,
     kind: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[KIND]",
-            help=(
-                "Kind of warning: loss_above_expected, worse_than_naive, segment_worse, suspicious_batch or "
-                "holds_withdrawn_batch. Default: the decision on hold."
-            ),
+        argument(
+            "[KIND]",
+            "Kind of warning: loss_above_expected, worse_than_naive, segment_worse, suspicious_batch or "
+            "holds_withdrawn_batch. Default: the decision on hold.",
         ),
     ] = None,
     until: Annotated[
-        str | None,
-        typer.Option("--until", metavar="TIME", help="With KIND: until when (UTC). Default: for seven days."),
+        str | None, option("--until TIME", "With KIND: until when (UTC). Default: for seven days.")
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
@@ -221,8 +192,6 @@ def acknowledge(
     import pandas as pd
 
     from retrim.checking.holds import acknowledge as answer_hold
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.release.acknowledged import acknowledge_kind
 
     if kind is None:
@@ -241,8 +210,8 @@ def acknowledge(
 @policy_app.command(epilog=example('retrim policy pause --reason "the source is being moved"'))
 def pause(
     by: By,
-    reason: Annotated[str, typer.Option("--reason", help="The reason, which is stored with the decision.")],
-    end: Annotated[bool, typer.Option("--end", help="End the pause: the next check acts on what it decides.")] = False,
+    reason: Annotated[str, option("--reason", "The reason, which is stored with the decision.")],
+    end: Annotated[bool, option("--end", "End the pause: the next check acts on what it decides.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop automatic retraining and promotion, until --end.
@@ -251,48 +220,39 @@ def pause(
     itself. A run in progress ends, and its version waits for a person, also after the pause. `retrim retrain`, `retrim
     versions approve` and `retrim versions rollback` still work.
     """
-    from retrim.cli import render
     from retrim.release import pause as pauses
-    from retrim.stats.codec import to_record
 
     workspace, now = workspace_here(), as_time(None)
     if end:
         ended = pauses.resume(workspace, by=by, reason=reason, now=now)
         text = f"resumed; it was {ended.text}. The next check acts on what it decides: retrim check"
-        render.show({"ended": to_record(ended)}, text, as_json=as_json)
+        render.show({"ended": ended}, text, as_json=as_json)
     else:
         paused = pauses.pause(workspace, by=by, reason=reason, now=now)
-        render.show({"paused": to_record(paused)}, f"{paused.text}; to end that: {pauses.RESUME}", as_json=as_json)
+        render.show({"paused": paused}, f"{paused.text}; to end that: {pauses.RESUME}", as_json=as_json)
 
 
 @settings_app.command(epilog=example("retrim settings gate.min_gain=0.02"))
 def settings(
     what: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[KEY | KEY=VALUE ...]",
-            help=(
-                "A section such as gate, or a setting such as gate.min_gain, to show; or settings to change, as dotted "
-                "keys with values in YAML. Default: show every setting."
-            ),
+        argument(
+            "[KEY | KEY=VALUE ...]",
+            "A section such as gate, or a setting such as gate.min_gain, to show; or settings to change, as dotted "
+            "keys with values in YAML. Default: show every setting.",
         ),
     ] = None,
-    pin: Annotated[
-        bool,
-        typer.Option("--pin", help="In a run directory: apply the edited params.yaml to its stages."),
-    ] = False,
+    pin: Annotated[bool, option("--pin", "In a run directory: apply the edited params.yaml to its stages.")] = False,
     cost: Annotated[
-        float | None,
-        typer.Option("--cost", help="Compute gain.cost from what a retraining costs: compute, review and churn."),
+        float | None, option("--cost", "Compute gain.cost from what a retraining costs: compute, review and churn.")
     ] = None,
     per_row: Annotated[
         float | None,
-        typer.Option(
-            "--per-row",
-            help="With --cost: what one unit of loss of one row costs, such as one minute for one delivery.",
+        option(
+            "--per-row", "With --cost: what one unit of loss of one row costs, such as one minute for one delivery."
         ),
     ] = None,
-    currency: Annotated[str, typer.Option("--currency", help="With --cost: name of the currency.")] = "EUR",
+    currency: Annotated[str, option("--currency", "With --cost: name of the currency.")] = "EUR",
     as_json: AsJson = False,
 ) -> None:
     """Show settings and where each was set, or change them.
@@ -303,9 +263,6 @@ def settings(
     --cost prints the retraining cost in units of the loss and in money, when a retraining pays for itself, and the
     lines for params.yaml. It refuses a cost above all loss of a year. It writes nothing.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
-    from retrim.files import WorkspacePaths
     from retrim.lineage.settings_file import pin_settings, set_settings
 
     paths, words = WorkspacePaths.find(Path.cwd()), what or []
@@ -328,10 +285,9 @@ def settings(
         _show_settings(paths, words[0] if words else None, as_json=as_json)
 
 
-def _show_settings(paths: "WorkspacePaths", key: str | None, *, as_json: bool) -> None:
+def _show_settings(paths: WorkspacePaths, key: str | None, *, as_json: bool) -> None:
     import json
 
-    from retrim.cli import render
     from retrim.lineage.settings_file import effective_settings, settings_within
 
     listed = effective_settings(paths, key)

@@ -4,14 +4,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, Now, example, past_time, version_number, workspace_here
+from retrim.cli import render
+from retrim.cli.base import (
+    AsJson,
+    Now,
+    PredictingVersion,
+    Query,
+    Table,
+    argument,
+    example,
+    option,
+    past_time,
+    workspace_here,
+)
+from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer()
-MOST = 100_000
-"""Predictions that are shown at once, at most."""
+MOST = 100_000  # predictions that are shown at once
 SHOWN = 20
 
 
@@ -19,52 +31,30 @@ SHOWN = 20
 def predict(
     rows: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[IN]",
-            help=(
-                "Rows to predict: a file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
-                "Default: the landed rows."
-            ),
+        argument(
+            "[IN]",
+            "Rows to predict: a file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
+            "Default: the landed rows.",
         ),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[OUT]",
-            help=(
-                "Where to write the predictions: a file (.csv, .parquet, .arrow), a folder for Parquet files, its "
-                "URL, or a database URL. Required with IN."
-            ),
+        argument(
+            "[OUT]",
+            "Where to write the predictions: a file (.csv, .parquet, .arrow), a folder for Parquet files, its "
+            "URL, or a database URL. Required with IN.",
         ),
     ] = None,
-    version: Annotated[
-        int | None,
-        typer.Option(
-            "--version",
-            metavar="N",
-            parser=version_number,
-            help="The version that predicts. Default: the live version.",
-        ),
-    ] = None,
+    version: PredictingVersion = None,
     explained: Annotated[
-        int,
-        typer.Option(
-            "--explain", metavar="K", min=0, help="Write the K largest feature contributions beside each prediction."
-        ),
+        int, option("--explain K", "Write the K largest feature contributions beside each prediction.", min=0)
     ] = 0,
-    query: Annotated[
-        str | None, typer.Option("--query", metavar="SQL", help="If IN is a database: the query that returns the rows.")
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="If IN is a database: the table to read.")
-    ] = None,
-    into: Annotated[
-        str, typer.Option("--into", metavar="NAME", help="If OUT is a database: the table to write.")
-    ] = "predictions",
-    show: Annotated[bool, typer.Option("--show", help="Show stored predictions, newest first.")] = False,
+    query: Query = None,
+    table: Table = None,
+    into: Annotated[str, option("--into NAME", "If OUT is a database: the table to write.")] = "predictions",
+    show: Annotated[bool, option("--show", "Show stored predictions, newest first.")] = False,
     since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="TIME", help="With --show: only predictions made since this time (UTC)."),
+        str | None, option("--since TIME", "With --show: only predictions made since this time (UTC).")
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
@@ -75,9 +65,6 @@ def predict(
     command is stopped, run it again: no row is written twice. If IN is omitted, the live version predicts every
     landed row that it was not trained on and has not predicted yet.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
-
     if show or since is not None:
         if rows is not None:
             raise BadInputError("--show and --since list stored predictions and read no rows; leave out IN")
@@ -95,16 +82,13 @@ def predict(
     workspace, at = workspace_here(), past_time(now)
     with render.progress():
         from retrim.serving.predict import predict as op
-        from retrim.stats.codec import to_record
 
         done = op(
             workspace, rows, out, version=version, explained=explained, query=query, table=table, into=into, now=at
         )
-    if as_json:
-        render.show_json(to_record(done))
-    else:
-        again = "predicted before" if done.already else "predicted"
-        render.OUT.print(f"{again}: {done.rows:,} rows by version {done.version}, {done.out}")
+    again = "predicted before" if done.already else "predicted"
+    render.show(done, f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", as_json=as_json)
+    if not as_json:
         if done.rejected_in is not None:
             line = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
             render.ERR.print(line, soft_wrap=True)
@@ -116,31 +100,22 @@ def predict(
 
 def _show_stored(since: str | None, *, as_json: bool) -> None:
     """The newest stored predictions; without a moment the last few."""
-    from rich.table import Table
-
-    from retrim.cli import render
     from retrim.lineage.prediction_log import StoredPrediction
 
-    moment = None if since is None else past_time(since)
-    rows = workspace_here().predictions.since(moment, most=SHOWN if since is None else MOST)
-    predictions = [StoredPrediction.of(row) for _, row in rows.iterrows()]
-    if as_json:
-        render.show_json(predictions)
-    elif not predictions:
-        render.OUT.print("no prediction is stored yet: rows that land are predicted once a version is live")
-    else:
-        shown = Table("row", "event", "prediction", "version", "made", box=None)
-        for prediction in predictions:
-            moments = prediction.event, prediction.at
-            event, at = (f"{moment:%Y-%m-%d %H:%M}" for moment in moments)
-            shown.add_row(prediction.key, event, prediction.in_words, str(prediction.version), at)
-        render.OUT.print(shown)
+    start = None if since is None else past_time(since)
+    stored = workspace_here().predictions.since(start, most=SHOWN if since is None else MOST)
+    predictions = [StoredPrediction.of(row) for _, row in stored.iterrows()]
+    rows = [
+        (one.key, render.moment(one.event), one.in_words, one.version, render.moment(one.at)) for one in predictions
+    ]
+    none = "no prediction is stored yet: rows that land are predicted once a version is live"
+    heads = ("row", "event", "prediction", "version", "made")
+    render.show_list(predictions, heads, rows, none=none, as_json=as_json)
 
 
 def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     """Predicts what has landed; gives the exit code."""
     from retrim.checking.score import score
-    from retrim.cli import render
     from retrim.cli.screens import lacking
     from retrim.lineage.prediction_copy import copy_or_tell
 

@@ -6,17 +6,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from retrim.card.report import Facts, Report, brief, figure, moment, size
-from retrim.stats.codec import to_record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 __all__ = ["brief", "figure", "moment", "size"]  # commands spell values as `render.moment(at)`
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
@@ -29,7 +30,19 @@ OUT, ERR = Console(width=WIDTH, markup=False, highlight=False), Console(stderr=T
 
 def show_json(answer: Any) -> None:
     """A record, or JSON of records, on standard output, and nothing else."""
-    print(json.dumps(answer, indent=1, ensure_ascii=False, sort_keys=True, default=to_record))  # noqa: T201  the answer itself
+    print(json.dumps(answer, indent=1, ensure_ascii=False, sort_keys=True, default=as_record))  # noqa: T201  the answer itself
+
+
+def as_record(answer: Any) -> Any:
+    """The JSON object of a record, by its own method or else by the codec."""
+    from retrim.stats.codec import to_record
+
+    return answer.as_record() if hasattr(answer, "as_record") else to_record(answer)
+
+
+def print_now(text: object) -> None:
+    """A line as it is, at once: also into a pipe, and however narrow the terminal."""
+    print(text, flush=True)  # noqa: T201  the answer itself
 
 
 def say(text: str) -> None:
@@ -122,37 +135,29 @@ def progress() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    if ERR.is_terminal:
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=ERR,
-            transient=True,
-        ) as bars:
-            handler: logging.Handler = _Bars(bars)
-            logger.addHandler(handler)
-            try:
-                yield
-            finally:
-                logger.removeHandler(handler)
-                logger.setLevel(level)
-        return
-    handler = _Lines()
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+    with ExitStack() as stack:
+        handler = _Bars(stack.enter_context(_live_bars())) if ERR.is_terminal else _Lines()
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+def _live_bars() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    return Progress(
+        SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=ERR, transient=True
+    )
 
 
 class _Bars(logging.Handler):
     """One bar for what lasts (named `name: detail`), one for what is in progress."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: "Progress") -> None:
         super().__init__()
         self.bars = bars
         self.tasks: dict[str, Any] = {}

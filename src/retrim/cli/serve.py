@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, several_workspaces, version_number, workspace_here
+from retrim.cli import render
+from retrim.cli.base import (
+    AsJson,
+    Folders,
+    PredictingVersion,
+    argument,
+    as_time,
+    example,
+    option,
+    several_workspaces,
+    version_number,
+    workspace_here,
+)
+from retrim.errors import BadInputError
+from retrim.files import WorkspacePaths, give_memory_back, lightgbm_alone, uncollected
 
 if TYPE_CHECKING:
     from retrim.serving.models import ServedModel
 
 app = typer.Typer()
 PORT = 8000
-MOST_SHADOWS = 4
-"""Each answers every request once more."""
+MOST_SHADOWS = 4  # each answers every request once more
 CLOSED = (
     "no token is left, so `retrim serve` refuses every request; add one (retrim token NAME --scope predict), or "
     "let programs on this machine in without one (retrim token --open)"
@@ -24,54 +37,28 @@ CLOSED = (
 
 @app.command(epilog=example("retrim serve --port 8001"))
 def serve(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR ...]", help="Workspaces, or folders with workspaces.")
-    ] = None,
-    host: Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on. 0: any free port.")] = PORT,
-    version: Annotated[
-        int | None,
-        typer.Option(
-            "--version",
-            metavar="N",
-            parser=version_number,
-            help="The version that predicts. Default: the live version.",
-        ),
-    ] = None,
+    folders: Folders = None,
+    host: Annotated[str, option("--host NAME", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port to listen on. 0: any free port.", min=0, max=65535)] = PORT,
+    version: PredictingVersion = None,
     shadow: Annotated[
         list[str] | None,
-        typer.Option(
-            "--shadow",
-            metavar="WHO",
-            help=(
-                "previous, challenger or the number of a version: this version also predicts, but only for "
-                "comparison (repeatable, up to 4)."
-            ),
+        option(
+            "--shadow WHO",
+            "previous, challenger or the number of a version: this version also predicts, but only for "
+            "comparison (repeatable, up to 4).",
         ),
     ] = None,
     jobs_under: Annotated[
         list[str] | None,
-        typer.Option(
-            "--jobs-under",
-            metavar="PLACE",
-            help="Folder or URL that jobs may read and write (repeatable). Default: var/jobs.",
-        ),
+        option("--jobs-under PLACE", "Folder or URL that jobs may read and write (repeatable). Default: var/jobs."),
     ] = None,
-    cert: Annotated[
-        Path | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, in PEM format. Needs --key.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Private key of the certificate, in PEM format.")
-    ] = None,
+    cert: Annotated[Path | None, option("--cert FILE", "TLS certificate, in PEM format. Needs --key.")] = None,
+    key: Annotated[Path | None, option("--key FILE", "Private key of the certificate, in PEM format.")] = None,
     durable: Annotated[
-        bool,
-        typer.Option(
-            "--durable", help="Flush each prediction to disk before it is sent. Default: flush once a second."
-        ),
+        bool, option("--durable", "Flush each prediction to disk before it is sent. Default: flush once a second.")
     ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="If no version is live, wait for one instead of exiting.")
-    ] = False,
+    wait: Annotated[bool, option("--wait", "If no version is live, wait for one instead of exiting.")] = False,
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
 
@@ -84,8 +71,6 @@ def serve(
     Before you do so, create a token: `retrim token NAME --scope predict`.
     """
     from retrim.adapters.mlflow_server import bind
-    from retrim.errors import BadInputError
-    from retrim.files import give_memory_back, lightgbm_alone, uncollected
 
     give_memory_back()
     if (cert is None) != (key is None):
@@ -104,7 +89,6 @@ def serve(
     is_local = ip_address(listener.getsockname()[0]).is_loopback
     with uncollected(for_good=True):
         lightgbm_alone()
-        from retrim.files import WorkspacePaths
         from retrim.lineage.workspace import open_workspace, refuse_same_names
         from retrim.serving.models import open_model
         from retrim.serving.newcomers import Newcomers, all_at_work
@@ -135,32 +119,28 @@ def serve(
     for number, model in enumerate(models):
         path = f"/models/{model.name}/predict" if number else "/predict"
         who = f"version {model.serving.served.version}{f' of {model.name}' if roots else ''}"
-        print(f"{who} is served at {at}{path}; stop with Ctrl-C", flush=True)  # noqa: T201  also into a pipe
+        render.print_now(f"{who} is served at {at}{path}; stop with Ctrl-C")
     if not is_local and cert is None:
-        print("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS", flush=True)  # noqa: T201
+        render.print_now("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS")
     with all_at_work(models, newcomers) as app:
         try:
             run_server(app, listener, cert=cert, key=key)
         except KeyboardInterrupt:
-            print("stopped", flush=True)  # noqa: T201
+            render.print_now("stopped")
 
 
 @app.command(epilog=example("retrim token dashboard --scope predict --scope read"))
 def token(
     name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="Name of a token, such as the caller that uses it. Default: list all."),
+        str | None, argument("[NAME]", "Name of a token, such as the caller that uses it. Default: list all.")
     ] = None,
     scopes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--scope", metavar="SCOPE", help="What the new token allows: read, predict, label or operate (repeatable)."
-        ),
+        option("--scope SCOPE", "What the new token allows: read, predict, label or operate (repeatable)."),
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Revoke the token NAME.")] = False,
+    remove: Annotated[bool, option("--remove", "Revoke the token NAME.")] = False,
     without: Annotated[
-        bool,
-        typer.Option("--open", help="Let programs on this machine ask without a token again. Refused if one exists."),
+        bool, option("--open", "Let programs on this machine ask without a token again. Refused if one exists.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -171,10 +151,7 @@ def token(
     except /health and /ready needs one, even from this machine, and also after the last one is removed. Jobs always
     need one. Running servers refuse a revoked token at once.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.lineage.tokens import add_token, open_without_tokens, read_tokens, remove_token
-    from retrim.stats.codec import to_record
 
     if (name is None and (scopes or remove)) or bool(scopes) + remove + without > 1 or (without and name is not None):
         raise BadInputError("pass NAME with --scope to add a token or with --remove to revoke it, or --open alone")
@@ -182,7 +159,7 @@ def token(
     if name is None and not without:
         tokens = read_tokens(workspace.paths.tokens).values()
         rows = [(token.name, ", ".join(token.scopes), render.moment(token.made)) for token in tokens]
-        answer = {"tokens": [to_record(token) for token in tokens]}
+        answer = {"tokens": list(tokens)}
         render.show_list(answer, ("name", "scopes", "made"), rows, none="there is no token", as_json=as_json)
     elif name is None:
         open_without_tokens(workspace)
@@ -193,4 +170,4 @@ def token(
         if not read_tokens(workspace.paths.tokens):
             render.ERR.print(CLOSED, soft_wrap=True)
     else:
-        print(add_token(workspace, name, scopes or [], now=as_time(None)))  # noqa: T201  the answer itself
+        render.print_now(add_token(workspace, name, scopes or [], now=as_time(None)))

@@ -11,103 +11,78 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from retrim.cli.base import AsJson, as_time, example, workspace_here
+from retrim.cli import render
+from retrim.cli.base import AsJson, Query, Table, argument, as_time, example, option, workspace_here
+from retrim.errors import BadInputError, UnknownNameError
+from retrim.files import WorkspacePaths
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
-    from retrim.files import WorkspacePaths
     from retrim.onboarding.init import InspectedTable, ReplacedSetup
     from retrim.onboarding.write import WrittenFiles
 
+TASKS = ("regression", "binary", "multiclass")
 app = typer.Typer()
+
+
+def task_name(text: str) -> str:
+    if text not in TASKS:
+        raise UnknownNameError("task", text, TASKS)
+    return text
+
+
+EventTime = Annotated[str | None, option("--event-time COL", "Column with the event time of each row.")]
+TaskName = Annotated[str | None, option("--task NAME", "regression, binary or multiclass.", parser=task_name)]
+Positive = Annotated[
+    str | None, option("--positive CLASS", "For a binary task: the class whose probability is predicted.")
+]
 
 
 @app.command("init", epilog=example("retrim init --data deliveries.csv --target minutes --yes"))
 def init(
-    data: Annotated[
-        str, typer.Option("--data", metavar="PATH", help="A file, a folder, or a URL (s3://, sqlite:///).")
-    ],
-    target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
-    event_time: Annotated[
-        str | None, typer.Option("--event-time", metavar="COL", help="Column with the event time of each row.")
-    ] = None,
+    data: Annotated[str, option("--data PATH", "A file, a folder, or a URL (s3://, sqlite:///).")],
+    target: Annotated[str, option("--target COL", "The column to predict.")],
+    event_time: EventTime = None,
     label_time: Annotated[
-        str | None,
-        typer.Option("--label-time", metavar="COL", help="Column with the time when the label became known."),
+        str | None, option("--label-time COL", "Column with the time when the label became known.")
     ] = None,
-    label_due: Annotated[
-        str | None, typer.Option("--label-due", metavar="COL", help="Column with the time when the label is due.")
-    ] = None,
+    label_due: Annotated[str | None, option("--label-due COL", "Column with the time when the label is due.")] = None,
     horizon: Annotated[
         str | None,
-        typer.Option(
-            "--horizon",
-            metavar="SPAN",
-            help="Instead of --label-due: how long after its event a label is due, such as 30D.",
-        ),
+        option("--horizon SPAN", "Instead of --label-due: how long after its event a label is due, such as 30D."),
     ] = None,
-    every: Annotated[
-        str | None, typer.Option("--every", metavar="SPAN", help="Usual time from one batch to the next, such as 1D.")
-    ] = None,
+    every: Annotated[str | None, option("--every SPAN", "Usual time from one batch to the next, such as 1D.")] = None,
     entity: Annotated[
-        str | None,
-        typer.Option(
-            "--entity", metavar="COL", help="Column that identifies the entity of a row, such as a shop or a person."
-        ),
+        str | None, option("--entity COL", "Column that identifies the entity of a row, such as a shop or a person.")
     ] = None,
-    task: Annotated[str | None, typer.Option("--task", help="regression, binary or multiclass.")] = None,
-    positive: Annotated[
-        str | None, typer.Option("--positive", help="For a binary task: the class whose probability is predicted.")
-    ] = None,
-    loss: Annotated[
-        str | None, typer.Option("--loss", help="Loss for tuning and evaluation, such as pinball@0.9.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="MODEL", help="Name of the model. Default: the file's name.")
-    ] = None,
-    forbid: Annotated[
-        list[str] | None, typer.Option("--forbid", metavar="COL", help="Column that no model may use (repeatable).")
-    ] = None,
+    task: TaskName = None,
+    positive: Positive = None,
+    loss: Annotated[str | None, option("--loss", "Loss for tuning and evaluation, such as pinball@0.9.")] = None,
+    name: Annotated[str | None, option("--name MODEL", "Name of the model. Default: the file's name.")] = None,
+    forbid: Annotated[list[str] | None, option("--forbid COL", "Column that no model may use (repeatable).")] = None,
     keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep", metavar="COL", help="Use this column although it looks like personal data (repeatable)."
-        ),
+        list[str] | None, option("--keep COL", "Use this column although it looks like personal data (repeatable).")
     ] = None,
     allow_leak: Annotated[
-        list[str] | None,
-        typer.Option("--allow-leak", metavar="COL", help="Use this column although it looks like a leak (repeatable)."),
+        list[str] | None, option("--allow-leak COL", "Use this column although it looks like a leak (repeatable).")
     ] = None,
     reason: Annotated[
         str,
-        typer.Option(
-            "--reason",
-            help="With --allow-leak: why these columns are not leaks. The reason is stored in params.yaml.",
-        ),
+        option("--reason", "With --allow-leak: why these columns are not leaks. The reason is stored in params.yaml."),
     ] = "",
-    query: Annotated[
-        str | None,
-        typer.Option("--query", metavar="SQL", help="If PATH is a database: the query that returns the rows."),
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="If PATH is a database: the table to read.")
-    ] = None,
+    query: Query = None,
+    table: Table = None,
     ahead: Annotated[
-        str | None,
-        typer.Option("--ahead", metavar="SPAN", help="How long before its event a row is predicted, such as 24h."),
+        str | None, option("--ahead SPAN", "How long before its event a row is predicted, such as 24h.")
     ] = None,
     known_ahead: Annotated[
         list[str] | None,
-        typer.Option(
-            "--known-ahead",
-            metavar="COL",
-            help="With --ahead: a feature that is already known when the row is predicted (repeatable).",
+        option(
+            "--known-ahead COL", "With --ahead: a feature that is already known when the row is predicted (repeatable)."
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Repeat the setup. Refused if a version exists.")] = False,
-    no_land: Annotated[bool, typer.Option("--no-land", help="Do not land the rows.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask no questions: accept every proposal and report it.")] = False,
+    again: Annotated[bool, option("--again", "Repeat the setup. Refused if a version exists.")] = False,
+    no_land: Annotated[bool, option("--no-land", "Do not land the rows.")] = False,
+    yes: Annotated[bool, option("--yes", "Ask no questions: accept every proposal and report it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set up this workspace for your own table, and land its rows.
@@ -115,19 +90,12 @@ def init(
     The command inspects the table, writes params.yaml and a suite in expectations/, commits both and lands the rows.
     Next: `retrim retrain`.
     """
-    from retrim.cli import render
-    from retrim.errors import UnknownNameError
-    from retrim.files import WorkspacePaths
     from retrim.onboarding.desk import InitRequest
     from retrim.onboarding.init import inspect_table, model_name, settle_request
-    from retrim.onboarding.write import unsaved
-    from retrim.stats.codec import to_record
 
-    if task not in (None, "regression", "binary", "multiclass"):
-        raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
     workspace = WorkspacePaths.find(Path.cwd())
     asks = not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
-    wishes = InitRequest(
+    request = InitRequest(
         target=target,
         model=_checked_name(name or model_name(data if table is None else table.rpartition(".")[2])),
         event_time=event_time,
@@ -148,23 +116,12 @@ def init(
     )
     again_of = _to_replace(workspace) if again else None
     with nullcontext() if asks else render.progress():  # a question and a bar would write over one another
-        looked = inspect_table(workspace, data, wishes, ask=_ask if asks else _decide, query=query, table=table)
-    overwrite, commit = False, True
-    if asks:
-        _show(looked)
-        lost = unsaved(workspace, workspace.root / looked.drafted.data.suite)
-        saying = (
-            f"overwrite the uncommitted changes in {', '.join(lost)}" if lost else "write params.yaml and the suite"
-        )
-        saying = saying if again_of is None else f"move the current setup aside, {saying}"
-        overwrite = typer.confirm(f"{saying} and land the rows?" if not no_land else f"{saying}?", default=not lost)
-        if not overwrite:
-            raise typer.Exit(1)
-        commit = typer.confirm("commit both, so that every version can be checked out?", default=True)
+        inspected = inspect_table(workspace, data, request, ask=_ask if asks else _decide, query=query, table=table)
+    overwrite, commit = _confirm(workspace, inspected, again_of, land=not no_land) if asks else (False, True)
     with render.progress():
         written = settle_request(
             workspace,
-            looked,
+            inspected,
             reason=reason,
             land_history=not no_land,
             overwrite=overwrite,
@@ -172,17 +129,31 @@ def init(
             again=again_of,
         )
     if as_json:
-        replaced = None if again_of is None else to_record(again_of)
-        render.show_json({**looked.as_record(), "written": {**to_record(written), "replaced": replaced}})
+        record = {**render.as_record(written), "replaced": again_of}
+        render.show_json({**inspected.as_record(), "written": record})
         return
     if not asks:
-        _show(looked)
+        _show(inspected)
     _show_written(written)
 
 
-def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup | None":
+def _confirm(
+    workspace: WorkspacePaths, inspected: "InspectedTable", again_of: "ReplacedSetup | None", *, land: bool
+) -> tuple[bool, bool]:
+    """Whether to overwrite uncommitted changes, and whether to commit; ends the command where a person says no."""
+    from retrim.onboarding.write import unsaved
+
+    _show(inspected)
+    lost = unsaved(workspace, workspace.root / inspected.drafted.data.suite)
+    question = f"overwrite the uncommitted changes in {', '.join(lost)}" if lost else "write params.yaml and the suite"
+    question = question if again_of is None else f"move the current setup aside, {question}"
+    if not typer.confirm(f"{question} and land the rows?" if land else f"{question}?", default=not lost):
+        raise typer.Exit(1)
+    return True, typer.confirm("commit both, so that every version can be checked out?", default=True)
+
+
+def _to_replace(workspace: WorkspacePaths) -> "ReplacedSetup | None":
     """What `--again` takes the place of, said before anything is done."""
-    from retrim.cli import render
     from retrim.onboarding.init import find_replaced
 
     replaced = find_replaced(workspace)
@@ -193,7 +164,6 @@ def _to_replace(workspace: "WorkspacePaths") -> "ReplacedSetup | None":
 
 
 def _checked_name(name: str) -> str:
-    from retrim.errors import BadInputError
     from retrim.table.data import check_model_name
 
     try:
@@ -207,8 +177,6 @@ def _decide(_question: str, proposal: str, _choices: Sequence[str]) -> str:
 
 
 def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
-    from retrim.cli import render
-
     while True:
         among = f" [{', '.join(choices)}]" if choices else ""
         answer = str(typer.prompt(f"{render.harmless(question)}{render.harmless(among)}", default=proposal)).strip()
@@ -216,16 +184,15 @@ def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
             return answer
 
 
-def _show(looked: "InspectedTable") -> None:
+def _show(inspected: "InspectedTable") -> None:
     """What was seen, warnings first, and what was decided."""
-    from retrim.cli import render
     from retrim.profile.first_model import WORTH
     from retrim.table.fault import shown_name
 
-    drafted = looked.drafted
+    drafted = inspected.drafted
     data = drafted.data
     facts = [
-        ("table", f"{looked.raw.rows} rows, {looked.raw.columns.num_columns} columns, {looked.raw.kind}"),
+        ("table", f"{inspected.raw.rows} rows, {inspected.raw.columns.num_columns} columns, {inspected.raw.kind}"),
         ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
         ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
         ("event time", data.time if drafted.reading.arrival is None else "none; rows are in order of arrival"),
@@ -251,14 +218,11 @@ def _show(looked: "InspectedTable") -> None:
 
 
 def _show_written(written: "WrittenFiles") -> None:
-    from retrim.cli import render
-
     done = "written" if written.commit is None else "written and committed"
     render.OUT.print(f"{done}: {written.params.name}, ./expectations/{written.suite.name}")
     if written.landed and written.first is not None and written.last is not None:
         labels = f", {written.labels} labels in {written.label_files} files" if written.labels else ""
-        arrivals = f", with arrival times from {render.moment(written.first.isoformat())} to "
-        arrivals += str(render.moment(written.last.isoformat()))
+        arrivals = f", with arrival times from {render.moment(written.first)} to {render.moment(written.last)}"
         if written.at_once:
             arrivals = ", all with the current time as arrival time"
         render.OUT.print(f"landed: {written.rows} rows in {written.batches} batches{labels}{arrivals}")
@@ -276,15 +240,12 @@ def _show_written(written: "WrittenFiles") -> None:
 
 @app.command("new", epilog=example("retrim new ~/deliveries --ci"))
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create, outside any git repository.")],
+    folder: Annotated[Path, argument("DIR", "The folder to create, outside any git repository.")],
     ci: Annotated[
-        bool,
-        typer.Option(
-            "--ci", help="Also write the files for CI on GitHub and GitLab. DIR may be an existing workspace."
-        ),
+        bool, option("--ci", "Also write the files for CI on GitHub and GitLab. DIR may be an existing workspace.")
     ] = False,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Upgrade the existing workspace DIR to the installed retrim.")
+        bool, option("--upgrade", "Upgrade the existing workspace DIR to the installed retrim.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -300,14 +261,12 @@ def new(
     if upgrade:
         _upgrade(folder, as_json=as_json)
         return
-    from retrim.cli import render
     from retrim.onboarding.new import WHAT, lay_workspace
-    from retrim.stats.codec import to_record
 
     began = not (folder / "params.yaml").is_file()
     laid = lay_workspace(folder, ci=ci)
     if as_json:
-        render.show_json(to_record(laid))
+        render.show_json(laid)
         return
     where = render.harmless(str(folder))
     what = (f"{WHAT}, and CI" if ci else WHAT) if began else "CI"
@@ -317,14 +276,11 @@ def new(
 
 
 def _upgrade(folder: Path, *, as_json: bool) -> None:
-    from retrim.cli import render
-    from retrim.files import WorkspacePaths
     from retrim.onboarding.new import upgrade_workspace
-    from retrim.stats.codec import to_record
 
     done = upgrade_workspace(WorkspacePaths.find(folder), now=as_time(None))
     if as_json:
-        render.show_json(to_record(done))
+        render.show_json(done)
         raise typer.Exit(0 if done.as_before else 1)
     if done.changed:
         not_copied = ", but not the store, which is not a file: back it up with the tools of its database"
@@ -336,143 +292,76 @@ def _upgrade(folder: Path, *, as_json: bool) -> None:
         render.OUT.print(f"nothing to do: this workspace already uses the installed retrim {done.after}")
     if done.champion is not None:
         how = "as before" if done.as_before else f"differently: {done.answers}"
-        outcome = f"predicts its reference rows {how}"
-        render.say(f"the live version {done.champion} {outcome}")
+        render.say(f"the live version {done.champion} predicts its reference rows {how}")
     for package in done.packages:
         render.OUT.print(f"! the installed package differs from the lock: {package}")
     raise typer.Exit(0 if done.as_before else 1)
 
 
-if TYPE_CHECKING:
-    from retrim.profile.whole import TableProfile
-
-
 @app.command(epilog=example("retrim profile"))
 def profile(
     data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="PATH",
-            help="A file that has not landed, as for `retrim init`. Default: the landed rows.",
-        ),
+        str | None, option("--data PATH", "A file that has not landed, as for `retrim init`. Default: the landed rows.")
     ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", metavar="COL", help="With --data: the column to predict.")
-    ] = None,
-    event_time: Annotated[
-        str | None,
-        typer.Option("--event-time", metavar="COL", help="With --data: column with the event time of each row."),
-    ] = None,
-    task: Annotated[str | None, typer.Option("--task", help="With --data: regression, binary or multiclass.")] = None,
-    positive: Annotated[
-        str | None, typer.Option("--positive", help="With --data: the class whose probability is predicted.")
-    ] = None,
+    target: Annotated[str | None, option("--target COL", "With --data: the column to predict.")] = None,
+    event_time: EventTime = None,
+    task: TaskName = None,
+    positive: Positive = None,
     forbid: Annotated[
-        list[str] | None,
-        typer.Option("--forbid", metavar="COL", help="With --data: do not show values of this column (repeatable)."),
+        list[str] | None, option("--forbid COL", "With --data: do not show values of this column (repeatable).")
     ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option("--query", metavar="SQL", help="If --data is a database: the query that returns the rows."),
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="NAME", help="If --data is a database: the table to read.")
-    ] = None,
+    query: Query = None,
+    table: Table = None,
     as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of", metavar="TIME", help="Use only the rows that had landed by this time (UTC). Default: now."
-        ),
+        str | None, option("--as-of TIME", "Use only the rows that had landed by this time (UTC). Default: now.")
     ] = None,
-    rows: Annotated[
-        int, typer.Option("--rows", metavar="N", min=1, help="Number of rows to sample for slow computations.")
-    ] = 50_000,
+    rows: Annotated[int, option("--rows N", "Number of rows to sample for slow computations.", min=1)] = 50_000,
     to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", help="Write the rows as Parquet, without personal and forbidden columns."),
+        Path | None, option("--to FILE", "Write the rows as Parquet, without personal and forbidden columns.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Profile the table: list findings, each with what to do.
 
     Findings are about missing values, doubtful labels, leaks, constant columns and duplicates. Values of personal and
-    forbidden columns are not shown.
+    forbidden columns are not shown. --target, --event-time, --task, --positive, --forbid, --query and --table describe
+    the file in --data.
     """
-    from retrim.cli import render
     from retrim.cli.version_screens import profile_report
-    from retrim.onboarding.profile import profile as op
-    from retrim.onboarding.profile import write_rows
+    from retrim.onboarding.desk import InitRequest
+    from retrim.onboarding.init import model_name
+    from retrim.onboarding.profile import profile as profile_landed
+    from retrim.onboarding.profile import profile_file, write_rows
+    from retrim.profile.findings import findings
 
     if data is None:
-        _refuse_without_data(
-            target=target, event_time=event_time, task=task, positive=positive, forbid=forbid, query=query, table=table
-        )
-        look = op(workspace_here(), as_of=as_time(as_of), rows=rows)
+        given = {"target": target, "event-time": event_time, "task": task, "positive": positive, "forbid": forbid}
+        for name, value in (given | {"query": query, "table": table}).items():
+            if value:
+                raise BadInputError(
+                    f"--{name} describes a raw file; pass that file with --data FILE. Landed rows are described by "
+                    "params.yaml"
+                )
+        profiled = profile_landed(workspace_here(), as_of=as_time(as_of), rows=rows)
+    elif target is None:
+        raise BadInputError("--data needs the column to predict; add --target COL")
+    elif as_of is not None:
+        raise BadInputError("--as-of is for landed rows, but --data reads a file; leave out one of them")
     else:
-        look = _raw(
-            data,
-            as_of=as_of,
-            rows=rows,
+        request = InitRequest(
             target=target,
-            task=task,
-            query=query,
-            table=table,
+            model=model_name(data if table is None else table.rpartition(".")[2]),
             event_time=event_time,
+            task=cast("Any", task),
             positive=positive,
             forbid=tuple(forbid or ()),
         )
-    dropped = () if to is None else write_rows(look, to)
+        profiled = profile_file(data, request, rows=rows, query=query, table=table)
+    dropped = () if to is None else write_rows(profiled, to)
     if as_json:
-        render.show_json({**look.as_record(), "findings": show_findings(look)})
+        render.show_json({**profiled.as_record(), "findings": findings(profiled)})
         return
-    render.show_report(profile_report(look))
+    render.show_report(profile_report(profiled))
     if to is not None:
         without = f", without {', '.join(dropped)}" if dropped else ""
         render.say(render.harmless(f"\nwritten: {to}{without}"))
-
-
-def show_findings(look: "TableProfile") -> "list[dict[str, JsonValue]]":
-    """The findings as records."""
-    from retrim.profile.findings import findings
-    from retrim.stats.codec import to_record
-
-    return [to_record(note) for note in findings(look)]
-
-
-def _refuse_without_data(**given: object) -> None:
-    from retrim.errors import BadInputError
-
-    for name, value in given.items():
-        if value:
-            raise BadInputError(
-                f"--{name.replace('_', '-')} describes a raw file; pass that file with --data FILE. Landed rows are "
-                "described by params.yaml"
-            )
-
-
-def _raw(
-    data: str,
-    *,
-    as_of: str | None,
-    rows: int,
-    target: str | None,
-    task: str | None,
-    query: str | None,
-    table: str | None,
-    **given: Any,
-) -> "TableProfile":
-    from retrim.errors import BadInputError, UnknownNameError
-    from retrim.onboarding.desk import InitRequest
-    from retrim.onboarding.init import model_name
-    from retrim.onboarding.profile import profile_file
-
-    if target is None:
-        raise BadInputError("--data needs the column to predict; add --target COL")
-    if as_of is not None:
-        raise BadInputError("--as-of is for landed rows, but --data reads a file; leave out one of them")
-    if task not in (None, "regression", "binary", "multiclass"):
-        raise UnknownNameError("task", str(task), ("regression", "binary", "multiclass"))
-    name = model_name(data if table is None else table.rpartition(".")[2])
-    wishes = InitRequest(target=target, model=name, task=cast("Any", task), **given)
-    return profile_file(data, wishes, rows=rows, query=query, table=table)

@@ -5,7 +5,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from retrim.cli.base import AsJson, Now, as_time, example, workspace_here
+from retrim.cli import render
+from retrim.cli.base import AsJson, Now, argument, as_time, example, option, workspace_here
+from retrim.errors import BadInputError, RetrimError
+from retrim.files import write_file
 
 app = typer.Typer()
 
@@ -13,19 +16,16 @@ app = typer.Typer()
 @app.command(epilog=example("retrim status"))
 def status(
     folders: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[DIR ...]", help="With --all: workspaces, or folders with workspaces."),
+        list[Path] | None, argument("[DIR ...]", "With --all: workspaces, or folders with workspaces.")
     ] = None,
     everywhere: Annotated[
-        bool, typer.Option("--all", help="Show every model of these workspaces, and every other model in their stores.")
+        bool, option("--all", "Show every model of these workspaces, and every other model in their stores.")
     ] = False,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="Print one line for cron and Nagios. Exit code 0: ok, 1: warning, 2: critical."),
+        bool, option("--check", "Print one line for cron and Nagios. Exit code 0: ok, 1: warning, 2: critical.")
     ] = False,
     page: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the status as a self-contained HTML page with charts."),
+        Path | None, option("--html FILE", "Write the status as a self-contained HTML page with charts.")
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
@@ -38,19 +38,15 @@ def status(
     wrong with the model, and what waits for a person, is late or has failed. --check prints one line
     that says what is wrong and what to do. The exit code of --check is 3 if the state cannot be read.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
-
     if check:
         _check(now, as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
         from retrim.cli.screens import models_report
         from retrim.reports.health import find_models as look
-        from retrim.stats.codec import to_record
 
         places = look(folders or [], here=Path.cwd(), now=as_time(now))
-        render.show({"models": [to_record(model) for model in places]}, models_report(places), as_json=as_json)
+        render.show({"models": places}, models_report(places), as_json=as_json)
         return
     if folders:
         raise BadInputError(
@@ -62,7 +58,6 @@ def status(
 
     if page is not None:
         from retrim.cli.page import find_page, page_html
-        from retrim.files import write_file
 
         write_file(page, page_html(find_page(workspace_here(), now=as_time(now))).encode())
         render.OUT.print(f"written: {page}")
@@ -73,9 +68,7 @@ def status(
 
 def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:
     """Says how healthy the workspace is; ends with the exit code of a Nagios plug-in."""
-    from retrim.cli import render
     from retrim.decision.model_health import HealthLevel
-    from retrim.errors import BadInputError, RetrimError
     from retrim.reports.health import Health, find_health
 
     try:
@@ -89,5 +82,5 @@ def _check(now: str | None, *, as_json: bool, alone: bool) -> NoReturn:
     if as_json:
         render.show_json(health)
     else:
-        print(health.line)  # noqa: T201  one line, however narrow the terminal
+        render.print_now(health.line)
     raise typer.Exit(health.level.exit_code)

@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retrim.cli import render
 from retrim.cli.base import (
     AsJson,
     By,
     Now,
     Reason,
     Version,
+    argument,
     as_time,
     example,
+    option,
     past_time,
     retrain_now,
     version_number,
     workspace_here,
 )
+from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
     from retrim.cli.answers import VersionAnswer
@@ -34,7 +38,7 @@ NO_REMOTE = (
     "to it. To push an existing version, set the remote outside the commits, with "
     "`dvc remote add --local -d NAME ADDRESS`, then run `git checkout TAG && dvc checkout && dvc push`"
 )
-Why = Annotated[str, typer.Option("--reason", help="The reason, which is stored with the version.")]
+Why = Annotated[str, option("--reason", "The reason, which is stored with the version.")]
 
 
 @versions_app.callback(epilog=example("retrim versions --json"))
@@ -42,7 +46,6 @@ def versions(context: typer.Context, as_json: AsJson = False) -> None:
     """List the versions: as-of date, loss when judged, state, verdict."""
     if context.invoked_subcommand is not None:
         return
-    from retrim.cli import render
     from retrim.cli.answers import find_versions
 
     workspace = workspace_here()
@@ -77,7 +80,6 @@ def _history(version: "VersionAnswer") -> tuple[str, str]:
 def _note_remote(workspace: "Workspace") -> None:
     """Says where a clone could rebuild nothing, and how to set that right."""
     from retrim.adapters.dvc import has_remote
-    from retrim.cli import render
 
     if not has_remote(workspace.paths.root):
         render.ERR.print(NO_REMOTE, style="dim", soft_wrap=True)
@@ -87,27 +89,24 @@ def _note_remote(workspace: "Workspace") -> None:
 def reproduce(
     version: Version,
     prove: Annotated[
-        bool,
-        typer.Option("--prove", help="Rebuild without any cache, in an environment built from the recorded lock."),
+        bool, option("--prove", "Rebuild without any cache, in an environment built from the recorded lock.")
     ] = False,
     chain: Annotated[
         bool,
-        typer.Option(
+        option(
             "--chain",
-            help=(
-                "With --prove: first prove the champion that N was judged against, then the champion of that "
-                "version, and so on back to version 1."
-            ),
+            "With --prove: first prove the champion that N was judged against, then the champion of that "
+            "version, and so on back to version 1.",
         ),
     ] = False,
     skip_proved: Annotated[
-        bool, typer.Option("--skip-proved", help="With --chain: skip versions that were already proved.")
+        bool, option("--skip-proved", "With --chain: skip versions that were already proved.")
     ] = False,
     environment: Annotated[
         bool,
-        typer.Option(
+        option(
             "--environment",
-            help="Only build the Python environment: the packages of the recorded lock, and the version's code.",
+            "Only build the Python environment: the packages of the recorded lock, and the version's code.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -117,8 +116,6 @@ def reproduce(
     The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
     is 1. If --prove is set, the result is kept with the version.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.retraining.reproduce import PERSON, prove_chain
     from retrim.retraining.reproduce import prove_rebuild as prove_one
     from retrim.retraining.reproduce import reproduce as op
@@ -145,7 +142,7 @@ def reproduce(
     elif chain:
         proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
         shown = [*before, proof]
-        record = {**to_record(proof), "ancestors": [to_record(ancestor) for ancestor in before]}
+        record = {**to_record(proof), "ancestors": before}
     else:
         proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
         shown, record = [proof], {**to_record(proof), "ancestors": []}
@@ -159,16 +156,14 @@ def reproduce(
 
 
 def _build_environment(version: int, *, as_json: bool) -> None:
-    from retrim.cli import render
     from retrim.retraining.reproduce import build_environment
-    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         render.ERR.print(line, style="dim")
 
     built = build_environment(workspace_here(), version, say=say)
     if as_json:
-        render.show_json(to_record(built))
+        render.show_json(built)
         return
     code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
     render.OUT.print(f"version {version}: {code}")
@@ -176,7 +171,6 @@ def _build_environment(version: int, *, as_json: bool) -> None:
 
 
 def _show_rebuilt(rebuilt: "RebuildResult") -> None:
-    from retrim.cli import render
     from retrim.retraining.reproduce import RebuildProof
 
     answer = "identical" if rebuilt.identical else "different"
@@ -191,14 +185,13 @@ def _show_rebuilt(rebuilt: "RebuildResult") -> None:
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
 def rollback(
-    reason: Annotated[str, typer.Option("--reason", help="The reason, which is stored with the release.")],
+    reason: Annotated[str, option("--reason", "The reason, which is stored with the release.")],
     by: By,
     to: Annotated[
         str | None,
-        typer.Option(
-            "--to",
-            metavar="N",
-            help="Number of the version, or `baseline`: the best constant. Default: the version that was live before.",
+        option(
+            "--to N",
+            "Number of the version, or `baseline`: the best constant. Default: the version that was live before.",
         ),
     ] = None,
     now: Now = None,
@@ -213,7 +206,6 @@ def rollback(
     A baseline is a version like any other: fitted and judged in the six stages, and rebuilt from them. While it is
     live, checks refit the recipe of the newest model, and a model comes back through the gate.
     """
-    from retrim.cli import render
     from retrim.release.release import rollback as op
     from retrim.release.versions import find_live_version, judged_in_words
     from retrim.training.recipe import BASELINE
@@ -235,20 +227,13 @@ def rollback(
 
 @versions_app.command("log", epilog=example("retrim versions log --at 2012-03-01"))
 def log_show(
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="Show which version was live at this clock time (UTC).")
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option("--as-of", metavar="TIME", help="The same by as-of date, for releases of a replay."),
-    ] = None,
+    at: Annotated[str | None, option("--at TIME", "Show which version was live at this clock time (UTC).")] = None,
+    as_of: Annotated[str | None, option("--as-of TIME", "The same by as-of date, for releases of a replay.")] = None,
     verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Check that no row was altered: each is signed together with the row before it."),
+        bool, option("--verify", "Check that no row was altered: each is signed together with the row before it.")
     ] = False,
     head: Annotated[
-        str | None,
-        typer.Option("--head", metavar="HEX", help="With --verify: a digest saved earlier, which must be in the log."),
+        str | None, option("--head HEX", "With --verify: a digest saved earlier, which must be in the log.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -262,8 +247,6 @@ def log_show(
     """
     import pandas as pd
 
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.release.versions import find_live_version, judged_loss, live_at, release_log, verify_log
 
     if (at is not None) + (as_of is not None) + verify > 1 or (head is not None and not verify):
@@ -311,7 +294,6 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
     version does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The
     approval also covers the later refit of the same recipe (retrain.refit_after).
     """
-    from retrim.cli import render
     from retrim.release.approval import approve as op
     from retrim.release.approval import refit_waiting
 
@@ -329,7 +311,6 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
     The live version stays live. A rejection counts like a refusal by the gate. A version that nobody approves or
     rejects by the date that `retrim status` shows is refused too.
     """
-    from retrim.cli import render
     from retrim.release.approval import reject as op
 
     answer = op(workspace_here(), version, by=by, reason=reason, now=past_time(now))
@@ -338,16 +319,12 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
 
 @versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
 def export(
-    version: Annotated[
-        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
-    ] = None,
+    version: Annotated[int | None, argument("[N]", "Number of the version.", parser=version_number)] = None,
     to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", help="Where to write the file. Default: var/exports/<model>-v<N>.tar."),
+        Path | None, option("--to FILE", "Where to write the file. Default: var/exports/<model>-v<N>.tar.")
     ] = None,
     key: Annotated[
-        bool,
-        typer.Option("--key", help="Print the public key that others need to import what this workspace exports."),
+        bool, option("--key", "Print the public key that others need to import what this workspace exports.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -360,10 +337,7 @@ def export(
     The key that signs exports and the release log is var/keys/signing.key, which is created on first use. To import an
     export elsewhere, save the output of --key to a file there and pass that file with --key.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.retraining.exchange import export as op
-    from retrim.stats.codec import to_record
 
     workspace = workspace_here()
     if key:
@@ -371,33 +345,28 @@ def export(
         if as_json:
             render.show_json({"public": str(public), "fingerprint": public.fingerprint})
         else:
-            print(public)  # noqa: T201  so that a shell can take it
+            render.print_now(public)
             render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
     outcome = op(workspace, version, to=to)
     if as_json:
-        render.show_json(to_record(outcome))
+        render.show_json(outcome)
         return
-    print(outcome.file)  # noqa: T201  so that a shell can take it
+    render.print_now(outcome.file)
 
 
 @versions_app.command("import", epilog=example("retrim versions import bike-v3.tar --key staging.pub"))
 def import_(
-    file: Annotated[Path, typer.Argument(help="A file that `retrim versions export` wrote in another workspace.")],
+    file: Annotated[Path, argument("FILE", "A file that `retrim versions export` wrote in another workspace.")],
     by: By,
     key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key", metavar="FILE", help="File with the public key of the workspace that exported the version."
-        ),
+        Path | None, option("--key FILE", "File with the public key of the workspace that exported the version.")
     ] = None,
     reason: Annotated[
         str | None,
-        typer.Option(
-            "--reason", help="Why you approve the version, if release.approval requires a person to approve it."
-        ),
+        option("--reason", "Why you approve the version, if release.approval requires a person to approve it."),
     ] = None,
     now: Now = None,
     as_json: AsJson = False,
@@ -411,7 +380,6 @@ def import_(
     unless the version went live.
     """
     from retrim.adapters.signing import read_public_key
-    from retrim.cli import render
     from retrim.retraining.exchange import import_version
 
     signer = None if key is None else read_public_key(key)
@@ -424,7 +392,7 @@ def import_(
 
 @versions_app.command(epilog=example("retrim versions gc --dry-run"))
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, option("--dry-run", "Show what would be removed, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove files that no version needs.
@@ -433,7 +401,6 @@ def gc(
     files of the DVC cache to which no version, branch, tag or run directory refers. Landing zone, store and all files
     that a rebuild needs stay. The command is refused while a run or a rebuild is in progress.
     """
-    from retrim.cli import render
     from retrim.retraining.gc import prune
 
     done = prune(workspace_here(), dry=dry_run, now=as_time(None))
@@ -463,24 +430,19 @@ def gc(
 def canary(
     reason: Reason,
     by: By,
-    version: Annotated[
-        int | None, typer.Argument(metavar="[N]", parser=version_number, help="Number of the version.")
-    ] = None,
+    version: Annotated[int | None, argument("[N]", "Number of the version.", parser=version_number)] = None,
     share: Annotated[
-        float, typer.Option("--share", help="Share of the entities for which the version predicts, at most 0.5.")
+        float, option("--share", "Share of the entities for which the version predicts, at most 0.5.")
     ] = 0.1,
     entity: Annotated[
         str | None,
-        typer.Option(
-            "--entity",
-            metavar="COLUMN",
-            help=(
-                "Request column that contains the entity, such as a customer. Default: the column in "
-                "data.history.entity or, if there is none, the key of the row."
-            ),
+        option(
+            "--entity COLUMN",
+            "Request column that contains the entity, such as a customer. Default: the column in "
+            "data.history.entity or, if there is none, the key of the row.",
         ),
     ] = None,
-    stop: Annotated[bool, typer.Option("--stop", help="End the running canary.")] = False,
+    stop: Annotated[bool, option("--stop", "End the running canary.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a version as a canary: it predicts a share of the rows.
@@ -489,8 +451,6 @@ def canary(
     canary ends automatically if the version fails, is slow, or is worse once labels arrive. It ends at the latest after
     the maximum duration of a probation. It never restarts automatically. `retrim status` shows its state.
     """
-    from retrim.cli import render
-    from retrim.errors import BadInputError
     from retrim.release.canary import start_canary, stop_canary
 
     if stop == (version is not None):
