@@ -24,10 +24,10 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from retrim import __version__
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.tokens import Scope
 from retrim.serving.metrics import OTHER, Metrics
-from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError
+from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError, wrong
 from retrim.serving.served import ServedVersion
 from retrim.serving.server import DEGRADED, RefusedRequestError, Serving
 from retrim.table.data import ColumnType
@@ -41,6 +41,8 @@ GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 LEFT = 499
 """Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
+REFUSED = (RefusedRequestError, BadInputError, RefusedError, ClientDisconnect)
+"""Errors that are answers."""
 JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
     "number": {"type": ["number", "null"]},
     "integer": {"type": ["integer", "null"]},
@@ -50,11 +52,7 @@ JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
 
 
 async def read_body(request: Request) -> bytes:
-    """The body of a request.
-
-    Raises:
-        RefusedRequestError: It is too long, or takes too long to arrive.
-    """
+    """The body of a request that is neither too long nor takes too long to arrive."""
     body = bytearray()
     try:
         async with asyncio.timeout(SECONDS):
@@ -107,31 +105,26 @@ def add_model(app: Router, name: str, serving: Serving) -> None:
     app.routes.insert(0, Mount(f"/models/{name}", app_of_model(serving)))  # the routes at / take what is left
 
 
-async def _refuse(_: Request, error: Any) -> Response:
-    answer = _json({"detail": [{"allowed": error.reason}]}, error.status)
-    if error.status is HTTPStatus.UNAUTHORIZED:
-        answer.headers["www-authenticate"] = "Bearer"
-    return answer
-
-
-async def _note_who_left(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=LEFT)
-
-
-async def _say_what_is_wrong(_: Request, error: Any) -> Response:
-    return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-REFUSALS: dict[int | type[Exception], Callable[[Request, Any], Any]] = {
-    RefusedRequestError: _refuse,
-    ClientDisconnect: _note_who_left,
-    WrongRequestError: _say_what_is_wrong,
-}
+async def _refuse(_: Request, error: Exception) -> Response:
+    """The answer to what cannot be answered, by the class of the error."""
+    match error:
+        case RefusedRequestError():
+            answer = _json({"detail": [{"allowed": error.reason}]}, error.status)
+            if error.status is HTTPStatus.UNAUTHORIZED:
+                answer.headers["www-authenticate"] = "Bearer"
+            return answer
+        case WrongRequestError():
+            return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
+        case BadInputError():
+            return _json(wrong(str(error)).as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
+        case RefusedError():
+            return _json({"detail": [{"allowed": str(error)}]}, HTTPStatus.CONFLICT)
+    return Response(status_code=LEFT)  # the client
 
 
 def app_of_model(serving: Serving) -> FastAPI:
     """The routes of a model."""
-    app = FastAPI(openapi_url=None, exception_handlers=REFUSALS)
+    app = FastAPI(openapi_url=None, exception_handlers=dict.fromkeys(REFUSED, _refuse))
     app.add_middleware(Counted, metrics=serving.metrics)
 
     @app.post("/predict", summary="Predict one row or many")
