@@ -122,7 +122,7 @@ def test_a_label_that_matures_after_a_new_champion_measures_what_the_old_one_ser
     record = anew.check(13).record
 
     assert record["champion"] == 2
-    assert anew.workspace.predictions.one(2, str(ROW)) is not None
+    assert anew.workspace.predictions.first(version=2, keys=[str(ROW)]) is not None
     assert measured_in(record)["served"]["by_version"] == {"1": 24}
     assert measured_in(record)["loss"] == pytest.approx(mean_loss(anew, 1))
     assert measured_in(record)["loss"] != pytest.approx(mean_loss(anew, 2))
@@ -198,7 +198,7 @@ def test_a_request_with_other_features_changes_neither_prediction_nor_loss(
         written.append(score(each.workspace, now=each.day(14)).written)
     if at > 14:
         ask(desk, falsified(rows), at)
-    official, expected = (each.workspace.predictions.answered(1) for each in (desk, alone))
+    official, expected = (each.workspace.predictions.answers(1) for each in (desk, alone))
     record, undisturbed = (each.check(17).record for each in (desk, alone))
 
     assert written == [48, 48]
@@ -216,7 +216,7 @@ def test_a_request_with_the_landed_features_is_what_was_served(desk: Desk) -> No
     score(desk.workspace, now=desk.day(14))
     served = desk.check(17).record["performance"]["measured"]["served"]
 
-    assert desk.workspace.predictions.one(2, str(int(rows["number"].iloc[0]))) is not None
+    assert desk.workspace.predictions.first(version=2, keys=[str(int(rows["number"].iloc[0]))]) is not None
     assert served["by_version"] == {"1": served["rows"]}
     assert (served["skew"]["rows"], served["skew"]["over"]) == (served["rows"], 0)
 

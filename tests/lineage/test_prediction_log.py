@@ -24,10 +24,10 @@ from retrim.errors import BadInputError
 from retrim.lineage import prediction_log as module
 from retrim.lineage.prediction_log import (
     PredictionLog,
-    StoredPrediction,
     probabilities_of,
     span_of,
 )
+from retrim.lineage.stored_prediction import StoredPrediction
 from retrim.stats.codec import to_record
 from tests.builders.predicted import predicted_rows
 
@@ -68,10 +68,10 @@ def test_a_row_whose_event_was_corrected_is_predicted_once_a_version(log: Predic
     assert log.all_keys(1) == ["a", "b", "c"]
 
 
-def test_every_version_s_predictions_of_a_row_come_oldest_first(log: PredictionLog) -> None:
+def test_every_version_s_predictions_of_a_row_are_read(log: PredictionLog) -> None:
     log.add(2, rows(["a"], 2.0, at=3))
     log.add(1, rows(["a", "b"], 1.0, at=2))
-    served = log.of_rows(["a", "c"], EVER)
+    served = log.answers(None, ["a", "c"], EVER)
 
     assert served[["key", "version", "prediction"]].to_numpy().tolist() == [["a", 1, 1.0], ["a", 2, 2.0]]
     assert served["at"].tolist() == [START + pd.Timedelta("2D"), START + pd.Timedelta("3D")]
@@ -87,14 +87,14 @@ def test_each_request_for_a_key_is_kept_once_and_apart_from_the_landed_row(log: 
     )
 
     assert (counts, repeated, requests.all_keys(1), log.all_keys(1)) == ([1, 1, 0], 2, ["a", "a", "b", "c"], [])
-    assert [requests.answered(1, [key])["prediction"].tolist() for key in "bc"] == [[1.0], [2.0]]
+    assert [requests.answers(1, [key])["prediction"].tolist() for key in "bc"] == [[1.0], [2.0]]
     assert log.add(1, rows(["a"])) == 1
 
 
 def test_nothing_stored_gives_nothing(log: PredictionLog) -> None:
     assert (log.versions(), log.all_keys(1), log.predicted(1, ["a"])) == ([], [], set())
-    assert len(log.of_rows(["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
-    assert log.one(1, "a") is None
+    assert len(log.answers(None, ["a"], EVER)) == len(log.since(None, most=5)) == len(log.drawn(3, seed=1)) == 0
+    assert log.first(version=1, keys=["a"]) is None
 
 
 def test_months_and_full_files_are_files_of_their_own(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_months_and_full_files_are_files_of_their_own(log: PredictionLog, monkey
     log.add(1, rows(["a", "b", "c"]))
     log.add(1, rows(list("defghij")))
     log.add(1, rows(["k"], day=40))
-    names = [name.partition("model=shop/")[2] for name in log._all_files()]
+    names = [name.partition("model=shop/")[2] for name in log.files()]
 
     assert names == [f"version=1/month=2024-01/part-000{n}.parquet" for n in (0, 1, 2)] + [
         "version=1/month=2024-02/part-0000.parquet"
@@ -115,7 +115,7 @@ def test_no_stored_file_is_overwritten_where_an_earlier_one_is_gone(
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 2)
     log.add(1, rows(list("abcd")))
-    log._opened()[0].rm(log._all_files()[0])
+    log._opened()[0].rm(log.files()[0])
     log.add(1, rows(["e"]))
 
     assert log.all_keys(1) == ["c", "d", "e"]
@@ -243,7 +243,7 @@ def test_the_newest_of_many_are_shown_without_loading_the_others(tmp_path: Path)
 def test_the_predictions_of_a_request_are_found(log: PredictionLog) -> None:
     log.add(1, predicted_rows(["a", "b"], [1.0, 2.0], event=START, at=START, request="q"))
 
-    assert log.of_request("q")["key"].tolist() == ["a", "b"]
+    assert log.read(["key"], request="q")["key"].to_pylist() == ["a", "b"]
 
 
 def test_pandas_and_arrow_read_it_without_retrim(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_month_that_is_deleted_while_it_is_read_counts_as_deleted(
 
     monkeypatch.setattr(PredictionLog, "_files", deleted_since)
 
-    assert list(log.answered(1)["key"]) == ["b"]
+    assert list(log.answers(1)["key"]) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -320,14 +320,14 @@ def test_a_file_of_other_columns_is_read_and_added_to(
 ) -> None:
     log.add(1, rows(["a", "b"]))
     system, _ = log._opened()
-    (name,) = log._all_files()
+    (name,) = log.files()
     with system.open(name, "rb") as file:
         table = pq.ParquetFile(file).read()
     with system.open(name, "wb") as file:
         pq.write_table(change(table), file)
 
     assert log.predicted(1, ["a", "z"]) == {"a"}
-    assert (log.one(1, "a") is None, len(log.drawn(9, seed=1))) == (False, 2)
+    assert (log.first(version=1, keys=["a"]) is None, len(log.drawn(9, seed=1))) == (False, 2)
     assert log.batch_counts(1).get("b", 0) in {0, 2}
     assert log.add(1, rows(["b", "c"])) == 1
     assert log.all_keys(1) == ["a", "b", "c"]
@@ -336,7 +336,7 @@ def test_a_file_of_other_columns_is_read_and_added_to(
 def test_columns_that_nobody_asks_for_are_not_read(log: PredictionLog) -> None:
     log.add(1, rows(["a", "b"]))
     system, _ = log._opened()
-    (name,) = log._all_files()
+    (name,) = log.files()
     with system.open(name, "rb") as file:
         content = bytearray(file.read())
     chunk = pq.ParquetFile(pa.BufferReader(bytes(content))).metadata.row_group(0).column(2)
@@ -434,7 +434,7 @@ def test_what_is_asked_for_is_read_and_little_else(tmp_path: Path) -> None:
     asked = slice(300_000, 300_800)
     span = span_of(pd.Series(events[asked]))
     before = read_bytes()
-    found = len(log.of_version(1, keys[asked], span)), len(log.of_rows(keys[asked], span))
+    found = len(log.read(version=1, keys=keys[asked], events=span)), len(log.answers(None, keys[asked], span))
     read = read_bytes() - before
 
     assert found == (800, 800)

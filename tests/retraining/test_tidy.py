@@ -15,6 +15,7 @@ from retrim.adapters.database import iso
 from retrim.checking.score import score
 from retrim.decision.stored_rows import DecisionRow, RunClaim, RunDetail, VersionRow
 from retrim.lineage.locks import using_cache
+from retrim.lineage.prediction_log import month_of
 from retrim.retraining.gc import prune
 from retrim.retraining.tidy import GRACE, tidy
 from tests.builders.desk import Desk, make_desk
@@ -41,7 +42,7 @@ def desk_with(folder: Path, **schedule: Any) -> Desk:
 
 
 def months(desk: Desk) -> list[str]:
-    return desk.workspace.predictions.months()
+    return sorted({month_of(name) for name in desk.workspace.predictions.files()})
 
 
 def test_predictions_of_months_past_go(tmp_path: Path) -> None:

@@ -82,9 +82,9 @@ def test_its_keys_are_answered_by_it_each_time_and_all_others_by_the_live_versio
     assert [one["predictions"][0]["prediction"] for one in ones] == [one["prediction"] for one in many["predictions"]]
     assert {one["predictions"][0]["prediction"] for one in ones if one["version"] == 3} == {named}
     assert (many["version"], live) == (2, 2)
-    assert sorted(answers.of_role("canary").answered(3)["key"]) == sorted(by_canary * 2)
+    assert sorted(answers.of_role("canary").answers(3)["key"]) == sorted(by_canary * 2)
     assert (answers.versions(), answers.of_role("request").versions()) == ([], [2])
-    assert set(answers.of_role("request").answered(2)["key"]).isdisjoint(by_canary)
+    assert set(answers.of_role("request").answers(2)["key"]).isdisjoint(by_canary)
 
 
 def test_rows_about_one_entity_have_one_version_however_they_are_sent(

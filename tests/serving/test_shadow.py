@@ -61,7 +61,7 @@ def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None
     answers._thread.shutdown()
     log.close()
     live, beside = desk.workspace.predictions.of_role("request"), desk.workspace.predictions.of_role("shadow")
-    stored = {number: beside.answered(number).set_index("key") for number in (1, 3)}
+    stored = {number: beside.answers(number).set_index("key") for number in (1, 3)}
     with running(serving_of(desk, 1)) as client:
         expected = client.json("/predict", ROW)[1]["predictions"][0]["prediction"]
 

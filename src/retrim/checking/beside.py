@@ -28,8 +28,8 @@ def compare_shadows(workspace: Workspace, *, now: pd.Timestamp) -> tuple[ServedB
         return ()
     table, compared = read_as_of(workspace, as_of=now), []
     for version in reversed(versions):
-        answers = shadows.answered(version)
-        heard = workspace.predictions.of_role("request").answered(live.version, answers["key"])
+        answers = shadows.answers(version)
+        heard = workspace.predictions.of_role("request").answers(live.version, answers["key"])
         both = answers.merge(heard[["key", "request_id"]], on=["key", "request_id"])["key"]
         try:
             unheard = answered_losses(workspace, table, version, answers[answers["key"].isin(both)])
@@ -106,7 +106,7 @@ def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> Se
     logs = {version: workspace.predictions.of_role("canary"), against: workspace.predictions.of_role("request")}
     parts = []
     for number, log in logs.items():
-        answers = log.answered(number)
+        answers = log.answers(number)
         answers = answers[answers["at"] >= since]
         parts.append(answered_losses(workspace, table, number, answers).assign(is_new=number == version))
     rows = pd.concat(parts).sort_values(ORDER, kind="stable")

@@ -16,7 +16,7 @@ from retrim.errors import RetrimError
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import AsOfTable, left_out_since, read_as_of
 from retrim.landing.quarantine import Quarantine
-from retrim.lineage.prediction_log import SCHEMA, probabilities_of, span_of
+from retrim.lineage.prediction_log import IN_ORDER, SCHEMA, probabilities_of, span_of
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.versions import Stored, interval_width, load_champion, load_stored_version
 from retrim.table.schema import ColumnNames
@@ -186,7 +186,8 @@ def stored_scores(workspace: Workspace, version: int, rows: pd.DataFrame, view: 
     Returns:
         Shape (n, 1 or 2), index of `rows`.
     """
-    predictions = workspace.predictions.of_version(version, rows["_key"], span_of(rows["_event"])).to_pandas()
+    read = workspace.predictions.read(version=version, keys=rows["_key"], events=span_of(rows["_event"]))
+    predictions = read.to_pandas()
     stored = predictions.sort_values("at", kind="stable").drop_duplicates("key")
     columns = score_columns(stored_values(stored, view), view).set_index(pd.Index(stored["key"]))
     return columns.reindex(rows["_key"]).set_axis(rows.index)
@@ -245,7 +246,7 @@ def recompute(workspace: Workspace, *, seed: int, most: int = MOST) -> Recompute
         return NOTHING
     first = drawn.iloc[0]
     version, at = int(first["version"]), pd.Timestamp(first["at"])
-    same = workspace.predictions.made_at(version, at)
+    same = workspace.predictions.read(version=version, at=at).sort_by(IN_ORDER).to_pandas()
     places = np.sort(np.random.default_rng(seed).permutation(len(same))[:most])
     sample = same.iloc[places]
     table = read_as_of(workspace, as_of=at, without=_closed_since(workspace, at), as_then=True)

@@ -65,13 +65,13 @@ def _stored_in_time(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
     """Predictions of rows that were stored before the label was due, the oldest first.
 
     Returns:
-        As `PredictionLog.of_rows`, with `place`, the number of the row, and `is_request`.
+        As `PredictionLog.answers`, with `place`, the number of the row, and `is_request`.
     """
     logs, span = workspace.predictions, span_of(rows["_event"])
     every = pd.concat(
         [
-            logs.of_rows(rows["_key"], span).assign(is_request=False),
-            logs.of_role("request").of_rows(rows["_key"], span).assign(is_request=True),
+            logs.answers(None, rows["_key"], span).assign(is_request=False),
+            logs.of_role("request").answers(None, rows["_key"], span).assign(is_request=True),
         ]
     ).sort_values(["at", "version"], kind="stable", ignore_index=True)
     every["place"] = pd.Index(rows["_key"]).get_indexer(pd.Index(every["key"]))

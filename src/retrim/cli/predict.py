@@ -100,7 +100,7 @@ def predict(
 
 def _show_stored(since: str | None, *, as_json: bool) -> None:
     """The newest stored predictions; without a moment the last few."""
-    from retrim.lineage.prediction_log import StoredPrediction
+    from retrim.lineage.stored_prediction import StoredPrediction
 
     start = None if since is None else past_time(since)
     stored = workspace_here().predictions.since(start, most=SHOWN if since is None else MOST)

@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,14 +27,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.fs
 import pyarrow.parquet as pq
-from pydantic import BeforeValidator, Field
 
 from retrim.adapters.sql_table import is_database
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, make_private_folder
+from retrim.lineage.stored_prediction import StoredPrediction
 from retrim.parquet import parquet_file
 from retrim.reading.address import Address, address_of, is_address, is_here, open_system
-from retrim.stats.codec import Instant, Unwritten, from_record, written
 
 TIME = pa.timestamp("us", "UTC")
 SCHEMA = pa.schema(
@@ -62,9 +63,11 @@ MONTHS_AT_ONCE = 120
 """Each has a file to write: others wait for the lock no longer than for these."""
 Moments = tuple[pd.Timestamp, pd.Timestamp]
 NONE = pd.Timestamp(0, tz="UTC")
+NOTHING = SCHEMA.empty_table().append_column("version", pa.array([], pa.int64()))
 LANDED = ("key",)
 ASKED_ONCE = ("key", "request_id", "features")
 """Columns that tell the answers of a version apart: a request may name a key twice."""
+IN_ORDER = [("event_time", "ascending"), ("key", "ascending")]
 ANSWER = ["key", "at", "prediction", "probabilities", "request_id", "features"]
 """Columns that tell what was said of a row, when, to whom, and of which features (`FeatureView.digests`)."""
 
@@ -78,67 +81,6 @@ def probabilities_of(predicted: np.ndarray, classes: Sequence[str]) -> pa.Array:
     n, width = predicted.shape
     offsets = pa.array(np.arange(n + 1, dtype="int32") * width)
     return pa.MapArray.from_arrays(offsets, pa.array(list(classes) * n, pa.string()), pa.array(predicted.ravel()))
-
-
-@dataclass(frozen=True)
-class StoredPrediction:
-    """A stored prediction.
-
-    Args:
-        key: Key of the row.
-        event: Event time of the row.
-        version: The version that made the prediction.
-        at: When the prediction was made.
-        value: Predicted number, or probability of the positive class or of `label`.
-        label: The most probable of several classes; None for another task.
-        lower: Lower end of the 90% prediction interval; None if the version has none.
-        upper: Upper end of the 90% prediction interval.
-        probabilities: Probability of each of several classes, by name; empty for another task.
-        decision: Whether the row was selected; None if the model makes no decisions.
-        request: Id of the request that made the prediction.
-        batch: The landed batch that the row is in; a `Role` if a request sent the row; None if this is not known.
-    """
-
-    key: str
-    event: Annotated[Instant, Field(validation_alias="event_time")]
-    version: int
-    at: Instant
-    value: Annotated[
-        float,
-        Field(validation_alias="prediction"),
-        BeforeValidator(lambda value: np.nan if value is None else value),
-    ]
-    label: Annotated[str | None, Field(validation_alias="class")]
-    lower: Unwritten[float | None]
-    upper: Unwritten[float | None]
-    probabilities: Annotated[dict[str, float], BeforeValidator(lambda pairs: dict(pairs or []))]
-    decision: bool | None
-    request: Annotated[str | None, Field(validation_alias="request_id")]
-    batch: str | None
-
-    @classmethod
-    def of(cls, row: "pd.Series[Any]") -> "StoredPrediction":
-        """Of a row of the log with its `version`."""
-        return from_record(cls, {str(name): None if _is_missing(value) else value for name, value in row.items()})
-
-    @written
-    def interval(self) -> tuple[float, float] | None:
-        """90% prediction interval; None if the version has none."""
-        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
-
-    def as_value(self) -> float | list[float]:
-        """The number, or one a class."""
-        return list(self.probabilities.values()) or float(self.value)
-
-    @property
-    def in_words(self) -> str:
-        """The prediction, with its class, interval or decision where it has one."""
-        if self.label is not None:
-            return f"{self.label} ({self.value:.1%})"
-        if self.interval is not None:
-            return f"{self.value:.6g} ({self.interval[0]:.6g} to {self.interval[1]:.6g})"
-        selected = "" if self.decision is None else ", selected" if self.decision else ", not selected"
-        return f"{self.value:.6g}{selected}"
 
 
 @dataclass(frozen=True)
@@ -180,10 +122,10 @@ class PredictionLog:
             identities = pa.table({"identity": self._identities(rows), "row": np.arange(len(rows))})
             identities = identities.filter(pc.invert(pc.is_in(identities["identity"], self._identities(known))))
             firsts = identities.group_by("identity").aggregate([("row", "min")])["row_min"]
-            fresh = rows.take(firsts).cast(SCHEMA).sort_by([("event_time", "ascending"), ("key", "ascending")])
+            fresh = rows.take(firsts).cast(SCHEMA).sort_by(IN_ORDER)
             files: dict[str, list[str]] = {}
             for name in names:
-                files.setdefault(_part(name, "month"), []).append(name)
+                files.setdefault(month_of(name), []).append(name)
             months = _months_of(fresh)
             for month in pc.unique(months).sort().to_pylist():
                 self._append(version, month, files.get(month, []), fresh.filter(pc.equal(months, month)))
@@ -203,7 +145,7 @@ class PredictionLog:
             if len(last) < ROWS:
                 taken, rows = rows.slice(0, ROWS - len(last)), rows.slice(ROWS - len(last))
                 whole = pa.concat_tables([last, taken])
-                self._write(system, names[-1], whole.sort_by([("event_time", "ascending"), ("key", "ascending")]))
+                self._write(system, names[-1], whole.sort_by(IN_ORDER))
         for start in range(0, len(rows), ROWS):
             self._write(system, f"{folder}/part-{number:04d}.parquet", rows.slice(start, ROWS))
             number += 1
@@ -232,39 +174,64 @@ class PredictionLog:
 
     def versions(self) -> list[int]:
         """Versions that have predicted, ascending."""
-        return sorted({version_of(name) for name in self._all_files()})
+        return sorted({version_of(name) for name in self.files()})
+
+    def read(
+        self,
+        columns: Sequence[str] = SCHEMA.names,
+        *,
+        version: int | None = None,
+        keys: Iterable[str] | pa.ChunkedArray | None = None,
+        events: Moments | None = None,
+        at: pd.Timestamp | None = None,
+        request: str | None = None,
+    ) -> pa.Table:
+        """Predictions that have all that is given, with their `version`, in order of version and month.
+
+        Args:
+            keys: Whatever their event, which a correction may have moved.
+            events: The first and the last event.
+            at: When they were made.
+        """
+        conditions = [] if keys is None else [pads.field("key").isin(_as_keys(keys))]
+        conditions += [] if events is None else [_within(events)]
+        conditions += [] if at is None else [_within((at, at), "at")]
+        conditions += [] if request is None else [pads.field("request_id") == request]
+        query = reduce(and_, conditions) if conditions else None
+        months = None if events is None else (f"{events[0]:%Y-%m}", f"{events[1]:%Y-%m}")
+        tables = [NOTHING.select([*columns, "version"])]
+        for number in self.versions() if version is None else [version]:
+            try:
+                rows = self._scan(self._files(number, months), list(columns), query)
+            except BadInputError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise  # else a month was deleted, as keep_predictions says, since it was listed
+                rows = self._scan(self._files(number, months), list(columns), query)
+            tables.append(_with_version(rows, number))
+        return pa.concat_tables(tables)
+
+    def first(
+        self, *, version: int | None = None, keys: Iterable[str] | None = None, request: str | None = None
+    ) -> StoredPrediction | None:
+        """The oldest prediction that has what is given."""
+        rows = self.read(version=version, keys=keys, request=request).to_pandas()
+        rows = rows.sort_values(["at", "version"], kind="stable")
+        return StoredPrediction.of(rows.iloc[0]) if len(rows) else None
 
     def predicted(self, version: int, keys: Iterable[str] | pa.ChunkedArray) -> set[str]:
-        """Those of the keys that a version has predicted, at whatever event: a correction may have moved theirs."""
-        return set(self._read(version, ["key"], None, _as_keys(keys))["key"].to_pylist())
+        """Those of the keys that a version has predicted."""
+        return set(self.read(["key"], version=version, keys=keys)["key"].to_pylist())
 
-    def of_version(self, version: int, keys: Iterable[str], events: Moments) -> pa.Table:
-        """What a version predicted for rows; those it did not predict are left out."""
-        return self._read(version, None, events, _as_keys(keys))
-
-    def answered(self, version: int, keys: Iterable[str] | None = None) -> pd.DataFrame:
-        """What a version predicted at whatever event, of these keys or of all.
-
-        Returns:
-            `ANSWER`, with `at` in UTC.
-        """
-        answers: pd.DataFrame = self._read(version, ANSWER, None, None if keys is None else _as_keys(keys)).to_pandas()
+    def answers(
+        self, version: int | None = None, keys: Iterable[str] | None = None, events: Moments | None = None
+    ) -> pd.DataFrame:
+        """What a version predicted, or every one: `ANSWER` and `version`, with `at` in UTC."""
+        answers: pd.DataFrame = self.read(ANSWER, version=version, keys=keys, events=events).to_pandas()
         return answers
 
-    def of_rows(self, keys: Iterable[str], events: Moments) -> pd.DataFrame:
-        """What every version predicted for rows, the oldest first.
-
-        Returns:
-            `ANSWER` and `version`, with `at` in UTC.
-        """
-        wanted = _as_keys(keys)
-        frames = [
-            self._read(version, ANSWER, events, wanted).to_pandas().assign(version=version)
-            for version in self.versions()
-        ]
-        empty = SCHEMA.empty_table().select(ANSWER).to_pandas().assign(version=0)
-        frame: pd.DataFrame = pd.concat([part for part in frames if len(part)] or [empty])
-        return frame.sort_values(["at", "version"], kind="stable", ignore_index=True)
+    def all_keys(self, version: int) -> list[str]:
+        """Keys of all rows that a version has predicted, in order of their events."""
+        return list(self.read(["key", "event_time"], version=version).sort_by(IN_ORDER)["key"].to_pylist())
 
     def batch_counts(self, version: int) -> dict[str, int]:
         """How many rows of each landed batch a version has predicted."""
@@ -275,7 +242,7 @@ class PredictionLog:
 
     def counts_by_day(self, days: int) -> dict[pd.Timestamp, int]:
         """Predictions of all versions by the day of the event, of the newest days that have any."""
-        months = sorted({_part(name, "month") for name in self._all_files()})[-(days // 28 + 1) :]
+        months = sorted({month_of(name) for name in self.files()})[-(days // 28 + 1) :]
         counts: Counter[pd.Timestamp] = Counter()
         for version in self.versions() if months else []:
             events = self._scan(self._files(version, (months[0], months[-1])), ["event_time"], None)["event_time"]
@@ -283,83 +250,55 @@ class PredictionLog:
                 counts[pd.Timestamp(day)] += rows
         return {day: counts[day] for day in sorted(counts)[-days:]}
 
-    def all_keys(self, version: int) -> list[str]:
-        """Keys of all rows that a version has predicted, in order of their events."""
-        table = self._read(version, ["key", "event_time"], None, None)
-        return list(table.sort_by([("event_time", "ascending"), ("key", "ascending")])["key"].to_pylist())
-
-    def one(self, version: int, key: str) -> "StoredPrediction | None":
-        """What a version predicted for one row, the first of several requests."""
-        rows = self._frames(pads.field("key") == key, version=version).sort_values("at", kind="stable")
-        return StoredPrediction.of(rows.iloc[0]) if len(rows) else None
-
-    def of_request(self, request: str) -> pd.DataFrame:
-        """Predictions that one request or call made, the oldest first, with `version`."""
-        answers = self._frames(pads.field("request_id") == request, version=None)
-        return answers.sort_values(["at", "version"], kind="stable", ignore_index=True)
-
     def since(self, moment: pd.Timestamp | None, *, most: int) -> pd.DataFrame:
         """The newest predictions by the moment at which they were made, then by their event, newest first."""
         order = ["at", "event_time", "key"]
         query = None if moment is None else pads.field("at") >= pa.scalar(moment.to_pydatetime(), TIME)
         newest = SCHEMA.empty_table().select(order).append_column("file", pa.array([], pa.string()))
-        for name in self._all_files():
+        for name in self.files():
             moments = self._scan([name], order, query)
             names = pa.array([name] * len(moments), pa.string())
             every = pa.concat_tables([newest, moments.append_column("file", names)])
             newest = every.take(pc.select_k_unstable(every, most, [(column, "descending") for column in order]))
-        frames = [self._frames(pads.scalar(False), version=None)]
+        tables = [NOTHING]
         for name in pc.unique(newest["file"]).to_pylist():
             of_file = newest.filter(pc.equal(newest["file"], name))
             matching = _within(span_of(of_file["event_time"])) & pads.field("key").isin(of_file["key"])
-            rows = self._scan([name], None, matching)
-            frames.append(rows.to_pandas().assign(version=version_of(name)))
-        whole: pd.DataFrame = pd.concat([part for part in frames if len(part)] or frames)
-        return whole.sort_values(order, ascending=False, ignore_index=True).head(most)
-
-    def made_at(self, version: int, moment: pd.Timestamp) -> pd.DataFrame:
-        """Predictions of a version that were made at a moment, in order of the event."""
-        predictions = self._frames(pads.field("at") == pa.scalar(moment.to_pydatetime(), TIME), version=version)
-        ordered: pd.DataFrame = predictions.sort_values(["event_time", "key"], ignore_index=True)
-        return ordered
+            tables.append(_with_version(self._scan([name], None, matching), version_of(name)))
+        rows: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return rows.sort_values(order, ascending=False, ignore_index=True).head(most)
 
     def drawn(self, count: int, *, seed: int) -> pd.DataFrame:
         """That many predictions, of all versions, drawn by `seed`: row groups first, so few are read."""
-        system, _ = self._opened()
         groups = []
-        for name in self._all_files():
-            with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
-                parts = stored.num_row_groups
-            groups += [(name, number) for number in range(parts)]
+        for name in self.files():
+            with self._opened_file(name) as stored:
+                groups += [(name, number) for number in range(stored.num_row_groups)]
         random = np.random.default_rng(seed)
-        frames = []
+        tables = [NOTHING]
         for place in random.permutation(len(groups))[:count]:
             name, group = groups[place]
-            with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+            with self._opened_file(name) as stored:
                 table = _as_stored(stored.read_row_group(group, use_threads=False), SCHEMA)
-            rows = table.take(pa.array(np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])))
-            frames.append(rows.to_pandas().assign(version=version_of(name)))
-        return pd.concat(frames, ignore_index=True) if frames else self._frames(pads.scalar(False), version=None)
+            rows = np.sort(random.permutation(len(table))[: max(count // len(groups), 1)])
+            tables.append(_with_version(table.take(pa.array(rows)), version_of(name)))
+        drawn: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return drawn
 
-    def months(self) -> list[str]:
-        """Months that have files, such as 2026-05, ascending."""
-        return sorted({_part(name, "month") for name in self._all_files()})
-
-    def files_before(self, month: str) -> list[str]:
-        """Files of months before one, such as 2026-05, of all versions; nothing is written to such a month any more."""
-        return [name for name in self._all_files() if _part(name, "month") < month]
+    def files(self) -> list[str]:
+        """All files, in order of name."""
+        return self._parts(self._opened()[1])
 
     def contents(self) -> dict[str, str]:
         """Each file, with what its file system tells one content of it from another by; none is read."""
         system, root = self._opened()
-        names = self._all_files()
+        names = self.files()
         with self._reading(root):
             return {name: str(system.ukey(name)) for name in names}
 
     def rows_of(self, name: str) -> Iterator[pa.Table]:
         """Rows of a file, a row group at a time."""
-        system, _ = self._opened()
-        with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+        with self._opened_file(name) as stored:
             for number in range(stored.num_row_groups):
                 yield _as_stored(stored.read_row_group(number, use_threads=False), SCHEMA)
 
@@ -377,29 +316,6 @@ class PredictionLog:
             for name in self._files(version, None):
                 to.add(version, self._scan([name], None, None))
 
-    def _frames(self, query: pads.Expression | None, *, version: int | None) -> pd.DataFrame:
-        versions = self.versions() if version is None else [version]
-        frames = [
-            self._scan(self._files(number, None), None, query).to_pandas().assign(version=number) for number in versions
-        ]
-        empty = SCHEMA.empty_table().to_pandas().assign(version=pd.Series(dtype="int64"))
-        every: pd.DataFrame = pd.concat([part for part in frames if len(part)] or [empty], ignore_index=True)
-        return every
-
-    def _read(self, version: int, columns: list[str] | None, events: Moments | None, keys: pa.Array | None) -> pa.Table:
-        query, months = None, None
-        if events is not None:
-            query = _within(events)
-            months = f"{events[0]:%Y-%m}", f"{events[1]:%Y-%m}"
-        if keys is not None:
-            query = pads.field("key").isin(keys) if query is None else query & pads.field("key").isin(keys)
-        try:
-            return self._scan(self._files(version, months), columns, query)
-        except BadInputError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise  # else a month was deleted, as keep_predictions says, since it was listed
-            return self._scan(self._files(version, months), columns, query)
-
     def _scan(self, names: list[str], columns: list[str] | None, query: pads.Expression | None) -> pa.Table:
         if not names:
             return SCHEMA.empty_table().select(columns or SCHEMA.names)
@@ -408,13 +324,10 @@ class PredictionLog:
         with self._reading(f"{self._address.shown}"):
             return pads.dataset(names, schema=SCHEMA, format="parquet").to_table(columns=columns, filter=query)
 
-    def _all_files(self) -> list[str]:
-        return self._parts(self._opened()[1])
-
     def _files(self, version: int, months: tuple[str, str] | None) -> list[str]:
         """Files of a version, in order, of these months, the first and the last included."""
         names = self._parts(f"{self._opened()[1]}/version={version}")
-        return [name for name in names if months is None or months[0] <= _part(name, "month") <= months[1]]
+        return [name for name in names if months is None or months[0] <= month_of(name) <= months[1]]
 
     def _parts(self, folder: str) -> list[str]:
         """Files below a folder, in order of name; none if it is not there."""
@@ -424,6 +337,12 @@ class PredictionLog:
             if not system.exists(folder):
                 return []
             return sorted(str(name) for name in system.find(folder) if str(name).rpartition("/")[2].startswith("part-"))
+
+    @contextmanager
+    def _opened_file(self, name: str) -> Iterator[Any]:
+        system, _ = self._opened()
+        with self._reading(name), system.open(name, "rb") as file, parquet_file(file) as stored:
+            yield stored
 
     def _read_file(self, name: str, columns: list[str] | None = None, query: pads.Expression | None = None) -> pa.Table:
         """What is asked for of a file; row groups that have none of the rows by their statistics are not read."""
@@ -480,6 +399,10 @@ class PredictionLog:
             yield
 
 
+def _with_version(rows: pa.Table, version: int) -> pa.Table:
+    return rows.append_column("version", pa.array(np.full(len(rows), version), pa.int64()))
+
+
 def in_parts(rows: pa.Table) -> Iterator[pa.Table]:
     """Rows of a few months at a time: between two of them, others write and the writer may stop."""
     months = _months_of(rows)
@@ -526,10 +449,6 @@ def _within(moments: Moments, column: str = "event_time") -> pads.Expression:
     return (pads.field(column) >= first) & (pads.field(column) <= last)
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, list | np.ndarray) and bool(pd.isna(value)))
-
-
 def _as_keys(keys: Iterable[str] | pa.ChunkedArray) -> pa.Array:
     if isinstance(keys, pa.ChunkedArray):
         return keys.combine_chunks()
@@ -543,6 +462,11 @@ def _part(name: str, what: str) -> str:
 def version_of(name: str) -> int:
     """Whose predictions a file holds."""
     return int(_part(name, "version"))
+
+
+def month_of(name: str) -> str:
+    """Of which events a file holds predictions, such as 2026-05."""
+    return _part(name, "month")
 
 
 def _damaged(name: str, error: Exception) -> BadInputError:

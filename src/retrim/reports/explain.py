@@ -12,7 +12,7 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
-from retrim.lineage.prediction_log import StoredPrediction
+from retrim.lineage.stored_prediction import StoredPrediction
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored, load_stored_version
 from retrim.serving.checked_rows import check_rows
@@ -217,20 +217,15 @@ def _named_prediction(workspace: Workspace, what: str, *, version: int | None) -
 
 def _of_request(workspace: Workspace, request: str, *, key: str | None = None) -> StoredPrediction | None:
     """The first prediction of a request, or that of a key: what was answered, before what a shadow would have said."""
-    for log in (workspace.predictions, *workspace.predictions.of_every_role()):
-        rows = log.of_request(request)
-        if key is not None:
-            rows = rows[rows["key"] == key]
-        if len(rows):
-            return StoredPrediction.of(rows.iloc[0])
-    return None
+    logs, keys = (workspace.predictions, *workspace.predictions.of_every_role()), None if key is None else [key]
+    return next((first for log in logs if (first := log.first(request=request, keys=keys)) is not None), None)
 
 
 def _prediction(workspace: Workspace, key: str, version: int) -> StoredPrediction:
     """A stored prediction, by the key as a person spells it; that of the landed row before those of requests."""
     for log in (workspace.predictions, *workspace.predictions.of_every_role()):
         for spelt in _spellings(key, workspace.params.data):
-            found = log.one(version, spelt)
+            found = log.first(version=version, keys=[spelt])
             if found is not None:
                 return found
     made = workspace.predictions.all_keys(version)

@@ -12,6 +12,7 @@ import pandas as pd
 from retrim.adapters import git
 from retrim.checking.score import kept_since
 from retrim.errors import RefusedError
+from retrim.lineage.prediction_log import month_of
 from retrim.lineage.workspace import Workspace
 from retrim.retraining.gc import prune
 
@@ -51,9 +52,10 @@ def _drop_predictions(workspace: Workspace, *, now: pd.Timestamp, most: int) -> 
     """Files of predictions that went, and their bytes. A request may name an event in a far future: it ages nothing."""
     found = []
     for log in (workspace.predictions, *workspace.predictions.of_every_role()):
-        months = log.months()
-        since = kept_since(workspace, newest=min(pd.Timestamp(months[-1], tz="UTC"), now)) if months else None
+        files = log.files()
+        newest = max(map(month_of, files), default=None)
+        since = kept_since(workspace, newest=min(pd.Timestamp(newest, tz="UTC"), now)) if newest else None
         if since is not None:
-            found += [(log, name) for name in log.files_before(f"{since:%Y-%m}")]
+            found += [(log, name) for name in files if month_of(name) < f"{since:%Y-%m}"]
     sizes = [log.drop_file(name) for log, name in found[:most]]
     return len(sizes), sum(sizes)
