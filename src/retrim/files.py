@@ -47,11 +47,50 @@ CORES_VARIABLE = "RETRIM_CORES"
 MERGE = "tag:yaml.org,2002:merge"
 
 
+class Below:
+    """An attribute that is a path below another one of its owner."""
+
+    def __init__(self, name: str, *, of: str = "root") -> None:
+        self.name, self.of = name, of
+
+    def __get__(self, owner: object, kind: type) -> Path:
+        folder: Path = getattr(owner, self.of)
+        return folder / self.name
+
+
 @dataclass(frozen=True)
 class WorkspacePaths:
     """A checkout a person works in; all runtime state is under `var/`."""
 
     root: Path
+    params = Below("params.yaml")
+    lock = Below("requirements.lock")
+    landing = Below("landing", of="var")
+    quarantine = Below("quarantine", of="var")
+    inbox = Below("inbox", of="var")
+    runs = Below("runs", of="var")
+    tmp = Below("tmp", of="var")
+    """Copies that a command takes away when it ends; what a killed one left goes some days later."""
+    trials = Below("trials", of="var")
+    policy = Below("policy", of="var")
+    environments = Below("environments", of="var")
+    keys = Below("keys", of="var")
+    prefect = Below("prefect", of="var")
+    ui_password = Below("ui/password", of="var")
+    """The password of the pages that `retrim up --only ui` shows."""
+    tokens = Below("serve/tokens.json", of="var")
+    """Hashes of the tokens that `retrim serve` takes."""
+    canary = Below("serve/canary.json", of="var")
+    """The canary that goes on, or the last one that ended."""
+    jobs = Below("serve/jobs", of="var")
+    """What `retrim serve` was asked to predict in files."""
+    requests = Below("serve/requests", of="var")
+    """What `retrim serve` answered and has not stored yet."""
+    demo = Below("demo", of="var")
+
+    @property
+    def var(self) -> Path:
+        return self.root / "var"
 
     @classmethod
     def find(cls, start: Path) -> "WorkspacePaths":
@@ -62,94 +101,12 @@ class WorkspacePaths:
         """
         start = start.resolve()
         for folder in (start, *start.parents):
-            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+            if _is_workspace(folder):
                 return cls(folder)
         raise BadInputError(
             f"{start} is not in a retrim workspace (neither it nor a folder above it has params.yaml and dvc.yaml); cd "
             "into a workspace"
         )
-
-    @property
-    def params(self) -> Path:
-        return self.root / "params.yaml"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "requirements.lock"
-
-    @property
-    def var(self) -> Path:
-        return self.root / "var"
-
-    @property
-    def landing(self) -> Path:
-        return self.var / "landing"
-
-    @property
-    def quarantine(self) -> Path:
-        return self.var / "quarantine"
-
-    @property
-    def inbox(self) -> Path:
-        return self.var / "inbox"
-
-    @property
-    def runs(self) -> Path:
-        return self.var / "runs"
-
-    @property
-    def tmp(self) -> Path:
-        """Copies that a command takes away when it ends; what a killed one left goes some days later."""
-        return self.var / "tmp"
-
-    @property
-    def trials(self) -> Path:
-        return self.var / "trials"
-
-    @property
-    def policy(self) -> Path:
-        return self.var / "policy"
-
-    @property
-    def environments(self) -> Path:
-        return self.var / "environments"
-
-    @property
-    def keys(self) -> Path:
-        return self.var / "keys"
-
-    @property
-    def prefect(self) -> Path:
-        return self.var / "prefect"
-
-    @property
-    def ui_password(self) -> Path:
-        """The file with the password of the pages that `retrim up --only ui` shows."""
-        return self.var / "ui" / "password"
-
-    @property
-    def tokens(self) -> Path:
-        """The file with the hashes of the tokens that `retrim serve` takes."""
-        return self.var / "serve" / "tokens.json"
-
-    @property
-    def canary(self) -> Path:
-        """The canary that goes on, or the last one that ended."""
-        return self.var / "serve" / "canary.json"
-
-    @property
-    def jobs(self) -> Path:
-        """What `retrim serve` was asked to predict in files."""
-        return self.var / "serve" / "jobs"
-
-    @property
-    def requests(self) -> Path:
-        """What `retrim serve` answered and has not stored yet."""
-        return self.var / "serve" / "requests"
-
-    @property
-    def demo(self) -> Path:
-        return self.var / "demo"
 
 
 @dataclass(frozen=True)
@@ -157,23 +114,26 @@ class Paths:
     """The files of a run directory. Each stage owns one folder of the bundle `data/candidate/`."""
 
     root: Path
-
-    @property
-    def raw(self) -> Path:
-        return self.root / "data" / "raw"
-
-    @property
-    def pins(self) -> Path:
-        return self.root / "data" / "pins.json"
-
-    @property
-    def settings(self) -> Path:
-        """Every setting that the run was made with, defaults among them."""
-        return self.root / "data" / "settings.json"
-
-    @property
-    def champion(self) -> Path:
-        return self.root / "data" / "champion"
+    raw = Below("data/raw")
+    pins = Below("data/pins.json")
+    settings = Below("data/settings.json")
+    """Every setting that the run was made with, defaults among them."""
+    champion = Below("data/champion")
+    previous = Below("data/previous")
+    """Previous champions that compete, a folder each: `v3`; a marker file says that there is none."""
+    table = Below("data/table.parquet")
+    """The mature rows, in total order: made by validate, outside the bundle."""
+    view = Below("data/view.parquet")
+    """The feature view's rows: made by features, outside the bundle."""
+    candidate = Below("data/candidate")
+    format = Below("format.json", of="candidate")
+    """The number of the bundle's format."""
+    validation = Below("validation", of="candidate")
+    features = Below("features", of="candidate")
+    tuning = Below("tuning", of="candidate")
+    models = Below("models", of="candidate")
+    backtest = Below("backtest", of="candidate")
+    verdict = Below("verdict", of="candidate")
 
     @property
     def has_champion(self) -> bool:
@@ -181,57 +141,9 @@ class Paths:
         return not (self.champion / NO_CHAMPION).exists()
 
     @property
-    def previous(self) -> Path:
-        """Previous champions that compete, a folder each: `v3`; a marker file says that there is none."""
-        return self.root / "data" / "previous"
-
-    @property
     def has_previous_champions(self) -> bool:
         """Whether previous champions were laid into the run directory."""
         return self.previous.is_dir() and not (self.previous / NO_CHAMPION).exists()
-
-    @property
-    def table(self) -> Path:
-        """The mature rows, in total order: made by validate, outside the bundle."""
-        return self.root / "data" / "table.parquet"
-
-    @property
-    def view(self) -> Path:
-        """The feature view's rows: made by features, outside the bundle."""
-        return self.root / "data" / "view.parquet"
-
-    @property
-    def candidate(self) -> Path:
-        return self.root / "data" / "candidate"
-
-    @property
-    def format(self) -> Path:
-        """The number of the bundle's format."""
-        return self.candidate / "format.json"
-
-    @property
-    def validation(self) -> Path:
-        return self.candidate / "validation"
-
-    @property
-    def features(self) -> Path:
-        return self.candidate / "features"
-
-    @property
-    def tuning(self) -> Path:
-        return self.candidate / "tuning"
-
-    @property
-    def models(self) -> Path:
-        return self.candidate / "models"
-
-    @property
-    def backtest(self) -> Path:
-        return self.candidate / "backtest"
-
-    @property
-    def verdict(self) -> Path:
-        return self.candidate / "verdict"
 
 
 def count_cores() -> int:
@@ -276,21 +188,15 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
     workspaces: dict[Path, WorkspacePaths] = {}
     for folder in folders:
         root = folder.resolve()
-        own = [root] if _is_workspace(root) else sorted(path for path in _below(root) if _is_workspace(path))
-        if not own:
+        below = sorted(path.parent for path in root.glob("*/dvc.yaml"))
+        roots = [root] if _is_workspace(root) else [path for path in below if _is_workspace(path)]
+        if not roots:
             raise BadInputError(
                 f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); choose a "
                 "workspace, or a folder that contains workspaces"
             )
-        workspaces |= {path: WorkspacePaths(path) for path in own}
+        workspaces |= {path: WorkspacePaths(path) for path in roots}
     return list(workspaces.values())
-
-
-def _below(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.is_dir()]
-    except OSError:
-        return []
 
 
 def _is_workspace(folder: Path) -> bool:
@@ -302,11 +208,7 @@ def _is_workspace(folder: Path) -> bool:
 
 @contextmanager
 def uncollected(*, for_good: bool = False) -> Iterator[None]:
-    """Looks for no garbage while large packages are imported, or models loaded.
-
-    They make millions of objects and keep them. Looking through those took 0.5 of 2.7 s of Great Expectations, 0.3 of
-    2.0 s of Prefect with the flows, and 0.2 of 1.5 s of a server that begins.
-    """
+    """Looks for no garbage while large packages are imported, or models loaded: a fifth of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -321,8 +223,7 @@ def uncollected(*, for_good: bool = False) -> Iterator[None]:
 def collect_seldom() -> None:
     """Looks for garbage less often than Python does, and not at all when this process ends.
 
-    Modules and rows are no garbage. Looking through them took a third of the time of a command or a stage that does
-    little else than import what it needs, most of it at the end.
+    It took a third of the time of a command or a stage that does little else than import what it needs.
     """
     gc.set_threshold(max(gc.get_threshold()[0], YOUNG_OBJECTS))
     atexit.register(gc.freeze)
@@ -342,11 +243,7 @@ def give_memory_back() -> None:
 
 
 def lightgbm_alone() -> None:
-    """Imports LightGBM without its scikit-learn wrappers, for processes that fit or load models and do little else.
-
-    Nothing here uses the wrappers, and with them the import takes twice as long: 1.6 to 2.3 s against 0.6 to 0.8 s,
-    in every one. Where scikit-learn is there already, LightGBM takes it along as ever.
-    """
+    """Imports LightGBM without its scikit-learn wrappers, which nothing uses: in 0.7 s instead of 2 s."""
     if "sklearn" in sys.modules:
         return
     hidden: dict[str, Any] = sys.modules
@@ -537,11 +434,6 @@ class PlacedConstructor(SafeConstructor):
     """Makes plain values, and says where one stands that cannot be read, such as a date in month 13."""
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as its base has it
-        """The value of a node.
-
-        Raises:
-            ConstructorError: It cannot be read, with its place.
-        """
         try:
             return super().construct_object(node, deep=deep)
         except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
@@ -549,11 +441,7 @@ class PlacedConstructor(SafeConstructor):
             raise ConstructorError(None, None, problem, node.start_mark) from error
 
     def flatten_mapping(self, node: MappingNode) -> None:
-        """Merges in what a mapping names; its keys are compared as they are written, before that stands among them.
-
-        Raises:
-            TwiceError: A key stands twice.
-        """
+        """Merges in what a mapping names, after its own keys were compared as they are written."""
         first: dict[Hashable, int] = {}
         merged = node.merge is not None
         for key_node, _ in () if merged else node.value:
@@ -567,12 +455,7 @@ class PlacedConstructor(SafeConstructor):
 
 
 def load_yaml(text: str | bytes) -> Any:
-    """The document of a text, read safely as YAML 1.2, each key of a mapping once.
-
-    Raises:
-        TwiceError: A key stands twice in one mapping.
-        YAMLError: It cannot be read.
-    """
+    """The document of a text, read safely as YAML 1.2, each key of a mapping once; else a YAMLError."""
     return deepcopy(_load_yaml(text))
 
 
@@ -598,8 +481,7 @@ def read_yaml(path: Path) -> "dict[str, JsonValue]":
     """A YAML mapping, read safely, each key once.
 
     Raises:
-        BadInputError: It or a value in it cannot be read, it is no mapping, or a key stands in it twice; names file
-            and line.
+        BadInputError: It cannot be read, is no mapping, or has a key twice; names file and line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -609,11 +491,7 @@ def read_yaml(path: Path) -> "dict[str, JsonValue]":
 
 
 def parse_yaml(text: str, name: str) -> "dict[str, JsonValue]":
-    """The same of a text that was read from what is called `name`.
-
-    Raises:
-        As `read_yaml`.
-    """
+    """The same of a text that was read from what is called `name`."""
     try:
         document = load_yaml(text)
     except UnicodeDecodeError as error:
