@@ -10,15 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.reading.chunks import LONGEST
-from retrim.reading.records import EndlessRecordError, Ends, Text, csv_ends, cut, first_record
+from retrim.reading.records import EndlessRecordError, Ends, csv_ends, cut, first_record
 
 CELLS = st.text(st.sampled_from('a",\n\r" \t'), max_size=6)
 ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=2).map(lambda row: ["x", *row]), min_size=1, max_size=30)
 STRAY = st.text(st.sampled_from('a",\n\r'), max_size=60)
 
 
-def texts(content: bytes, ends: Ends, *, size: int, step: int = 7, longest: int = LONGEST) -> list[Text]:
-    return list(cut(io.BytesIO(content), ends, begun=b"", size=size, longest=longest, step=step))
+def texts(content: bytes, ends: Ends, *, size: int, step: int = 7, longest: int = LONGEST) -> list[bytes]:
+    chunks = cut(io.BytesIO(content), ends, header=b"", begun=b"", size=size, longest=longest, step=step)
+    return [chunk.content() for chunk in chunks]
+
+
+def counts(content: bytes, ends: Ends, **how: int) -> list[int]:
+    return [chunk.rows for chunk in cut(io.BytesIO(content), ends, header=b"", begun=b"", longest=LONGEST, **how)]
 
 
 def cells(content: bytes) -> list[dict[str, str | None]]:
@@ -42,11 +47,11 @@ def test_pieces_put_together_are_the_text_and_each_has_whole_rows(
     csv.writer(sink, lineterminator=end, quoting=quoting).writerows(rows)
     content = sink.getvalue().encode()
     found = texts(content, csv_ends(","), size=size, step=step)
-    read = [list(csv.reader(io.StringIO(each.content.decode(), newline=""))) for each in found]
+    read = [list(csv.reader(io.StringIO(each.decode(), newline=""))) for each in found]
 
-    assert b"".join(each.content for each in found) == content
+    assert b"".join(found) == content
     assert [row for part in read for row in part] == rows
-    assert [each.records for each in found] == [len(part) for part in read]
+    assert counts(content, csv_ends(","), size=size, step=step) == [len(part) for part in read]
 
 
 @given(content=STRAY.map(lambda text: f"p,q,r\n{text}\n".encode()), size=st.integers(1, 40), step=st.integers(1, 50))
@@ -54,20 +59,18 @@ def test_pieces_put_together_are_the_text_and_each_has_whole_rows(
 def test_a_quote_means_what_it_means_to_the_reader_wherever_it_stands(content: bytes, size: int, step: int) -> None:
     found = texts(content, csv_ends(","), size=size, step=step)
 
-    assert [row for each in found for row in cells(each.content)] == cells(content)
+    assert [row for each in found for row in cells(each)] == cells(content)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_a_line_ends_by_any_line_end(end: bytes) -> None:
     found = texts(end.join([b"1,2", b"3,4", b"", b'5,"6', b'7"', b"8,9"]), csv_ends(","), size=4)
 
-    assert [each.content.strip(b"\r\n") for each in found] == [b"1,2", b"3,4", b'5,"6' + end + b'7"', b"8,9"]
+    assert [each.strip(b"\r\n") for each in found] == [b"1,2", b"3,4", b'5,"6' + end + b'7"', b"8,9"]
 
 
 def test_a_quote_within_a_cell_opens_nothing() -> None:
-    found = texts(b'5" pipe,1\n6" pipe,2\n7,3\n', csv_ends(","), size=10)
-
-    assert [each.records for each in found] == [1, 1, 1]
+    assert counts(b'5" pipe,1\n6" pipe,2\n7,3\n', csv_ends(","), size=10) == [1, 1, 1]
 
 
 def test_other_bytes_in_one_record_leave_the_other_cuts_where_they_are() -> None:
@@ -75,7 +78,7 @@ def test_other_bytes_in_one_record_leave_the_other_cuts_where_they_are() -> None
     before = texts(b"".join(lines), csv_ends(","), size=1000, step=200)
     lines[500] = b"0500,a longer value\n"
     after = texts(b"".join(lines), csv_ends(","), size=1000, step=200)
-    changed = [one.content == other.content for one, other in zip(before, after, strict=True)]
+    changed = [one == other for one, other in zip(before, after, strict=True)]
 
     assert len(changed) > 10
     assert changed.count(False) == 1
@@ -83,7 +86,7 @@ def test_other_bytes_in_one_record_leave_the_other_cuts_where_they_are() -> None
 
 def test_records_that_become_longer_are_cut_before_there_are_twice_as_many_bytes() -> None:
     content = b"1,2\n" * 1000 + (b"x" * 99 + b"\n") * 1000
-    lengths = [len(each.content) for each in texts(content, csv_ends(","), size=1000, step=400)]
+    lengths = [len(each) for each in texts(content, csv_ends(","), size=1000, step=400)]
 
     assert max(lengths) <= 2 * 1000 + 100
 
@@ -98,7 +101,7 @@ def test_a_quote_that_never_closes_ends_it_and_says_after_how_many_records() -> 
 def test_a_quote_that_is_not_closed_at_the_end_is_left_to_the_reader() -> None:
     found = texts(b'1,2\n3,"4\n5,6\n', csv_ends(","), size=6)
 
-    assert [each.content for each in found] == [b"1,2\n", b'3,"4\n5,6\n']
+    assert found == [b"1,2\n", b'3,"4\n5,6\n']
 
 
 @pytest.mark.parametrize("step", [1, 5, 100])

@@ -28,17 +28,17 @@ TELLING, LONG = re.compile(r"pass|pwd|token|key|sig|secret|cred|auth|sas", re.IG
 """A value of the query is secret where its name sounds so, or it is so long."""
 LEAST_SECRET = 3
 """Signs below which a secret is no word of its own, and not looked for in what others say."""
+MAY_READ = (
+    "check the address, and that you may read it; if it is remote, set the protocol's credentials in environment "
+    "variables"
+)
+MAY_WRITE = "check that you may write there, and set the protocol's credentials in environment variables"
+REACH = "check the address, and the protocol's credentials in the environment variables"
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address of which only a part may be shown.
-
-    Args:
-        text: As it was given.
-        shown: The same without user, password, query and fragment.
-        secrets: What must not be shown, in each spelling.
-    """
+    """An address as it was given, without user, password, query and fragment, and what must not be shown."""
 
     text: str
     shown: str
@@ -129,11 +129,9 @@ def _spellings(word: str) -> set[str]:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file at an address.
+    """A file at an address, named without secrets.
 
     Args:
-        shown: Its name, without secrets.
-        opened: Opens it for reading.
         state: What tells one content of it from another: size, time, tag as its system says; a digest where a web
             server says no more than the size.
     """
@@ -149,20 +147,15 @@ def fetch(where: str) -> list[tuple[str, bytes]]:
     Raises:
         BadInputError: The protocol or its package is not there, nothing lies there, or it may not be read.
     """
-    with _told(address_of(where)):
-        contents = []
-        for file in remote_files(where):
-            with file.opened() as stream:
-                contents.append((file.shown, stream.read()))
-        return contents
+    contents = []
+    for file in remote_files(where):
+        with file.opened() as stream:
+            contents.append((file.shown, stream.read()))
+    return contents
 
 
 def remote_files(where: str) -> list[RemoteFile]:
-    """The same files, not read yet.
-
-    Raises:
-        As `fetch`.
-    """
+    """The same files, not read yet."""
     address = address_of(where)
     system, path = open_system(address)
     with _told(address):
@@ -250,7 +243,7 @@ def upload(where: str, file: Path) -> None:
     """
     address = address_of(where)
     system, path = open_system(address)
-    try:
+    with without_secrets(address, f"{address.shown} cannot be written", MAY_WRITE, as_error=BadInputError):
         system.makedirs(posixpath.dirname(path), exist_ok=True)
         if is_here(system):
             fresh = Path(path).with_name(f".{Path(path).name}.new")
@@ -258,42 +251,29 @@ def upload(where: str, file: Path) -> None:
             fresh.replace(path)
         else:
             system.put_file(str(file), path)
-    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-        raise BadInputError(
-            f"{address.shown} cannot be written ({type(error).__name__}: {address.clean(error)}); check that "
-            "you may write there, and set the protocol's credentials in environment variables"
-        ) from None
 
 
 @contextmanager
-def without_secrets(address: Address, fails: str, cure: str) -> Iterator[None]:
-    """What goes wrong at an address, without its secrets.
-
-    Raises:
-        RetrimError: It went wrong; an error of ours is left as it is.
-    """
+def without_secrets(
+    address: Address, fails: str, cure: str, *, as_error: type[RetrimError] = RetrimError
+) -> Iterator[None]:
+    """Tells what goes wrong at an address without its secrets, as this error; one of ours is left as it is."""
     try:
         yield
     except RetrimError:
         raise
     except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-        raise RetrimError(f"{fails} ({type(error).__name__}: {address.clean(error)}); {cure}") from None
+        # From none: what came before could hold the password.
+        raise as_error(f"{fails} ({type(error).__name__}: {address.clean(error)}); {cure}") from None
 
 
 @contextmanager
 def _told(address: Address) -> Iterator[None]:
-    """What goes wrong at an address, without its secrets."""
-    try:
-        yield
-    except BadInputError:
-        raise
-    except FileNotFoundError:
-        raise BadInputError(f"{address.shown} does not exist; specify a file, a folder or a pattern") from None
-    except Exception as error:  # noqa: BLE001  each kind of address has errors of its own
-        raise BadInputError(
-            f"{address.shown} cannot be read ({type(error).__name__}: {address.clean(error)}); check the address, and "
-            "that you may read it; if it is remote, set the protocol's credentials in environment variables"
-        ) from None  # what came before could hold the password
+    with without_secrets(address, f"{address.shown} cannot be read", MAY_READ, as_error=BadInputError):
+        try:
+            yield
+        except FileNotFoundError:
+            raise BadInputError(f"{address.shown} does not exist; specify a file, a folder or a pattern") from None
 
 
 def open_system(address: Address) -> tuple[Any, str]:
@@ -306,25 +286,23 @@ def open_system(address: Address) -> tuple[Any, str]:
     from fsspec.registry import known_implementations
 
     protocol = address.text.split("::")[0].split("://")[0]
-    try:
-        system, path = url_to_fs(address.text)
-    except ImportError as error:
-        home = str(known_implementations.get(protocol, {}).get("class", "")).split(".")[0]
-        package = home if home not in ("", "fsspec") else (error.name or protocol)
-        raise BadInputError(
-            f"{address.shown} needs the Python package {package!r}, which is not installed; install it in the "
-            "environment that runs retrim, or copy the file to this machine"
-        ) from None
-    except Exception as error:  # noqa: BLE001  the same
-        if isinstance(error, ValueError) and protocol not in known_implementations:
+    with without_secrets(address, f"{address.shown} cannot be reached", REACH, as_error=BadInputError):
+        try:
+            system, path = url_to_fs(address.text)
+        except ImportError as error:
+            home = str(known_implementations.get(protocol, {}).get("class", "")).split(".")[0]
+            package = home if home not in ("", "fsspec") else (error.name or protocol)
+            raise BadInputError(
+                f"{address.shown} needs the Python package {package!r}, which is not installed; install it in the "
+                "environment that runs retrim, or copy the file to this machine"
+            ) from None
+        except ValueError:
+            if protocol in known_implementations:
+                raise
             raise BadInputError(
                 f"{protocol!r} is not a supported protocol; use s3://, gs://, az://, https://, file:// or a "
                 "database address such as sqlite:///shop.db"
             ) from None
-        raise BadInputError(
-            f"{address.shown} cannot be reached ({type(error).__name__}: {address.clean(error)}); check the address, "
-            "and the protocol's credentials in the environment variables"
-        ) from None
     return system, str(path)
 
 

@@ -8,7 +8,7 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from retrim.reading.container import (
     NoTableError,
     json_names,
 )
-from retrim.reading.records import EndlessRecordError, csv_ends, cut, first_record, json_ends
+from retrim.reading.records import EndlessRecordError, MadeChunk, csv_ends, cut, first_record, json_ends
 from retrim.table.fault import whole_file
 from retrim.table.reading import ReadingParams
 
@@ -49,14 +49,12 @@ CELL = 16  # bytes of a cell, so that few rows of very many columns are decoded 
 
 @dataclass(frozen=True)
 class ChunkPart:
-    """Position of a chunk in a large file.
+    """Position of a chunk in the large file with this SHA-256.
 
     Args:
-        of: SHA-256 of the large file.
-        number: Number of the chunk, from 1.
-        count: Number of chunks of the file.
+        number: Of the chunk, from 1.
+        count: Chunks of the file.
         first: Row of the file with which the chunk begins, from 0, without the header.
-        rows: Rows of the chunk.
         after: Rows of the file after the chunk.
     """
 
@@ -73,12 +71,9 @@ class ChunkPart:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a large file.
+    """A part of a large file, as a file of its own.
 
     Args:
-        part: Which.
-        name: What it is kept under.
-        content: Bytes of a file of its own.
         columns: Of the whole file, if it is JSON lines: a chunk has only those of which it has a value.
     """
 
@@ -93,12 +88,9 @@ class LargeFile:
     """A file that lands in pieces.
 
     Args:
-        path: Where it lies.
-        of: sha256 of its bytes.
-        digests: Of each piece.
+        of: SHA-256 of its bytes; `digests` are those of each piece.
         counts: Rows of each piece.
         size: Bytes that a piece has at most, unpacked.
-        reading: How the file is spelled.
         columns: Of JSON lines, all columns of which some line has a value.
     """
 
@@ -135,23 +127,6 @@ class LargeFile:
                 pa.default_memory_pool().release_unused()
         if number < len(self.digests):
             raise _changed(self.path)
-
-
-@dataclass(frozen=True)
-class MadeChunk:
-    """A piece on its way.
-
-    Args:
-        rows: Rows it has.
-        size: Bytes they have unpacked.
-        content: Gives its bytes, once.
-        suffix: What its name ends with; empty: as that of the file.
-    """
-
-    rows: int
-    size: int
-    content: Callable[[], bytes]
-    suffix: str
 
 
 def large_at(path: Path, *, piece_mb: float, reading: ReadingParams) -> LargeFile | None:
@@ -227,8 +202,7 @@ def cut_text(text: BinaryIO, size: int, reading: ReadingParams) -> Iterator[Made
     is_json = JSON_LINE.match(head) is not None
     ends = json_ends if is_json else csv_ends(reading.separator)
     header, begun = (b"", b"") if is_json else first_record(text, ends, longest=longest)
-    for part in cut(text, ends, begun=begun, size=size, longest=longest):
-        yield MadeChunk(part.records, sum(map(len, part.parts)), partial(_text, header, part.parts), "")
+    yield from cut(text, ends, header=header, begun=begun, size=size, longest=longest)
 
 
 def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[MadeChunk]:
@@ -249,13 +223,6 @@ def _of_batches(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[MadeCh
                 held, rows, length = [], 0, 0
     if held:
         yield MadeChunk(rows, length, partial(_arrow_bytes, held), ".arrow")
-
-
-def _text(header: bytes, parts: list[bytes]) -> bytes:
-    """One text of all parts, which are let go."""
-    content = b"".join([header, *parts])
-    parts.clear()
-    return content
 
 
 def _arrow_bytes(batches: list[pa.RecordBatch]) -> bytes:
@@ -309,7 +276,7 @@ def _name(path: Path, part: ChunkPart, suffix: str) -> str:
 
 @contextmanager
 def told_of(name: object) -> Iterator[None]:
-    """What goes wrong on the way through a large file, told as bad input."""
+    """Tells what goes wrong on the way through a large file as bad input."""
     try:
         yield
     except NoTableError as error:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -13,7 +14,7 @@ STEP = 8 << 20
 
 
 class EndlessRecordError(ValueError):
-    """A record is longer than any; carries how many records come before it, and how long one may be."""
+    """A record is longer than any; says how many records come before it, and how long one may be."""
 
     def __init__(self, before: int, length: int) -> None:
         super().__init__(f"record {before} is longer than {length} bytes")
@@ -21,34 +22,23 @@ class EndlessRecordError(ValueError):
 
 
 @dataclass(frozen=True)
-class FoundRecords:
-    """Records of a stretch of text.
+class MadeChunk:
+    """Some rows of a file on their way: how many, and their bytes unpacked.
 
     Args:
-        ends: Where each whole record ends, its line end included, ascending.
-        end: Where the last line ends, blank lines among them.
+        content: Gives a file of them, once: the parts are let go.
+        suffix: What its name ends with; empty: as that of the file.
     """
 
-    ends: np.ndarray
-    end: int
+    rows: int
+    size: int
+    content: Callable[[], bytes]
+    suffix: str = ""
 
 
-@dataclass(frozen=True)
-class Text:
-    """Some whole records, and how many.
-
-    Whoever took its parts may clear them, so that they are not held while the next ones are awaited.
-    """
-
-    parts: list[bytes]
-    records: int
-
-    @property
-    def content(self) -> bytes:
-        return b"".join(self.parts)
-
-
-Ends = Callable[[bytes], FoundRecords]
+Records = tuple[np.ndarray, int]
+"""Where each whole record of a text ends, its line end included, ascending; and where its last line ends."""
+Ends = Callable[[bytes], Records]
 
 
 def csv_ends(separator: str) -> Ends:
@@ -62,7 +52,7 @@ def csv_ends(separator: str) -> Ends:
     record = re.compile(rb"%b(?:%b%b)*+(?:\r\n|\n|\r)" % (cell, sign, cell))
     starts = np.frombuffer(separator.encode("ascii") + b'\n\r"', dtype="uint8")
 
-    def find(text: bytes) -> FoundRecords:
+    def find(text: bytes) -> Records:
         signs = np.frombuffer(text, dtype="uint8")
         lines = _line_ends(signs, lone_cr=b"\r" in text)
         if b'"' not in text:
@@ -77,8 +67,8 @@ def csv_ends(separator: str) -> Ends:
     return find
 
 
-def json_ends(text: bytes) -> FoundRecords:
-    """The same for lines of JSON, in whose text a line end is always escaped."""
+def json_ends(text: bytes) -> Records:
+    """The ends of lines of JSON, in whose text a line end is always escaped."""
     signs = np.frombuffer(text, dtype="uint8")
     return _but_blank(signs, _line_ends(signs, lone_cr=False))
 
@@ -99,12 +89,12 @@ def _matched(record: re.Pattern[bytes], text: bytes) -> np.ndarray:
     return np.array(ends, dtype="int64")
 
 
-def _but_blank(signs: np.ndarray, lines: np.ndarray) -> FoundRecords:
+def _but_blank(signs: np.ndarray, lines: np.ndarray) -> Records:
     if not len(lines):
-        return FoundRecords(lines, 0)
+        return lines, 0
     starts = np.append(0, lines[:-1])
     blank = (lines - starts == 1) | ((lines - starts == 2) & (signs[starts] == CR))
-    return FoundRecords(lines[~blank], int(lines[-1]))
+    return lines[~blank], int(lines[-1])
 
 
 def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP) -> tuple[bytes, bytes]:
@@ -117,17 +107,19 @@ def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP
     while True:
         fresh = _read(stream, min(max(step, len(read)), longest + step - len(read)))  # never much more than one may be
         read = (read + fresh).lstrip(b"\r\n")
-        records = ends(read)
-        if len(records.ends):
-            return read[: records.ends[0]], read[records.ends[0] :]
+        found, _ = ends(read)
+        if len(found):
+            return read[: found[0]], read[found[0] :]
         if not fresh:
             return read, b""
         if len(read) > longest:
             raise EndlessRecordError(0, longest)
 
 
-def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, step: int = STEP) -> Iterator[Text]:
-    """The records of a text, that many at once that they have `size` bytes or less.
+def cut(
+    stream: BinaryIO, ends: Ends, *, header: bytes, begun: bytes, size: int, longest: int, step: int = STEP
+) -> Iterator[MadeChunk]:
+    """The records of a text as texts with this header, that many at once that they have `size` bytes or less.
 
     How many is told by the first step, as a power of two: so other bytes in one record leave the cuts where they are.
     Where records become much longer than the first ones, a cut comes as soon as there are twice as many bytes.
@@ -137,34 +129,42 @@ def cut(stream: BinaryIO, ends: Ends, *, begun: bytes, size: int, longest: int, 
     """
     rest, fresh = begun, b"-"
     held: list[bytes] = []
-    records, length, before, wanted = 0, 0, 0, 0
+    records, length, before, wanted = 0, 0, 0, 0  # records and bytes held, records given, records wanted at once
     while fresh:
         fresh = _read(stream, max(step, len(rest)))
         rest += fresh
-        complete = ends(rest)
-        if fresh and not complete.end and len(rest) > longest:
+        complete, whole = ends(rest)
+        if fresh and not whole and len(rest) > longest:
             raise EndlessRecordError(before + records, longest)
-        if not fresh:
-            complete = _closed(rest, complete)
-        if len(complete.ends) and not wanted:
-            wanted = _at_once(size, complete.end / len(complete.ends))
+        if not fresh:  # the last record may lack its line end, or the end of its quotes
+            complete = np.append(complete, [len(rest)] if rest[whole:].strip(b"\r\n") else []).astype("int64")
+            whole = len(rest)
+        if len(complete) and not wanted:
+            wanted = 1 << max(int(size / (whole / len(complete))).bit_length() - 1, 0)
         start, taken = 0, 0
-        while taken < len(complete.ends):
-            full = int(np.searchsorted(complete.ends, start + 2 * size - length))
+        while taken < len(complete):
+            full = int(np.searchsorted(complete, start + 2 * size - length))
             last = min(taken + wanted - records - 1, full)
-            if last >= len(complete.ends):
+            if last >= len(complete):
                 break
-            end = int(complete.ends[last])
+            end = int(complete[last])
             records += last + 1 - taken
             held.append(rest[start:end])
-            yield Text(held, records)
+            yield MadeChunk(records, length + end - start, partial(_joined, header, held))
             before, start, taken, records, length, held = before + records, end, last + 1, 0, 0, []
-        records += len(complete.ends) - taken
-        held.append(rest[start : complete.end])
-        length += complete.end - start
-        rest = rest[complete.end :]
+        records += len(complete) - taken
+        held.append(rest[start:whole])
+        length += whole - start
+        rest = rest[whole:]
     if records:
-        yield Text(held, records)
+        yield MadeChunk(records, length, partial(_joined, header, held))
+
+
+def _joined(header: bytes, parts: list[bytes]) -> bytes:
+    """One text of all parts, which are let go."""
+    content = b"".join([header, *parts])
+    parts.clear()
+    return content
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
@@ -173,14 +173,3 @@ def _read(stream: BinaryIO, size: int) -> bytes:
     while read.endswith(b"\r") and (more := stream.read(1)):
         read += more
     return read
-
-
-def _closed(rest: bytes, records: FoundRecords) -> FoundRecords:
-    """The same of the end of a text, whose last record may lack its line end, or the end of its quotes."""
-    last = [len(rest)] if rest[records.end :].strip(b"\r\n") else []
-    return FoundRecords(np.append(records.ends, last).astype("int64"), len(rest))
-
-
-def _at_once(size: int, usual: float) -> int:
-    """How many records of a usual length have `size` bytes or less: a power of two."""
-    return 1 << max(int(size / usual).bit_length() - 1, 0)
