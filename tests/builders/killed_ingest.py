@@ -25,7 +25,8 @@ from retrim.landing.ingest import drop_quarantined, land_batch, release_quaranti
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.landing_address import LandingAddress
 from retrim.reading.chunks import large_at
-from retrim.reading.landed import Withdrawal, landed_files, read_column
+from retrim.reading.landed import Withdrawal, landed_files
+from retrim.reading.landed_rows import read_column
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN
 

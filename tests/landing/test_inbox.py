@@ -19,7 +19,8 @@ from retrim.landing.ingest import release_quarantined
 from retrim.landing.quarantine import Quarantine
 from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import Workspace
-from retrim.reading.landed import Kind, read_column
+from retrim.reading.landed import Kind
+from retrim.reading.landed_rows import read_column
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.conftest import SUITE
 

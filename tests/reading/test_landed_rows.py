@@ -12,8 +12,9 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.reading import landed_rows
 from retrim.reading.frames import read_frame, read_rows_at
 from retrim.reading.frames import writing as adding
-from retrim.reading.landed import landed_files, read_rows
+from retrim.reading.landed import landed_files
 from retrim.reading.landed_rows import ROW, LandedRows
+from tests.builders.landed import read_rows
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
 

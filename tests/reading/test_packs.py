@@ -12,10 +12,11 @@ import pytest
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
 from retrim.reading import packs
-from retrim.reading.landed import hash_file, landed_files, read_rows, schemas_of
+from retrim.reading.landed import hash_file, landed_files, schemas_of
 from retrim.reading.landed_rows import LandedRows
 from retrim.reading.packs import FAN, packed_files
 from retrim.table.schema import ReadColumns, as_they_stand
+from tests.builders.landed import read_rows
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
 FILES = 3 * FAN + 5

@@ -27,9 +27,9 @@ from retrim.reading.landed import (
     facts_of,
     in_order,
     landed_names,
-    read_column,
     withdrawn_names,
 )
+from retrim.reading.landed_rows import read_column
 from retrim.stats.codec import Instant, from_record, to_record
 from retrim.table.schema import LandedSchema
 

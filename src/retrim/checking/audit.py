@@ -23,7 +23,7 @@ from retrim.decision.rows_counted import (
 )
 from retrim.landing.as_of_view import AsOfTable, known_of, read_as_of
 from retrim.lineage.workspace import Workspace
-from retrim.reading.landed import read_column
+from retrim.reading.landed_rows import read_column
 from retrim.release.versions import load_champion
 from retrim.stats.codec import to_record
 

@@ -9,7 +9,8 @@ from retrim.files import Paths
 from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace
 from retrim.parquet import read_parquet
-from retrim.reading.landed import facts_of, landed_paths, read_column
+from retrim.reading.landed import facts_of, landed_paths
+from retrim.reading.landed_rows import read_column
 from retrim.release.versions import Stored
 from retrim.table.data import DataParams
 

@@ -13,8 +13,8 @@ from retrim.decision.rows_counted import LEFT_OUT, REPLACES, RowMembers, numberi
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import Workspace
-from retrim.reading.landed import BatchFile, Withdrawal, read_labels, schemas_of
-from retrim.reading.landed_rows import ROW, LandedRows, open_landed
+from retrim.reading.landed import BatchFile, Withdrawal, schemas_of
+from retrim.reading.landed_rows import ROW, LandedRows, open_landed, read_labels
 from retrim.stats.codec import rows_at
 from retrim.table.data import ColumnType, DataParams, known_rows, label_times, shaped, with_past
 from retrim.table.granularity import left_out

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.parquet import parquet_file
 from retrim.stats.codec import Instant, Unwritten, from_record, written
-from retrim.table.data import OURS, ColumnType, DataParams
-from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns, as_they_stand, read_as
+from retrim.table.data import OURS, ColumnType
+from retrim.table.schema import NUMERIC, LandedSchema, ReadColumns
 
 STORED: Mapping[ColumnType, pa.DataType] = {
     "number": pa.float64(),
@@ -34,6 +33,7 @@ STORED: Mapping[ColumnType, pa.DataType] = {
 """How values of each type lie in a landed file."""
 Kind = Literal["rows", "labels"]
 ID_LENGTH = 16
+"""Digits of its file's SHA-256 that name a batch."""
 BROKEN = (pa.ArrowException, OSError, UnicodeError)
 """What reading a damaged Parquet file raises: the last, where a byte of a column's name was turned."""
 FACTS = ("kind", "digest", "arrived", "correction", "released")
@@ -71,7 +71,6 @@ def _widened(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 
 def batch_id(digest: str) -> str:
-    """The name of a batch: the first 16 digits of the sha256 of its file."""
     return digest[:ID_LENGTH]
 
 
@@ -130,7 +129,7 @@ def facts_of(path: Path) -> BatchFile:
     if kind not in ("rows", "labels"):
         raise damaged(path, f"its metadata says {kind!r} instead of rows or labels")
     return BatchFile(
-        kind="rows" if kind == "rows" else "labels",
+        kind=cast("Kind", kind),
         digest=digest,
         arrived=when,
         correction=correction == "true",
@@ -159,7 +158,7 @@ def _type_of(stored: pa.DataType) -> str:
 
 
 def landed_names(root: Path) -> list[str]:
-    """The landed files under `root`, relative to it, in order of name; as text: a tenth of the time of paths."""
+    """The landed files under `root`, relative to it, in order of name; as text, in a tenth of the time of paths."""
     inside = len(str(root)) + 1
     return sorted(
         f"{folder}{os.sep}{name}"[inside:]
@@ -170,7 +169,6 @@ def landed_names(root: Path) -> list[str]:
 
 
 def landed_paths(root: Path) -> list[Path]:
-    """Where they lie."""
     return [root / name for name in landed_names(root)]
 
 
@@ -199,24 +197,6 @@ def rows_of(files: Iterable[BatchFile], root: Path) -> list[BatchFile]:
     if not rows:
         raise BadInputError(f"no rows have landed in {root}; land some with: retrim ingest FILE")
     return rows
-
-
-def read_rows(paths: Sequence[Path], read: ReadColumns | None = None) -> pd.DataFrame:
-    """Landed rows of the files at `paths`, in their order: `_key`, `_batch`, `_arrived`, `_correction`, own columns."""
-    return _read(paths, read, columns=None)
-
-
-def read_labels(files: Iterable[BatchFile], data: DataParams | None = None) -> pd.DataFrame | None:
-    """The same for those of `files` that hold labels: `_key`, ..., target, `label_time`; None when none does.
-
-    Raises:
-        BadInputError: They are of another target than the table's.
-    """
-    labels = [file for file in files if file.kind == "labels"]
-    if not labels:
-        return None
-    read = None if data is None else read_as(schemas_of(labels), data, {}, labels=True)
-    return _read([file.path for file in labels], read, columns=None)
 
 
 def hash_file(path: Path) -> Path:
@@ -248,34 +228,9 @@ def check_whole(path: Path) -> str | None:
     return digest
 
 
-def read_column(paths: Iterable[Path], column: str) -> pd.Series:
-    """One column of the files at `paths`; empty text when there are none."""
-    paths = list(paths)
-    return _read(paths, None, columns=[column])[column] if paths else pd.Series([], dtype="str", name=column)
-
-
-def _read(paths: Sequence[Path], read: ReadColumns | None, *, columns: list[str] | None) -> pd.DataFrame:
-    for path in paths:
-        check_whole(path)
-    if read is None:
-        schemas = {}
-        for path in paths:
-            with read_whole(path):
-                schemas[path.name] = schema_of(pq.read_metadata(path))
-        read = as_they_stand(schemas)
-    wanted = [*OURS, *read.types] if columns is None else columns
-    tables = []
-    for path in paths:
-        with read_whole(path), parquet_file(path) as stored:
-            names = stored_names(stored.schema_arrow.names, read, wanted)
-            tables.append(as_read(stored.read(columns=list(names.values())), names, read, wanted))
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    return frame
-
-
 @contextmanager
 def read_whole(path: Path) -> Iterator[None]:
-    """What a damaged file says, with its name and the cure."""
+    """Tells what a damaged file says with its name and the cure."""
     try:
         yield
     except BROKEN as error:
@@ -283,7 +238,6 @@ def read_whole(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, reason: str) -> BadInputError:
-    """The error of a file that cannot be read."""
     return BadInputError(
         f"{path} is not a complete landed batch ({reason}); restore it from a backup, or land it again"
     )
@@ -309,7 +263,6 @@ class Withdrawal:
 
 
 def withdrawal_file(root: Path, batch: str) -> Path:
-    """Where the withdrawal of a batch stands in a landing zone."""
     return root / FOLDER / f"{batch}.json"
 
 

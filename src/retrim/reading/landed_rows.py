@@ -14,7 +14,6 @@ from retrim.reading.landed import (
     BatchFile,
     as_read,
     check_whole,
-    read_labels,
     read_whole,
     rows_of,
     schema_of,
@@ -172,6 +171,25 @@ def _once(names: Mapping[str, str]) -> list[str]:
 def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows without their number, and with the batch as text."""
     return rows.drop(columns=ROW).assign(_batch=rows["_batch"].astype("str"))
+
+
+def read_labels(files: Iterable[BatchFile], data: DataParams | None = None) -> pd.DataFrame | None:
+    """The labels of landed files: `_key`, ..., target, `label_time`; None when no file holds any.
+
+    Raises:
+        BadInputError: They are of another target than the table's.
+    """
+    labels = [file for file in files if file.kind == "labels"]
+    if not labels:
+        return None
+    read = None if data is None else read_as(schemas_of(labels), data, {}, labels=True)
+    landed = LandedRows([file.path for file in labels], read)
+    return without_numbers(landed.narrow(landed.columns))
+
+
+def read_column(paths: Sequence[Path], column: str) -> pd.Series:
+    """One column of landed files; empty text when there are none."""
+    return LandedRows(paths).narrow([column])[column] if paths else pd.Series([], dtype="str", name=column)
 
 
 def open_landed(
