@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.features.fitted import StepParams, TrainingTargets, learn_steps
+from retrim.features.fitted import StepParams, learn_steps
 from retrim.features.view import FeatureView
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds
@@ -85,9 +85,7 @@ def test_steps_of_preparation_are_learned_anew_from_the_past_of_each_origin() ->
     capped = {"step": "clip", "columns": ["x"], "by": "iqr", "reach": 0.1, "at_most": 1.0}
     steps = StepParams.model_validate(capped)
     table = rows()
-    step, _ = learn_steps(
-        table.iloc[:5], VIEW.features, TrainingTargets(VIEW.actual(table.iloc[:5]), ()), [steps], strict=True
-    )
+    step, _ = learn_steps(table.iloc[:5], VIEW.features, VIEW.actual(table.iloc[:5]), (), [steps], strict=True)
     view = replace(VIEW, steps=step)
     cut = folds(table["_event"], table["_due"], count=1, rows=20)
     (origin,) = backtest({"found": RECIPE}, view, table, cut, ("all",), lengths=WindowLengths(40), cores=1)

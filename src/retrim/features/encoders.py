@@ -54,30 +54,26 @@ class RareLevels(PreprocessingStep[KeptLevels]):
         into: Annotated[str, Field(min_length=1)],
         unseen: Literal["merge", "missing"],
     ) -> StepState[KeptLevels]:
-        common, counts_of_levels, levels = {}, {}, {}
+        common, rare, levels, said = {}, {}, {}, {}
         for name, values in past.frame.items():
             counts = counts_of(values)
-            rows = sum(counts.values())
-            common[name] = tuple(sorted(level for level, count in counts.items() if count >= under * rows))
+            least = under * sum(counts.values())
             levels[name] = tuple(sorted(counts))
-            counts_of_levels[name] = {"levels": len(counts), "kept": len(common[name])}
-        rare = {
-            name: tuple(sorted({*levels[name]} - {*common[name]})) if unseen == "missing" else None for name in common
-        }
-        return StepState(KeptLevels(common, rare, into, levels), same(past, "category"), said=counts_of_levels)
+            common[name] = tuple(level for level in levels[name] if counts[level] >= least)
+            rare[name] = (
+                tuple(level for level in levels[name] if counts[level] < least) if unseen == "missing" else None
+            )
+            said[name] = {"levels": len(counts), "kept": len(common[name])}
+        return StepState(KeptLevels(common, rare, into, levels), same(past, "category"), said=said)
 
     def apply(self, frame: Frame, state: KeptLevels) -> Frame:
         columns = {}
         for name, values in frame.items():
-            common, rare = set(state.kept[name]), state.rare[name]
-            merged = None if rare is None else set(rare)
-            into = [
-                value
-                if value is None or value in common
-                else (state.into if merged is None or value in merged else None)
-                for value in values
-            ]
-            columns[name] = np.array(into, dtype=object)
+            rare = state.rare[name]
+            merged: dict[str | None, str | None] = dict.fromkeys(rare or (), state.into)
+            merged |= {level: level for level in (None, *state.kept[name])}
+            other = state.into if rare is None else None
+            columns[name] = np.array([merged.get(value, other) for value in values], dtype=object)
         return columns
 
 
@@ -124,7 +120,7 @@ class TargetCode(PreprocessingStep[LevelTargets]):
             levels[name] = {level: (int(rows[code]), *shares[code]) for code, level in enumerate(known_levels)}
             missing[name] = (int(rows[-1]), *shares[-1])
         state = LevelTargets(smoothing, prior, levels, missing, tuple(outcomes))
-        makes = {_name(name, of): StepColumn("number", name) for name in past.frame for of in outcomes}
+        makes = tuple(StepColumn("number", name, _name(name, of)) for name in past.frame for of in outcomes)
         return StepState(state, makes, drops=tuple(past.frame))
 
     def apply(self, frame: Frame, state: LevelTargets) -> Frame:
@@ -231,9 +227,13 @@ class Calendar(PreprocessingStep[CalendarParts]):
         zone: Zone,
     ) -> StepState[CalendarParts]:
         ends = ("sin", "cos") if circle else ("",)
-        names = {f"{name}:{part}:{end}".rstrip(":"): name for name in past.frame for part in parts for end in ends}
-        makes = {name: StepColumn("number", of) for name, of in names.items()}
-        return StepState(CalendarParts(tuple(parts), circle, zone), makes)
+        makes = [
+            StepColumn("number", name, f"{name}:{part}:{end}".rstrip(":"))
+            for name in past.frame
+            for part in dict.fromkeys(parts)
+            for end in ends
+        ]
+        return StepState(CalendarParts(tuple(parts), circle, zone), tuple(makes))
 
     def apply(self, frame: Frame, state: CalendarParts) -> Frame:
         columns: Frame = {}
@@ -280,10 +280,8 @@ class Holidays(PreprocessingStep[KnownHolidays]):
             land, _, part = country.partition("-")
             dates = holidays.country_holidays(land, subdiv=part or None, years=range(first, last + 1))
             state = KnownHolidays(tuple(sorted(day.isoformat() for day in dates)), first, last, zone)
-        makes = {
-            f"{name}:{what}": StepColumn("number", name) for name in past.frame for what in ("holiday", "to_holiday")
-        }
-        return StepState(state, makes)
+        ends = ("holiday", "to_holiday")
+        return StepState(state, tuple(StepColumn("number", of, f"{of}:{end}") for of in past.frame for end in ends))
 
     def apply(self, frame: Frame, state: KnownHolidays) -> Frame:
         days = np.array(state.dates, dtype="datetime64[D]").astype("int64")

@@ -125,9 +125,7 @@ class StepRows:
         self.dropped: set[str] = set()
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.made:
-            return values_of(self.rows, name, self.kinds[name])
-        return self.made[name]
+        return self.made[name] if name in self.made else values_of(self.rows, name, self.kinds[name])
 
     def kind(self, name: str) -> Kind:
         """What a column holds; an integer is a number."""
@@ -137,7 +135,7 @@ class StepRows:
     def frame(self, names: tuple[str, ...]) -> Frame:
         return {name: self[name] for name in names}
 
-    def put(self, makes: Iterable["MadeColumn"], drops: tuple[str, ...], values: Frame) -> None:
+    def put(self, makes: Iterable[StepColumn], drops: tuple[str, ...], values: Frame) -> None:
         """Writes what a step made, and drops what it did away with.
 
         Raises:
@@ -160,20 +158,13 @@ class StepRows:
 
 
 @dataclass(frozen=True)
-class MadeColumn(StepColumn):
-    """A column that a step writes, as a bundle keeps it."""
-
-    name: str
-
-
-@dataclass(frozen=True)
 class FittedStep:
     """A step with what it learned."""
 
     declared: StepParams
     columns: tuple[str, ...]
     state: dict[str, JsonValue] = field(repr=False)
-    makes: tuple[MadeColumn, ...]
+    makes: tuple[StepColumn, ...]
     drops: tuple[str, ...]
     said: dict[str, JsonValue]
 
@@ -191,26 +182,16 @@ class FittedStep:
         sheet.put(self.makes, self.drops, STEPS[self.declared.step].train(past, self.learned))
 
 
-@dataclass(frozen=True)
-class TrainingTargets:
-    """What training rows hold beside their features: numbers or codes, shape (n,), and the names of classes by code."""
-
-    target: np.ndarray
-    classes: tuple[str, ...]
-
-
 def learn_steps(
     rows: pd.DataFrame,
     kinds: Mapping[str, ColumnType],
-    outcome: TrainingTargets,
+    target: np.ndarray,
+    classes: tuple[str, ...],
     declared: Sequence[StepParams],
     *,
     strict: bool,
 ) -> tuple[tuple[FittedStep, ...], StepRows]:
-    """Each step, learned on what those before it made of the training rows.
-
-    Returns:
-        The steps, and the rows as a model is fitted on them.
+    """Each step, learned on what those before it made of the training rows, and the rows as a model is fitted on them.
 
     Raises:
         BadInputError: A column is not there, or a step cannot take it.
@@ -219,10 +200,9 @@ def learn_steps(
     for number, step in enumerate(declared):
         where = f"prepare.steps.{number}: {step.step}"
         columns = _columns(sheet, step, where, strict=strict)
-        past = past_of(sheet, columns, outcome)
+        past = past_of(sheet, columns, target, classes)
         learned = STEPS[step.step].learn(past, **step.arguments)
-        makes = tuple(MadeColumn(column.kind, column.of, name) for name, column in learned.makes.items())
-        fitted = FittedStep(step, columns, to_record(learned.state), makes, learned.drops, learned.said)
+        fitted = FittedStep(step, columns, to_record(learned.state), learned.makes, learned.drops, learned.said)
         fitted.train(sheet, past)
         steps.append(fitted)
     if not any(kind != "time" for kind in sheet.kinds.values()):
@@ -230,13 +210,13 @@ def learn_steps(
     return tuple(steps), sheet
 
 
-def past_of(sheet: StepRows, columns: tuple[str, ...], outcome: TrainingTargets) -> TrainingRows:
+def past_of(sheet: StepRows, columns: tuple[str, ...], target: np.ndarray, classes: tuple[str, ...]) -> TrainingRows:
     """The rows of a sheet as a step learns from them."""
     event, due = (
         sheet.rows[name].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
         for name in ("_event", "_due")
     )
-    return TrainingRows(sheet.frame(columns), outcome.target, outcome.classes, event, due)
+    return TrainingRows(sheet.frame(columns), target, classes, event, due)
 
 
 def _columns(sheet: StepRows, declared: StepParams, where: str, *, strict: bool) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ class SelectUncorrelated(PreprocessingStep[Nothing]):
 def _kept(scores: Mapping[str, float], chosen: set[str]) -> StepState[Nothing]:
     shown = {name: float(f"{score:.9g}") for name, score in scores.items()}
     notes = {"scores": shown, "kept": [name for name in scores if name in chosen]}
-    return StepState(Nothing(), {}, drops=tuple(name for name in scores if name not in chosen), said=notes)
+    return StepState(Nothing(), (), drops=tuple(name for name in scores if name not in chosen), said=notes)
 
 
 def rank_correlations(columns: list[np.ndarray]) -> np.ndarray:

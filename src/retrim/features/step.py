@@ -1,9 +1,10 @@
 """What a step of preparation is: it learns a state from training rows, and applies it to rows of any kind.
 
 A column of numbers is float64 with NaN for a missing cell, a column of categories holds text or None, a column of
-times is datetime64 in UTC. A step sees its own columns and no others.
+times is datetime64 in UTC.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -27,14 +28,11 @@ TIMES: Kinds = ("time",)
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Training rows, in total order, as the steps before have made them.
+    """Training rows, in total order, as the steps before have made them: columns of a step, and times as datetime64.
 
     Args:
-        frame: The step's columns.
         target: Of each row: a number, or the code of its class; shape (n,).
         classes: Names of the classes by code; empty for a regression.
-        event: When each row happened, datetime64.
-        due: When its label had to be known, datetime64.
     """
 
     frame: Frame
@@ -58,10 +56,11 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class StepColumn:
-    """A column that a step writes: what it holds, and the column that it is made of."""
+    """A column that a step writes, as a bundle keeps it: what it holds, and the column that it is made of."""
 
     kind: Kind
     of: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,11 @@ class StepState(Generic[L]):
     Args:
         state: All that applying takes, as the record that a bundle keeps.
         makes: Columns it writes; one that is there already is replaced in its place.
-        drops: Columns that are there no longer.
-        said: What it found, for a reader; applying does without.
+        said: For a reader; applying does without.
     """
 
     state: L
-    makes: dict[str, StepColumn]
+    makes: tuple[StepColumn, ...]
     drops: tuple[str, ...] = ()
     said: dict[str, Any] = field(default_factory=dict)
 
@@ -107,11 +105,7 @@ class PreprocessingStep(Generic[L]):
         return self.apply(past.frame, state)
 
     def read(self, name: str, given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        """The arguments as their types read them.
-
-        Raises:
-            ValueError: One is missing or unknown, or its value is not of its type.
-        """
+        """The arguments as their types read them, or a ValueError."""
         taken = arguments_of(self.learn)
         if sorted(taken) != sorted(given):
             listed = ", ".join(sorted(given)) or "none"
@@ -139,9 +133,9 @@ def held(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(values, -LARGEST, LARGEST))
 
 
-def same(past: TrainingRows, kind: Kind) -> dict[str, StepColumn]:
+def same(past: TrainingRows, kind: Kind) -> tuple[StepColumn, ...]:
     """Each column of the step, replaced by one of `kind`."""
-    return {name: StepColumn(kind, name) for name in past.frame}
+    return tuple(StepColumn(kind, name, name) for name in past.frame)
 
 
 def known(values: np.ndarray) -> np.ndarray:
@@ -152,14 +146,10 @@ def known(values: np.ndarray) -> np.ndarray:
 
 
 def kind_of(values: np.ndarray) -> Kind:
-    """What a column holds."""
     return "category" if values.dtype == object else "number"
 
 
 def counts_of(values: np.ndarray) -> dict[str, int]:
     """Rows of each level, the most frequent first, those alike by name."""
-    counts: dict[str, int] = {}
-    for value in values:
-        if value is not None:
-            counts[value] = counts.get(value, 0) + 1
+    counts = Counter(value for value in values if value is not None)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

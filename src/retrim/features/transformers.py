@@ -112,11 +112,7 @@ class FittedColumns:
 
     @cached_property
     def transformers(self) -> dict[str, Any]:
-        """The transformers by column.
-
-        Raises:
-            RefusedError: The bytes hold anything but a transformer of the list.
-        """
+        """The transformers by column; bytes that hold anything else are refused."""
         import skops.io
 
         loaded = {}
@@ -171,11 +167,11 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
         drops = []
         for name, values in past.frame.items():
             if not known(values).any():
-                makes[name] = StepColumn(kind_of(values), name)
+                makes[name] = StepColumn(kind_of(values), name, name)
                 continue
             transformer = self._fitted(name, values, parameters)
             for column, result in _made(transformer, name, values[:1]).items():
-                if makes.setdefault(column, StepColumn(kind_of(result), name)).of != name:
+                if makes.setdefault(column, StepColumn(kind_of(result), name, column)).of != name:
                     raise BadInputError(
                         f"prepare.steps: a step creates {column!r} from both {makes[column].of!r} and {name!r}; "
                         "rename one of the two"
@@ -183,7 +179,7 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
             drops += [] if name in makes else [name]
             fitted[name] = _stored(transformer)
         levels = {name: tuple(sorted(counts_of(each))) for name, each in past.frame.items() if each.dtype == object}
-        return StepState(FittedColumns(fitted, levels), makes, drops=tuple(drops))
+        return StepState(FittedColumns(fitted, levels), tuple(makes.values()), drops=tuple(drops))
 
     def _fitted(self, name: str, values: np.ndarray, parameters: Mapping[str, Any]) -> Any:
         words = self.takes == ANY and values.dtype == object
@@ -212,11 +208,12 @@ class SklearnStep(PreprocessingStep[FittedColumns]):
 
 def _tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of numbers as tuples, which scikit-learn wants of ranges."""
-    numbers = int | float
-    return {
-        name: tuple(value) if isinstance(value, list) and all(isinstance(item, numbers) for item in value) else value
+    ranges = {
+        name: tuple(value)
         for name, value in parameters.items()
+        if isinstance(value, list) and all(isinstance(item, int | float) for item in value)
     }
+    return {**parameters, **ranges}
 
 
 def _made(transformer: Any, of: str, values: np.ndarray) -> Frame:

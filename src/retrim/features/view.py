@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator
 
-from retrim.features.fitted import FittedStep, StepParams, StepRows, TrainingTargets, learn_steps, past_of
+from retrim.features.fitted import FittedStep, StepParams, StepRows, learn_steps, past_of
 from retrim.features.step import STEPS, counts_of
 from retrim.stats.codec import as_numbers, from_record, to_record
 from retrim.table.data import ColumnType, DataParams
@@ -32,10 +32,7 @@ class RowMatrix:
     """Looks like a matrix of float64 that can be read in slices or row by row, and holds one piece of it at most.
 
     Args:
-        rows: What it is of; kept, not copied.
-        width: Its columns.
-        make: The matrix of some rows.
-        places: Which rows it is of, ascending; None: all.
+        rows: What it is of; kept, not copied. `places` says which of them, ascending; None: all.
     """
 
     rows: pd.DataFrame
@@ -108,12 +105,9 @@ class FeatureView:
     what the steps make of them.
 
     Args:
-        features: Feature columns and their types.
         levels: Known levels of each category column of the matrix; a level's place is its code.
-        target: The target column.
         task: regression, binary or multiclass.
         classes: Classes by code; for a binary task the last is the positive one. Empty for a regression.
-        steps: What prepares the features, in order, with what each has learned.
         time: The column of the event's time, where a step reads it.
     """
 
@@ -144,8 +138,7 @@ class FeatureView:
         if not steps:
             levels = {name: _levels(rows[name]) for name, kind in self.features.items() if kind == "category"}
             return replace(self, levels=levels)
-        outcome = TrainingTargets(self.actual(rows), self.classes)
-        fitted, sheet = learn_steps(rows, self.needs, outcome, steps, strict=strict)
+        fitted, sheet = learn_steps(rows, self.needs, self.actual(rows), self.classes, steps, strict=strict)
         levels = {name: tuple(counts_of(sheet[name])) for name, kind in sheet.kinds.items() if kind == "category"}
         return replace(self, steps=fitted, levels={name: tuple(sorted(known)) for name, known in levels.items()})
 
@@ -230,9 +223,9 @@ class FeatureView:
         """The same for rows that a model is fitted on: none is coded by its own label. Very many come in pieces."""
         if not self.steps:
             return matrix_of(rows, len(self.columns), self.matrix)
-        sheet, outcome = StepRows(rows, self.needs), TrainingTargets(self.actual(rows), self.classes)
+        sheet, target = StepRows(rows, self.needs), self.actual(rows)
         for step in self.steps:
-            step.train(sheet, past_of(sheet, step.columns, outcome))
+            step.train(sheet, past_of(sheet, step.columns, target, self.classes))
         return self._coded(sheet)
 
     def _coded(self, sheet: StepRows) -> np.ndarray:
@@ -250,11 +243,7 @@ class FeatureView:
         return np.column_stack(columns) if len(sheet.rows) else np.empty((0, len(columns)))
 
     def by_feature(self, parts: np.ndarray) -> np.ndarray:
-        """What belongs to the columns of the matrix, summed over those that one of `needs` was made into.
-
-        Returns:
-            Last axis: `needs`.
-        """
+        """What belongs to the columns of the matrix, summed over those that one of `needs` was made into: last axis."""
         if not self.steps:
             return parts
         places = {name: column for column, name in enumerate(self.needs)}

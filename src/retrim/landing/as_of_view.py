@@ -31,7 +31,7 @@ def refuse_changes(landing: Landing, data: DataParams) -> None:
     """Refuses columns under which what has landed could not be read any more.
 
     Raises:
-        BadInputError: A column changed its type, its meaning or its name in a way that does; names both and the cure.
+        BadInputError: Names what a column was and is, and the cure.
     """
     files = landing.standing()
     rows, labels = (schemas_of(file for file in files if file.kind == kind) for kind in ("rows", "labels"))
@@ -54,8 +54,7 @@ class AsOfTable:
     Args:
         times: In total order, as `assemble` gives them: keys, times, target, what `data.rows` asks, features from the
             past and what they are made of.
-        landed: Where the others lie.
-        numbers: Of the rows there, shape (n,).
+        landed: Where the others lie, with these `numbers`, shape (n,).
         members: Which landed row a row of the whole table is.
         places: Of the rows in the whole table, shape (n,).
     """
@@ -87,7 +86,6 @@ class AsOfTable:
         return chosen
 
     def tail(self, rows: int) -> "AsOfTable":
-        """The last that many rows."""
         return self.only(np.arange(len(self)) >= len(self) - rows)
 
     def mature(self) -> "AsOfTable":
@@ -214,10 +212,9 @@ def landed_since(workspace: Workspace, previous: CheckRecord | None, *, rows: in
 
 
 def labels_came(workspace: Workspace, table: pd.DataFrame, *, as_of: pd.Timestamp) -> pd.Series:
-    """When each label came, as its first file says: also before it was due.
+    """When each label came, as its first file says, also before it was due, shape (n,); missing where none came.
 
-    Returns:
-        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
+    A label that came with its row came when it was due.
     """
     data = workspace.params.data
     return label_times(table, read_labels(workspace.landing.batches(as_of), data), data.target, as_of=as_of)
@@ -242,7 +239,7 @@ def batches_of(workspace: Workspace, version: VersionRow) -> list[BatchFile]:
 
 
 def withdrawn_batches(workspace: Workspace, version: int) -> list[Withdrawal]:
-    """The withdrawals of batches that a version was made with, in order of arrival; empty: it holds none."""
+    """The withdrawals of batches that a version was made with, in order of arrival."""
     row, withdrawals = workspace.store.version(workspace.model, version), workspace.landing.withdrawals()
     if row is None or not withdrawals:
         return []
@@ -252,7 +249,5 @@ def withdrawn_batches(workspace: Workspace, version: int) -> list[Withdrawal]:
 def withdrawn_of_versions(workspace: Workspace) -> dict[int, list[str]]:
     """Of each version that holds withdrawn batches: which."""
     versions = [row.version for row in workspace.store.versions(workspace.model)]
-    withdrawn = {
-        version: [withdrawal.batch for withdrawal in withdrawn_batches(workspace, version)] for version in versions
-    }
-    return {version: batches for version, batches in withdrawn.items() if batches}
+    withdrawn = {version: withdrawn_batches(workspace, version) for version in versions}
+    return {version: [gone.batch for gone in batches] for version, batches in withdrawn.items() if batches}

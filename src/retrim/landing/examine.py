@@ -40,13 +40,7 @@ WHICH = (
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file that is to land.
-
-    Args:
-        of: Of a chunk, SHA-256 of its large file.
-        beside: Of a chunk, rows of that file before and after it.
-        elsewhere: Of a chunk, the columns of the whole file.
-    """
+    """A file that is to land; of a chunk also the SHA-256, rows before and after it, and columns of the whole file."""
 
     content: bytes
     name: str
@@ -116,10 +110,8 @@ def look_at_batch(
     of: str = "",
     reading: ReadingParams,
 ) -> tuple[VerdictKind, tuple[Fault, ...]]:
-    """The verdict, and a fault for each concern that makes it so; only those of a broken batch hold it back.
-
-    Corrections and labels are no history: they are not as long as a batch, nor as new.
-    """
+    """The verdict, and a fault for each concern that makes it so; only those of a broken batch hold it back."""
+    # Corrections and labels are no history: they are not as long as a batch, nor as new.
     regular = [file for file in landing.standing() if file.kind == "rows" and not file.correction]
     if not regular:
         return "ok", ()

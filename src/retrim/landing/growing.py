@@ -33,7 +33,6 @@ class ReadFile:
     """What was read of a file.
 
     Args:
-        inode: Its number on the disk.
         size: Bytes that were read, from its beginning.
         digest: SHA-256 of these.
         changed: When it had been written last, in nanoseconds.
@@ -45,10 +44,6 @@ class ReadFile:
     digest: str
     changed: int
     landed: tuple[str, ...]
-
-    def is_beginning_of(self, path: Path) -> bool:
-        """Whether the file still begins with what was read."""
-        return path.stat().st_size >= self.size and digest_of_first(path, self.size) == self.digest
 
 
 def digest_of_first(path: Path, size: int) -> str:
@@ -78,15 +73,18 @@ class ReadFiles:
 
     def find(self, path: Path) -> ReadFile | None:
         """What was read of a file before, if it still begins with that."""
-        inode = path.stat().st_ino
-        known = next((file for file in self.files if file.inode == inode), None)
-        return known if known is not None and known.is_beginning_of(path) else None
+        known, stat = self._of(path), path.stat()
+        same = known is not None and stat.st_size >= known.size and digest_of_first(path, known.size) == known.digest
+        return known if same else None
 
     def is_changed(self, path: Path) -> bool:
         """Whether a file was written since it was read."""
-        stat = path.stat()
-        known = next((file for file in self.files if file.inode == stat.st_ino), None)
+        known, stat = self._of(path), path.stat()
         return known is not None and (known.size, known.changed) != (stat.st_size, stat.st_mtime_ns)
+
+    def _of(self, path: Path) -> ReadFile | None:
+        inode = path.stat().st_ino
+        return next((file for file in self.files if file.inode == inode), None)
 
     def changed_in(self, folder: Path) -> list[Path]:
         """The files of a folder that were written since they were read, in order of name."""
@@ -103,7 +101,8 @@ class ReadFiles:
 
 def is_being_written(path: Path) -> bool:
     """Whether another process has a file open to write; False where the disk cannot tell."""
-    with open(path, "rb", opener=_open_at_once) as file:
+    # Not blocking: it may have become a pipe since it was looked at.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         try:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)  # which is refused while somebody may write
         except BlockingIOError:
@@ -112,11 +111,6 @@ def is_being_written(path: Path) -> bool:
             return False
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    """Opens what may have become a pipe since it was looked at, for which an open would wait."""
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def standing_of(read: ReadFile, landing: Landing) -> list[str]:

@@ -53,9 +53,8 @@ ATTEMPTS = 2
 def take_from_inbox(workspace: Workspace, *, now: pd.Timestamp | None) -> Iterator[Landed]:
     """Lands every file of the inbox and moves it to `taken/`: rows in order of name, then labels, which need rows.
 
-    A large file gives a batch a piece, and is moved after the last. A name that begins with `.` is left alone, and so
-    are a link and a file that another process writes. A file that can be neither landed nor quarantined stays, and the
-    others land. What was written to a file after it had been read lands as a batch of its own.
+    A name that begins with `.` is left alone, and so are a link and a file that another process writes. A file that can
+    be neither landed nor quarantined stays, and the others land.
 
     Raises:
         RetrimError: Once all others were taken: which files stay, and why.
@@ -110,8 +109,8 @@ def _take_file(workspace: Workspace, path: Path, read: ReadFiles, *, now: pd.Tim
         with tempfile.TemporaryDirectory(prefix="rest-", dir=workspace.paths.tmp) as folder:
             rest = Path(folder) / path.name
             size = known.size + write_rest(path, known, rest, standing=standing, reading=workspace.params.reading)
-            large = large_file(workspace, rest) if rest.exists() else None
             if rest.exists():
+                large = large_file(workspace, rest)
                 for batch in take_in(workspace, rest, now=now, labels=labels, correction=False, large=large):
                     landed.append(batch)
                     yield batch
@@ -215,8 +214,7 @@ def _move_to_taken(inbox: Path, claimed: Path) -> None:
     """Moves a claimed file to `taken/`, under a free name: nobody else moves files there."""
     taken = inbox / TAKEN
     taken.mkdir(exist_ok=True)
-    names = _names(claimed.name)
-    free = next(name for name in names if not (taken / name).is_symlink() and not (taken / name).exists())
+    free = next(name for name in _names(claimed.name) if not os.path.lexists(taken / name))
     claimed.rename(taken / free)
 
 

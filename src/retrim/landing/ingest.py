@@ -1,7 +1,6 @@
-"""Lands a batch, or sets it aside: the way in for every row and every label.
+"""Lands a batch, or sets it aside: the way in for every row and every label, whole or not at all.
 
-A batch lands whole or not at all. Each use case may be killed between any two of its writes and run again: what had
-landed is found by its digest, what had not is done.
+Each use case may be killed between any two of its writes and run again: what had landed is known by its digest.
 """
 
 import logging
@@ -41,7 +40,7 @@ def arrival(
     """The arrival time of what is about to land. Hold the landing zone's lock.
 
     Args:
-        now: Its arrival time, UTC; None: when it first came, else by the clock.
+        now: UTC; None: when it first came, else by the clock.
         first_came: When it first came and was quarantined; then it may be before others. None: it comes now.
 
     Raises:
@@ -73,8 +72,7 @@ class Landed:
     """The result of landing a batch.
 
     Args:
-        outcome: `landed`; `already`: the same bytes had landed before, so nothing was done; or `quarantined`.
-        kind: Rows or labels.
+        outcome: `already`: the same bytes had landed before, so nothing was done.
         digest: SHA-256 of the file's bytes.
         rows: Rows of the batch; 0 if it could not be read.
         path: The landed file, or the folder in quarantine.
@@ -98,12 +96,10 @@ class Landed:
 
     @classmethod
     def already(cls, batch: BatchFile, *, size: int = 0) -> "Landed":
-        """What had landed before."""
         return cls("already", batch.kind, batch.digest, batch.rows, batch.path, (), None, size=size)
 
     @property
     def batch(self) -> str:
-        """Id of the batch: the first 16 digits of the digest."""
         return batch_id(self.digest)
 
     def as_record(self) -> dict[str, Any]:
@@ -136,14 +132,14 @@ def land_batch(
     """Lands the file at `path` as rows, or as labels of rows that landed before, arrived `now`; or quarantines it.
 
     Args:
-        now: Arrival time, UTC; not before that of the last batch, and after it for a correction. None: by the
-            clock when its turn has come, so that of two that land at once neither is too early.
+        now: UTC; not before that of the last batch, and after it for a correction. None: by the clock when its turn has
+            come, so that of two that land at once neither is too early.
         batches: How rows that keep their contract are looked at; None, and corrections: by the contract alone.
         at: Where the landing zone is of record; None: in the workspace.
 
     Raises:
-        BadInputError: There is no such file, the suite cannot be used, the arrival time goes
-            backwards, or a table without a key is to be corrected.
+        BadInputError: There is no such file, the suite cannot be used, the arrival time goes backwards, or a table
+            without a key is to be corrected.
     """
     if correction and not data.key and kind == "rows":
         raise BadInputError("rows without a key cannot be corrected; set the key columns in params.yaml (data.key)")
@@ -160,21 +156,21 @@ def land_batch(
         refuse_changes(landing, data)
         begun = arrival(landing, now, correction=correction, first_came=first_came)
         look = None if correction or kind == "labels" else batches
-        judged = _judged(incoming, suite, data, reading, look, landing=landing, begun=begun, now=now)
+        frame, faults, verdict, notes = _judged(
+            incoming, suite, data, reading, look, landing=landing, begun=begun, now=now
+        )
         closed = now or clock()
-        now = arrival(
-            landing, now, correction=correction, first_came=first_came
-        )  # late: a check just now has not seen it
-        frame, faults, notes = judged.frame, judged.faults, judged.notes
-        about: dict[str, Any] = {"faults": faults, "verdict": judged.verdict, "size": len(incoming.content)}
-        if frame is None or (faults and judged.verdict == "broken"):
+        # Late, so that a check just now has not seen it.
+        now = arrival(landing, now, correction=correction, first_came=first_came)
+        about: dict[str, Any] = {"faults": faults, "verdict": verdict, "size": len(incoming.content)}
+        if frame is None or (faults and verdict == "broken"):
             folder = _set_aside(incoming, faults, quarantine, arrived=first_came or now)
             rows = 0 if frame is None else len(frame)
             return Landed("quarantined", kind, incoming.digest, rows, folder, notes=notes, **about)
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             more = f"{new} of {len(frame)} {kind} had not landed before; they were added, as there was nothing to"
             notes = (*notes, f"{more} correct")
-        why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if judged.verdict == "suspicious" else ""
+        why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         path = _write(landing, incoming, frame, data, now=now, suspicious=why)
         if entry is not None:
             _close_landed(quarantine, entry, "", by="", now=closed)
@@ -214,16 +210,6 @@ def _came(entry: QuarantinedBatch | None, kind: Kind, *, correction: bool) -> pd
     return None if slow_clock else entry.arrived
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What was found in a file: its rows (None: it cannot be read), faults, verdict, and expectations left out."""
-
-    frame: pd.DataFrame | None
-    faults: tuple[Fault, ...]
-    verdict: VerdictKind | None
-    notes: tuple[str, ...]
-
-
 def _judged(
     incoming: Incoming,
     suite: Suite,
@@ -234,7 +220,8 @@ def _judged(
     landing: Landing,
     begun: pd.Timestamp,
     now: pd.Timestamp | None,
-) -> _Judged:
+) -> tuple[pd.DataFrame | None, tuple[Fault, ...], VerdictKind | None, tuple[str, ...]]:
+    """Rows of a file (None: it cannot be read), its faults, the verdict, and expectations left out."""
     frame, faults = examine(incoming, data, reading, landing=landing, now=begun)
     notes: tuple[str, ...] = ()
     if frame is not None and all(fault.releasable for fault in faults):
@@ -245,7 +232,7 @@ def _judged(
         verdict, faults = look_at_batch(
             frame, landing=landing, now=now or clock(), of=incoming.of, data=data, params=batches, reading=reading
         )
-    return _Judged(frame, faults, verdict, notes)
+    return frame, faults, verdict, notes
 
 
 def _write(
@@ -288,9 +275,7 @@ def release_quarantined(
     arrived: pd.Timestamp | None = None,
     at: AtAddress | None = None,
 ) -> Landed:
-    """Lands a quarantined batch in spite of its bounds, whatever has landed since.
-
-    It is released `now`, and arrived at `arrived`, UTC; None: when it first came.
+    """Lands a quarantined batch in spite of its bounds, as arrived at `arrived`, UTC; None: when it first came.
 
     Raises:
         RefusedError: It has faults that no reason cures, or was dropped.
@@ -359,7 +344,7 @@ def quarantine_unread(
     with landing.locked():
         before = landing.find(digest)
         if before is not None:
-            return Landed("already", before.kind, digest, before.rows, before.path, (), None)
+            return Landed.already(before)
         entry = QuarantinedBatch(
             digest=digest,
             kind=kind,

@@ -66,17 +66,13 @@ class QuarantinedBatch:
 
 
 class Quarantine:
-    """The quarantine at `root`. Writers hold the landing zone's lock."""
+    """The quarantine in a folder. Writers hold the landing zone's lock."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def put(self, entry: QuarantinedBatch, content: bytes | Path) -> Path:
-        """Sets a batch aside; the folder of an earlier entry with the same bytes is written anew.
-
-        Returns:
-            The folder of the entry.
-        """
+        """Sets a batch aside in this folder; that of an earlier entry with the same bytes is written anew."""
         make_private_folder(self.root)
         for left in self.root.glob(f"{ASIDE}*"):
             shutil.rmtree(left)
@@ -97,7 +93,7 @@ class Quarantine:
         return folder
 
     def find(self, digest: str) -> QuarantinedBatch | None:
-        """The entry with this digest, in full or its first 16 digits; None if there is none."""
+        """The entry with this digest, in full or its first 16 digits."""
         report = self.root / batch_id(digest) / REPORT
         if not report.is_file():
             return None

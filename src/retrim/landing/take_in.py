@@ -27,13 +27,13 @@ def take_in(
     correction: bool,
     large: LargeFile | None,
 ) -> Iterator[Landed]:
-    """Lands a file as rows or as labels, looked at as params.yaml says; `now` as for `land`.
+    """Lands a file as rows or as labels, looked at as params.yaml says; `now` as for `land_batch`.
 
     Pieces arrive together, at `now`; those of a correction a second after one another. Where the first piece is no such
     table as declared, nor are the others, and they are left out.
 
     Raises:
-        BadInputError: As for `land`; or the file was changed meanwhile, or has landed in part, cut otherwise.
+        BadInputError: As for `land_batch`; or the file was changed meanwhile, or has landed in part, cut otherwise.
     """
     if large is None:
         yield _told(workspace, _take_in(workspace, path, now=now, labels=labels, correction=correction), now=now)
@@ -68,11 +68,7 @@ def take_in(
 
 
 def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, landed: set[str]) -> None:
-    """Refuses a file two of whose pieces have the same bytes: they land once. With a key their rows are the same ones.
-
-    Raises:
-        BadInputError: It has such pieces, which have not all landed before.
-    """
+    """Refuses a file two of whose pieces have the same bytes: these land once. With a key their rows are the same."""
     again = len(large.digests) - len(set(large.digests))
     if again and not data.key and not landed.issuperset(large.digests):
         raise BadInputError(
@@ -92,11 +88,7 @@ def _told(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> 
 
 
 def large_file(workspace: Workspace, path: Path) -> LargeFile | None:
-    """The file as pieces, if it is larger than `batches.piece_mb`; None: it lands as one batch.
-
-    Raises:
-        BadInputError: It is large and damaged.
-    """
+    """The file as pieces, if it is larger than `batches.piece_mb`; None: it lands as one batch."""
     return large_at(path, piece_mb=workspace.params.batches.piece_mb, reading=workspace.params.reading)
 
 

@@ -1,7 +1,4 @@
-"""Landed batches as a person sees them, and taking one back: a fact with a time of its own.
-
-So views of before that time stay as they were.
-"""
+"""Landed batches as a person sees them, and taking one back, at a time: views of before it stay as they were."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -43,13 +40,12 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
     """Takes a batch back, or all pieces of a large file; doing it again changes nothing.
 
     Raises:
-        BadInputError: There is no such batch, or several; nobody or no reason is named; or the time is not after the
-            last arrival.
+        BadInputError: No or several such batches; nobody or no reason is named; the time is not after the last arrival.
     """
     require_who_and_why(by=by, reason=reason)
     landing = workspace.landing
     with landing.locked():
-        files, before = find_batches(landing.batches(), name), landing.withdrawals()
+        files, before = _find_batches(landing.batches(), name), landing.withdrawals()
         fresh = [file for file in files if file.batch not in before]
         at = _moment(workspace, now) if fresh else clock()
         for file in fresh:
@@ -60,12 +56,8 @@ def withdraw(workspace: Workspace, name: str, *, by: str, reason: str, now: pd.T
     return WithdrawalResult(bool(fresh), withdrawals, sum(file.rows for file in files), versions)
 
 
-def find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
-    """The batch whose digest begins with `name`; or the pieces of the large file whose digest does.
-
-    Raises:
-        BadInputError: None does, or those of several do.
-    """
+def _find_batches(files: list[BatchFile], name: str) -> list[BatchFile]:
+    """The batch whose digest begins with `name`; or the pieces of the large file whose digest does."""
     named = [file for file in files if file.digest.startswith(name)] if name else []
     pieces = [file for file in files if file.of.startswith(name)] if name else []
     digests = {file.digest for file in named} | {file.of for file in pieces}
@@ -120,7 +112,6 @@ class ShownBatch(ListedBatch):
 
 
 def listed_batches(workspace: Workspace) -> list[ListedBatch]:
-    """Every landed batch, in order of arrival."""
     withdrawals = workspace.landing.withdrawals()
     return [ListedBatch(**vars(file), withdrawn=withdrawals.get(file.batch)) for file in workspace.landing.batches()]
 
@@ -131,7 +122,7 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
     Raises:
         BadInputError: There is no such batch, or several.
     """
-    files = find_batches(workspace.landing.batches(), name)
+    files = _find_batches(workspace.landing.batches(), name)
     if len(files) > 1:
         listed = ", ".join(file.batch for file in files)
         raise BadInputError(
@@ -144,11 +135,7 @@ def show_batch(workspace: Workspace, name: str) -> ShownBatch:
 
 
 def refuse_withdrawn(batch: BatchFile, withdrawal: Withdrawal | None) -> None:
-    """Refuses a file that landed before and was withdrawn.
-
-    Raises:
-        RefusedError: It was: says by whom and why, and the cure.
-    """
+    """Refuses a file that landed before and was withdrawn."""
     if withdrawal is not None:
         raise RefusedError(
             f"batch {batch.batch} was withdrawn on {withdrawal.at.isoformat()} by {withdrawal.by} "

@@ -1,8 +1,6 @@
 """Opens a file that may be anything: CSV, JSON lines, Parquet or Arrow gives columns, the rest gives faults.
 
-What a file is, is told by its content; CSV and JSON lines may be gzipped. CSV is UTF-8
-(a byte order mark is allowed), separated by commas, quoted by double quotes, with one
-header line; another encoding or separator is declared (`reading` in params.yaml).
+What a file is, is told by its content; CSV and JSON lines may be gzipped.
 """
 
 import csv
@@ -62,7 +60,6 @@ def columns_of(
     """The columns of `content`: text from CSV, as stored from the others.
 
     Args:
-        content: The bytes of the file.
         elsewhere: Columns that other chunks of the same JSON lines have: where this one has none, they are missing.
 
     Raises:
@@ -110,14 +107,14 @@ def unpacked(content: bytes) -> bytes:
 
 
 def too_large(value: str) -> Fault:
-    """A file that cannot be cut into pieces is too large to be read at once."""
+    """The fault of a file that cannot be cut into pieces and is too large to be read at once."""
     rule = f"is at most {MOST_WHOLE >> 20} MB when unpacked, if it cannot be cut between lines of UTF-8"
     cure = "end each row with a line end and close every quote, in UTF-8; or store the table as Parquet"
     return whole_file(rule, value=value, cure=cure)
 
 
 def _long_line(text: bytes) -> Fault | None:
-    """The first line that is too long to be read, as a fault; None: there is none."""
+    """The first line that is too long to be read, as a fault."""
     start = 0
     while start + BLOCK < len(text):
         end = max(text.rfind(sign, start, start + BLOCK) for sign in (b"\n", b"\r"))
@@ -182,21 +179,14 @@ def _without_view(kind: pa.DataType) -> pa.DataType:
 
 
 def read_json(content: bytes) -> pa.Table:
-    """The columns of JSON lines, whose text stays text also where it looks like times.
-
-    Raises:
-        pa.ArrowException: It is not a table.
-    """
+    """The columns of JSON lines, whose text stays text also where it looks like times."""
     table = _inferred(content)
     times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     if times:  # Arrow made them of text, and their zones are lost
-        texts = _inferred(
-            content,
-            explicit_schema=pa.schema([(name, pa.string()) for name in times]),
-            unexpected_field_behavior="ignore",
-        )
-        columns = dict(zip(table.column_names, table.columns, strict=True))
-        table = pa.table(columns | dict(zip(texts.column_names, texts.columns, strict=True)))
+        as_text = pa.schema([(name, pa.string()) for name in times])
+        texts = _inferred(content, explicit_schema=as_text, unexpected_field_behavior="ignore")
+        for name in times:
+            table = table.set_column(table.column_names.index(name), name, texts[name])
     return table
 
 
@@ -219,7 +209,6 @@ def json_names(content: bytes, encoding: str) -> frozenset[str]:
 
 
 def utf8_text(content: bytes, encoding: str) -> bytes:
-    """The text in UTF-8."""
     if encoding.lower().replace("_", "-") not in ("utf-8", "utf8"):
         try:
             content = content.decode(encoding).encode("utf-8")
@@ -258,35 +247,19 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
     if ragged:
         lines = ((row.number - 2, None, row.text) for row in ragged)
         rule = f"has exactly one value for each of the {len(header)} columns"
-        raise NoTableError(
-            of_rows(
-                "",
-                rule,
-                lines,
-                count=len(ragged),
-                releasable=False,
-                cure="correct the lines; put text that contains the separator in quotes",
-            )
-        )
+        cure = "correct the lines; put text that contains the separator in quotes"
+        raise NoTableError(of_rows("", rule, lines, count=len(ragged), releasable=False, cure=cure))
     return table
 
 
 def header_of(text: bytes, separator: str) -> list[str]:
-    """The cells of the first line of a CSV in UTF-8; a quoted name may hold a line end.
-
-    Raises:
-        csv.Error: It is none.
-    """
+    """The cells of the first line of a CSV in UTF-8; a quoted name may hold a line end."""
     lines = io.TextIOWrapper(io.BytesIO(text), "utf-8", newline="")
     return next(csv.reader(lines, delimiter=separator), [])
 
 
 def read_texts(content: bytes, names: Iterable[str], separator: str) -> tuple[pa.Table, list[pacsv.InvalidRow]]:
-    """The columns of CSV as text, blank ones missing, and the lines with another number of cells, which are left out.
-
-    Raises:
-        pa.ArrowException: It is not a table.
-    """
+    """The columns of CSV as text, blank ones missing, and the lines left out, with another number of cells."""
     if b"\n" not in content:
         content += b"\n"
     ragged: list[pacsv.InvalidRow] = []
@@ -350,9 +323,8 @@ def hint_of_separator(names: Sequence[str], separator: str) -> str:
 def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
     """Which columns are there but for blanks and capitals; empty if none is."""
     spelt = {name.strip().casefold(): name for name in others}
-    alike = [
-        f"{spelt[name.strip().casefold()]!r} is not {name!r}" for name in missing if name.strip().casefold() in spelt
-    ]
+    plain = ((name.strip().casefold(), name) for name in missing)
+    alike = [f"{spelt[word]!r} is not {name!r}" for word, name in plain if word in spelt]
     return f"column names must match exactly, including blanks and capitals: {_listed(alike)}" if alike else ""
 
 

@@ -20,14 +20,9 @@ PIECE = 1 << 19
 def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     """A function that adds rows to the Parquet file at `path`, which is replaced whole when all were added.
 
-    pandas categories become text.
-
-    Settings are those of `retrim.stats.codec.to_parquet`: the same pieces give the same bytes. Where nothing is
-    added, or an error ends it, the file stays as it was.
+    pandas categories become text, and the same pieces give the same bytes. Where nothing is added, or an error ends it,
+    the file stays as it was.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     writers: list[pq.ParquetWriter] = []
@@ -39,7 +34,7 @@ def writing(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
             for field in table.schema
         ]
         table = table.cast(pa.schema(text))
-        if not writers:
+        if not writers:  # settings are those of `retrim.stats.codec.to_parquet`
             how = {"compression": "zstd", "compression_level": 3, "version": "2.6", "data_page_version": "1.0"}
             writers.append(pq.ParquetWriter(fresh, table.schema, **how))
         writers[0].write_table(table.cast(writers[0].schema), row_group_size=1 << 20)
@@ -91,8 +86,6 @@ def read_mapped(path: Path, *, coded: Sequence[str]) -> pd.DataFrame:
 
 def read_rows_at(path: Path, places: np.ndarray) -> pd.DataFrame:
     """The rows of a Parquet file at these places, ascending: only row groups that hold one of them are read."""
-    import pyarrow as pa
-
     parts: list[pa.Table] = []
     start = 0
     with parquet_file(path) as stored:

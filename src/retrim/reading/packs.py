@@ -52,7 +52,7 @@ class PackedFile:
 
 @dataclass(frozen=True)
 class _Pack:
-    """A pack: its file, its level, its rows, and each file in it by name, with its rows and the digest of its bytes."""
+    """A pack, and each file in it by name, with its rows and the digest of its bytes."""
 
     path: Path
     level: int

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -40,13 +40,8 @@ KINDS = "CSV, JSON lines, Parquet or Arrow"
 MOST_COLUMNS = 10_000
 
 
-def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
-    """Its columns as text, what separates them, and how many ragged lines were left out.
-
-    Raises:
-        BadInputError: It has no header.
-        pa.ArrowException: It is not a table.
-    """
+def _read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
+    """Its columns as text, what separates them, and how many ragged lines were left out."""
     text = text.lstrip(b"\r\n")
     separator = _separator(text)
     header = header_of(text, separator)
@@ -56,18 +51,14 @@ def read_csv(text: bytes, where: str) -> tuple[pa.Table, str, int]:
     return table, separator, len(ragged)
 
 
-def _lines(text: bytes, separator: str) -> Iterator[list[str]]:
-    """The first lines as cells; a quoted cell may hold line ends."""
-    head = io.StringIO(text[:HEAD].decode("utf-8", "ignore"), newline="")
-    return csv.reader(head, delimiter=separator)
-
-
 def _separator(text: bytes) -> str:
     """The sign that cuts the first lines into most cells, as many in each; a comma where none does."""
     best, most = ",", 1
+    head = text[:HEAD].decode("utf-8", "ignore")
     for separator in SEPARATORS:
         try:
-            widths = [len(row) for row in islice(_lines(text, separator), LINES) if row]
+            lines = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
+            widths = [len(row) for row in islice(lines, LINES) if row]
         except csv.Error:
             continue
         if len(text) > HEAD and 1 < len(widths) < LINES:
@@ -80,52 +71,44 @@ def _separator(text: bytes) -> str:
 
 def look_of(name: str, column: pa.ChunkedArray) -> RawColumn:
     """A column at a glance; cells with nothing but blanks are missing."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    if pa.types.is_null(kind):
-        column, kind = column.cast(pa.string()), pa.string()
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    stored = _stored(column.type)
+    if stored == "text":
         column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
-        return RawColumn(name, "text", pd.Series(column.to_pandas(), dtype="str", name=name))
-    stored = _stored(kind)
-    if stored == "boolean":
-        return RawColumn(name, stored, pd.Series(column.cast(pa.string()).to_pandas(), dtype="str", name=name))
-    if stored in ("number", "integer"):
-        numbers = as_floats(column).to_pandas()
-        return RawColumn(name, stored, pd.Series(numbers, dtype="float64", name=name))
-    if stored == "time":
-        # Counted, not converted: far away it would not fit.
-        ticks = column.cast(pa.timestamp("ms") if pa.types.is_date(kind) else kind).cast(pa.int64())
-        return RawColumn(name, stored, pd.Series(ticks.to_pandas(), dtype="float64", name=name))
-    empty = pd.Series(["nested"] * len(column), dtype="str", name=name)
-    return RawColumn(name, "other", empty)
+    elif stored == "boolean":
+        column = column.cast(pa.string())
+    elif stored in ("number", "integer"):
+        column = as_floats(column)
+    elif stored == "time":  # counted, not converted: far away it would not fit
+        column = (column.cast(pa.timestamp("ms")) if pa.types.is_date(column.type) else column).cast(pa.int64())
+    else:
+        column = pa.array(["nested"] * len(column))
+    dtype = "float64" if stored in ("number", "integer", "time") else "str"
+    return RawColumn(name, stored, pd.Series(column.to_pandas(), dtype=dtype, name=name))
 
 
 def _stored(kind: pa.DataType) -> Stored:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
     if pa.types.is_boolean(kind):
         return "boolean"
     if pa.types.is_integer(kind):
         return "integer"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "time"
-    return "other"
+    return "time" if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else "other"
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as it stands in its file.
+    """A table as it stands in its file, or in several.
 
     Args:
-        kind: What the file is.
-        encoding: Of CSV text.
-        separator: Between the cells of a CSV line.
         columns: Text columns for CSV, with blank cells missing; else as stored.
         ragged: Lines of a CSV that had too many or too few cells, and were left out.
-        files: Number of files that the table was read from.
         before: Rows of its file before these, which are not among them.
     """
 
@@ -158,20 +141,18 @@ class RawTable:
         part = self.columns.select(list(chosen)).take(pa.array(rows, pa.int64())).rename_columns(list(chosen.values()))
         for name, cells in reversed(list((beside or {}).items())):
             part = part.add_column(0, name, pa.array(cells, pa.string()))
-        sink = io.BytesIO()
-        if self.kind == "csv":
-            text = io.StringIO()
-            writer = csv.writer(
-                text, delimiter=self.separator, lineterminator="\r\n"
-            )  # so that a cell of either is quoted
-            writer.writerow(part.column_names)
-            columns = [column.to_pylist() for column in part.columns]
-            if len(columns) == 1:  # a blank line would be no row
-                columns = [[cell if cell is not None else " " for cell in columns[0]]]
-            writer.writerows(zip(*columns, strict=True))
-            return text.getvalue().encode(self.encoding)
-        pq.write_table(writable(part), sink)
-        return sink.getvalue()
+        if self.kind != "csv":
+            sink = io.BytesIO()
+            pq.write_table(writable(part), sink)
+            return sink.getvalue()
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=self.separator, lineterminator="\r\n")  # so that a cell of either is quoted
+        writer.writerow(part.column_names)
+        columns = [column.to_pylist() for column in part.columns]
+        if len(columns) == 1:  # a blank line would be no row
+            columns = [[cell if cell is not None else " " for cell in columns[0]]]
+        writer.writerows(zip(*columns, strict=True))
+        return text.getvalue().encode(self.encoding)
 
 
 def open_raw(where: str) -> RawTable:
@@ -184,9 +165,11 @@ def open_raw(where: str) -> RawTable:
         return _together(fetch(where), address_of(where).shown)
     path = Path(where)
     try:
-        if path.is_dir():
-            return _folder(path)
-        return read_raw(path.read_bytes(), str(path))
+        if not path.is_dir():
+            return read_raw(path.read_bytes(), str(path))
+        if not (files := files_in(path)):
+            raise BadInputError(f"{path} contains no files; specify a folder with files ({KINDS})")
+        return _together([(str(file), file.read_bytes()) for file in files], str(path))
     except FileNotFoundError as error:
         raise BadInputError(
             f"{where} does not exist; specify a file ({KINDS}), a folder of such files, or an address"
@@ -209,13 +192,6 @@ def raw_of(columns: pa.Table, where: str) -> RawTable:
 def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> RawTable:
     """The last pieces of a file as one table."""
     return replace(_together(named, where), files=1, before=before)
-
-
-def _folder(path: Path) -> RawTable:
-    files = files_in(path)
-    if not files:
-        raise BadInputError(f"{path} contains no files; specify a folder with files ({KINDS})")
-    return _together([(str(file), file.read_bytes()) for file in files], str(path))
 
 
 def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
@@ -262,7 +238,7 @@ def read_raw(content: bytes, where: str) -> RawTable:
             return _checked(RawTable("json", encoding, ",", read_stored("json", text), 0, 1), where)
         if JSON_ARRAY.match(text):
             raise BadInputError(f"{where} is a JSON array; {AS_LINES}")
-        table, separator, ragged = read_csv(text, where)
+        table, separator, ragged = _read_csv(text, where)
         return _checked(RawTable("csv", encoding, separator, table, ragged, 1), where)
     except NoTableError as error:
         raise BadInputError(f"{where}: {error.fault}; {error.fault.cure}") from error

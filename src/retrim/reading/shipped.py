@@ -19,8 +19,7 @@ class Shipped:
     """One shipped table.
 
     Args:
-        sample: Its gzipped CSV, from the root of the workspace.
-        data: Its settings, a whole params.yaml, from the root of the workspace.
+        sample: Its gzipped CSV, from the root of the workspace; `data` is its params.yaml.
         time: The column of the event time.
         start: Months of history that version 1 of a demo is trained on.
         every: Span between the checks of a demo.
@@ -49,13 +48,7 @@ class Shipped:
 
 @dataclass(frozen=True)
 class ShippedFile:
-    """A file that comes.
-
-    Args:
-        arrives: When: at the end of the span it covers, UTC.
-        rows: Rows in it.
-        content: CSV.
-    """
+    """A file of CSV that comes at the end of the span it covers, UTC."""
 
     arrives: pd.Timestamp
     rows: int
@@ -65,11 +58,7 @@ class ShippedFile:
 def batches(
     frame: pd.DataFrame, events: pd.Series, *, start: pd.Timestamp, every: str
 ) -> Iterator[tuple[pd.Timestamp, pd.DataFrame]]:
-    """Cuts a table in time: all rows before `start`, then half-open spans of length `every`.
-
-    Args:
-        frame: Rows in any order, shape (n, columns).
-        events: Event time of each, UTC, shape (n,), index of `frame`.
+    """Cuts rows in time, by `events` in UTC: all before `start`, then half-open spans of length `every`.
 
     Returns:
         End of the span and its rows, oldest first; spans without rows are left out.

@@ -1,9 +1,7 @@
 """The one reader of tables: a file and the declared columns give typed rows, or faults.
 
-Nothing is guessed: a number is a decimal number, a time is ISO 8601, a category is its text without blanks around it.
-Blank is missing. "NaN", "NA" and "inf" are not numbers. What a table spells otherwise is declared (`reading` in
-params.yaml), and obeyed here. Rows have float64 for numbers and integers, str for categories and UTC microseconds for
-times.
+Nothing is guessed: a number is a decimal number, a time is ISO 8601, a category is its text without blanks around it,
+blank is missing. What a table spells otherwise is declared (`reading` in params.yaml).
 """
 
 import hashlib
@@ -63,10 +61,10 @@ def rule_of(name: str, kind: ColumnType, reading: ReadingParams) -> str:
 def typed(
     column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN, *, later: bool = False
 ) -> tuple[pd.Series, tuple[Fault, ...]]:
-    """The values of `column` as `kind`, and the cells that are not of it.
+    """The values of `column` as `kind`, missing where a cell is at fault, and those faults.
 
     Returns:
-        float64 (number, integer), str (category) or UTC microseconds (time); missing where a cell is at fault.
+        float64 (number, integer), str (category) or UTC microseconds (time).
     """
     column, text = present(column, reading)
     if kind == "category":
@@ -190,13 +188,8 @@ def _placed(walls: pd.Series, zone: str, *, later: bool) -> pd.Series:
 
 def _never_shown(skipped: np.ndarray, column: pa.ChunkedArray, name: str, zone: str) -> tuple[Fault, ...]:
     """The fault of local times of the hour that clocks skip in spring."""
-    rows = np.flatnonzero(skipped)
-    if not len(rows):
-        return ()
-    cells = ((int(row), None, column[int(row)].as_py()) for row in rows)
-    rule = f"is a time that exists in {zone}"
     cure = "the change to daylight saving time skipped this time; correct the time, or set its time zone (reading.zone)"
-    return (of_rows(name, rule, cells, count=len(rows), releasable=False, cure=cure),)
+    return _of_cells(skipped, column, name, f"is a time that exists in {zone}", cure)
 
 
 def _from_storage(
@@ -257,11 +250,15 @@ def _numbers_fit(values: pd.Series, kind: ColumnType) -> np.ndarray:
 def _cells(
     bad: np.ndarray, column: pa.ChunkedArray, name: str, kind: ColumnType, reading: ReadingParams = PLAIN
 ) -> tuple[Fault, ...]:
+    return _of_cells(bad, column, name, rule_of(name, kind, reading), CURES[kind])
+
+
+def _of_cells(bad: np.ndarray, column: pa.ChunkedArray, name: str, rule: str, cure: str) -> tuple[Fault, ...]:
     rows = np.flatnonzero(bad)
     if not len(rows):
         return ()
     cells = ((int(row), None, column[int(row)].as_py()) for row in rows)
-    return (of_rows(name, rule_of(name, kind, reading), cells, count=len(rows), releasable=False, cure=CURES[kind]),)
+    return (of_rows(name, rule, cells, count=len(rows), releasable=False, cure=cure),)
 
 
 def _stored_wrongly(
@@ -273,12 +270,10 @@ def _stored_wrongly(
 
 @dataclass(frozen=True)
 class FileContent:
-    """What a file holds: typed rows, or the faults that keep it from being read.
+    """What a file with this SHA-256 holds: typed rows, or the faults that keep it from being read.
 
     Args:
-        digest: sha256 of the file's bytes, hexadecimal.
         frame: Typed rows in the order of the file; None when it is no such table.
-        faults: Empty when every cell is of its type.
         either: By time column, the later instants of rows whose local time comes twice, where nothing in the file tells
             which it is: `frame` has the earlier ones. Missing in all other rows; without a column that has none.
     """
@@ -294,13 +289,10 @@ def declared(
 ) -> tuple[dict[str, ColumnType], dict[str, ColumnType]]:
     """Columns that are read of a file, and those it may have, with their types.
 
-    A file of rows may leave the target out where labels come later. A file of labels
-    has the key columns (or `_key`, for a table without a key) and the target, and may
-    have `label_time`.
+    A file of rows may leave the target out where labels come later. A file of labels has the key columns, or `_key` for
+    a table without a key, and the target, and may have `label_time`.
     """
-    types: dict[str, ColumnType] = {
-        name: column.type for name, column in data.columns.items() if name not in reading.made
-    }
+    types = {name: column.type for name, column in data.columns.items() if name not in reading.made}
     target = {data.target: types[data.target]}
     if labels:
         key: dict[str, ColumnType] = {name: types[name] for name in data.key} or {KEY: "category"}
@@ -314,7 +306,7 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of the file at `path`.
 
     Raises:
-        BadInputError: There is no such file, it is a folder, or it may not be read.
+        BadInputError: It does not exist, is a folder or too large, or may not be read.
     """
     if path.is_dir():
         raise BadInputError(f"{path} is a folder; specify a single CSV, CSV.gz or Parquet file")
@@ -339,7 +331,7 @@ def read_content(
     reading: ReadingParams = PLAIN,
     elsewhere: Collection[str] = (),
 ) -> FileContent:
-    """The same for the bytes of a file; columns that files lack (`reading.made`) are left out.
+    """What the bytes of a file hold, without columns that files lack (`reading.made`).
 
     `elsewhere` names columns that other chunks of the same JSON lines have: here they may be absent.
     """
@@ -371,7 +363,7 @@ def _settle_repeated(
 ) -> dict[str, pd.Series]:
     """Gives rows of the hour that comes twice the instant that they are of; what remains open is given back.
 
-    The order of rows says it, for the event time and times of the key; any other time is the earlier one that is not
+    The order of rows tells, for the event time and times of the key; any other time is the earlier one that is not
     before the event.
     """
     open_ones = {}
