@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from retrim.training.tuning import Dimension, Score, Trial, TuneParams, importance, search
+from retrim.training.tuning import Dimension, Trial, TuneParams, importance, search
 
 SPACE = {"leaves": {"low": 2, "high": 64, "log": True}, "rate": {"low": 0.01, "high": 1.0}}
 
@@ -26,8 +26,8 @@ def tune_params(**changed: Any) -> TuneParams:
     return TuneParams.model_validate({**settings, **changed})
 
 
-def by_rate(hyperparameters: dict[str, Any]) -> Score:
-    return Score((hyperparameters["rate"],), (1,))
+def by_rate(hyperparameters: dict[str, Any]) -> list[tuple[float, int]]:
+    return [(hyperparameters["rate"], 1)]
 
 
 def run(params: TuneParams, *, trials: int = 6) -> list[Trial]:
@@ -108,7 +108,7 @@ def test_trials_stay_in_the_space() -> None:
 
 
 def test_the_loss_of_a_trial_is_the_mean_over_its_folds() -> None:
-    assert Score((1.0, 2.0, 6.0), (1, 1, 1)).loss == 3.0
+    assert Trial(0, {}, (1.0, 2.0, 6.0), (1, 1, 1)).loss == 3.0
 
 
 def test_what_the_loss_depends_on_explains_it() -> None:
@@ -124,7 +124,7 @@ def test_trials_are_told_batch_by_batch() -> None:
     losses: Iterator[float] = iter(range(5))
 
     search(
-        lambda hyperparameters: Score((next(losses),), (1,)),
+        lambda hyperparameters: [(next(losses), 1)],
         tune_params(),
         trials=5,
         done=[],
@@ -137,7 +137,7 @@ def test_trials_are_told_batch_by_batch() -> None:
 
 def test_nothing_to_search_is_one_trial() -> None:
     params = tune_params(space={})
-    found = search(lambda _: Score((0.5,), (1,)), params, trials=6, done=[], workers=1, on_batch=lambda batch: None)
+    found = search(lambda _: [(0.5, 1)], params, trials=6, done=[], workers=1, on_batch=lambda batch: None)
 
-    assert [(trial.hyperparameters, trial.score.loss) for trial in found] == [({}, 0.5)]
+    assert [(trial.hyperparameters, trial.loss) for trial in found] == [({}, 0.5)]
     assert importance(params, found) == {}

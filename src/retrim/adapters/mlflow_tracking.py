@@ -206,8 +206,8 @@ class Experiment:
         at = run.info.start_time
         params, loss = _shown(trial)
         metrics = [Metric("loss", loss, at, 0)]
-        metrics += [Metric("fold_loss", value, at, step) for step, value in enumerate(trial.score.losses)]
-        metrics += [Metric("fold_rounds", float(rounds), at, step) for step, rounds in enumerate(trial.score.rounds)]
+        metrics += [Metric("fold_loss", value, at, step) for step, value in enumerate(trial.losses)]
+        metrics += [Metric("fold_rounds", float(rounds), at, step) for step, rounds in enumerate(trial.rounds)]
         self.client.log_batch(run.info.run_id, metrics, [Param(name, value) for name, value in params.items()])
         self.client.set_terminated(run.info.run_id, "FINISHED")
 
@@ -283,7 +283,7 @@ def artifact_folder(run: "Run") -> Path | None:
 
 
 def _shown(trial: Trial) -> tuple[dict[str, str], float]:
-    return {plain_name(name): str(value) for name, value in trial.hyperparameters.items()}, trial.score.loss
+    return {plain_name(name): str(value) for name, value in trial.hyperparameters.items()}, trial.loss
 
 
 def _short(value: str) -> str:

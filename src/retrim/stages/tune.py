@@ -29,7 +29,7 @@ from retrim.training.estimators import MODELS, FitTask, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
 from retrim.training.mode import FINAL
 from retrim.training.recipe import BASELINE, CONSTANT, LINEAR, Recipe, TrainParams
-from retrim.training.tuning import Score, Trial, TuneParams, best, importance, read_trials, search
+from retrim.training.tuning import Trial, TuneParams, best, importance, read_trials, search
 
 READ_AT_ONCE = 1 << 24
 Cut = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -61,15 +61,13 @@ def run(
 
     def keep(batch: Sequence[Trial]) -> None:
         _append(log, batch)
-        sys.stdout.writelines(
-            f"trial {trial.number + 1} of {tune.trials}: loss {trial.score.loss:.6g}\n" for trial in batch
-        )
+        sys.stdout.writelines(f"trial {trial.number + 1} of {tune.trials}: loss {trial.loss:.6g}\n" for trial in batch)
         sys.stdout.flush()
 
-    def evaluate(hyperparameters: Hyperparameters) -> Score:
+    def evaluate(hyperparameters: Hyperparameters) -> list[tuple[float, int]]:
         threads = cores // at_once
         how = FitTask(judge.loss, hyperparameters, tune.max_rounds, train.seed, threads, patience=tune.patience)
-        return _evaluate(how, train, laid)
+        return [_score(how, train, laid.lay(fold)) for fold in range(len(laid.cuts))]
 
     trials_done = search(
         evaluate,
@@ -82,9 +80,9 @@ def run(
     chosen = best(trials_done)
     record = {
         "hyperparameters": chosen.hyperparameters,
-        "rounds": int(np.median(chosen.score.rounds)),
+        "rounds": int(np.median(chosen.rounds)),
         "trial": chosen.number,
-        "loss": chosen.score.loss,
+        "loss": chosen.loss,
         "importance": importance(tune, trials_done),
         "importance_by": "PED-ANOVA",
         "folds": [laid.rows["_event"].iloc[scored[0]].isoformat() for _, _, scored in laid.cuts],
@@ -197,12 +195,6 @@ def _laid(
         return _Laid(view, (cut(fit), actual[fit]), watched, judged, weights(fit))
 
     return lay
-
-
-def _evaluate(task: FitTask, train: TrainParams, laid: _Folds) -> Score:
-    """Loss and rounds of each fold, one fold after another."""
-    scores = [_score(task, train, laid.lay(fold)) for fold in range(len(laid.cuts))]
-    return Score(tuple(loss for loss, _ in scores), tuple(rounds for _, rounds in scores))
 
 
 def _score(task: FitTask, train: TrainParams, fold: _Laid) -> tuple[float, int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -47,84 +46,6 @@ class BacktestOrigin:
         return self.predicted[competed_as(name, self.predicted)]
 
 
-@dataclass(frozen=True)
-class OriginJob:
-    """A challenger at an origin, by the origin's number."""
-
-    origin: int
-    challenger: Challenger
-
-
-@dataclass(frozen=True)
-class OriginScore:
-    """What a challenger lost and predicted at an origin; `away` is empty but for a regression."""
-
-    loss: float
-    away: np.ndarray
-    predicted: np.ndarray
-
-
-@dataclass(frozen=True)
-class Backtesting:
-    """Recipes to be refitted at each origin on that origin's past alone.
-
-    Args:
-        recipes: Refitted at each origin on that origin's past alone.
-        view: Gives matrix and targets; its steps are learned anew on the past of each origin.
-        rows: Training rows in total order with `_event`; the judging block is not among them.
-        folds: Row numbers of each origin.
-        windows: Training windows.
-        lengths: How many rows those hold.
-    """
-
-    recipes: Mapping[RecipeKind, Recipe]
-    view: FeatureView
-    rows: pd.DataFrame
-    folds: list[Fold]
-    windows: tuple[WindowKind, ...]
-    lengths: WindowLengths
-
-    @cached_property
-    def views(self) -> list[FeatureView]:
-        """The view of each origin."""
-        return [self.view.again(self.rows.iloc[fold.fit]) if self.view.steps else self.view for fold in self.folds]
-
-    @property
-    def jobs(self) -> list[OriginJob]:
-        return [
-            OriginJob(number, challenger)
-            for number, fold in enumerate(self.folds)
-            for challenger in challengers_of(self.recipes, self.windows, len(fold.fit), lengths=self.lengths)
-        ]
-
-    def score(self, job: OriginJob, threads: int) -> OriginScore:
-        fold, view, challenger = self.folds[job.origin], self.views[job.origin], job.challenger
-        take = self.lengths.rows(fold.fit, challenger.window)
-        scored = rows_at(self.rows, fold.score)
-        recipe = challenger.recipe
-        model = fit_recipe(recipe, view, self.rows, take=take, past=fold.fit, threads=threads)
-        predicted = model.predict(view.matrix(scored))
-        actual = self.view.actual(scored)
-        away = actual - predicted if self.view.task == "regression" else np.empty(0)
-        return OriginScore(float(np.mean(row_losses(recipe.loss, actual, predicted))), away, predicted)
-
-    def origins(self, scores: Sequence[OriginScore]) -> list[BacktestOrigin]:
-        """What the jobs gave, by origin."""
-        jobs = self.jobs
-        return [
-            BacktestOrigin(
-                start=self.rows["_event"].iloc[fold.score[0]],
-                end=self.rows["_event"].iloc[fold.score[-1]],
-                rows=len(fold.score),
-                losses={job.challenger.name: score.loss for job, score in scored},
-                away={job.challenger.name: score.away for job, score in scored},
-                predicted={job.challenger.name: score.predicted for job, score in scored},
-            )
-            for number, fold in enumerate(self.folds)
-            if (scored := [pair for pair in zip(jobs, scores, strict=True) if pair[0].origin == number])
-        ]
-
-
 def backtest(
     recipes: Mapping[RecipeKind, Recipe],
     view: FeatureView,
@@ -135,10 +56,33 @@ def backtest(
     lengths: WindowLengths,
     cores: int,
 ) -> list[BacktestOrigin]:
-    """Mean loss of each recipe at each origin, a value a training window (windows of the same rows make one)."""
-    backtesting = Backtesting(recipes, view, rows, folds, windows, lengths)
-    backtesting.views  # noqa: B018  learned once, before threads ask for them
-    return backtesting.origins(in_parallel(backtesting.score, backtesting.jobs, cores=cores))
+    """Each recipe refitted at each origin on its past alone, the view's steps too; windows of the same rows make one.
+
+    `rows` are training rows in total order with `_event`; the judging block is not among them.
+    """
+    views = [view.again(rows.iloc[fold.fit]) if view.steps else view for fold in folds]
+    jobs = [
+        (number, challenger)
+        for number, fold in enumerate(folds)
+        for challenger in challengers_of(recipes, windows, len(fold.fit), lengths=lengths)
+    ]
+
+    def predict(job: tuple[int, Challenger], threads: int) -> np.ndarray:
+        fold, origin_view, challenger = folds[job[0]], views[job[0]], job[1]
+        take = lengths.rows(fold.fit, challenger.window)
+        model = fit_recipe(challenger.recipe, origin_view, rows, take=take, past=fold.fit, threads=threads)
+        return model.predict(origin_view.matrix(rows_at(rows, fold.score)))
+
+    predictions = list(zip(jobs, in_parallel(predict, jobs, cores=cores), strict=True))
+    origins = []
+    for number, fold in enumerate(folds):
+        actual, event = view.actual(rows_at(rows, fold.score)), rows["_event"].iloc[fold.score]
+        scored = [(challenger, predicted) for (origin, challenger), predicted in predictions if origin == number]
+        losses = {one.name: float(np.mean(row_losses(one.recipe.loss, actual, part))) for one, part in scored}
+        predicted = {challenger.name: part for challenger, part in scored}
+        away = {name: actual - part if view.task == "regression" else np.empty(0) for name, part in predicted.items()}
+        origins.append(BacktestOrigin(event.iloc[0], event.iloc[-1], len(fold.score), losses, away, predicted))
+    return origins
 
 
 def stated_interval(origins: Sequence[BacktestOrigin]) -> ErrorInterval | None:

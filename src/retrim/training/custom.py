@@ -4,7 +4,7 @@ import ast
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from traceback import extract_tb
@@ -41,11 +41,7 @@ LOOKED_AT, MOST_COLUMNS = 256, 200
 
 @lru_cache(maxsize=64)
 def module_of(code: bytes, path: str) -> ModuleType:
-    """The file, run once.
-
-    Raises:
-        BadInputError: It cannot be read or run, unpickles, lacks a function, or has a constant of another shape.
-    """
+    """The file, run once; refused where it unpickles, lacks a function, or has a constant of another shape."""
     try:
         tree = ast.parse(code, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -149,10 +145,8 @@ class CustomModel:
     """A fitted model of one's own.
 
     Args:
-        code: The file.
-        path: Where it lies in the workspace, for messages.
+        path: Where its code lies in the workspace, for messages.
         made: What `fit` or `load` gave.
-        task: regression, binary or multiclass.
         classes: How many.
         width: Columns of the matrix.
         stored: What it was loaded from; None for one that was just fitted.
@@ -176,15 +170,15 @@ class CustomModel:
         return outputs(self.scores(matrix), self.link)
 
     def files(self) -> dict[str, bytes]:
-        return dict(self._files)
-
-    @cached_property
-    def _files(self) -> dict[str, bytes]:
         """The code, what `save` gives, and what is known of the columns.
 
         Raises:
             BadInputError: `save` gives no bytes, or `load` makes another model of them.
         """
+        return dict(self._files)
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
         if self.stored is not None:
             return self.stored
         content = call(self.code, self.path, "save", self.made)
@@ -192,7 +186,7 @@ class CustomModel:
             fault = f"{self.path}: save returns a value of type {type(content).__name__}"
             raise BadInputError(f"{fault}; return bytes, for example from skops.io.dumps")
         stored = one_form(bytes(content))
-        again = CustomModel(self.code, self.path, call(self.code, self.path, "load", stored), *self._shape, None, None)
+        again = replace(self, made=call(self.code, self.path, "load", stored), rows=None)
         rows = self._looked_at
         if not np.array_equal(again.predict(rows), self.predict(rows)):
             raise BadInputError(
@@ -202,15 +196,8 @@ class CustomModel:
         facts = to_json({"gains": self.gains().tolist()})
         return {CODE_FILE: self.code, CONTENT_FILE: stored, FACTS_FILE: facts}
 
-    @property
-    def _shape(self) -> tuple[str, int, int]:
-        return self.task, self.classes, self.width
-
     def gains(self) -> np.ndarray:
-        """How far predictions of training rows move where a column's cells change rows, shape (columns,).
-
-        0 of all where there are more than `MOST_COLUMNS`.
-        """
+        """How far predictions of training rows move where a column's cells change rows, shape (columns,)."""
         if self.stored is not None:
             return np.array(json.loads(self.stored[FACTS_FILE])["gains"], dtype="float64")
         return self._weights
@@ -317,11 +304,7 @@ class CustomEstimator:
         return FittedModel(model, 1)
 
     def load(self, view: FeatureView, files: dict[str, bytes]) -> CustomModel:
-        """The stored model, by the code that is stored with it, where that may run here.
-
-        Raises:
-            RefusedError: It may not.
-        """
+        """The stored model, by the code that is stored with it, where that may run here."""
         code = self._code()
         if files.get(CODE_FILE) != code:
             raise RefusedError(

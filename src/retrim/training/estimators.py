@@ -103,7 +103,7 @@ class FitTask:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A model, and the rounds it kept."""
+    """A model, and the rounds of boosting it kept."""
 
     model: Model
     rounds: int
@@ -119,22 +119,13 @@ class Estimator(Protocol):
         """The model that `Model.files` described."""
 
     def check_space(self, names: Iterable[str]) -> None:
-        """Refuses hyperparameters that it would pass over without a word.
-
-        Raises:
-            BadInputError: A name is none of its own, is set by retrim, or stands there twice under two names.
-        """
+        """Refuses names that are none of its own, are set by retrim, or stand there twice under two names."""
 
     def check_aim(self, task: str, loss: str) -> None:
-        """Refuses a task or a loss that it cannot be trained for.
-
-        Raises:
-            BadInputError: Says what it can be trained for.
-        """
+        """Refuses a task or a loss that it cannot be trained for, and says what it can be."""
 
 
 def is_own(model: str) -> bool:
-    """Whether a kind of model is a file of the workspace."""
     return model.startswith(OWN)
 
 
@@ -222,11 +213,7 @@ def aim_at(kind: str, losses: Losses, task: str, loss: str) -> tuple[str, float 
 
 
 def check_classes(task: str, classes: int) -> None:
-    """Refuses a multiclass model of fewer than two classes.
-
-    Raises:
-        RefusedError: The training rows hold one or none.
-    """
+    """Refuses a multiclass model of fewer than two classes."""
     if task == "multiclass" and classes < 2:
         raise RefusedError(
             f"a multiclass model needs at least 2 classes, but the training rows have only {classes}; wait until "
@@ -235,11 +222,7 @@ def check_classes(task: str, classes: int) -> None:
 
 
 def check_target(kind: str, actual: np.ndarray) -> None:
-    """Refuses targets beyond single precision: LightGBM keeps them so, and squares of larger ones are infinite.
-
-    Raises:
-        BadInputError: Names the largest.
-    """
+    """Refuses targets beyond single precision: LightGBM keeps them so, and squares of larger ones are infinite."""
     largest = float(np.abs(actual).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
         raise BadInputError(
@@ -249,11 +232,7 @@ def check_target(kind: str, actual: np.ndarray) -> None:
 
 
 def check_counts(actual: np.ndarray) -> None:
-    """Refuses targets below 0, which are no counts.
-
-    Raises:
-        BadInputError: Names the smallest.
-    """
+    """Refuses targets below 0, which are no counts."""
     if actual.min(initial=0) < 0:
         raise BadInputError(
             f"judge.loss: poisson needs target values of 0 or more, but the smallest is {actual.min():g}; choose mse "
@@ -262,11 +241,7 @@ def check_counts(actual: np.ndarray) -> None:
 
 
 def check_names(kind: str, names: list[str], known: list[str]) -> None:
-    """Refuses a search space whose names are not the kind's own, or lack one of them.
-
-    Raises:
-        BadInputError: Names the first.
-    """
+    """Refuses a search space whose names are not the kind's own, or lack one of them."""
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)

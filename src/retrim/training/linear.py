@@ -218,11 +218,9 @@ class Category:
         codes, places = np.unique(values[~np.isnan(values)], return_inverse=True)
         held = np.bincount(places, weights=weights[~np.isnan(values)], minlength=len(codes)) / weights.sum()
         commonest = np.sort(np.lexsort((codes, -held))[:LEVELS])
-        shares = tuple(float(share) for share in held[commonest])
+        shares = tuple(held[commonest].tolist())
         whole = len(commonest) == len(codes) and not np.isnan(values).any()
-        return cls(
-            tuple(float(code) for code in codes[commonest]), shares, 0.0 if whole else max(1.0 - sum(shares), 0.0)
-        )
+        return cls(tuple(codes[commonest].tolist()), shares, 0.0 if whole else max(1.0 - sum(shares), 0.0))
 
     def terms(self, values: np.ndarray) -> list[np.ndarray]:
         known = np.isin(values, self.levels)
@@ -260,7 +258,6 @@ class Linear:
 
     Args:
         columns: How each becomes terms.
-        link: What its scores are.
         intercepts: Score of the average training row, shape (outputs,).
         coefficients: What one unit of a term adds, shape (outputs, terms).
         spreads: Standard deviation over the training rows of what each column adds, summed over outputs.

@@ -49,8 +49,7 @@ def predicted_columns(
         width: As `half_width` gives it; None for classes.
 
     Returns:
-        `prediction` is the number; of two classes the probability of the positive one; of several that of `class`, the
-        most probable.
+        `prediction` is the number, or the probability of the positive class, or that of `class`, the most probable.
     """
     n = len(predicted)
     columns: dict[str, pa.Array] = {
@@ -103,8 +102,7 @@ class Importance:
 
     Args:
         weights: Mean absolute contribution by feature, in units of the raw score; summed over the classes.
-        rows: Rows that were looked at.
-        of: Rows that there were.
+        rows: Rows that were looked at, `of` those that there were.
     """
 
     weights: dict[str, float]
@@ -115,11 +113,7 @@ class Importance:
 def importance(
     model: Model, view: FeatureView, rows: pd.DataFrame, *, most: int = IMPORTANCE_ROWS
 ) -> Importance | None:
-    """Mean absolute contribution of each feature over `rows`, or over `most` of them, spread evenly.
-
-    Args:
-        rows: Rows it has not seen, in time order.
-        most: Rows that are looked at, at most.
+    """The importance over rows not seen, in time order, or over `most` of them, spread evenly.
 
     Returns:
         None without rows, or where the model has no exact contributions.
@@ -136,15 +130,7 @@ def importance(
 
 
 def check_sums(added: np.ndarray, scores: np.ndarray) -> None:
-    """Checks that contributions sum to the scores they explain.
-
-    Args:
-        added: Shape (n, outputs, features + 1).
-        scores: Shape (n, outputs).
-
-    Raises:
-        RetrimError: A sum misses its score by more than `TOLERANCE`.
-    """
+    """Refuses contributions, shape (n, outputs, features + 1), that do not sum to the scores, shape (n, outputs)."""
     missed = np.abs(added.sum(axis=-1) - scores) / np.maximum(np.abs(scores), 1.0)
     if missed.size and not missed.max() <= TOLERANCE:
         raise RetrimError(
@@ -229,9 +215,7 @@ def explain_row(predictor: Predictor, row: pd.DataFrame, *, asked: str | None) -
         link=model.link,
         explained=explained,
         base=base,
-        added=tuple(
-            sorted(contributions, key=lambda contribution: (-abs(contribution.contribution), contribution.feature))
-        ),
+        added=tuple(sorted(contributions, key=lambda part: (-abs(part.contribution), part.feature))),
         score=score,
         output=float(predicted[0]) if explained is None else every[explained],
         outputs=every,

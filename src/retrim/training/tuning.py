@@ -123,33 +123,17 @@ class TuneParams(SettingsSection):
 
 
 @dataclass(frozen=True)
-class Score:
-    """What one set of hyperparameters gave: loss and rounds a fold."""
-
-    losses: tuple[float, ...]
-    rounds: tuple[int, ...]
-
-    @property
-    def loss(self) -> float:
-        return float(np.mean(self.losses))
-
-
-@dataclass(frozen=True)
 class Trial:
-    """One told trial."""
+    """One told trial: loss and rounds a fold."""
 
     number: int
     hyperparameters: Hyperparameters
     losses: tuple[float, ...]
     rounds: tuple[int, ...]
 
-    @property
-    def score(self) -> Score:
-        return Score(self.losses, self.rounds)
-
     @written
     def loss(self) -> float:
-        return self.score.loss
+        return float(np.mean(self.losses))
 
 
 def read_trials(log: bytes) -> list[Trial]:
@@ -166,7 +150,7 @@ def read_trials(log: bytes) -> list[Trial]:
 
 
 def search(
-    evaluate: Callable[[Hyperparameters], Score],
+    evaluate: Callable[[Hyperparameters], Sequence[tuple[float, int]]],
     params: TuneParams,
     *,
     trials: int,
@@ -174,11 +158,7 @@ def search(
     workers: int,
     on_batch: Callable[[Sequence[Trial]], None],
 ) -> list[Trial]:
-    """Trials `0 .. trials - 1`, those in `done` taken as they are.
-
-    Returns:
-        All trials, in order of their number.
-    """
+    """Trials `0 .. trials - 1` in order, those in `done` taken as they are; `evaluate` gives loss and rounds a fold."""
     if not params.space:  # there is one model
         trials = 1
     history = list(done[: len(done) - len(done) % params.batch]) if len(done) < trials else list(done[:trials])
@@ -187,8 +167,8 @@ def search(
             proposals = _ask(params, history, min(params.batch, trials - len(history)))
             scores = list(pool.map(evaluate, proposals))
             batch = [
-                Trial(len(history) + number, hyperparameters, score.losses, score.rounds)
-                for number, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True))
+                Trial(number, hyperparameters, *zip(*score, strict=True))
+                for number, (hyperparameters, score) in enumerate(zip(proposals, scores, strict=True), len(history))
             ]
             history.extend(batch)
             on_batch(batch)
@@ -197,7 +177,7 @@ def search(
 
 def best(trials: Sequence[Trial]) -> Trial:
     """The trial with the least loss; of equals the earliest."""
-    return min(trials, key=lambda trial: (trial.score.loss, trial.number))
+    return min(trials, key=lambda trial: (trial.loss, trial.number))
 
 
 def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
@@ -206,7 +186,7 @@ def importance(params: TuneParams, trials: Sequence[Trial]) -> dict[str, float]:
     Source:
         Watanabe, Bansal and Hutter (2023), PED-ANOVA, IJCAI; Optuna's default evaluator.
     """
-    if len({trial.score.loss for trial in trials}) < 2:
+    if len({trial.loss for trial in trials}) < 2:
         return {}
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -231,7 +211,7 @@ def _study(params: TuneParams, history: Sequence[Trial]) -> "optuna.Study":
     space = _distributions(params)
     for trial in history:
         study.add_trial(
-            optuna.trial.create_trial(params=dict(trial.hyperparameters), distributions=space, value=trial.score.loss)
+            optuna.trial.create_trial(params=dict(trial.hyperparameters), distributions=space, value=trial.loss)
         )
     return study
 
