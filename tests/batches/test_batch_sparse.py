@@ -18,17 +18,10 @@ DATA = DataParams.model_validate(
             "holiday": {"type": "category", "role": "feature"},
             "cars": {"type": "number", "role": "target"},
         },
-        "key": [],
         "task": "regression",
-        "positive": None,
-        "labels": "with_rows",
         "label_horizon": "1h",
         "batch_every": "7D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "none.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 WEEK, WEEKS = 168, 12

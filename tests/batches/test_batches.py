@@ -21,17 +21,10 @@ DATA = DataParams.model_validate(
             "sky": {"type": "category", "role": "feature"},
             "visitors": {"type": "integer", "role": "target"},
         },
-        "key": [],
         "task": "regression",
-        "positive": None,
-        "labels": "with_rows",
         "label_horizon": "1h",
         "batch_every": "7D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "none.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 

@@ -48,15 +48,9 @@ DATA = DataParams.model_validate(
         },
         "key": ["order"],
         "task": "regression",
-        "positive": None,
-        "labels": "with_rows",
         "label_horizon": "1D",
         "batch_every": "7D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "suite.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 

@@ -194,17 +194,11 @@ def declared(columns: dict[str, np.ndarray], target: np.ndarray) -> DataParams:
             **{name: {"type": kind, "role": "feature"} for name, kind in features.items()},
             "target": {"type": "number" if task == "regression" else "category", "role": "target"},
         },
-        "key": [],
         "task": task,
         "positive": "yes" if task == "binary" else None,
-        "labels": "with_rows",
         "label_horizon": "0h",
         "batch_every": "7D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "expectations/made.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
     return DataParams.model_validate(document)
 

@@ -24,17 +24,11 @@ def data(task: str = "regression") -> DataParams:
                 "note": {"type": "category", "role": "feature"},
                 "result": {"type": "number" if task == "regression" else "category", "role": "target"},
             },
-            "key": [],
             "task": task,
             "positive": "late" if task == "binary" else None,
-            "labels": "with_rows",
             "label_horizon": "1h",
             "batch_every": "7D",
-            "batch_grace": "1D",
-            "times_ahead": "1h",
             "suite": "expectations/shop.json",
-            "rows": {"where": []},
-            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
 

@@ -27,15 +27,9 @@ DATA = DataParams.model_validate(
         },
         "key": ["at"],
         "task": "regression",
-        "positive": None,
-        "labels": "with_rows",
         "label_horizon": "3h",
         "batch_every": "7d",
-        "batch_grace": "1d",
-        "times_ahead": "1h",
         "suite": "expectations/stream.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 

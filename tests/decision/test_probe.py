@@ -37,15 +37,9 @@ def data() -> DataParams:
             },
             "key": ["at"],
             "task": "regression",
-            "positive": None,
-            "labels": "with_rows",
             "label_horizon": "0h",
             "batch_every": "7d",
-            "batch_grace": "1d",
-            "times_ahead": "1h",
             "suite": "expectations/stream.json",
-            "rows": {"where": []},
-            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
 

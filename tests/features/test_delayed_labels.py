@@ -29,11 +29,7 @@ DATA = DataParams.model_validate(
         "labels": "later",
         "label_horizon": "60D",
         "batch_every": "30D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "none.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 Rule = Callable[[pd.DataFrame], pd.DataFrame]

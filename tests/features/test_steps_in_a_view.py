@@ -23,17 +23,10 @@ DATA = DataParams.model_validate(
             "items": {"type": "integer", "role": "feature"},
             "minutes": {"type": "number", "role": "target"},
         },
-        "key": [],
         "task": "regression",
-        "positive": None,
-        "labels": "with_rows",
         "label_horizon": "1h",
         "batch_every": "7D",
-        "batch_grace": "1D",
-        "times_ahead": "1h",
         "suite": "expectations/shop.json",
-        "rows": {"where": []},
-        "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }
 )
 

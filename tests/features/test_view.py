@@ -27,14 +27,9 @@ def data(task: str = "regression") -> DataParams:
             "key": ["order"],
             "task": task,
             "positive": "kept" if task == "binary" else None,
-            "labels": "with_rows",
             "label_horizon": "1d",
             "batch_every": "7d",
-            "batch_grace": "1d",
-            "times_ahead": "1h",
             "suite": "expectations/shop.json",
-            "rows": {"where": []},
-            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
 

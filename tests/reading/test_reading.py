@@ -464,17 +464,10 @@ def test_any_bytes_are_a_reading(content: bytes) -> None:
                 "x": {"type": "number", "role": "feature"},
                 "y": {"type": "number", "role": "target"},
             },
-            "key": [],
             "task": "regression",
-            "positive": None,
-            "labels": "with_rows",
             "label_horizon": "1D",
             "batch_every": "1D",
-            "batch_grace": "1D",
-            "times_ahead": "1h",
             "suite": "x",
-            "rows": {"where": []},
-            "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
         }
     )
     for head in (b"", b"t,x,y\n", b"PAR1", b"\x1f\x8b\x08\0"):

@@ -149,17 +149,11 @@ SHOP_LATER = {
         "weight": {"type": "number", "role": "feature"},
         "price": {"type": "number", "role": "target"},
     },
-    "key": [],
     "task": "regression",
-    "positive": None,
     "labels": "later",
     "label_horizon": "2d",
     "batch_every": "1d",
-    "batch_grace": "1d",
-    "times_ahead": "1h",
     "suite": "none",
-    "rows": {"where": []},
-    "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
 }
 
 
