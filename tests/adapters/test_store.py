@@ -1,13 +1,13 @@
 """The store: one decision one run, one run a model, one champion at a time, whoever asks and how many."""
 
+import multiprocessing
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,24 +23,8 @@ from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.stats.codec import to_record
 from tests.builders.proved import move, pass_checks
 
-SOURCE = str(Path(__file__).parents[2] / "src")
-# A process that says it is ready, waits for a line, tries one thing and prints what came of it.
-PROCESS = """
-import sys
-from pathlib import Path
-from retrim.adapters.signing import Keys
-from retrim.adapters.store import Store
-from retrim.decision.stored_rows import DecisionRow, ReleaseMove, RunClaim
-from retrim.errors import RefusedError
-store = None if {late} else Store({url!r})
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    store = store or Store({url!r})
-    print({call})
-except RefusedError as error:
-    print("refused:", error)
-"""
+FORKED = multiprocessing.get_context("fork")
+SECONDS = 120
 
 
 @pytest.fixture
@@ -91,27 +75,28 @@ def proved(store: Store, *versions: int) -> None:
         pass_checks(store, "shop", number, at=at)
 
 
-def at_once(url: str, *calls: str, late: bool = False) -> list[str]:
-    """What processes print that make these calls at the same moment; `late` opens the store then too."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS.format(url=url, call=call, late=late)],
-            env={"PYTHONPATH": SOURCE},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for call in calls
-    ]
+def at_once(*calls: Callable[[], object]) -> list[str]:
+    """What processes answer that make these calls at the same moment; a store is closed before, and each opens it."""
+    barrier, answers = FORKED.Barrier(len(calls)), FORKED.SimpleQueue()
+
+    def attempt(call: Callable[[], object]) -> None:
+        barrier.wait(SECONDS)
+        try:
+            answers.put(str(call()))
+        except RefusedError as error:
+            answers.put(f"refused: {error}")
+
+    processes = [FORKED.Process(target=attempt, args=(call,)) for call in calls]
     for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        process.start()
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [process.communicate()[0].strip() for process in processes]
+        process.join(SECONDS)
+    assert [process.exitcode for process in processes] == [0] * len(calls)
+    return [answers.get() for _ in calls]
+
+
+def count_runs(address: str) -> int:
+    return len(Store(address).runs("shop"))
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -163,17 +148,19 @@ def test_two_models_run_side_by_side(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_claim_a_decision_one_runs(store: Store, url: str) -> None:
-    said = at_once(url, *[f"store.claim_run({run(1)!r}).state"] * 2)
+def test_of_two_processes_that_claim_a_decision_one_runs(store: Store) -> None:
+    store.close()
+    said = at_once(*[lambda: store.claim_run(run(1)).state] * 2)
 
     assert sorted(line.split(":")[0] for line in said) == ["refused", "running"]
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_claim_a_model_one_runs(store: Store, url: str) -> None:
-    said = at_once(url, *[f"store.claim_run({run(day)!r}).state" for day in (1, 2, 3)])
+def test_of_two_processes_that_claim_a_model_one_runs(store: Store) -> None:
+    store.close()
+    said = at_once(*[partial(store.claim_run, run(day)) for day in (1, 2, 3)])
 
-    assert sorted(line.split(":")[0] for line in said) == ["refused", "refused", "running"]
+    assert sum(line.startswith("refused: ") for line in said) == 2
     assert len(store.runs("shop", state="running")) == 1
 
 
@@ -187,10 +174,11 @@ def test_a_run_that_did_not_end_well_is_claimed_again_as_its_next_attempt(store:
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_claim_a_crashed_run_one_runs(store: Store, url: str) -> None:
+def test_of_two_processes_that_claim_a_crashed_run_one_runs(store: Store) -> None:
     store.claim_run(run(1))
     end(store, 1, "crashed")
-    said = at_once(url, *[f"store.claim_run({run(1)!r}).attempt"] * 2)
+    store.close()
+    said = at_once(*[lambda: store.claim_run(run(1)).attempt] * 2)
 
     assert sorted(line.split(":")[0] for line in said) == ["2", "refused"]
 
@@ -222,8 +210,9 @@ def test_what_is_noted_of_a_run_adds_up(store: Store) -> None:
 
 
 @pytest.mark.slow
-def test_a_check_of_one_moment_is_recorded_once(store: Store, url: str) -> None:
-    said = at_once(url, *[f"store.add_decision({decision(9)!r})"] * 2)
+def test_a_check_of_one_moment_is_recorded_once(store: Store) -> None:
+    store.close()
+    said = at_once(*[partial(store.add_decision, decision(9))] * 2)
 
     assert sorted(said) == ["False", "True"]
 
@@ -289,16 +278,11 @@ def test_what_becomes_known_of_a_version_is_added_once_and_told_in_order(store: 
     assert store.envelope("bike", 2) == []
 
 
-def test_of_two_processes_that_move_the_champion_one_does(store: Store, keys: Keys, url: str) -> None:
+def test_of_two_processes_that_move_the_champion_one_does(store: Store, keys: Keys) -> None:
     proved(store, 1, 2, 3, 4)
     store.add_release(release(1), expected=None, keys=keys)
-    said = at_once(
-        url,
-        *[
-            f"store.add_release({release(version)!r}, expected=1, keys=Keys(Path({str(keys.folder)!r})))"
-            for version in (2, 3, 4)
-        ],
-    )
+    store.close()
+    said = at_once(*[partial(store.add_release, release(version), expected=1, keys=keys) for version in (2, 3, 4)])
 
     assert sorted(line.split(":")[0] for line in said) == ["None", "refused", "refused"]
     assert len(store.releases("shop")) == 2
@@ -330,7 +314,8 @@ def test_a_store_that_another_process_holds_is_waited_for(store: Store, url: str
 @pytest.mark.slow
 def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     for attempt in range(2):
-        said = at_once(f"sqlite:///{tmp_path / f'{attempt}.db'}", *["len(store.runs('shop'))"] * 3, late=True)
+        address = f"sqlite:///{tmp_path / f'{attempt}.db'}"
+        said = at_once(*[partial(count_runs, address)] * 3)
 
         assert said == ["0", "0", "0"]
 

@@ -64,7 +64,7 @@ Make = Callable[..., "Desk"]
 """The fixture `make` of the checks: the dials of `make_desk`."""
 
 BUNDLES: dict[str, dict[str, bytes]] = {}
-"""Files of the bundles that were made in this process: the same rows and settings give the same bytes."""
+"""Files of bundles made in this process: the same rows and settings of the stages give the same bytes."""
 
 
 @dataclass
@@ -216,7 +216,8 @@ class Desk:
         params, paths = self.workspace.params, Paths(self.workspace.paths.var / f"bundle-{version}")
         for batch in self.workspace.landing.batches(now):
             link(batch.path, paths.raw / batch.path.parent.name / batch.path.name)
-        made_of = f"{now} {everything(params)} {TUNED} {folder_digest(paths.raw)}"
+        of_stages = [settings_of(stage.run, params) for stage in (features, train, backtest, compare)]
+        made_of = f"{now} {everything(params.data)} {of_stages} {TUNED} {folder_digest(paths.raw)}"
         if made_of not in BUNDLES:
             self._make_bundle(now, paths)
             BUNDLES[made_of] = {
@@ -224,6 +225,7 @@ class Desk:
             }
         for name, content in BUNDLES[made_of].items():
             write_file(paths.root / name, content)
+        write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))
         self.shelf.folders[version] = paths.candidate
         return paths
 
@@ -242,16 +244,27 @@ class Desk:
         if params.decide.threshold is not None:
             run_stage(backtest.run, params, paths)
         run_stage(compare.run, params, paths)
-        write_file(paths.candidate / SETTINGS, to_settings_file(params.model_dump(mode="json")))
 
 
 def run_stage(stage: Callable[..., None], params: Params, paths: Paths) -> None:
     """Runs a stage with the sections that its arguments name, as `retrim.stages._common` does."""
-    given: dict[str, Any] = {"paths": paths, "cores": 1}
-    for name in inspect.signature(stage).parameters:
-        if name not in given:
-            given[name] = reduce(getattr, name.split("__"), params)
+    given = {
+        "paths": paths,
+        "cores": 1,
+        **{name: reduce(getattr, name.split("__"), params) for name in sections(stage)},
+    }
     stage(**{name: given[name] for name in inspect.signature(stage).parameters})
+
+
+def sections(stage: Callable[..., None]) -> list[str]:
+    """The sections that the arguments of a stage name."""
+    return [name for name in inspect.signature(stage).parameters if name not in ("paths", "cores")]
+
+
+def settings_of(stage: Callable[..., None], params: Params) -> dict[str, Any]:
+    """What params.yaml and its defaults say to a stage."""
+    values = {name: reduce(getattr, name.split("__"), params) for name in sections(stage)}
+    return {name: everything(value) if isinstance(value, SettingsSection) else value for name, value in values.items()}
 
 
 def make_desk(

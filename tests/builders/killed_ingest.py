@@ -1,8 +1,8 @@
 """Kills a use case of ingest before and inside each of its writes, and runs it again: for test_ingest_killed.
 
-    python killed_ingest.py SCENARIO FOLDER
+    python killed_ingest.py FOLDER SCENARIO ...
 
-Prints as JSON how many writes there were, and what was wrong after which of them.
+Prints as JSON of each scenario how many writes there were, and what was wrong after which of them.
 """
 
 import hashlib
@@ -197,10 +197,11 @@ def inside_write(size: int) -> Callable[[Path], None]:
     return prepare
 
 
-def main(scenario: str, folder: Path) -> None:
+def play(scenario: str, folder: Path) -> dict[str, Any]:
+    """Kills a scenario at each of its writes, and runs it again each time."""
     before, act = SCENARIOS[scenario]
     base, clean = folder / "base", folder / "clean"
-    base.mkdir()
+    base.mkdir(parents=True)
     (base / "suite.json").write_text('{"name": "none", "expectations": []}', encoding="utf-8")
     before(base)
     shutil.copytree(base, clean)
@@ -221,8 +222,9 @@ def main(scenario: str, folder: Path) -> None:
     while not survives(f"write {write}", before_write(write)):
         write += 1
     inside = sum(not survives(f"size {size}", inside_write(size)) for size in SIZES)
-    print(json.dumps({"writes": write - 1, "inside": inside, "wrong": wrong}))  # noqa: T201 (the test reads it)
+    return {"writes": write - 1, "inside": inside, "wrong": wrong}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    outcomes = {scenario: play(scenario, Path(sys.argv[1]) / scenario) for scenario in sys.argv[2:]}
+    print(json.dumps(outcomes))  # noqa: T201 (the test reads it)

@@ -12,7 +12,7 @@ from retrim.errors import RefusedError
 from retrim.release.release import rollback
 from retrim.release.versions import PROBATION_ROLLBACK, find_live_version
 from tests.builders.answers import PrintedCheck, decision_record, status_record
-from tests.builders.desk import Desk, make_desk, with_params
+from tests.builders.desk import Desk, copy_of, make_desk, with_params
 from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -57,10 +57,12 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     first = beat(desk, 20)
     status = status_record(desk.workspace, now=desk.day(20))
     checked, day = until_it_ends(desk, 22)
+    decided = copy_of(desk, tmp_path_factory.mktemp("decided") / "workspace")
     alias = find_live_version(desk.workspace)
     done = carry_out(desk.workspace, checked.id, now=desk.day(day))
     return {
         "desk": desk, "first": first, "status": status, "checked": checked, "day": day, "before": alias, "done": done,
+        "decided": decided,
     }  # fmt: skip
 
 
@@ -141,14 +143,13 @@ def test_where_all_is_a_persons_it_is_held_once(tmp_path: Path) -> None:
     assert find_live_version(desk.workspace).version == 2  # type: ignore[union-attr]
 
 
-def test_a_rollback_that_is_refused_is_told_and_decided_again(tmp_path: Path) -> None:
-    desk = begin(tmp_path, odd=6.0)
+def test_a_rollback_that_is_refused_is_told_and_decided_again(worse: dict[str, Any]) -> None:
+    desk, day = worse["decided"], worse["day"]
     bundle = desk.shelf.folders[1] / "features/view.json"
-    checked, day = until_it_ends(desk)
     kept = bundle.read_bytes()
     bundle.write_bytes(kept + b" ")
     with pytest.raises(RefusedError, match="altered"):
-        carry_out(desk.workspace, checked.id, now=desk.day(day))
+        carry_out(desk.workspace, worse["checked"].id, now=desk.day(day))
     bundle.write_bytes(kept)
     again = beat(desk, day + 2)
 

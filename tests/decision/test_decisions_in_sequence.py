@@ -253,7 +253,7 @@ LAWS = (
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, rules=RULES)
 def test_every_law_holds_whatever_comes(steps: list[dict[str, Any]], rules: list[str]) -> None:
     life = live(steps, rules)
@@ -264,7 +264,7 @@ def test_every_law_holds_whatever_comes(steps: list[dict[str, Any]], rules: list
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, rules=RULES)
 def test_while_everything_is_a_persons_no_check_starts_what_nobody_asked_for(
     steps: list[dict[str, Any]], rules: list[str]

@@ -126,7 +126,7 @@ class TestUselessModel:
         assert any(each.get("worse_than_naive") is HealthLevel.CRITICAL for each in said)
 
     def test_starts_few_retrainings(self, play: Play) -> None:
-        assert retrainings(play("useless")) <= 8
+        assert retrainings(play("useless")) <= 4
 
 
 class TestNothing:

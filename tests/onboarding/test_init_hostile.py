@@ -18,7 +18,7 @@ from tests.builders.hostile_tables import hostile
 from tests.builders.raw_tables import ROWS, csv, table
 
 PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
-EXAMPLES = 40
+EXAMPLES = 20
 
 
 def outcome(content: bytes, wishes: dict[str, Any]) -> str:

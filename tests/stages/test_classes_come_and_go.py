@@ -44,7 +44,7 @@ STREAM = st.lists(SEGMENT, min_size=2, max_size=4)
 """A stretch of rows that holds these classes in turn, after another: classes come, vanish, and stand alone."""
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(first=STREAM, later=STREAM)
 @example(first=[("ab", 90), ("c", 40)], later=[("c", 40)])  # a new class is all that judges, then all of a window
 @example(first=[("abc", 60), ("a", 60)], later=[("a", 60)])  # two vanish, and one is left in window and judging block

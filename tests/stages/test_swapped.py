@@ -19,7 +19,7 @@ from retrim.training.estimators import MODELS
 from tests.builders.run_directory import Room, make_run_directory, stream
 
 ROWS = 480
-QUICK = settings(max_examples=12, deadline=None)
+QUICK = settings(max_examples=6, deadline=None)
 VERDICT = "verdict/verdict.json"
 
 

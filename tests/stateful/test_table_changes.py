@@ -396,4 +396,4 @@ class TableChanges(RuleBasedStateMachine):
 
 
 def test_what_is_read_is_what_came(minutes: float | None) -> None:
-    play(TableChanges, minutes=minutes, examples=3, steps=50)
+    play(TableChanges, minutes=minutes, examples=2, steps=50)

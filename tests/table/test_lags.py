@@ -107,7 +107,7 @@ spans = st.sampled_from([None, "1h", "2h"])
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(drawn=rows, entity=whose, ahead=spans)
 def test_each_feature_is_what_a_loop_over_the_past_finds(
     drawn: tuple[list, ...], entity: tuple[str, ...], ahead: str | None
@@ -120,7 +120,7 @@ def test_each_feature_is_what_a_loop_over_the_past_finds(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(drawn=rows, entity=whose, ahead=spans, cut=st.integers(0, 22), data=st.data())
 def test_what_happens_at_or_after_a_moment_changes_nothing_of_what_was_known_then(
     drawn: tuple[list, ...], entity: tuple[str, ...], ahead: str | None, cut: int, data: st.DataObject

@@ -178,7 +178,7 @@ class TestEveryHistory:
     data = DataParams.model_validate(SHOP_LATER | {"history": PAST})
 
     @pytest.mark.slow
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(history, days)
     def test_replayed_as_of_a_date_is_what_was_known_then(self, drawn: Any, when: int) -> None:
         rows, late = world(drawn)
@@ -191,7 +191,7 @@ class TestEveryHistory:
         )
 
     @pytest.mark.slow
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(history, days, st.randoms(use_true_random=False))
     def test_does_not_depend_on_the_order_of_landed_rows(self, drawn: Any, when: int, shuffler: Any) -> None:
         rows, late = world(drawn)
@@ -205,7 +205,7 @@ class TestEveryHistory:
         )
 
     @pytest.mark.slow
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(history, days)
     def test_has_a_row_a_key_in_total_order(self, drawn: Any, when: int) -> None:
         table = assemble(*world(drawn), self.data, as_of=day(when))
@@ -215,7 +215,7 @@ class TestEveryHistory:
         assert table["_key"].is_unique
 
     @pytest.mark.slow
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(history, days)
     def test_mature_means_due_and_known_by_then(self, drawn: Any, when: int) -> None:
         table = assemble(*world(drawn), self.data, as_of=day(when))
@@ -224,7 +224,7 @@ class TestEveryHistory:
         assert ripe.tolist() == table["_matured"].notna().tolist()
 
     @pytest.mark.slow
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(history, days, days)
     def test_a_row_once_mature_stays_known(self, drawn: Any, when: int, more: int) -> None:
         rows, late = world(drawn)
