@@ -1,10 +1,10 @@
 """Every secret that retrim makes can be exchanged: the old one no longer works, the new one does.
 
-The release log with an exchanged key: tests/release/test_release_log.py. Tokens: tests/serving/test_tokens.py.
+The release log with an exchanged key: tests/release/test_release_log.py. Tokens: tests/serving/test_tokens.py. The
+login of Prefect's server: tests/adapters/test_prefect_server.py.
 """
 
 import base64
-import urllib.error
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from retrim.adapters.mlflow_server import PasswordGate
-from retrim.adapters.prefect_server import PrefectApi, reachable
 from retrim.adapters.signing import Keys
 from retrim.errors import BadInputError
 from retrim.files import keep_password
@@ -45,17 +44,6 @@ def test_a_new_password_of_the_page_opens_it_and_the_old_one_does_not(tmp_path: 
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.OK,
     ]
-
-
-@pytest.mark.server
-def test_each_start_of_prefects_server_has_a_login_of_its_own(tmp_path: Path) -> None:
-    with reachable(tmp_path, None) as api:
-        old = api.login
-    with reachable(tmp_path, None) as api:
-        with pytest.raises(urllib.error.HTTPError, match="401"):
-            PrefectApi(api.url, old).ask("admin/settings")
-        assert api.ask("flows/filter", {}) == []
-        assert api.login != old
 
 
 @pytest.mark.parametrize(

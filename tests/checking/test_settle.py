@@ -10,7 +10,7 @@ from retrim.adapters.database import iso
 from retrim.checking.holds import acknowledge
 from retrim.errors import BadInputError, RefusedError
 from tests.builders.answers import decision_record, status_record
-from tests.builders.desk import START, Desk, make_desk
+from tests.builders.desk import START, Desk, copy_of, make_desk
 from tests.builders.shipped import drift_tests
 
 pytestmark = pytest.mark.slow  # makes champions with the stages
@@ -24,11 +24,11 @@ def beat(desk: Desk, day: float, *, level: float) -> Any:
     return desk.pass_days(day - 2, day, level=level)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A drift that a promotion did not end: it is held on day 14."""
     made = make_desk(
-        tmp_path / "workspace",
+        tmp_path_factory.mktemp("held") / "workspace",
         drift={"kind": "none", "size": 0.0, "since": START},
         changes={
             "triggers": LEVEL,
@@ -41,6 +41,11 @@ def desk(tmp_path: Path) -> Desk:
     made.make_version(12, decision=first.id)
     assert beat(made, 14, level=-6).outcome == "held"
     return made
+
+
+@pytest.fixture
+def desk(held: Desk, tmp_path: Path) -> Desk:
+    return copy_of(held, tmp_path / "workspace")
 
 
 def status(desk: Desk, day: float) -> dict[str, Any]:
