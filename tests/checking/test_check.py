@@ -307,7 +307,6 @@ def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
     desk, checks = _returned(make)
 
     assert [each.outcome for each in checks] == ["none", "none", "restore"]
-    assert checks[2].reason.startswith("version 1, a previous champion, is better again: all ")
 
     done = [restore_champions(desk.workspace, checks[2].id, now=desk.day(26)) for _ in range(2)]
     releases = desk.workspace.store.releases(desk.workspace.model)
@@ -438,7 +437,6 @@ def test_a_first_version_refused_twice_waits_for_as_many_new_rows_as_judged_it(t
     desk.land(desk.rows(11, 12), 12)
 
     assert (held.outcome, held.record["decision"]["stopped"]) == ("held", "hold")
-    assert held.reason.startswith("on hold after 2 refusals in a row until 24 more rows have matured; or a person")
     assert status_record(desk.workspace, now=desk.day(11))["hold_ends"].startswith("24 more mature rows; or a person")
     assert desk.check(12).outcome == "retrain"
 
@@ -510,7 +508,6 @@ def test_a_deferred_run_is_asked_again_when_something_changes(tmp_path: Path, ch
     awake = desk.check(3.3)
 
     assert (waiting.outcome, awake.outcome) == ("none", "retrain")
-    assert awake.reason.startswith("rows, labels or settings have changed since a run was deferred")
 
 
 def test_a_few_rows_tell_no_date(tmp_path: Path) -> None:
