@@ -13,8 +13,8 @@ from retrim.card.diff import (
     feature_changes,
     flat,
     moved,
+    named_prediction,
     packages,
-    said,
     step_changes,
 )
 from retrim.features.view import FeatureView
@@ -102,9 +102,9 @@ def test_probabilities_have_moved_by_the_share_that_changed_class() -> None:
 
 
 def test_a_prediction_is_told_with_the_class_it_names() -> None:
-    assert said(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == NamedPrediction(0.8, "b")
-    assert said(0.3, view("binary", ("no", "yes"))) == NamedPrediction(0.3, "yes")
-    assert said(0.3, view()) == NamedPrediction(0.3)
+    assert named_prediction(np.array([0.2, 0.8]), view("multiclass", ("a", "b"))) == NamedPrediction(0.8, "b")
+    assert named_prediction(0.3, view("binary", ("no", "yes"))) == NamedPrediction(0.3, "yes")
+    assert named_prediction(0.3, view()) == NamedPrediction(0.3)
 
 
 def test_a_selection_that_keeps_other_columns_has_learned_something_else() -> None:

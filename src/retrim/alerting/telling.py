@@ -146,17 +146,13 @@ def _choose(
 def _waits(row: AlertRow, sent: DeliveryRow | None, now: pd.Timestamp) -> bool:
     """Whether an alert is still to be sent: it was queued since it was last sent, and not too long ago."""
     assert row.queued is not None
-    return _is_untold(row, sent) and now - pd.Timestamp(row.queued) <= KEPT
+    is_unsent = sent is None or sent.sent is None or sent.sent < row.queued
+    return is_unsent and now - pd.Timestamp(row.queued) <= KEPT
 
 
 def _has_come(row: AlertRow, newest: pd.Timestamp | None) -> bool:
     """Whether an alert is of a batch that was overdue and has come since, by the newest arrival."""
     return row.kind == AlertKind.BATCH_OVERDUE and newest is not None and newest > pd.Timestamp(row.at)
-
-
-def _is_untold(row: AlertRow, sent: DeliveryRow | None) -> bool:
-    assert row.queued is not None
-    return sent is None or sent.sent is None or sent.sent < row.queued
 
 
 def _waiting(row: AlertRow, sent: DeliveryRow | None) -> WaitingAlert:

@@ -73,5 +73,5 @@ def _sources(facts: VersionFacts, written: Sequence[CardSection]) -> tuple[Sourc
         else Source(name, f"{root}/bundle/{name}", facts.digests.get(name))
         for name in dict.fromkeys(tables)
     ]
-    pictures = [f"pictures/{picture.name}" for section in written for picture in section.pictures]
+    pictures = [f"pictures/{name}" for section in written for name, _ in section.pictures]
     return (*files, *(Source(name, f"{root}/{name}", None) for name in pictures))

@@ -216,13 +216,13 @@ class VersionDiff:
 
 def flat(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """A nested mapping by its dotted keys; a list is a value, and so is an empty mapping."""
-    changes: dict[str, JsonValue] = {}
+    values: dict[str, JsonValue] = {}
     for name, value in document.items():
         if isinstance(value, Mapping) and value:
-            changes |= {f"{name}.{below}": inner for below, inner in flat(value).items()}
+            values |= {f"{name}.{below}": inner for below, inner in flat(value).items()}
         else:
-            changes[str(name)] = value
-    return changes
+            values[str(name)] = value
+    return values
 
 
 def changes(older: Mapping[str, JsonValue], newer: Mapping[str, JsonValue]) -> dict[str, Pair]:
@@ -270,33 +270,32 @@ def feature_changes(older: FeatureView, newer: FeatureView) -> FeatureChanges:
 def step_changes(older: FeatureView, newer: FeatureView) -> tuple[StepChange, ...]:
     """Steps of preparation that came or went, and those that both have and that learned something else.
 
-    Each is called by its step and columns. What was learned has both values by key, such as `moments.km`; a long value
-    as the start of its SHA-256.
+    What was learned has both values by key, such as `moments.km`; a long value as the start of its SHA-256.
     """
     before, after = (_numbered(view.steps) for view in (older, newer))
-    found: list[StepChange] = []
+    changed_steps: list[StepChange] = []
     for title, number in dict.fromkeys([*before, *after]):
         name = title if number == 1 else f"{title} (again)"
         sides = [steps.get((title, number)) for steps in (before, after)]
         if sides[0] is None or sides[1] is None:
-            found.append(StepChange(name, "came" if sides[0] is None else "gone", None))
+            changed_steps.append(StepChange(name, "came" if sides[0] is None else "gone", None))
             continue
         learned = changes(*(_learned(step) for step in sides if step is not None))
         if learned:
             short = {what: (_brief(before), _brief(after)) for what, (before, after) in learned.items()}
-            found.append(StepChange(name, "other", short))
-    return tuple(found)
+            changed_steps.append(StepChange(name, "other", short))
+    return tuple(changed_steps)
 
 
 def _numbered(steps: tuple[FittedStep, ...]) -> dict[tuple[str, int], FittedStep]:
     """Steps by name and columns, and how often that has come."""
-    counted: Counter[str] = Counter()
-    found = {}
+    counts: Counter[str] = Counter()
+    numbered = {}
     for step in steps:
         title = f"{step.declared.step} of {', '.join(step.columns)}"
-        counted[title] += 1
-        found[title, counted[title]] = step
-    return found
+        counts[title] += 1
+        numbered[title, counts[title]] = step
+    return numbered
 
 
 def _learned(step: FittedStep) -> dict[str, JsonValue]:
@@ -331,13 +330,13 @@ def moved(older: np.ndarray, newer: np.ndarray, older_view: FeatureView, newer_v
         return np.asarray(np.abs(newer - older))
     names = sorted({*older_view.classes, *newer_view.classes})
     wide = [
-        pd.DataFrame(each, columns=list(view.classes)).reindex(columns=names, fill_value=0.0).to_numpy()
-        for each, view in ((older, older_view), (newer, newer_view))
+        pd.DataFrame(shares, columns=list(view.classes)).reindex(columns=names, fill_value=0.0).to_numpy()
+        for shares, view in ((older, older_view), (newer, newer_view))
     ]
     return np.asarray(np.abs(wide[1] - wide[0]).sum(axis=1) / 2)
 
 
-def said(predicted: Any, view: FeatureView) -> NamedPrediction:
+def named_prediction(predicted: Any, view: FeatureView) -> NamedPrediction:
     """One prediction, and of a classifier the class that it names with its probability."""
     if view.task == "regression":
         return NamedPrediction(float(predicted))

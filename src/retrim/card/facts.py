@@ -43,13 +43,12 @@ class VersionFacts:
         importance: Exact contributions by feature; None where the model has none.
         fairness: Figures by group; None where no groups are declared.
         run: MLflow's id of its run; None where the registry does not say.
-        stated: What a person says.
         digests: SHA-256 of every file of the bundle, by name.
         releases: Rows of the release log, all of the model, oldest first.
         envelope: Rows of the version's envelope, oldest first.
         checks: Checks at which it was live, oldest first.
         pictures: Names of the pictures there are.
-        min_rows: Judging rows that the gate asks for.
+        min_rows: Holdout rows that the gate asks for.
     """
 
     model: str
@@ -112,14 +111,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of the run, by its file's name."""
-
-    name: str
-    title: str
-
-
-@dataclass(frozen=True)
 class CardSection:
     """A section of the card; an empty one is left out."""
 
@@ -127,7 +118,7 @@ class CardSection:
     anchor: str
     sentences: tuple[str, ...] = ()
     tables: tuple[Facts | Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()  # file name and title
 
     @property
     def empty(self) -> bool:

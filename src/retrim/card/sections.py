@@ -1,11 +1,9 @@
 """The sections of a model card: sentences, tables and pictures, every table with the source of its figures."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import JsonValue
-
-from retrim.card.facts import STORE, VERDICT, CardSection, Picture, VersionFacts
+from retrim.card.diff import flat
+from retrim.card.facts import STORE, VERDICT, CardSection, VersionFacts
 from retrim.card.report import Facts, Table, counted, shown, span
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import LEAST_ROWS, SliceLoss
@@ -56,8 +54,8 @@ ENVELOPE = {
 }
 
 
-def _pictures(facts: VersionFacts, *names: str) -> tuple[Picture, ...]:
-    return tuple(Picture(name, PICTURES[name]) for name in names if name in facts.pictures)
+def _pictures(facts: VersionFacts, *names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, PICTURES[name]) for name in names if name in facts.pictures)
 
 
 def intended_use(facts: VersionFacts) -> CardSection:
@@ -309,7 +307,7 @@ def _record(row: EnvelopeRow) -> list[Facts | Table]:
     record, caption, source = dict(row.record), f"{row.id}, {shown(row.at)}", f"{STORE}envelopes"
     checks = record.pop("checks", None)
     tables: list[Facts | Table] = []
-    plain = [(name, _cut(value)) for name, value in _lines(record).items() if value is not None]
+    plain = [(name.replace("_", " "), _cut(value)) for name, value in flat(record).items() if value is not None]
     if plain:
         more = [("...", f"{len(plain) - MOST_LINES} more")] if len(plain) > MOST_LINES else []
         tables.append(Facts((*plain[:MOST_LINES], *more), caption, source))
@@ -319,17 +317,6 @@ def _record(row: EnvelopeRow) -> list[Facts | Table]:
         rows = tuple(tuple(_cut(check.get(name)) for name in names) for check in listed)
         tables.append(Table("" if plain else caption, names, rows, source=source))
     return tables
-
-
-def _lines(record: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """A nested record by its dotted names."""
-    lines: dict[str, JsonValue] = {}
-    for name, value in record.items():
-        if isinstance(value, Mapping) and value:
-            lines |= {f"{name}.{below}": one for below, one in _lines(value).items()}
-        else:
-            lines[name.replace("_", " ")] = value
-    return lines
 
 
 def _cut(value: Any) -> str:

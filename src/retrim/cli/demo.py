@@ -11,7 +11,6 @@ from retrim.card.report import counted
 from retrim.cli import render
 from retrim.lineage.workspace import Workspace
 from retrim.reports.demo import NO_LOSS, Loss, draw_loss
-from retrim.stats.codec import to_record
 
 if TYPE_CHECKING:
     from retrim_flows.demo import Beat
@@ -32,22 +31,9 @@ class DemoTotals:
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """The whole of a demo.
+    """The whole of a demo: mean losses of what was live, of the first model alone and of always retraining, and costs.
 
-    Args:
-        loss: Name of the loss.
-        rows: Rows that matured.
-        system: Mean loss of what was live; None without rows.
-        frozen: That of the first model, had it stayed.
-        always: That of retraining at every check.
-        totals: What each cost.
-        retrainings: Runs after the first.
-        promoted: Of these, how many were promoted.
-        refused: How many were refused.
-        restored: Previous champions that came back.
-        rolled_back: Rollbacks of a probation.
-        checks: Checks that probed.
-        picture: File of the picture.
+    The losses are None without rows that matured; `checks` are those that probed.
     """
 
     loss: str
@@ -87,32 +73,31 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
     """The demo's result, as a table, a sentence and a picture, or as JSON."""
     summary = sum_up(workspace, beats, picture=_draw(workspace, beats))
     if as_json:
-        render.show_json({"beats": [_record(beat) for beat in beats], "summary": summary})
+        render.show_json({"beats": [_beat_record(beat) for beat in beats], "summary": summary})
         return
     render.show_table(HEADS, [_line(beat) for beat in beats], brief_last=True)
-    for text in (
-        "Evidence for a line, in var/demo: retrim why DATE",
-        summary.sentence,
-        "Chart of the loss with each decision marked: var/demo/var/loss.png",
-        "To explore the result from this folder:",
-    ):
-        render.OUT.print(f"\n{text}")
-    for command in (
-        "make ui WORKSPACE=var/demo",
-        "cd var/demo",
-        "../../.venv/bin/retrim status",
-        "../../.venv/bin/retrim versions",
-        f"../../.venv/bin/retrim versions reproduce {beats[-1].live}",
-        f"../../.venv/bin/retrim versions reproduce {beats[-1].live} --prove",
-    ):
-        render.say(f"  {command}")
+    retrim = "../../.venv/bin/retrim"
+    lines = (
+        "\nEvidence for a line, in var/demo: retrim why DATE",
+        f"\n{summary.sentence}",
+        "\nChart of the loss with each decision marked: var/demo/var/loss.png",
+        "\nTo explore the result from this folder:",
+        "  make ui WORKSPACE=var/demo",
+        "  cd var/demo",
+        f"  {retrim} status",
+        f"  {retrim} versions",
+        f"  {retrim} versions reproduce {beats[-1].live}",
+        f"  {retrim} versions reproduce {beats[-1].live} --prove",
+    )
+    for line in lines:
+        render.say(line)
 
 
 def sum_up(workspace: Workspace, beats: "Sequence[Beat]", *, picture: Path) -> DemoSummary:
     """Losses over the replayed time of the system, the frozen first model, and retraining at every check."""
-    system, frozen, always = (
-        sum((getattr(beat, name) for beat in beats), NO_LOSS) for name in ("system", "frozen", "always")
-    )
+    system = sum((beat.system for beat in beats), NO_LOSS)
+    frozen = sum((beat.frozen for beat in beats), NO_LOSS)
+    always = sum((beat.always for beat in beats), NO_LOSS)
     ended = [beat.run.state for beat in beats if beat.run is not None]
     states = [state for state in ended if state not in ("restored", "rolled back")]
     probes = sum(beat.check is not None and beat.check.record.probe.reading is not None for beat in beats)
@@ -182,14 +167,6 @@ def _line(beat: "Beat") -> tuple[Any, ...]:
     return beat.date, beat.rows, loss, gain, beat.live, decided
 
 
-def _record(beat: "Beat") -> dict[str, Any]:
-    return {
-        "date": beat.date,
-        "rows": beat.rows,
-        "check": None if beat.check is None else beat.check.as_record(),
-        "run": None if beat.run is None else to_record(beat.run),
-        "live": beat.live,
-        "system": beat.system.mean,
-        "frozen": beat.frozen.mean,
-        "always": beat.always.mean,
-    }
+def _beat_record(beat: "Beat") -> dict[str, Any]:
+    means = {"system": beat.system.mean, "frozen": beat.frozen.mean, "always": beat.always.mean}
+    return {"date": beat.date, "rows": beat.rows, "check": beat.check, "run": beat.run, "live": beat.live} | means

@@ -1,8 +1,8 @@
 """The state of a model as one self-contained page: what `retrim status` says, and how it came to be so, in pictures."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
@@ -35,7 +35,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
-from retrim.reports.health import Health, ModelPlace, find_health
+from retrim.reports.health import Health, find_health
 from retrim.stats.charts import counts_by_day, lines_over_time, plain
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"  # where a server shows one of them
@@ -142,27 +142,24 @@ def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = No
 
 def forms(status: StatusAnswer, target: RollbackTarget | None) -> tuple[Form, ...]:
     """What a person may do now: answer what waits, and go back to the version before."""
-    notices = [
-        Form(
-            f"Version {waiting_version.version} waits for approval",
-            str(waiting_version.version),
-            (("approve", "Approve"), ("reject", "Reject")),
-        )
-        for waiting_version in status.waiting
+    approve_or_reject = (("approve", "Approve"), ("reject", "Reject"))
+    listed = [
+        Form(f"Version {waiting.version} waits for approval", str(waiting.version), approve_or_reject)
+        for waiting in status.waiting
     ]
     if status.held:
-        notices.append(Form("A decision is on hold", "", (("acknowledge", "Acknowledge, without a retraining"),)))
-    notices += [
+        listed.append(Form("A decision is on hold", "", (("acknowledge", "Acknowledge, without a retraining"),)))
+    listed += [
         Form(f"Batch {batch.batch} is in quarantine", batch.batch, (("release", "Land it in spite of its faults"),))
         for batch in status.quarantined
     ]
     if status.landed and not status.running:
         about = "Retrain now, whatever the rules say" + ("; this ends the hold" if status.held else "")
-        notices.append(Form(about, "", (("retrain", "Retrain"),)))
+        listed.append(Form(about, "", (("retrain", "Retrain"),)))
     if target is not None:
         button = ("rollback", f"Roll back to version {target.version} ({judged_in_words(target.loss)})")
-        notices.append(Form(f"Version {target.live} is live", str(target.version), (button,)))
-    return tuple(notices)
+        listed.append(Form(f"Version {target.live} is live", str(target.version), (button,)))
+    return tuple(listed)
 
 
 def answers(status: StatusAnswer, health: Health) -> tuple[Answer, ...]:
@@ -226,7 +223,6 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[tupl
         gains.append((at, sums))
     loss = workspace.params.judge.loss
     bands = {"90% interval": intervals, "band of the expected loss": expected_bands}
-    days = _predicted(workspace)
     pictures = [
         (
             "Loss at each check beside the expected loss and the best naive baseline, decisions marked",
@@ -247,15 +243,15 @@ def _pictures(workspace: Workspace, checks: Sequence[StoredCheck]) -> tuple[tupl
         ),
     ]
     if estimates:
-        shown = lines_over_time(
+        estimated = lines_over_time(
             estimates,
             title="Loss estimated without labels, and the measured loss",
             label=f"mean {plain(loss)} of the same rows",
             time="check that made the estimate (UTC)",
             events=events,
         )
-        pictures.append(("Loss estimated without labels, and the realised loss", shown))
-    if days:
+        pictures.append(("Loss estimated without labels, and the realised loss", estimated))
+    if days := _predictions_by_day(workspace):
         pictures.append(("Predictions per day", counts_by_day(days, title="Predictions by day of the event")))
     return tuple(pictures)
 
@@ -264,14 +260,12 @@ def _beside_loss(comparison: LossComparison | None) -> dict[str, float]:
     """What a loss is held against, by the name of its line."""
     if comparison is None:
         return {}
-    known = {
-        "expected": None if comparison.expected is None else comparison.expected.loss,
-        "best naive baseline": comparison.naive_loss,
-    }
+    expected = None if comparison.expected is None else comparison.expected.loss
+    known = {"expected": expected, "best naive baseline": comparison.naive_loss}
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _predicted(workspace: Workspace) -> dict[pd.Timestamp, int]:
+def _predictions_by_day(workspace: Workspace) -> dict[pd.Timestamp, int]:
     """Predictions a day, of the newest days; none where the log cannot be read: the page says all else."""
     try:
         return workspace.predictions.counts_by_day(MOST_PREDICTED)
@@ -326,10 +320,9 @@ def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | N
 
 
 def _versions(workspace: Workspace) -> ListedTable:
-    released: dict[int, list[str]] = {}
-    releases = workspace.store.releases(workspace.model)
+    releases, released = workspace.store.releases(workspace.model), defaultdict(list)
     for row in releases:
-        released.setdefault(row.version, []).append(f"{row.action} on {moment(row.as_of)}, by {row.actor}")
+        released[row.version].append(f"{row.action} on {moment(row.as_of)}, by {row.actor}")
     rows = tuple(
         (
             f"version-{row.version}",
@@ -337,7 +330,7 @@ def _versions(workspace: Workspace) -> ListedTable:
             "" if (loss := judged_loss(row)) is None else f"{loss:.4g}",
             version_outcome(workspace, row, releases),
             row.run,
-            "; ".join(released.get(row.version, ["not released"])),
+            "; ".join(released[row.version]) or "not released",
         )
         for row in reversed(workspace.store.versions(workspace.model))
     )
@@ -390,21 +383,12 @@ class DetailPage:
 
 
 def decision_page(workspace: Workspace, decision: str) -> DetailPage:
-    """A decision, as `retrim why` says it.
-
-    Raises:
-        BadInputError: There is none.
-    """
+    """A decision, as `retrim why` says it."""
     stored = find_decision(workspace, decision)
     return DetailPage(workspace.model, f"decision {stored.id}", decision_report(stored))
 
 
 def version_page(workspace: Workspace, version: int) -> DetailPage:
-    """A version.
-
-    Raises:
-        BadInputError: There is none.
-    """
     report = version_report(workspace, version)
     facts = next(part for part in report if isinstance(part, Facts))
     links = {name: f"{DECISIONS}{value}" for name, value in facts.known if name == "decision"}
@@ -412,20 +396,12 @@ def version_page(workspace: Workspace, version: int) -> DetailPage:
 
 
 def batch_page(workspace: Workspace, batch: str) -> DetailPage:
-    """A batch, as `retrim batch show` says it.
-
-    Raises:
-        BadInputError: There is none.
-    """
+    """A batch, as `retrim batch show` says it."""
     return DetailPage(workspace.model, f"batch {batch}", batch_report(workspace, batch))
 
 
 def drift_page(workspace: Workspace, check: str, column: str) -> DetailPage:
-    """Both distributions of a column at a check.
-
-    Raises:
-        BadInputError: There is no such check, or it did not look at that column.
-    """
+    """Both distributions of a column at a check."""
     distributions = find_distributions(workspace, check, column)
     facts = (
         ("column", column),
@@ -459,13 +435,3 @@ def page_html(
         said: What came of the last action.
     """
     return rendered("status.html.j2", page=page, prefix=prefix, links=links, said=said, failed=failed)
-
-
-def places_html(models: Sequence[tuple[ModelPlace, Health]], addresses: Mapping[Path, str], *, at: pd.Timestamp) -> str:
-    """The list of workspaces, each with its name, where its page is, and how it is."""
-    return rendered("places.html.j2", models=models, addresses=addresses, at=at)
-
-
-def detail_html(page: DetailPage, *, prefix: str) -> str:
-    """The page of one thing; `prefix` is the path of the page that leads to it."""
-    return rendered("detail.html.j2", page=page, prefix=prefix)

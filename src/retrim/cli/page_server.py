@@ -19,6 +19,8 @@ from starlette.routing import Route
 
 from retrim.adapters import mlflow_server
 from retrim.adapters.prefect_server import known_server
+from retrim.card.pages import rendered
+from retrim.checking.holds import acknowledge
 from retrim.cli import render
 from retrim.cli.base import LONGEST, as_time, several_workspaces, workspace_here
 from retrim.cli.page import (
@@ -28,11 +30,9 @@ from retrim.cli.page import (
     DetailPage,
     batch_page,
     decision_page,
-    detail_html,
     drift_page,
     find_page,
     page_html,
-    places_html,
     version_page,
 )
 from retrim.errors import BadInputError, RetrimError
@@ -73,8 +73,6 @@ def _reject(workspace: Workspace, value: str, reason: str, by: str, now: pd.Time
 
 
 def _acknowledge(workspace: Workspace, value: str, reason: str, by: str, now: pd.Timestamp) -> str:
-    from retrim.checking.holds import acknowledge
-
     done = acknowledge(workspace, reason=reason, by=by, now=now)
     return f"Acknowledged by {done.by}; stored as decision {done.id}"
 
@@ -158,7 +156,9 @@ def _detail(
 
     def answered(**named: Any) -> Response:
         try:
-            return HTMLResponse(detail_html(find(open_here(), **named), prefix=prefix), 200, HEADERS)
+            return HTMLResponse(
+                rendered("detail.html.j2", page=find(open_here(), **named), prefix=prefix), 200, HEADERS
+            )
         except BadInputError as error:
             return PlainTextResponse(str(error), 404, HEADERS)
         except RetrimError as error:
@@ -181,7 +181,8 @@ def places_app(roots: Sequence[WorkspacePaths], *, by: str, now: Callable[[], pd
 
     def listed() -> Response:
         models = places_by_health(find_models(list(paths), here=roots[0].root, now=now()), now=now())
-        return HTMLResponse(places_html(models, paths, at=now()), 200, HEADERS)
+        html = rendered("places.html.j2", models=models, addresses=paths, at=now())
+        return HTMLResponse(html, 200, HEADERS)
 
     async def show(request: Request) -> Response:
         return await run_in_threadpool(listed)

@@ -16,16 +16,7 @@ from retrim.release.versions import load_stored_version
 
 @dataclass(frozen=True)
 class ColumnDistributions:
-    """A column in both windows.
-
-    Args:
-        check: The check.
-        column: The column.
-        bars: What its values are in either window, as shares.
-        reference_rows: Rows of the reference.
-        current_rows: Rows that the check looked at.
-        findings: What the tests of that check said of the column.
-    """
+    """A column in both windows: what its values are, as shares, and what the tests of the check said of it."""
 
     check: StoredCheck
     column: str
@@ -46,11 +37,11 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
         raise BadInputError(f"there is no check {check!r}; choose one from the checks table on the page")
     stored = StoredCheck.of(row)
     record = stored.record
-    kept = None if record.champion is None else load_stored_version(workspace, record.champion)
-    reference = None if kept is None else kept.reference
+    champion = None if record.champion is None else load_stored_version(workspace, record.champion)
+    reference = None if champion is None else champion.reference
     profile = None if reference is None else reference.scores if column in (SCORE, CONFIDENCE) else reference.rows
     known = None if profile is None else profile.columns.get(column)
-    if kept is None or known is None:
+    if champion is None or known is None:
         raise BadInputError(
             f"check {check} did not test column {column!r}; choose one from the drift table on the page"
         )
@@ -58,14 +49,14 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
     kind, members = "target" if column == TARGET else "tested", table.members
     ledger = workspace.store.counted_rows(workspace.model)
     counted = [(entry.batch, entry.rows) for entry in ledger if (entry.check, entry.kind) == (check, kind)]
-    looked_at = table.only(members.table_rows(members.numbering.unpack(counted))[table.places])
-    view = kept.predictor.view
+    tested = table.only(members.table_rows(members.numbering.unpack(counted))[table.places])
+    view = champion.predictor.view
     if column in (SCORE, CONFIDENCE):
-        values = stored_scores(workspace, kept.version, looked_at.times, view)[column]
+        values = stored_scores(workspace, champion.version, tested.times, view)[column]
     elif column == TARGET:
-        values = looked_at.read([view.target])[view.target]
+        values = tested.read([view.target])[view.target]
     else:
-        values = features_seen(kept.predictor, looked_at)[column]
+        values = features_seen(champion.predictor, tested)[column]
     return ColumnDistributions(
         check=stored,
         column=column,

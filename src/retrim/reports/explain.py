@@ -142,13 +142,9 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _given_row(workspace: Workspace, found: Stored, what: str) -> pd.DataFrame:
-    """The one row that is given as JSON or as a file, read as rows that are to be predicted.
-
-    Raises:
-        BadInputError: It cannot be read, is not one row, or lacks a column.
-    """
-    needs = NeededColumns(found.predictor.view.needs, {}, (), {}, workspace.params.data.time, frozenset(), Suite(""))
+def _given_row(workspace: Workspace, stored: Stored, what: str) -> pd.DataFrame:
+    """The one row that is given as JSON or as a file, read as rows that are to be predicted."""
+    needs = NeededColumns(stored.predictor.view.needs, {}, (), {}, workspace.params.data.time, frozenset(), Suite(""))
     reading, text = workspace.params.reading, what
     if _is_file(what):
         text = Path(what).read_text(encoding="utf-8", errors="replace") if what.lower().endswith(".json") else ""
@@ -168,7 +164,7 @@ def _one(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _landed(
-    found: Stored, table: AsOfTable, key: str, asked: str | None, prediction: StoredPrediction | None, as_of: str
+    version: Stored, table: AsOfTable, key: str, asked: str | None, prediction: StoredPrediction | None, as_of: str
 ) -> ExplainedRow:
     row = table.only(table.times["_key"] == key).read()
     if not len(row):
@@ -176,12 +172,12 @@ def _landed(
             f"row {key!r} had not landed by {as_of}, or data.rows leaves it out; change data.rows, or pass the row "
             "as a file"
         )
-    explanation = explain_row(found.predictor, row, asked=asked)
+    explanation = explain_row(version.predictor, row, asked=asked)
     agrees = None
     if prediction is not None:
-        agrees = bool(np.allclose(prediction.as_value(), found.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
+        agrees = bool(np.allclose(prediction.as_value(), version.predictor.predict(row)[0], rtol=SAME, atol=1e-12))
     value = None if prediction is None else prediction.as_value()
-    return ExplainedRow(found.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, explanation)
+    return ExplainedRow(version.version, key, iso(row["_event"].iloc[0]), as_of, value, agrees, explanation)
 
 
 def _stored(
@@ -197,11 +193,7 @@ def _stored(
 
 
 def _named_prediction(workspace: Workspace, what: str, *, version: int | None) -> StoredPrediction | None:
-    """The stored prediction that KEY@N, a request's id or KEY@ID names; None where it names none.
-
-    Raises:
-        BadInputError: It names another version than `version`, or one that has no prediction of the key.
-    """
+    """The stored prediction that KEY@N, a request's id or KEY@ID names; None where it names none."""
     key, at, name = what.rpartition("@")
     if REQUEST.fullmatch(name):
         prediction = _of_request(workspace, name, key=key if at else None)
@@ -225,16 +217,16 @@ def _prediction(workspace: Workspace, key: str, version: int) -> StoredPredictio
     """A stored prediction, by the key as a person spells it; that of the landed row before those of requests."""
     for log in (workspace.predictions, *workspace.predictions.of_every_role()):
         for spelt in _spellings(key, workspace.params.data):
-            found = log.first(version=version, keys=[spelt])
-            if found is not None:
-                return found
-    made = workspace.predictions.all_keys(version)
-    if not made:
+            prediction = log.first(version=version, keys=[spelt])
+            if prediction is not None:
+                return prediction
+    predicted_keys = workspace.predictions.all_keys(version)
+    if not predicted_keys:
         raise BadInputError(
             f"version {version} has no stored predictions; to explain what it would predict, replace @{version} with "
             f"--version {version}"
         )
-    near = ", ".join(near_keys(made, key, most=3))
+    near = ", ".join(near_keys(predicted_keys, key, most=3))
     raise BadInputError(
         f"version {version} has no stored prediction of {key!r}; similar keys are {near}. To explain what the "
         f"version would predict, replace @{version} with --version {version}"

@@ -25,8 +25,8 @@ from retrim.card.diff import (
     feature_changes,
     flat,
     moved,
+    named_prediction,
     packages,
-    said,
     step_changes,
 )
 from retrim.decision.stored_rows import VersionRow
@@ -54,14 +54,6 @@ class ComparedVersions:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class CommonRows:
-    """Rows that neither of two versions has used, and the version whose judging block they are from."""
-
-    rows: pd.DataFrame
-    block_of: int
-
-
 def compare_on_common_rows(
     workspace: Workspace, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
 ) -> ComparedVersions:
@@ -79,19 +71,20 @@ def compare_on_common_rows(
             "cannot be compared on the same rows"
         )
         return ComparedVersions(notes=(note,))
-    params, rows, notes = workspace.params, newer.predictor.view.seen(common.rows), []
+    block, block_of = common
+    params, rows, notes = workspace.params, newer.predictor.view.seen(block), []
     views = older.predictor.view, newer.predictor.view
     try:
         predicted = older.predictor.predict(rows), newer.predictor.predict(rows)
         losses = [row_losses(params.judge.loss, v.actual(rows), p) for v, p in zip(views, predicted, strict=True)]
         metrics = {
-            str(each.version): {params.judge.loss: float(loss.mean())}
-            | measure(params.judge.metrics, view.actual(rows), said_, task=view.task)
-            for each, view, said_, loss in zip((older, newer), views, predicted, losses, strict=True)
+            str(stored.version): {params.judge.loss: float(loss.mean())}
+            | measure(params.judge.metrics, view.actual(rows), values, task=view.task)
+            for stored, view, values, loss in zip((older, newer), views, predicted, losses, strict=True)
         }
     except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
         return ComparedVersions(notes=(f"metrics: {error}",))
-    if common.block_of == newer.version:
+    if block_of == newer.version:
         notes.append(
             f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
         )
@@ -104,23 +97,25 @@ def compare_on_common_rows(
             key=str(rows["_key"].iloc[at]),
             event=iso(rows["_event"].iloc[at]),
             actual=_plain(rows[views[1].target].iloc[at]),
-            older=said(predicted[0][at], views[0]),
-            newer=said(predicted[1][at], views[1]),
+            older=named_prediction(predicted[0][at], views[0]),
+            newer=named_prediction(predicted[1][at], views[1]),
             by=float(by[at]),
         )
         for at in first
     )
-    compared = ComparedRows(common.block_of, len(rows), since, until, params.judge.loss)
+    compared = ComparedRows(block_of, len(rows), since, until, params.judge.loss)
     return ComparedVersions(compared, metrics, sliced, moves, tuple(notes))
 
 
-def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Timestamp) -> CommonRows | None:
-    """The newest judging block with two or more rows after what either version used, as the landing zone has them."""
+def _common(
+    workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Timestamp
+) -> tuple[pd.DataFrame, int] | None:
+    """Rows of the newest judging block, if two or more came after what either version used, and its version."""
     used = max(older.predictor.used_until, newer.predictor.used_until)
     ends = {row.version: row.judged.judged_until for row in workspace.store.versions(workspace.model)}
     until = {version: pd.Timestamp(end) for version, end in ends.items() if end is not None}
-    until |= {each.version: each.predictor.judged_until for each in (older, newer)}
-    ripe = None
+    until |= {stored.version: stored.predictor.judged_until for stored in (older, newer)}
+    mature_rows = None
     for version in sorted((v for v in until if until[v] > used), key=lambda v: (until[v], v), reverse=True):
         try:
             files = {older.version: older, newer.version: newer}.get(version) or load_stored_version(workspace, version)
@@ -128,11 +123,11 @@ def _common(workspace: Workspace, older: Stored, newer: Stored, *, now: pd.Times
             continue
         keys = from_parquet(files.files[JUDGED])[["_key", "_event"]]
         keys = keys[keys["_event"] > used]
-        if ripe is None:
-            ripe = read_as_of(workspace, as_of=now).mature()
-        rows = ripe.only(ripe.times["_key"].isin(keys["_key"]))
+        if mature_rows is None:
+            mature_rows = read_as_of(workspace, as_of=now).mature()
+        rows = mature_rows.only(mature_rows.times["_key"].isin(keys["_key"]))
         if len(rows) >= 2:
-            return CommonRows(rows.read(), version)
+            return rows.read(), version
     return None
 
 
@@ -145,14 +140,14 @@ class DiffSide:
     """One of the two versions: its record in the store, and its bundle."""
 
     row: VersionRow
-    found: Stored
+    stored: Stored
 
     @property
     def number(self) -> int:
-        return self.found.version
+        return self.stored.version
 
     def read(self, name: str) -> Any:
-        return json.loads(self.found.files[name])
+        return json.loads(self.stored.files[name])
 
 
 def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Timestamp) -> VersionDiff:
@@ -164,8 +159,8 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
     """
     sides = [_side(workspace, version) for version in (older, newer)]
     notes: list[str] = []
-    views = [side.found.predictor.view for side in sides]
-    compared = compare_on_common_rows(workspace, *(side.found for side in sides), top=top, now=now)
+    views = [side.stored.predictor.view for side in sides]
+    compared = compare_on_common_rows(workspace, *(side.stored for side in sides), top=top, now=now)
     notes += compared.notes
     return VersionDiff(
         older=older,
@@ -173,7 +168,7 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
         data=_data(workspace, sides, notes),
         code=_code(workspace, sides, notes),
         parameters=_parameters(sides, notes),
-        hyperparameters=changes(*({**to_record(s.found.predictor.recipe), **_hyper(s)} for s in sides)),
+        hyperparameters=changes(*({**to_record(s.stored.predictor.recipe), **_hyper(s)} for s in sides)),
         features=feature_changes(*views),
         steps=step_changes(*views),
         environment=_environment(workspace, sides, notes),
@@ -186,15 +181,14 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
 
 
 def _side(workspace: Workspace, version: int) -> DiffSide:
-    stored = load_stored_version(workspace, version)
-    row = workspace.store.version(workspace.model, version)
+    stored, row = load_stored_version(workspace, version), workspace.store.version(workspace.model, version)
     assert row is not None, version
     return DiffSide(row, stored)
 
 
 def _hyper(side: DiffSide) -> dict[str, JsonValue]:
-    """Hyperparameters by name; the mapping itself is left out, so that each is compared alone."""
-    return {"hyperparameters": None, **side.found.predictor.recipe.hyperparameters}
+    """Hyperparameters by name, each compared alone."""
+    return {"hyperparameters": None, **side.stored.predictor.recipe.hyperparameters}
 
 
 def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffData:
@@ -207,7 +201,7 @@ def _data(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
         notes.append(
             "data: the batches are not in this landing zone, so what landed between the two versions is unknown"
         )
-    digests = [each.raw_digest for each in facts]
+    digests = [side.raw_digest for side in facts]
     same = None if None in digests else digests[0] == digests[1]
     return DiffData(facts[0], facts[1], same, tuple(map(_batch, batches)), tuple(map(_batch, gone)))
 
@@ -220,7 +214,7 @@ def _rows_of(side: DiffSide) -> DiffRows:
         as_of=side.row.as_of,
         raw_digest=made_from.raw_digest,
         rows=split.rows,
-        window=side.found.predictor.window,
+        window=side.stored.predictor.window,
         trained_rows=fit.rows,
         trained_from=fit.since,
         trained_until=fit.until,
@@ -262,7 +256,7 @@ def _code(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> Diff
 
 
 def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | None:
-    without = [side for side in sides if SETTINGS not in side.found.files]
+    without = [side for side in sides if SETTINGS not in side.stored.files]
     notes += [
         f"settings: version {side.number} was made before bundles stored settings, so this is unknown"
         for side in without
