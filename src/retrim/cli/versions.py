@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retrim.card.report import Table
 from retrim.cli import render
 from retrim.cli.base import (
+    AnyVersion,
     AsJson,
     By,
     Now,
@@ -24,6 +26,8 @@ from retrim.cli.base import (
 from retrim.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from retrim.cli.answers import VersionAnswer
     from retrim.lineage.workspace import Workspace
     from retrim.retraining.reproduce import RebuildResult
@@ -116,10 +120,9 @@ def reproduce(
     The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
     is 1. If --prove is set, the result is kept with the version.
     """
-    from retrim.retraining.reproduce import PERSON, prove_chain
+    from retrim.retraining.reproduce import PERSON, build_environment, prove_chain
     from retrim.retraining.reproduce import prove_rebuild as prove_one
     from retrim.retraining.reproduce import reproduce as op
-    from retrim.stats.codec import to_record
 
     def say(line: str) -> None:
         if not as_json and line:
@@ -129,58 +132,44 @@ def reproduce(
         raise BadInputError(
             "--chain needs --prove, and --skip-proved needs --chain; run `retrim versions reproduce N --prove --chain`"
         )
-    if environment:
-        if prove:
-            raise BadInputError("--environment builds and proves nothing; leave out --prove")
-        _build_environment(version, as_json=as_json)
-        return
+    if environment and prove:
+        raise BadInputError("--environment builds and proves nothing; leave out --prove")
     workspace, now = workspace_here(), as_time(None)
-    shown: list[RebuildResult]
-    if not prove:
-        rebuilt = op(workspace, version, say=say)
-        shown, record = [rebuilt], to_record(rebuilt)
-    elif chain:
-        proof, before = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
-        shown = [*before, proof]
-        record = {**to_record(proof), "ancestors": before}
-    else:
-        proof = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
-        shown, record = [proof], {**to_record(proof), "ancestors": []}
-    if as_json:
-        render.show_json(record)
-    else:
-        for each in shown:
-            _show_rebuilt(each)
-        _note_remote(workspace)
-    raise typer.Exit(0 if all(proof.identical for proof in shown) else 1)
-
-
-def _build_environment(version: int, *, as_json: bool) -> None:
-    from retrim.retraining.reproduce import build_environment
-
-    def say(line: str) -> None:
-        render.ERR.print(line, style="dim")
-
-    built = build_environment(workspace_here(), version, say=say)
-    if as_json:
-        render.show_json(built)
+    if environment:
+        built = build_environment(workspace, version, say=lambda line: render.ERR.print(line, style="dim"))
+        code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
+        render.show(built, f"version {version}: {code}\nuse it: . {built.folder}/bin/activate", as_json=as_json)
         return
-    code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
-    render.OUT.print(f"version {version}: {code}")
-    render.say(f"use it: . {built.folder}/bin/activate")
+    ancestors: Sequence[RebuildResult] = ()
+    last: RebuildResult
+    if not prove:
+        last = op(workspace, version, say=say)
+    elif chain:
+        last, ancestors = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
+    else:
+        last = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
+    record = {**render.as_record(last), **({"ancestors": ancestors} if prove else {})}
+    rebuilt = [*ancestors, last]
+    render.show(record, "\n".join(map(_rebuilt, rebuilt)), as_json=as_json)
+    if not as_json:
+        _note_remote(workspace)
+    raise typer.Exit(0 if all(one.identical for one in rebuilt) else 1)
 
 
-def _show_rebuilt(rebuilt: "RebuildResult") -> None:
+def _rebuilt(rebuilt: "RebuildResult") -> str:
     from retrim.retraining.reproduce import RebuildProof
 
-    answer = "identical" if rebuilt.identical else "different"
-    line = f"version {rebuilt.version} {'proved' if isinstance(rebuilt, RebuildProof) else 'rebuilt'}: {answer}"
-    render.OUT.print(f"{line}; stages run: {', '.join(rebuilt.executed) or 'none'}")
-    for difference in rebuilt.differences:
-        render.OUT.print(f"  {difference}")
+    is_proof = isinstance(rebuilt, RebuildProof)
+    outcome = f"{'proved' if is_proof else 'rebuilt'}: {'identical' if rebuilt.identical else 'different'}"
+    stages = ", ".join(rebuilt.executed) or "none"
+    lines = [
+        f"version {rebuilt.version} {outcome}; stages run: {stages}",
+        *(f"  {line}" for line in rebuilt.differences),
+    ]
     if isinstance(rebuilt, RebuildProof):
         largest = "not known" if rebuilt.largest_difference is None else f"{rebuilt.largest_difference:g}"
-        render.OUT.print(f"  largest difference between predictions on the judged rows: {largest}")
+        lines.append(f"  largest difference between predictions on the judged rows: {largest}")
+    return "\n".join(lines)
 
 
 @versions_app.command(epilog=example("retrim versions rollback --to 1 --reason 'complaints from the north'"))
@@ -319,7 +308,7 @@ def reject(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJs
 
 @versions_app.command("export", epilog=example("retrim versions export 3 --to bike-v3.tar"))
 def export(
-    version: Annotated[int | None, argument("[N]", "Number of the version.", parser=version_number)] = None,
+    version: AnyVersion = None,
     to: Annotated[
         Path | None, option("--to FILE", "Where to write the file. Default: var/exports/<model>-v<N>.tar.")
     ] = None,
@@ -342,19 +331,14 @@ def export(
     workspace = workspace_here()
     if key:
         public = workspace.keys.public
-        if as_json:
-            render.show_json({"public": str(public), "fingerprint": public.fingerprint})
-        else:
-            render.print_now(public)
+        render.show({"public": str(public), "fingerprint": public.fingerprint}, str(public), as_json=as_json)
+        if not as_json:
             render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
     outcome = op(workspace, version, to=to)
-    if as_json:
-        render.show_json(outcome)
-        return
-    render.print_now(outcome.file)
+    render.show(outcome, str(outcome.file), as_json=as_json)
 
 
 @versions_app.command("import", epilog=example("retrim versions import bike-v3.tar --key staging.pub"))
@@ -404,33 +388,26 @@ def gc(
     from retrim.retraining.gc import prune
 
     done = prune(workspace_here(), dry=dry_run, now=as_time(None))
-    if as_json:
-        render.show_json(done)
-        return
+    tables = []
     for title, pieces in (("Would be removed" if dry_run else "Removed", done.removed), ("Kept", done.kept)):
         groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for piece in pieces:
             groups.setdefault((piece.what, piece.why), []).append((piece.name, piece.frees))
-        rows = [
-            (
-                what,
-                columns[0][0] if len(columns) == 1 else len(columns),
-                render.size(sum(size for _, size in columns)),
-                why,
-            )
-            for (what, why), columns in groups.items()
-        ]
+        rows = tuple(
+            (what, freed[0][0] if len(freed) == 1 else len(freed), render.size(sum(size for _, size in freed)), why)
+            for (what, why), freed in groups.items()
+        )
         if rows:
-            render.show_table(("what", "which or how many", "size", "why"), rows, title=title, brief_last=True)
-    word = "would be freed" if dry_run else "freed"
-    render.OUT.print(f"\n{render.size(done.freed)} {word}")
+            tables.append(Table(title, ("what", "which or how many", "size", "why"), rows))
+    total = f"\n{render.size(done.freed)} {'would be freed' if dry_run else 'freed'}"
+    render.show(done, (*tables, total), as_json=as_json)
 
 
 @versions_app.command(epilog=example("retrim versions canary 4 --share 0.1 --reason 'the new recipe'"))
 def canary(
     reason: Reason,
     by: By,
-    version: Annotated[int | None, argument("[N]", "Number of the version.", parser=version_number)] = None,
+    version: AnyVersion = None,
     share: Annotated[
         float, option("--share", "Share of the entities for which the version predicts, at most 0.5.")
     ] = 0.1,
