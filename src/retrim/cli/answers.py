@@ -457,10 +457,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         short=None if newest is None else newest.short,
         totals=None if newest is None else newest.totals,
         month=cost_of_month(
-            workspace,
-            [check.row for check in checks],
-            month=f"{now:%Y-%m}",
-            kept_gb=priced_gb(workspace),
+            workspace, [check.row for check in checks], month=f"{now:%Y-%m}", kept_gb=priced_gb(workspace)
         ),
         served=None if newest is None or newest.performance.measured is None else newest.performance.measured.served,
         estimates=None if newest is None else newest.estimate.quality,

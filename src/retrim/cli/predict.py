@@ -22,6 +22,8 @@ from retrim.errors import BadInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from retrim.serving.predict import PredictedRows
+
 app = typer.Typer()
 MOST = 100_000  # predictions that are shown at once
 SHOWN = 20
@@ -72,30 +74,32 @@ def predict(
         return
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
-            raise BadInputError(
-                "--version, --explain, --query and --table need IN, the rows to predict; pass IN, or leave these "
-                "options out"
-            )
+            raise BadInputError("--version, --explain, --query and --table need IN, the rows to predict; pass IN too")
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:
         raise BadInputError("OUT is missing; pass a file to write the predictions to: retrim predict IN OUT")
-    workspace, at = workspace_here(), past_time(now)
     with render.progress():
         from retrim.serving.predict import predict as op
 
+        workspace, at = workspace_here(), past_time(now)
         done = op(
             workspace, rows, out, version=version, explained=explained, query=query, table=table, into=into, now=at
         )
     again = "predicted before" if done.already else "predicted"
     render.show(done, f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", as_json=as_json)
     if not as_json:
-        if done.rejected_in is not None:
-            line = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
-            render.ERR.print(line, soft_wrap=True)
-        for name, unseen in done.unseen.items():
-            line = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
-            render.ERR.print(line, soft_wrap=True)
+        _warn(done)
     raise typer.Exit(0 if done.rows else 1)
+
+
+def _warn(done: "PredictedRows") -> None:
+    """Which rows were rejected, and which values were treated as missing."""
+    if done.rejected_in is not None:
+        line = f"rejected: {done.rejected:,} rows; each cell with its reason is in {done.rejected_in}"
+        render.ERR.print(line, soft_wrap=True)
+    for name, unseen in done.unseen.items():
+        line = f"unseen in training: {unseen.rows:,} rows, e.g. {name} = {unseen.example!r}; treated as missing"
+        render.ERR.print(line, soft_wrap=True)
 
 
 def _show_stored(since: str | None, *, as_json: bool) -> None:

@@ -11,12 +11,13 @@ from retrim.cli.answers import LastDecision, RunFacts, StatusAnswer, find_versio
 from retrim.decision.check_record import AskedRefit, CheckRecord, HoldAnswer
 from retrim.decision.check_verdict import CALM
 from retrim.decision.model_health import LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE
+from retrim.decision.release_checks import ReleaseCheck
 from retrim.errors import BadInputError
 from retrim.gate.verdict import mark_of
 from retrim.landing.withdraw import quarantined_batch, show_batch
 from retrim.release.pause import RESUME
 from retrim.release.versions import judged_in_words
-from retrim.stats.codec import Number, from_record
+from retrim.stats.codec import from_record
 
 if TYPE_CHECKING:
     from retrim.adapters.prefect_server import NextRun
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from retrim.checking.holds import GivenAnswer
     from retrim.cli.answers import CanaryFacts, DecisionAnswer, HeldBatch
     from retrim.decision.accumulated_gain import LifeTotals
+    from retrim.decision.brakes import RolledBack
     from retrim.decision.history import RunOutcome
     from retrim.decision.loss_comparison import LossComparison
     from retrim.decision.probation import ProbationFacts
@@ -307,16 +309,6 @@ def _cost_of(finding: "DriftFinding") -> str:
 
 
 @dataclass(frozen=True)
-class ShownCheck:
-    """One check of a verdict as the screen shows it; without a threshold it is only reported."""
-
-    name: str
-    passed: bool
-    threshold: Number | None
-    text: str
-
-
-@dataclass(frozen=True)
 class Remark:
     """A sentence of a verdict that holds nothing back."""
 
@@ -327,7 +319,7 @@ class Remark:
 class GateAnswer:
     """What the screen shows of a verdict: its checks, and how many rows would have shown how much."""
 
-    checks: tuple[ShownCheck, ...]
+    checks: tuple[ReleaseCheck, ...]
     detectable: Remark | None = None
     size: Remark | None = None
 
@@ -489,7 +481,7 @@ def status_report(status: StatusAnswer) -> Report:
 
 def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
     """The status as names and values; None: left out."""
-    champion, last, back = status.champion, status.last_decision, status.rolled_back
+    champion, last = status.champion, status.last_decision
     to_do = first_steps(
         champion=champion,
         waiting=status.waiting,
@@ -498,19 +490,8 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         last=last,
         landed=status.landed > 0,
     )
-    gain = None
-    if status.accumulated_gain is not None and status.retraining_cost is not None:
-        # version 1 may be perfect, and then a retraining costs nothing
-        share = f" ({status.accumulated_gain / status.retraining_cost:.0%})" if status.retraining_cost else ""
-        gain = gain_of(status.accumulated_gain, status.retraining_cost, status.money) + share
-    levels = [str(one.level) for one in status.health if one.kind in IN_VERDICT]
+    level = next((str(one.level) for one in status.health if one.kind in IN_VERDICT), "verdict")
     beside = [one for one in status.health if one.kind not in IN_VERDICT]
-    held_by = None
-    if back is not None and back.holds:
-        held_by = (
-            f"rolled back from version {back.left}: no run starts automatically until {back.needed} rows have matured "
-            f"since the rollback ({back.rows} by the last check), or until a person retrains or acknowledges"
-        )
     stopped = [f"{run.id}, attempt {run.attempt} of {run.attempts}: {run.why}" for run in status.stopped]
     return [
         ("model", status.model),
@@ -523,11 +504,11 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("canary", _canary(status.canary)),
         ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
         ("to do", to_do),
-        (levels[0] if levels else "verdict", newest_verdict(status)),
+        (level, newest_verdict(status)),
         *((finding.level, f"{finding.text.rstrip('.')}. Do: {finding.do}") for finding in beside),
         ("acknowledged", ", ".join(finding.kind for finding in status.acknowledged) or None),
         ("last check", moment(status.last_check) or "none yet: retrim check"),
-        ("accumulated gain", gain),
+        ("accumulated gain", _gain_now(status)),
         ("too few rows", status.short),
         ("cost so far", cost_so_far(status.totals)),
         ("this month", status.month.line if status.month.retrainings or status.month.checks else None),
@@ -539,7 +520,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("waits", waiting_versions(status.waiting)),
         ("held", HELD if status.held else None),
         ("ends by", status.hold_ends if status.held else None),
-        ("because", held_by),
+        ("because", _held_by(status.rolled_back)),
         ("settled", answered(status.settled)),
         ("stopped by", stopped_by(status.guards)),
         ("running", ", ".join(run.id for run in status.running) or None),
@@ -549,6 +530,23 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("quarantine", in_quarantine(status.quarantined)),
         ("unsent", _unsent(status)),
     ]
+
+
+def _gain_now(status: StatusAnswer) -> str | None:
+    gain, cost = status.accumulated_gain, status.retraining_cost
+    if gain is None or cost is None:
+        return None
+    share = f" ({gain / cost:.0%})" if cost else ""  # version 1 may be perfect, and then a retraining costs nothing
+    return gain_of(gain, cost, status.money) + share
+
+
+def _held_by(back: "RolledBack | None") -> str | None:
+    if back is None or not back.holds:
+        return None
+    return (
+        f"rolled back from version {back.left}: no run starts automatically until {back.needed} rows have matured "
+        f"since the rollback ({back.rows} by the last check), or until a person retrains or acknowledges"
+    )
 
 
 def newest_verdict(status: StatusAnswer) -> str | None:

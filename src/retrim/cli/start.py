@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -336,12 +336,7 @@ def profile(
 
     if data is None:
         given = {"target": target, "event-time": event_time, "task": task, "positive": positive, "forbid": forbid}
-        for name, value in (given | {"query": query, "table": table}).items():
-            if value:
-                raise BadInputError(
-                    f"--{name} describes a raw file; pass that file with --data FILE. Landed rows are described by "
-                    "params.yaml"
-                )
+        _refuse_without_data(given | {"query": query, "table": table})
         profiled = profile_landed(workspace_here(), as_of=as_time(as_of), rows=rows)
     elif target is None:
         raise BadInputError("--data needs the column to predict; add --target COL")
@@ -363,5 +358,13 @@ def profile(
         return
     render.show_report(profile_report(profiled))
     if to is not None:
-        without = f", without {', '.join(dropped)}" if dropped else ""
-        render.say(render.harmless(f"\nwritten: {to}{without}"))
+        render.say(render.harmless(f"\nwritten: {to}{', without ' if dropped else ''}{', '.join(dropped)}"))
+
+
+def _refuse_without_data(given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value:
+            raise BadInputError(
+                f"--{name} describes a raw file; pass that file with --data FILE. Landed rows are described by "
+                "params.yaml"
+            )

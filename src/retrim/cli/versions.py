@@ -120,9 +120,7 @@ def reproduce(
     The rebuild uses a separate run directory. If anything differs, the command names the differences and the exit code
     is 1. If --prove is set, the result is kept with the version.
     """
-    from retrim.retraining.reproduce import PERSON, build_environment, prove_chain
-    from retrim.retraining.reproduce import prove_rebuild as prove_one
-    from retrim.retraining.reproduce import reproduce as op
+    from retrim.retraining import reproduce as rebuilds
 
     def say(line: str) -> None:
         if not as_json and line:
@@ -136,24 +134,29 @@ def reproduce(
         raise BadInputError("--environment builds and proves nothing; leave out --prove")
     workspace, now = workspace_here(), as_time(None)
     if environment:
-        built = build_environment(workspace, version, say=lambda line: render.ERR.print(line, style="dim"))
-        code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
-        render.show(built, f"version {version}: {code}\nuse it: . {built.folder}/bin/activate", as_json=as_json)
+        _build_environment(workspace, version, as_json=as_json)
         return
     ancestors: Sequence[RebuildResult] = ()
-    last: RebuildResult
     if not prove:
-        last = op(workspace, version, say=say)
+        last: RebuildResult = rebuilds.reproduce(workspace, version, say=say)
     elif chain:
-        last, ancestors = prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
+        last, ancestors = rebuilds.prove_chain(workspace, version, skip_proved=skip_proved, now=now, say=say)
     else:
-        last = prove_one(workspace, version, reason=PERSON, now=now, gently=False, say=say)
+        last = rebuilds.prove_rebuild(workspace, version, reason=rebuilds.PERSON, now=now, gently=False, say=say)
     record = {**render.as_record(last), **({"ancestors": ancestors} if prove else {})}
     rebuilt = [*ancestors, last]
     render.show(record, "\n".join(map(_rebuilt, rebuilt)), as_json=as_json)
     if not as_json:
         _note_remote(workspace)
     raise typer.Exit(0 if all(one.identical for one in rebuilt) else 1)
+
+
+def _build_environment(workspace: "Workspace", version: int, *, as_json: bool) -> None:
+    from retrim.retraining.reproduce import build_environment
+
+    built = build_environment(workspace, version, say=lambda line: render.ERR.print(line, style="dim"))
+    code = "its code is in src/ at its tag" if built.code is None else f"its code is {built.code}"
+    render.show(built, f"version {version}: {code}\nuse it: . {built.folder}/bin/activate", as_json=as_json)
 
 
 def _rebuilt(rebuilt: "RebuildResult") -> str:
