@@ -38,24 +38,6 @@ def stands(*, runs: Any = (), checks: Any = (), asked: Any = (), settled: Any = 
     return summarise_checks(CheckHistory(runs, checks, [day(each) for each in asked], answers), champion=1, drifted=())
 
 
-@pytest.mark.parametrize(("asked", "held"), [((), ("drift",)), ((2,), ("drift",)), ((3,), ()), ((4,), ())])
-def test_what_a_check_held_stays_held_until_a_person_asks(asked: tuple[float, ...], held: tuple[str, ...]) -> None:
-    assert stands(checks=[check(3, held=("drift",))], asked=asked).held == held
-
-
-@pytest.mark.parametrize(("settled", "held"), [((2,), ("drift",)), ((3,), ()), ((4,), ())])
-def test_what_a_person_settles_is_held_no_longer(settled: tuple[float, ...], held: tuple[str, ...]) -> None:
-    assert stands(checks=[check(3, held=("drift",))], settled=settled).held == held
-
-
-def test_a_settled_alarm_is_answered_while_checks_carry_it_on() -> None:
-    settled = stands(checks=[check(3, held=("drift",))], settled=[3]).settled
-    carried = stands(checks=[check(3, held=("drift",)), check(4, settled=("drift",))], settled=[3]).settled
-    gone = stands(checks=[check(3, held=("drift",)), check(4)], settled=[3]).settled
-
-    assert (settled, carried, gone) == (("drift",), ("drift",), ())
-
-
 def test_a_settled_alarm_of_another_version_is_none() -> None:
     past = CheckHistory((), [PastCheck(day(3), 2, (), (), ("drift",))], ())
 
@@ -67,23 +49,6 @@ def test_a_settled_timetable_is_counted_anew_and_not_silenced() -> None:
     found = summarise_checks(CheckHistory((), [check(2)], (), settled), champion=1, drifted=())
 
     assert (found.timetable_settled, found.settled) == (day(3), ("drift",))
-
-
-def test_refusals_that_were_settled_count_no_longer() -> None:
-    runs = [run(1, "refused"), run(2, "refused"), run(5, "refused")]
-
-    assert [stands(runs=runs, settled=each).refusals for each in ((), (3,), (5,))] == [3, 1, 0]
-
-
-@pytest.mark.parametrize("state", ["promoted", "refused", "failed", "running", "crashed"])
-def test_every_run_but_a_deferred_one_is_paid_for(state: str) -> None:
-    assert stands(runs=[run(1, state), run(2, "deferred", until=5)]).spent == (1,)
-
-
-def test_runs_are_as_old_as_the_checks_since() -> None:
-    found = stands(runs=[run(1, "promoted"), run(3, "failed")], checks=[check(1), check(2), check(3), check(4)])
-
-    assert found.spent == (4, 2)
 
 
 def test_the_least_the_account_held_since_a_refusal_is_known() -> None:
@@ -113,48 +78,74 @@ def test_a_refusal_by_a_person_is_counted_from_the_answer() -> None:
     assert stands(runs=[refused], checks=checks).lowest == 15.0
 
 
-def test_only_a_promotion_names_the_rules_that_started_it() -> None:
-    promoted, refused = (stands(runs=[run(1, state, rules=("drift",))]) for state in ("promoted", "refused"))
+HELD = check(3, held=("drift",))
+REFUSED = [run(on, "refused") for on in (1, 2, 5)]
+RESTORED = [run(1, "refused"), run(2, "restored"), run(3, "refused")]
+SUMMARIES: dict[str, tuple[HistorySummary, dict[str, Any]]] = {
+    "what a check held stays held": (stands(checks=[HELD]), {"held": ("drift",)}),
+    "a person who asked before the check ends no hold": (stands(checks=[HELD], asked=[2]), {"held": ("drift",)}),
+    "a person who asks at the check ends the hold": (stands(checks=[HELD], asked=[3]), {"held": ()}),
+    "a person who asks later ends the hold": (stands(checks=[HELD], asked=[4]), {"held": ()}),
+    "what was settled before is held": (stands(checks=[HELD], settled=[2]), {"held": ("drift",)}),
+    "what a person settles is held no longer": (
+        stands(checks=[HELD], settled=[3]),
+        {"held": (), "settled": ("drift",)},
+    ),
+    "what a person settles later is held no longer": (stands(checks=[HELD], settled=[4]), {"held": ()}),
+    "a settled alarm is answered while checks carry it on": (
+        stands(checks=[HELD, check(4, settled=("drift",))], settled=[3]),
+        {"settled": ("drift",)},
+    ),
+    "a settled alarm that no check carries on is gone": (stands(checks=[HELD, check(4)], settled=[3]), {"settled": ()}),
+    "refusals add up": (stands(runs=REFUSED), {"refusals": 3}),
+    "refusals before an answer count no longer": (stands(runs=REFUSED, settled=[3]), {"refusals": 1}),
+    "refusals at an answer count no longer": (stands(runs=REFUSED, settled=[5]), {"refusals": 0}),
+    "refusals are counted back to the last promotion": (
+        stands(
+            runs=[run(on, state) for on, state in enumerate(["refused", "promoted", "refused", "failed", "refused"])]
+        ),
+        {"refusals": 2},
+    ),
+    "a former champion that came back ends a row of refusals": (stands(runs=RESTORED), {"refusals": 1}),
+    "a former champion that came back is no run that ended": (
+        stands(runs=RESTORED[:2], checks=[check(3)]),
+        {"checks_since_run": 2},
+    ),
+    "runs are as old as the checks since, and counted from the last that ended": (
+        stands(runs=[run(1, "promoted"), run(3, "failed")], checks=[check(on) for on in (1, 2, 3, 4)]),
+        {"spent": (4, 2), "checks_since_run": 4, "last_run": day(1)},
+    ),
+    "a promotion names the rules that started it": (
+        stands(runs=[run(1, "promoted", rules=("drift",))]),
+        {"promoted_by": ("drift",)},
+    ),
+    "a refusal names no rules": (stands(runs=[run(1, "refused", rules=("drift",))]), {"promoted_by": ()}),
+    "a deferred run hands its rules on": (
+        stands(runs=[run(1, "promoted"), run(2, "deferred", rules=("schedule",), until=5)]),
+        {"deferral": Deferral(day(5), ("schedule",), changed=False)},
+    ),
+    "a deferral knows whether something has changed since": (
+        stands(runs=[PastRun("run-2", day(2), "deferred", (), None, changed=True)]),
+        {"deferral": Deferral(None, (), changed=True)},
+    ),
+    "a deferral is over once a later run has ended": (
+        stands(runs=[run(1, "deferred", until=5), run(2, "refused")]),
+        {"deferral": None},
+    ),
+    "a check without rows to look at is left out of the drift": (
+        stands(checks=[check(1, drifted=("a",)), check(2, drifted=None), check(3)]),
+        {"drifted": (("a",), (), ())},
+    ),
+    **{
+        f"a run that {state} is paid for, a deferred one is not": (
+            stands(runs=[run(1, state), run(2, "deferred", until=5)]),
+            {"spent": (1,)},
+        )
+        for state in ("promoted", "refused", "failed", "running", "crashed")
+    },
+}
 
-    assert (promoted.promoted_by, refused.promoted_by) == (("drift",), ())
 
-
-def test_a_deferred_run_hands_its_rules_on() -> None:
-    found = stands(runs=[run(1, "promoted"), run(2, "deferred", rules=("schedule",), until=5)])
-
-    assert found.deferral == Deferral(day(5), ("schedule",), changed=False)
-
-
-def test_a_deferral_knows_whether_something_has_changed_since() -> None:
-    waits = PastRun("run-2", day(2), "deferred", (), None, changed=True)
-
-    assert stands(runs=[waits]).deferral == Deferral(None, (), changed=True)
-
-
-def test_a_deferral_is_over_once_a_later_run_has_ended() -> None:
-    assert stands(runs=[run(1, "deferred", until=5), run(2, "refused")]).deferral is None
-
-
-def test_checks_are_counted_from_the_last_run_that_ended() -> None:
-    found = stands(runs=[run(1, "promoted"), run(3, "failed")], checks=[check(1), check(2), check(4)])
-
-    assert (found.checks_since_run, found.last_run) == (3, day(1))
-
-
-def test_refusals_are_counted_back_to_the_last_promotion() -> None:
-    runs = [run(1, "refused"), run(2, "promoted"), run(3, "refused"), run(4, "failed"), run(5, "refused")]
-
-    assert stands(runs=runs).refusals == 2
-
-
-def test_a_check_without_rows_to_look_at_is_left_out_of_the_drift() -> None:
-    found = stands(checks=[check(1, drifted=("a",)), check(2, drifted=None), check(3)])
-
-    assert found.drifted == (("a",), (), ())
-
-
-def test_a_run_that_brought_a_former_champion_back_ends_a_row_of_refusals() -> None:
-    runs = [run(1, "refused"), run(2, "restored"), run(3, "refused")]
-
-    assert stands(runs=runs).refusals == 1
-    assert stands(runs=runs[:2], checks=[check(3)]).checks_since_run == 2
+@pytest.mark.parametrize(("summary", "expected"), SUMMARIES.values(), ids=SUMMARIES)
+def test_a_history_comes_to(summary: HistorySummary, expected: dict[str, Any]) -> None:
+    assert {name: getattr(summary, name) for name in expected} == expected

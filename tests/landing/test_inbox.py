@@ -24,7 +24,7 @@ from retrim.reading.landed_rows import read_column
 from tests.builders.desk import Desk, make_desk, with_params
 from tests.conftest import SUITE
 
-ROWS_REPLACED = 300  # by the producer, a file a row
+ROWS_REPLACED = 200  # by the producer, a file a row
 
 
 @pytest.fixture

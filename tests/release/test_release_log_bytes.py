@@ -56,7 +56,7 @@ def flipped(value: Any, place: int, mask: int) -> Any:
     return bytes(raw)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), place=st.integers(0, 255), mask=st.integers(1, 255))
 def test_a_flipped_byte_anywhere_names_its_row(
     workspace: Workspace, data: st.DataObject, place: int, mask: int
