@@ -16,6 +16,7 @@ from tests.builders.counter import HEAVY, Counter
 from tests.builders.desk import Desk, make_desk
 from tests.builders.landed import quarantine_show
 from tests.checking.test_settle import desk as held_desk  # noqa: F401  a fixture
+from tests.checking.test_settle import held  # noqa: F401  a fixture
 
 slow = pytest.mark.slow  # versions are made with the stages
 
