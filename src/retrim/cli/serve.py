@@ -24,6 +24,10 @@ from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths, give_memory_back, lightgbm_alone, uncollected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+    from retrim.lineage.workspace import Workspace
     from retrim.serving.models import ServedModel
 
 app = typer.Typer()
@@ -76,37 +80,54 @@ def serve(
     if (cert is None) != (key is None):
         raise BadInputError("TLS needs a certificate and its key; pass both --cert and --key")
     roots, shadows = several_workspaces(folders), shadow or []
+    _refuse_versions(version, shadows, workspaces=len(roots))
+    listener = bind(port, host)
+    with uncollected(for_good=True):
+        lightgbm_alone()
+        from retrim.serving.models import open_model
+    open_one = partial(
+        open_model,
+        version=version,
+        is_local=ip_address(listener.getsockname()[0]).is_loopback,
+        is_durable=durable,
+        now=lambda: as_time(None),
+        shadows=shadows,
+        jobs_under=jobs_under or [],
+    )
+    _answer(roots, open_one, listener, host, wait=wait, cert=cert, key=key)
+
+
+def _refuse_versions(version: int | None, shadows: list[str], *, workspaces: int) -> None:
     numbers = [version_number(shadow) for shadow in shadows if shadow not in ("previous", "challenger")]
-    if len(roots) > 1 and (version is not None or numbers):
+    if workspaces > 1 and (version is not None or numbers):
         raise BadInputError(
-            f"{len(roots)} workspaces are served, but a version number belongs to only one workspace; leave out "
+            f"{workspaces} workspaces are served, but a version number belongs to only one workspace; leave out "
             "the number. Clients can request a version with ?version=N, and --shadow accepts previous or "
             "challenger"
         )
     if len(shadows) > MOST_SHADOWS:
         raise BadInputError(f"--shadow is set {len(shadows)} times; set it at most {MOST_SHADOWS} times")
-    listener = bind(port, host)
-    is_local = ip_address(listener.getsockname()[0]).is_loopback
-    with uncollected(for_good=True):
-        lightgbm_alone()
-        from retrim.lineage.workspace import open_workspace, refuse_same_names
-        from retrim.serving.models import open_model
-        from retrim.serving.newcomers import Newcomers, all_at_work
-        from retrim.serving.routes import run_server
 
-    def open_one(root: Path) -> "ServedModel":
-        return open_model(
-            partial(open_workspace, root),
-            version,
-            is_local=is_local,
-            is_durable=durable,
-            now=lambda: as_time(None),
-            shadows=shadows,
-            jobs_under=jobs_under or [],
-        )
 
+def _answer(
+    roots: list[WorkspacePaths],
+    open_one: "Callable[[Callable[[], Workspace]], ServedModel]",
+    listener: "socket",
+    host: str,
+    *,
+    wait: bool,
+    cert: Path | None,
+    key: Path | None,
+) -> None:
+    """Serves the workspaces, none: the one here."""
+    from retrim.adapters.mlflow_server import bind
+    from retrim.lineage.workspace import open_workspace, refuse_same_names
+    from retrim.serving.newcomers import Newcomers, all_at_work
+    from retrim.serving.routes import run_server
+
+    address, port = listener.getsockname()[:2]
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
-    newcomers = Newcomers(places, open_one) if wait else None
+    newcomers = Newcomers(places, lambda root: open_one(partial(open_workspace, root))) if wait else None
     if newcomers is not None:
         listener.close()  # or who comes meanwhile would wait too
         models = newcomers.wait()
@@ -114,13 +135,13 @@ def serve(
     else:
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
-            models = [open_one(root) for root in places]
-    at = f"http{'' if cert is None else 's'}://{host}:{listener.getsockname()[1]}"
+            models = [open_one(partial(open_workspace, root)) for root in places]
     for number, model in enumerate(models):
         path = f"/models/{model.name}/predict" if number else "/predict"
         who = f"version {model.serving.served.version}{f' of {model.name}' if roots else ''}"
-        render.print_now(f"{who} is served at {at}{path}; stop with Ctrl-C")
-    if not is_local and cert is None:
+        at = f"http{'' if cert is None else 's'}://{host}:{port}{path}"
+        render.print_now(f"{who} is served at {at}; stop with Ctrl-C")
+    if not ip_address(address).is_loopback and cert is None:
         render.print_now("tokens are sent unencrypted: set --cert and --key, or use a proxy with TLS")
     with all_at_work(models, newcomers) as app:
         try:

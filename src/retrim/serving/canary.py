@@ -37,7 +37,7 @@ class CanaryAnswers:
     def answer(
         self, rows: Sequence[Mapping[str, Any]], live: Sequence[RowAnswer], seconds: float, request: str
     ) -> dict[int, RowAnswer]:
-        """What the canary says of its rows, by their numbers; empty where it has none of them, fails, or is over.
+        """What the canary says of its rows, by their numbers, ascending; none where it fails, or is over.
 
         Args:
             live: What the live version said of all rows.

@@ -59,11 +59,9 @@ class Job:
     """A job as it is kept and told.
 
     Args:
-        id: Its name in the address.
         rows: IN.
         out: OUT.
         version: Whose predictions; None: the live version's.
-        state: How far it is.
         asked: When, ISO 8601.
         ended: When; None: not yet.
         result: What `retrim predict --json` printed; None: nothing yet, or it failed.
@@ -125,11 +123,7 @@ class AllowedPlaces:
         raise wrong(rule, where[:100])
 
     def refuse_links_out(self, where: str) -> None:
-        """Refuses what `take` gave, if a link leads out of the folders by now.
-
-        Raises:
-            BadInputError: Names the link.
-        """
+        """Refuses what `take` gave, if a link leads out of the folders by now."""
         if is_address(where):
             return
         path = Path(where)

@@ -18,13 +18,12 @@ class NeededColumns:
     """What a version takes of a row.
 
     Args:
-        required: Columns that must be there, and their types.
+        required: Columns that must be there.
         carried: Columns that are written beside the prediction where they are there: the key, and the event's time.
         past: Features from the past: taken as they are where they are there, else made.
         calendar: Features that are a part of the event's time, where they are not there.
-        time: The column of the event's time.
         filled: Columns that may not be blank.
-        suite: What is asked of each row.
+        suite: Expectations on single rows.
     """
 
     required: Mapping[str, ColumnType]

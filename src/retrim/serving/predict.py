@@ -6,11 +6,10 @@ same bytes in the end; one that was carried out is not repeated, as `var/predict
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,7 +27,7 @@ from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.address import place_of
 from retrim.release.versions import Stored, interval_width
-from retrim.serving.checked_rows import CheckedRows, check_rows
+from retrim.serving.checked_rows import check_rows
 from retrim.serving.needed_columns import NeededColumns, needed_columns, version_to_ask
 from retrim.serving.past_features import LandedPast, read_past
 from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
@@ -41,6 +40,8 @@ from retrim.training.predicted import largest_contributions, predicted_columns, 
 
 EXAMPLE = 100
 """Characters of an unknown value that are told: a cell may hold a whole text."""
+PartCounts = tuple[int, int, "dict[str, UnseenValues]"]
+"""Rows of a part, those of them that were predicted, and unseen values by feature."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +88,17 @@ class PredictedRows:
 
 
 @dataclass(frozen=True)
-class MadePart:
-    """A part that was predicted: the file of its predictions, its rows, those predicted, and its rejected cells."""
-
-    path: Path
-    count: int
-    rows: int
-    rejected: Path | None
-    unseen: Mapping[str, UnseenValues]
-
-
-@dataclass(frozen=True)
 class _Scoring:
-    """What every part is predicted with."""
+    """What every part is predicted with; the files of parts lie in `folder`, to be read in order of name."""
 
     stored: Stored
     needs: NeededColumns
     reading: ReadingParams
     rows_in: RowsIn
+    out: RowsOut
     width: float | None
     explained: int
     request: str
-    of_table: bool
     past: LandedPast | None
     folder: Path
 
@@ -156,46 +146,37 @@ def predict(
             needs=needs,
             reading=workspace.params.reading,
             rows_in=rows_in,
+            out=out,
             width=interval_width(stored),
             explained=explained,
             request=request,
-            of_table=out.is_table,
             past=past,
             folder=Path(name),
         )
         with held_locks(workspace, f"predict-{request}"):
-            return _once(scoring, out, home / f"{request}.json", now=now)
+            return _once(scoring, home / f"{request}.json", now=now)
 
 
-@dataclass(frozen=True)
-class NotedRequest:
-    """A request that was carried out: what came of it, and the state of its output then."""
-
-    done: PredictedRows
-    out: str | None = None
-
-
-def _once(scoring: _Scoring, out: RowsOut, record: Path, *, now: pd.Timestamp) -> PredictedRows:
+def _once(scoring: _Scoring, record: Path, *, now: pd.Timestamp) -> PredictedRows:
     """Carries a request out, or says that it was."""
+    out, request = scoring.out, scoring.request
     publishing = record.with_suffix(".publishing")  # there while OUT is being written
     if record.is_file() and not publishing.exists():
-        noted = from_record(NotedRequest, json.loads(record.read_bytes()))
-        if noted.out is not None and noted.out == out.state(scoring.request):
-            return replace(noted.done, already=True)
+        noted = json.loads(record.read_bytes())
+        if noted["out"] is not None and noted["out"] == out.state(request):
+            return replace(from_record(PredictedRows, noted["done"]), already=True)
     if not publishing.exists():
         out.refuse_existing()
-    parts = _all_parts(scoring)
+    count, rows, unseen = _predict_parts(scoring)
+    parts, rejected = (sorted(scoring.folder.glob(f"part-*{kind}")) for kind in (".parquet", ".rejected"))
     if not publishing.exists():
         out.refuse_existing()
     write_file(publishing, b"")
-    out.publish(
-        [part.path for part in parts],
-        [part.rejected for part in parts if part.rejected],
-        scoring.request,
-        scoring.folder,
-    )
-    done = _result(scoring, out, parts, now=now)
-    write_file(record, to_json(to_record(NotedRequest(done, out.state(scoring.request)))))
+    out.publish(parts, rejected, request, scoring.folder)
+    beside = out.rejected if rejected else None
+    version = scoring.stored.version
+    done = PredictedRows(request, version, rows, count - rows, out.shown, beside, iso(now), unseen)
+    write_file(record, to_json({"done": to_record(done), "out": out.state(request)}))
     publishing.unlink()
     return done
 
@@ -223,15 +204,18 @@ def _id(about: list[Any]) -> str:
     return sha256(to_json(about)).hexdigest()[:16]
 
 
-def _all_parts(scoring: _Scoring) -> list[MadePart]:
-    whole = None
-    if scoring.past is not None and scoring.past.see_one_another:
-        whole = _whole_past(scoring, scoring.past)
-    parts: list[MadePart] = []
-    count = 0
-    for part in _parts_made(scoring, whole):
-        parts.append(part)
-        count += part.count
+def _predict_parts(scoring: _Scoring) -> tuple[int, int, dict[str, UnseenValues]]:
+    """Predicts all parts: how many rows there are, how many were predicted, and unseen values by feature.
+
+    Raises:
+        BadInputError: IN has no rows, or changed meanwhile.
+    """
+    parts = count = rows = 0
+    unseen: dict[str, UnseenValues] = {}
+    for part_count, part_rows, part_unseen in _parts_made(scoring):
+        parts, count, rows = parts + 1, count + part_count, rows + part_rows
+        for name, values in part_unseen.items():
+            unseen[name] = unseen[name] + values if name in unseen else values
         report_progress(f"predicting: {count:,} rows of {scoring.rows_in.shown}")
     if not parts:
         raise BadInputError(f"{scoring.rows_in.shown} has no rows; specify a table with rows")
@@ -240,14 +224,17 @@ def _all_parts(scoring: _Scoring) -> list[MadePart]:
             f"{scoring.rows_in.shown} changed while retrim was reading it, so nothing was written; run the "
             "command again when nothing is writing to the source"
         )
-    return parts
+    return count, rows, unseen
 
 
-def _parts_made(scoring: _Scoring, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None) -> Iterator[MadePart]:
-    """The parts in order; several are made at once."""
+def _parts_made(scoring: _Scoring) -> Iterator[PartCounts]:
+    """The counts of parts in order; several are made at once."""
+    past, whole = scoring.past, None
+    if past is not None and past.see_one_another:
+        whole = _whole_past(scoring, past)
     cores = 1 if is_own(scoring.stored.predictor.recipe.model) else count_cores()
     _ = scoring.stored.predictor.model  # loaded once, before threads ask for it
-    waiting: deque[Future[MadePart]] = deque()
+    waiting: deque[Future[PartCounts]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
             for number, part in enumerate(scoring.rows_in.parts(scoring.needs.columns)):
@@ -262,9 +249,9 @@ def _parts_made(scoring: _Scoring, whole: tuple[np.ndarray, dict[str, np.ndarray
 
 def _make_part(
     scoring: _Scoring, part: RowsPart, path: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
-) -> MadePart:
+) -> PartCounts:
     checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
-    frame, rejected = checked.frame, path.with_suffix(".rejected")
+    frame, rejected = checked.frame, checked.rejected
     if whole is not None:
         places = np.searchsorted(whole[0], checked.rows)
         frame = frame.assign(**{name: values[places] for name, values in whole[1].items()})
@@ -274,27 +261,19 @@ def _make_part(
         name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE])
         for name, cells in scoring.stored.predictor.view.unseen_values(frame).items()
     }
-    pq.write_table(_predictions(scoring, frame, checked), path, compression="zstd")
-    if len(checked.rejected):
-        pq.write_table(_for_table(checked.rejected, scoring), rejected, compression="zstd")
-    return MadePart(path, part.count, len(frame), rejected if len(checked.rejected) else None, unseen)
+    pq.write_table(_predictions(scoring, frame, checked.rows), path, compression="zstd")
+    if len(rejected):
+        if scoring.out.is_table:
+            rejected = rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
+        pq.write_table(rejected, path.with_suffix(".rejected"), compression="zstd")
+    return part.count, len(frame), unseen
 
 
-def _result(scoring: _Scoring, out: RowsOut, parts: Sequence[MadePart], *, now: pd.Timestamp) -> PredictedRows:
-    unseen: dict[str, UnseenValues] = {}
-    for name, count in chain.from_iterable(part.unseen.items() for part in parts):
-        unseen[name] = unseen[name] + count if name in unseen else count
-    rows = sum(part.rows for part in parts)
-    rejected = sum(part.count for part in parts) - rows
-    beside = out.rejected if rejected else None
-    return PredictedRows(scoring.request, scoring.stored.version, rows, rejected, out.shown, beside, iso(now), unseen)
-
-
-def _predictions(scoring: _Scoring, frame: pd.DataFrame, checked: CheckedRows) -> pa.Table:
+def _predictions(scoring: _Scoring, frame: pd.DataFrame, rows: np.ndarray) -> pa.Table:
     predictor = scoring.stored.predictor
     view = predictor.view
     predicted = predictor.predict(frame)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(checked.rows, pa.int64())}
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(rows, pa.int64())}
     for name, kind in scoring.needs.carried.items():
         if name in frame:
             columns[name] = _carried(frame[name], kind)
@@ -313,12 +292,6 @@ def _carried(values: pd.Series, kind: ColumnType) -> pa.Array | pa.ChunkedArray:
     if kind == "integer":
         return pa.array(values, pa.float64(), from_pandas=True).cast(pa.int64())
     return pa.Table.from_pandas(values.to_frame(), preserve_index=False).column(0)
-
-
-def _for_table(rejected: pa.Table, scoring: _Scoring) -> pa.Table:
-    if not scoring.of_table:
-        return rejected
-    return rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
 
 
 def _whole_past(scoring: _Scoring, past: LandedPast) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -54,7 +54,7 @@ class LoadedRows:
 
     Args:
         table: Its columns; those of CSV are text.
-        rows: Of each of its rows the number in IN, from 0.
+        rows: Of each of its rows the number in IN, from 0; shape (n,).
         ragged: Lines with another number of cells than the header, which the table lacks: number and text.
         elsewhere: Of lines of JSON, which leave out what they do not know: gives all columns of the file.
     """
@@ -67,17 +67,9 @@ class LoadedRows:
 
 @dataclass(frozen=True)
 class RowsPart:
-    """A part of IN.
-
-    Args:
-        file: The file it is of.
-        first: The number of its first row in IN, from 0.
-        count: Its rows.
-        load: Reads it.
-    """
+    """A part of IN: the file it is of, the count of its rows, and what reads them."""
 
     file: str
-    first: int
     count: int
     load: Callable[[], LoadedRows]
 
@@ -94,14 +86,7 @@ class InFile:
 
 @dataclass(frozen=True)
 class RowsIn:
-    """IN.
-
-    Args:
-        shown: What it is called.
-        reading: How text in it is spelled.
-        look: Gives its files in order, as they are now.
-        files: As they were first.
-    """
+    """IN: its files in order, as they were first, and a look at them as they are now."""
 
     shown: str
     reading: ReadingParams
@@ -120,11 +105,7 @@ class RowsIn:
             return None
 
     def names(self) -> set[str]:
-        """The columns of its first file.
-
-        Raises:
-            As `parts`.
-        """
+        """The columns of its first file."""
         first = self.files[0]
         with told(first.name), first.opened() as stream:
             names = _names(stream, self.reading)
@@ -141,7 +122,7 @@ class RowsIn:
             elsewhere = cache(partial(_all_names, file, self.reading))
             with told(file.name), file.opened() as stream:
                 for count, load in _parts_of(stream, self.reading, columns):
-                    yield RowsPart(file.name, first, count, partial(_loaded, file, first, load, elsewhere))
+                    yield RowsPart(file.name, count, partial(_loaded, file, first, load, elsewhere))
                     first += count
 
 

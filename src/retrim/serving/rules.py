@@ -33,8 +33,7 @@ class CellRule:
     """What one expectation allows of the cells of a column; a blank one breaks it only if it must be filled.
 
     Args:
-        low: The least number.
-        high: The largest number.
+        low: Allowed itself, as `high` is.
         allowed: All that it may be; None: not a set.
         filled: Whether a cell may not be blank; then nothing else is asked.
     """

@@ -52,10 +52,6 @@ class ServedVersion:
     """A version that answers.
 
     Args:
-        version: Its number.
-        predictor: Of its bundle.
-        needs: What it takes of a row.
-        reading: How text in rows is spelled.
         key: Columns that name a row.
         width: Half the width of the interval around a number.
         one: The short way for a plain row; None where it has none.
@@ -110,7 +106,7 @@ class ServedVersion:
         """What each feature adds to the raw score of each row, the largest first: as `retrim predict --explain`.
 
         Raises:
-            As `answer`.
+            WrongRequestError: A cell cannot be used.
             RefusedError: The model has no exact contributions.
         """
         frame = typed_rows(rows, self.needs, self.reading)
