@@ -122,8 +122,10 @@ def _answer(
     """Serves the workspaces, none: the one here."""
     from retrim.adapters.mlflow_server import bind
     from retrim.lineage.workspace import open_workspace, refuse_same_names
-    from retrim.serving.newcomers import Newcomers, all_at_work
-    from retrim.serving.routes import run_server
+
+    with uncollected(for_good=True):
+        from retrim.serving.newcomers import Newcomers, all_at_work
+        from retrim.serving.routes import run_server
 
     address, port = listener.getsockname()[:2]
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]

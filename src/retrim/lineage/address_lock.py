@@ -29,7 +29,6 @@ class LockOwner:
 
     Args:
         host: The name of its machine, by which a person knows it.
-        process: Its number there.
         began: Seconds from the start of the machine to its own.
         machine: What tells its machine from others of that name.
     """

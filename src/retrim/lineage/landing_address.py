@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from retrim.adapters.landing_index import FOLDER
@@ -39,14 +38,8 @@ AWAY_SECONDS = 60.0
 AWAY = "away"
 AT_ONCE = 64
 """Files that are fetched together."""
-
-
-@dataclass(frozen=True)
-class LaidFile:
-    """A file at the address: where it lies there, and which bytes it has."""
-
-    path: str
-    digest: str
+LaidFile = tuple[str, str]
+"""A file at the address: its path there, and the SHA-256 of its bytes."""
 
 
 class LandingAddress:
@@ -107,14 +100,10 @@ class LandingAddress:
     def count(self) -> tuple[int, int]:
         """How many files lie at the address, and how many of them not here."""
         there, here = self._listed(), self._here()
-        return len(there), sum(here.get(name) != laid.digest for name, laid in there.items())
+        return len(there), sum(here.get(name) != digest for name, (_, digest) in there.items())
 
     def lay(self, name: str, file: Path, digest: str) -> None:
-        """Lays a file at the address, whole, before it is renamed into its place here. Only while `held`.
-
-        Args:
-            file: Its bytes.
-        """
+        """Lays a file at the address, whole, before it is renamed into its place here. Only while `held`."""
         self._require_turn()
         path = PurePosixPath(name)
         target = f"{self._place}/{path.parent}/{path.stem}.{digest}{path.suffix}"
@@ -149,7 +138,7 @@ class LandingAddress:
     def _fetch(self, there: Mapping[str, LaidFile]) -> None:
         """Fetches what lies there and not here."""
         here = self._here()
-        lacking = [(name, laid) for name, laid in there.items() if here.get(name) != laid.digest]
+        lacking = [(name, laid) for name, laid in there.items() if here.get(name) != laid[1]]
         for start in range(0, len(lacking), AT_ONCE):
             self._fetch_some(dict(lacking[start : start + AT_ONCE]))
 
@@ -157,17 +146,17 @@ class LandingAddress:
         aside = {name: self._root / f"{ASIDE}{name.replace('/', '-')}" for name in lacking}
         try:
             with self._told():
-                self._system.get([laid.path for laid in lacking.values()], [str(aside[name]) for name in lacking])
-            for name, laid in lacking.items():
+                self._system.get([path for path, _ in lacking.values()], [str(aside[name]) for name in lacking])
+            for name, (_, digest) in lacking.items():
                 actual = file_digest(aside[name])
-                if actual != laid.digest:
+                if actual != digest:
                     raise RefusedError(
                         f"{self.shown}/{name} is damaged: its SHA-256 is {actual[:12]}, but its name says "
-                        f"{laid.digest[:12]}. Remove that file. A machine that has the batch uploads it again "
+                        f"{digest[:12]}. Remove that file. A machine that has the batch uploads it again "
                         "together with its next batch. If no machine has the batch, ingest its source file again"
                     )
-            for name, laid in lacking.items():
-                _put_here(aside[name], self._root / name, laid.digest)
+            for name, (_, digest) in lacking.items():
+                _put_here(aside[name], self._root / name, digest)
             flush(self._root)
         finally:
             for path in aside.values():
@@ -185,7 +174,7 @@ class LandingAddress:
         with self._told():
             for path in self._paths():
                 if (laid := LAID.fullmatch("/".join(path.split("/")[-2:]))) is not None:
-                    files[f"{laid['folder']}/{laid['stem']}{laid['suffix']}"] = LaidFile(path, laid["digest"])
+                    files[f"{laid['folder']}/{laid['stem']}{laid['suffix']}"] = path, laid["digest"]
         return files
 
     def _paths(self) -> list[str]:

@@ -89,7 +89,6 @@ class PredictionLog:
 
     Args:
         where: A folder, or an fsspec address.
-        model: Name of the model.
         lock: A file that keeps writers apart.
         identity: Columns that tell the rows of a version apart.
     """

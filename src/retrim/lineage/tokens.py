@@ -125,11 +125,7 @@ def _write(workspace: Workspace, tokens: Mapping[str, Token]) -> None:
 
 
 class Doorkeeper:
-    """Knows the tokens of a workspace as they are now.
-
-    Args:
-        file: Where they lie.
-    """
+    """Knows the tokens of a workspace as they are now."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

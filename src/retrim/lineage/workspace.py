@@ -46,9 +46,6 @@ class Workspace:
     """A workspace with its settings; adapters are opened when first asked for.
 
     Args:
-        paths: Where its files are.
-        params: Its settings.
-        env: Addresses in the environment.
         mirrored: Whether git and MLflow follow what the store says is live; not those of a copy for a dry run.
     """
 
