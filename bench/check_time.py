@@ -94,7 +94,7 @@ def _drift() -> Any:
 def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
     from dataclasses import replace
 
-    from retrim.drift.alarms import NONE_KEPT, AlarmRequest
+    from retrim.drift.alarms import AlarmRequest, Nulls
     from retrim.drift.findings import findings, together
     from retrim.drift.profile import Profile
 
@@ -104,7 +104,7 @@ def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
     profile = Profile.from_files({file.name: file.read_bytes() for file in files})
     loaded = time.perf_counter() - begin
     if kind == "drawn":
-        profile = replace(profile, nulls=NONE_KEPT)
+        profile = replace(profile, nulls=Nulls())
     current, read = _read(folder / "current.parquet")
     window = float(current.memory_usage(deep=True).sum()) / 2**20
     newest = current.tail(len(current) // PART)

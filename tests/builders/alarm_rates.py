@@ -98,9 +98,7 @@ def _deviations(profile: Profile, watched: ContrastReference, null: WindowCalibr
     """How far windows lie from the reference, by contrast: shape (windows, contrasts); `taken` holds their blocks."""
     sizes = profile.blocks["rows"].to_numpy(dtype="float64")
     rows = sizes[taken].sum(axis=1)[:, None]
-    sums = np.concatenate(
-        [profile.columns[name].counts @ each.weights for name, each in watched.columns.items()], axis=1
-    )
+    sums = np.concatenate([profile.columns[name].counts @ weights for name, weights in watched.weights.items()], axis=1)
     over = (block_waves(profile.blocks) * sizes[:, None])[taken].sum(axis=1) / rows
     return null.strayed(sums[taken].sum(axis=1) / rows - watched.expected(over))
 
@@ -110,8 +108,8 @@ def _by_column(
 ) -> dict[str, np.ndarray]:
     """The p-value of each column in each window, as one of all that are looked at: shape (windows,) each."""
     found, begin = {}, 0
-    for name, column in watched.columns.items():
-        end = begin + column.weights.shape[1]
+    for name, weights in watched.weights.items():
+        end = begin + weights.shape[1]
         found[name] = p_value(far[:, begin:end].max(axis=1))
         begin = end
     return found

@@ -31,8 +31,12 @@ def drifted(desk: Desk, day: float, **importances: float) -> list[tuple[str, str
 def checked(desk: Desk, day: float, loss: float, **importances: float) -> list[tuple[str, str]]:
     now = desk.day(day)
     extent = WindowExtent(now - pd.Timedelta("1D"), now, 100)
-    figures = ("ks", 0.3, 0.3, 0.001, 0.15, True, None, None, None, None, None)
-    found = [DriftFinding(name, *figures, 2 * share, extent, extent) for name, share in importances.items()]
+    figures = {"statistic": 0.3, "effect": 0.3, "p_value": 0.001, "threshold": 0.15}
+    windows = {"reference": extent, "current": extent}
+    found = [
+        DriftFinding(column=name, test="ks", over=True, rank=2 * share, **figures, **windows)
+        for name, share in importances.items()
+    ]
     beside = LossComparison(100, loss, estimated=False, expected=EXPECTED, naive={})
     record = kept_check(
         now,

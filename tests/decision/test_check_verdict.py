@@ -51,7 +51,18 @@ def probe(refit: float, *, champion: float = 6.6, error: float = 0.1, learned: i
 
 
 def drift(column: str) -> DriftFinding:
-    return DriftFinding(column, "psi", 1.0, 1.0, None, 0.1, True, None, None, None, None, None, 1.0, WEEK, WEEK)
+    return DriftFinding(
+        column=column,
+        test="psi",
+        statistic=1.0,
+        effect=1.0,
+        p_value=None,
+        threshold=0.1,
+        over=True,
+        rank=1.0,
+        reference=WEEK,
+        current=WEEK,
+    )
 
 
 def test_a_normal_week_is_ok_and_leaves_nothing_to_do() -> None:

@@ -119,7 +119,7 @@ def test_the_smallest_shift_is_seen_four_times_in_five() -> None:
     seen = []
     for seed in range(25):
         null, later = calibrated(0.9, seed)
-        at = next(iter(null.watched.columns.values())).names.index("location")
+        at = int(np.flatnonzero(null.watched.name == "location")[0])
         shift = null.watched.means_of(later, ROWS) - null.watched.means
         shift[:, at] += null.smallest(0.05)[at]
         far = measure_deviation(null.watched, shift, null.noise, ROWS)[:, at]

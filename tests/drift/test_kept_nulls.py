@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.drift.alarms import NONE_KEPT, AlarmParams, AlarmRequest, Null, Nulls
+from retrim.drift.alarms import AlarmParams, AlarmRequest, Null, Nulls
 from retrim.drift.findings import DriftFinding, alarms_of, together
 from retrim.drift.joint import JointParams
 from retrim.drift.params import DriftParams
@@ -127,11 +127,11 @@ def test_what_is_kept_is_read_back_as_it_was() -> None:
 
 
 def test_without_a_rate_that_is_wanted_nothing_is_drawn() -> None:
-    assert keep(REFERENCE, replace(USUAL, alarms=None), alone=[COLUMNS], together=()).nulls == NONE_KEPT
+    assert keep(REFERENCE, replace(USUAL, alarms=None), alone=[COLUMNS], together=()).nulls == Nulls()
 
 
 def test_a_reference_of_few_blocks_keeps_nothing() -> None:
     few, _ = world(rho=0.5, rows=7, windows=1, later=1, numeric=2, categorical=0, seed=1)
     short = replace(few, blocks=few.blocks.iloc[:7])
 
-    assert keep(short, USUAL, alone=[COLUMNS[:2]], together=()).nulls == NONE_KEPT
+    assert keep(short, USUAL, alone=[COLUMNS[:2]], together=()).nulls == Nulls()

@@ -44,9 +44,6 @@ class AlarmParams(SettingsSection):
 
         An alarm that lasts over several checks is one episode; counting every alarmed check errs on the safe side.
 
-        Args:
-            every: Time from one check to the next, above 0.
-
         Raises:
             BadInputError: This many alarms would be one at every second check, or more.
         """
@@ -158,8 +155,5 @@ class KeptTogether:
 class Nulls:
     """What a profile keeps of them."""
 
-    alone: tuple[Null, ...]  # of columns that are looked at one by one; an entry for each set of them
-    together: tuple[KeptTogether, ...]  # of joint tests
-
-
-NONE_KEPT = Nulls((), ())
+    alone: tuple[Null, ...] = ()  # of columns that are looked at one by one; an entry for each set of them
+    together: tuple[KeptTogether, ...] = ()  # of joint tests

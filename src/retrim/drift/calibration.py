@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ class WindowCalibration:
     rows: int  # of the window
 
     def strayed(self, shift: np.ndarray) -> np.ndarray:
-        """How far contrasts that shifted by so much strayed, in one window or in many, shape (..., J)."""
+        """How far contrasts that shifted by so much strayed, shape (..., J)."""
         return measure_deviation(self.watched, shift, self.noise, self.rows)
 
     def judge(self, window: Mapping[str, np.ndarray], *, rate: float, waves: np.ndarray | None = None) -> list[Alarm]:
@@ -36,35 +37,21 @@ class WindowCalibration:
         """
         watched = self.watched
         shift = watched.means_of(window, self.rows) - watched.expected(waves)
-        far = self.strayed(shift)
-        smallest = self.smallest(rate)
-        columns = list(watched.columns)
-        alarms = []
+        far, smallest = self.strayed(shift), self.smallest(rate)
         kinds: tuple[tuple[Literal["values", "missing"], np.ndarray], ...] = (
             ("values", watched.name != MISSING),
             ("missing", watched.name == MISSING),
         )
-        for number, name in enumerate(columns):
-            for of, kind in kinds:
-                mine = np.flatnonzero((watched.column == number) & kind)
-                if not len(mine):
-                    continue
-                j = int(mine[np.argmax(far[mine])])
-                p, reach = float(self.null.p_value(far[j])), float(watched.reach[j])
-                alarms.append(
-                    Alarm(
-                        column=name,
-                        of=of,
-                        contrast=str(watched.name[j]),
-                        unit=str(watched.unit[j]),
-                        shift=float(shift[j]),
-                        smallest=float(smallest[j]),
-                        p_value=p,
-                        alarmed=p <= rate,
-                        promise=promise(rate, reach),
-                        reach=reach,
-                    )
-                )
+        alarms = []
+        for (number, name), (of, kind) in product(enumerate(watched.weights), kinds):
+            contrasts = np.flatnonzero((watched.column == number) & kind)
+            if not len(contrasts):
+                continue
+            j = int(contrasts[np.argmax(far[contrasts])])
+            p, reach = float(self.null.p_value(far[j])), float(watched.reach[j])
+            looked_at = str(watched.name[j]), str(watched.unit[j])
+            shifts = float(shift[j]), float(smallest[j])
+            alarms.append(Alarm(name, of, *looked_at, *shifts, p, p <= rate, promise(rate, reach), reach))
         return alarms
 
     def smallest(self, rate: float) -> np.ndarray:
@@ -79,10 +66,6 @@ class WindowCalibration:
 
 
 def calibrate(watched: ContrastReference, *, rows: int, draws: int, seed: int) -> WindowCalibration:
-    """How far windows of `rows` rows stray from the reference while nothing drifts, drawn now.
-
-    Args:
-        rows: Of the current window, 1 or more.
-    """
+    """How far windows of `rows` rows, 1 or more, stray from the reference while nothing drifts, drawn now."""
     noise = noise_of(watched, rows)
     return WindowCalibration(watched, noise, draw(watched, noise, rows=rows, draws=draws, seed=seed), rows)

@@ -19,8 +19,8 @@ LARGEST = float(np.finfo("float64").max)
 class NumericCells:
     """Quantile cells of a numeric column.
 
-    The first and the last cell hold what lies beyond the finite range of the reference, infinities
-    included. A value that spans a whole cell or more is a cell of its own.
+    The first and the last cell hold what lies beyond the finite range of the reference, infinities included. A value
+    that spans a whole cell or more is a cell of its own.
     """
 
     cuts: Numbers  # upper ends, included, of all cells but the last; ascending, finite, shape (cells - 1,)
@@ -34,17 +34,12 @@ class NumericCells:
 
     @classmethod
     def cut(cls, values: pd.Series, *, cells: int) -> "NumericCells":
-        """The cells of a reference column.
-
-        Args:
-            values: The reference, shape (n,), n 0 or more.
-            cells: Quantile cells, 2 or more; heavy values make fewer or a few more.
+        """The cells of a reference column, of equal shares; heavy values make fewer cells or a few more.
 
         Raises:
             BadInputError: Fewer than 2 cells.
         """
-        if cells < 2:
-            raise BadInputError(f"{cells} quantile cells are too few to compare windows; set cells to 2 or more")
+        check_cells(cells)
         every = as_floats(values)
         finite = np.sort(every[np.isfinite(every)])  # sorted, so that no sum below depends on the order of rows
         if len(finite) == 0:
@@ -83,12 +78,7 @@ class CategoryCells:
 
     @classmethod
     def cut(cls, values: pd.Series, *, levels: int, buckets: int) -> "CategoryCells":
-        """The cells of a reference column.
-
-        Args:
-            values: The reference, shape (n,), n 0 or more.
-            buckets: Cells of a hashed column, 2 or more.
-        """
+        """The cells of a reference column: one a category, or `buckets` where there are more than `levels`."""
         known = sorted({str(value) for value in values.dropna().unique()})
         return cls((), buckets) if len(known) > levels else cls(tuple(known), 0)
 
@@ -135,6 +125,12 @@ class Counts:
 
     cells: Cells  # what they are counted in
     rows: np.ndarray  # rows in each cell, the missing last, shape (..., cells.size + 1): one window, or many at once
+
+
+def check_cells(cells: int) -> None:
+    """Refuses fewer than 2 cells."""
+    if cells < 2:
+        raise BadInputError(f"{cells} quantile cells are too few to compare windows; set cells to 2 or more")
 
 
 def as_floats(values: pd.Series) -> np.ndarray:
@@ -206,14 +202,13 @@ def pair(reference: Counts, current: Counts) -> tuple[np.ndarray, np.ndarray]:
 def merged(counts: Counts, *, cells: int) -> Counts:
     """The same windows in about `cells` cells, each of an equal share of the reference that the cells were cut from.
 
-    A cell that holds as much alone stays alone, also from what lies beside it, so that a heavy
-    value which moves, either way, leaves its cell.
+    A cell that holds as much alone stays alone, also from what lies beside it, so that a heavy value which moves,
+    either way, leaves its cell.
 
     Raises:
         BadInputError: Fewer than 2 cells.
     """
-    if cells < 2:
-        raise BadInputError(f"{cells} quantile cells are too few to compare windows; set cells to 2 or more")
+    check_cells(cells)
     assert isinstance(counts.cells, NumericCells)
     shares = counts.cells.shares
     middle = np.cumsum(shares) - shares / 2

@@ -1,7 +1,6 @@
 """Contrasts: the few numbers that a column is watched by, each a mean over rows of what its cell weighs."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,18 +14,16 @@ MOST_SHARES = 50  # of a categorical column; the rarest beyond are watched toget
 Unit = Literal["sd", "spread", "share"]
 
 
-@dataclass(frozen=True)
-class Contrasts:
-    """The contrasts of one column."""
+class Contrast(NamedTuple):
+    """What a column is watched by: what it looks at, in which unit, the weight of a row in each cell, its budget."""
 
-    names: tuple[str, ...]  # what each looks at, such as "location" or "share of 'mon'", (J,)
-    # what each is counted in: `sd` of the column, `spread` (share by which its variance grows) or `share`
-    units: tuple[Unit, ...]
-    weights: np.ndarray  # what a row in each cell weighs, shape (cells + 1, J); of a share 0 or 1
-    budget: np.ndarray  # share of the column's false alarms that each may use, sums to 1, shape (J,)
+    name: str  # such as "location" or "share of 'mon'"
+    unit: Unit  # `sd` of the column, `spread` (share by which its variance grows) or `share`
+    weights: np.ndarray  # of a share 0 or 1, shape (cells + 1,)
+    budget: float  # of the column's false alarms, over the sum of these
 
 
-def contrasts(column: ColumnProfile) -> Contrasts:
+def contrasts(column: ColumnProfile) -> list[Contrast]:
     """What a column is watched by, from its reference.
 
     A numeric column: its location and its spread, by the normal scores of its cells (0.4 and 0.2 of the budget), the
@@ -42,19 +39,17 @@ def contrasts(column: ColumnProfile) -> Contrasts:
     return _categorical(column.cells, counts)
 
 
-def _numeric(counts: np.ndarray) -> Contrasts:
+def _numeric(counts: np.ndarray) -> list[Contrast]:
     size = len(counts) - 1
     known = counts[:size].astype(float)
-    missing = _one(size, size)
-    shares, names = _groups(known)
+    parts = [Contrast(MISSING, "share", _one(size, size), 0.2)]
     if known.sum() == 0:
-        return _joined([(MISSING, "share", missing, 1.0)])
+        return parts
     scores, spread = _scores(known)
-    parts: list[tuple[str, Unit, np.ndarray, float]] = [(MISSING, "share", missing, 0.2)]
     if scores.any():
-        parts += [("location", "sd", scores, 0.4), ("spread", "spread", spread, 0.2)]
-    parts += [(name, "share", share, 0.2 / len(names)) for name, share in zip(names, shares, strict=True)]
-    return _joined(parts)
+        parts += [Contrast("location", "sd", scores, 0.4), Contrast("spread", "spread", spread, 0.2)]
+    groups = _groups(known)
+    return parts + [Contrast(name, "share", share, 0.2 / len(groups)) for name, share in groups.items()]
 
 
 def _scores(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,51 +70,38 @@ def _scores(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.append(score, 0.0), np.append(score**2 - 1, 0.0)
 
 
-def _groups(known: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
+def _groups(known: np.ndarray) -> dict[str, np.ndarray]:
     """Neighbouring cells of about a tenth of the rows each, a heavy one alone, and what lies beyond the range."""
-    size = len(known)
-    seen = np.flatnonzero(known)
-    groups: list[np.ndarray] = []
-    names: list[str] = []
-    beyond = np.append(np.ones(size), 0.0)
-    if len(seen):
-        upper = np.cumsum(known) / known.sum()
-        middle = upper - known / known.sum() / 2
-        group = np.minimum((middle * GROUPS).astype(int), GROUPS - 1)
-        beyond[seen[0] : seen[-1] + 1] = 0
-        for tenth in np.unique(group[seen]):
-            members = [cell for cell in range(seen[0], seen[-1] + 1) if group[cell] == tenth]
-            groups.append(_one(size, *members))
-            names.append(f"share of tenth {tenth + 1}")
-    if beyond.any():
-        groups.append(beyond)
-        names.append("share beyond the range")
-    return groups, names
+    size, seen = len(known), np.flatnonzero(known)
+    upper = np.cumsum(known) / known.sum()
+    middle = upper - known / known.sum() / 2
+    group = np.minimum((middle * GROUPS).astype(int), GROUPS - 1)
+    within = range(seen[0], seen[-1] + 1)
+    groups = {
+        f"share of tenth {tenth + 1}": _one(size, *(cell for cell in within if group[cell] == tenth))
+        for tenth in np.unique(group[seen])
+    }
+    beyond = [cell for cell in range(size) if cell not in within]
+    return {**groups, "share beyond the range": _one(size, *beyond)} if beyond else groups
 
 
-def _categorical(cells: CategoryCells, counts: np.ndarray) -> Contrasts:
+def _categorical(cells: CategoryCells, counts: np.ndarray) -> list[Contrast]:
     size = len(counts) - 1
     known = [cell for cell in range(size) if cell != cells.unseen]
     frequent = sorted(sorted(known, key=lambda cell: (-counts[cell], cell))[:MOST_SHARES])
     rest = [cell for cell in known if cell not in frequent]
     named = [f"share of bucket {cell}" if cells.buckets else f"share of {cells.levels[cell]!r}" for cell in frequent]
-    parts: list[tuple[str, Unit, np.ndarray, float]] = [(MISSING, "share", _one(size, size), 0.2)]
     watched = [(name, _one(size, cell)) for name, cell in zip(named, frequent, strict=True)]
     if rest:
         watched.append(("share of rare categories", _one(size, *rest)))
-    parts += [(name, "share", weights, 0.6 / len(watched)) for name, weights in watched]
+    parts = [Contrast(MISSING, "share", _one(size, size), 0.2)]
+    parts += [Contrast(name, "share", weights, 0.6 / len(watched)) for name, weights in watched]
     if cells.unseen is not None:
-        parts.append(("share of unseen categories", "share", _one(size, cells.unseen), 0.2))
-    return _joined(parts)
+        parts.append(Contrast("share of unseen categories", "share", _one(size, cells.unseen), 0.2))
+    return parts
 
 
 def _one(size: int, *cells: int) -> np.ndarray:
     weights = np.zeros(size + 1)
     weights[list(cells)] = 1
     return weights
-
-
-def _joined(parts: list[tuple[str, Unit, np.ndarray, float]]) -> Contrasts:
-    names, units, weights, budget = zip(*parts, strict=True)
-    shares = np.array(budget)
-    return Contrasts(tuple(names), tuple(units), np.stack(weights, axis=1), shares / shares.sum())

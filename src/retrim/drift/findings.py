@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from retrim.drift.alarms import LEAST_STRETCHES, Alarm, AlarmRequest, promise
+from retrim.drift.alarms import LEAST_STRETCHES, Alarm, AlarmRequest, Promise, promise
 from retrim.drift.calibration import WindowCalibration, calibrate
 from retrim.drift.joint import JOINT_TESTS, judge_joint, thinned_rows
 from retrim.drift.params import DriftParams, Tests
@@ -31,18 +31,8 @@ class WindowExtent:
     last: Instant
     rows: int
 
-    @classmethod
-    def of(cls, event: "pd.Series[pd.Timestamp]") -> "WindowExtent":
-        """The extent of rows with these event times, 1 or more."""
-        return cls(event.min(), event.max(), len(event))
 
-    @classmethod
-    def of_profile(cls, profile: Profile) -> "WindowExtent":
-        """The extent of a profile's rows."""
-        return cls(profile.blocks["first"].iloc[0], profile.blocks["last"].iloc[-1], profile.rows)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DriftFinding:
     """The result of one drift test of one column.
 
@@ -77,11 +67,11 @@ class DriftFinding:
     p_value: float | None
     threshold: float
     over: bool
-    contrast: str | None
-    shift: float | None
-    seen: float | None
-    unit: str | None
-    promise: str | None
+    contrast: str | None = None
+    shift: float | None = None
+    seen: float | None = None
+    unit: str | None = None
+    promise: str | None = None
     rank: float
     reference: WindowExtent
     current: WindowExtent
@@ -96,16 +86,13 @@ class DriftFinding:
 def alarms_of(
     profile: Profile, windows: Mapping[str, np.ndarray], *, times: pd.Series, asked: AlarmRequest
 ) -> list[Alarm]:
-    """What calibration says of the columns of a window.
+    """What calibration says of values and missing values of each column, p-values adjusted for the whole check.
 
-    By the null that the profile keeps, where its windows are about as long; else one is drawn.
+    By the null that the profile keeps, where its windows are about as long; else one is drawn. Nothing where the
+    history has too few blocks to show how anything strays.
 
     Args:
         times: Event time of each row of the window, UTC, 1 or more: its rows are held against their time of year.
-
-    Returns:
-        Values and missing values of each column; p-values are adjusted for the whole check. Empty where the history
-        has too few blocks to show how anything strays.
     """
     known = {name: column for name, column in profile.columns.items() if name in windows}
     if not known or len(profile.blocks) < LEAST_STRETCHES:
@@ -129,8 +116,8 @@ def part_seen(test: str) -> Literal["missing", "values"]:
 def calibrated(tested: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[DriftFinding]:
     """Findings with the p-value, the smallest shift and the promise of their column, over where that is alarmed.
 
-    Where the history is too short for an
-    alarm, a finding keeps its threshold on the effect, and says that nothing can be promised.
+    Where the history is too short for an alarm, a finding keeps its threshold on the effect, and says that nothing can
+    be promised.
     """
     by_column: dict[tuple[str, str], Alarm] = {(alarm.column, alarm.of): alarm for alarm in alarms}
     decided = []
@@ -148,16 +135,14 @@ def calibrated(tested: Iterable[DriftFinding], alarms: Iterable[Alarm]) -> list[
                 shift=alarm.shift,
                 seen=alarm.smallest,
                 unit=alarm.unit,
-                promise=_in_words(alarm),
+                promise=_in_words(alarm.promise, alarm.reach),
             )
         )
     return decided
 
 
-def _in_words(alarm: Alarm) -> str:
-    if alarm.promise == "cannot be promised":
-        return f"cannot be promised: the history covers 1 in {max(int(alarm.reach), 1)}"
-    return alarm.promise
+def _in_words(kept: Promise, reach: float) -> str:
+    return f"{kept}: the history covers 1 in {max(int(reach), 1)}" if kept == "cannot be promised" else kept
 
 
 def findings(
@@ -171,12 +156,11 @@ def findings(
 ) -> list[DriftFinding]:
     """Every configured test of every column that the profile and the current window share.
 
+    They are in order of `ranked`; none where `current` has fewer than `params.min_rows` rows.
+
     Args:
         importances: Of the columns, 0 to 1; a column that is not named has 1.
         alarms: How often these columns may raise a false alarm; None: they are over by the thresholds of params.yaml.
-
-    Returns:
-        In order of `ranked`. Empty when `current` has fewer than `params.min_rows` rows, or shares no column.
 
     Raises:
         BadInputError: The current window has no times.
@@ -185,7 +169,7 @@ def findings(
         raise BadInputError(f"the current window lacks the column {time} with the event times; add this column")
     if len(current) < params.min_rows:
         return []
-    extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
+    extents = _extents(profile, current[time])
     tested = []
     shared = {name: column for name, column in profile.columns.items() if name in current.columns}
     windows = {name: column.of(current[name]) for name, column in shared.items()}
@@ -194,10 +178,19 @@ def findings(
         for test, arguments in tests_of(name, column, params).items():
             result = DRIFT_TESTS[test](reference, window, **arguments)
             limit, effect = params.threshold_of(test), float(result.effect)
-            p_value = None if result.p_value is None else float(result.p_value)
-            rank = importances.get(name, 1.0) * effect / limit
-            numbers = (float(result.statistic), effect, p_value, limit, effect > limit)
-            tested.append(DriftFinding(name, test, *numbers, None, None, None, None, None, rank, *extents))
+            finding = DriftFinding(
+                column=name,
+                test=test,
+                statistic=float(result.statistic),
+                effect=effect,
+                p_value=None if result.p_value is None else float(result.p_value),
+                threshold=limit,
+                over=effect > limit,
+                rank=importances.get(name, 1.0) * effect / limit,
+                reference=extents[0],
+                current=extents[1],
+            )
+            tested.append(finding)
     if alarms is not None:
         counts = {name: window.rows for name, window in windows.items()}
         tested = calibrated(tested, alarms_of(profile, counts, times=current[time], asked=alarms))
@@ -223,52 +216,58 @@ def tests_of(name: str, column: ColumnProfile, params: DriftParams) -> Tests:
 def together(
     profile: Profile, current: pd.DataFrame, params: DriftParams, *, time: str, alarms: AlarmRequest | None, cores: int
 ) -> list[DriftFinding]:
-    """Every joint test of the features that the profile and the current window share.
+    """A finding of each joint test on the features that the profile and the current window share, two or more.
+
+    There is none where the window has fewer than `params.min_rows` rows, or is too small to be thinned as the sample.
 
     Args:
         alarms: How often these tests may raise a false alarm; None: one is over when its effect exceeds the threshold
             of params.yaml and no window of the reference strayed as far. Over is nothing that was held against fewer
             than 8 windows of the reference.
         cores: Cores to use; changes no result.
-
-    Returns:
-        A finding a test, of the column `all columns together`; none where the window has fewer than `params.min_rows`
-        rows, is too small to be thinned as the sample is, or shares fewer than two columns.
     """
     columns = tuple(name for name in profile.columns if name in current.columns and name != TARGET)
     if len(current) < params.min_rows or len(columns) < 2:
         return []
     ordered = current.sort_values(time, kind="stable", ignore_index=True)
-    extents = WindowExtent.of_profile(profile), WindowExtent.of(current[time])
+    extents = _extents(profile, current[time])
     joint, tested = params.joint, []
     for name, arguments in joint.tests.items():
         given = {**arguments, "seed": joint.seed}
         test = partial(JOINT_TESTS[name], **given)
         rows = thinned_rows(profile, len(current)) or 0
         usual = (kept.strayed for kept in profile.nulls.together if kept.serves(name, given, columns, rows))
-        result = judge_joint(
-            test,
-            profile,
-            ordered,
-            columns,
-            windows=joint.windows,
-            seed=joint.seed,
-            cores=cores,
-            usual=next(usual, None),
-        )
+        sizes = {"windows": joint.windows, "seed": joint.seed, "cores": cores}
+        result = judge_joint(test, profile, ordered, columns, **sizes, usual=next(usual, None))
         if result is None:
             continue
         limit, p_value, words = params.threshold_of(name), result.p_value, None
         over = result.beyond and result.effect > limit
         if alarms is not None:
             share = alarms.share / len(joint.tests)
-            kept = promise(alarms.rate * share, result.windows)
-            words = f"{kept}: the history covers 1 in {result.windows}" if kept == "cannot be promised" else kept
+            words = _in_words(promise(alarms.rate * share, result.windows), result.windows)
             over = p_value is not None and p_value <= alarms.rate * share
             p_value = None if p_value is None else min(p_value / share, 1.0)
-        numbers = (result.statistic, result.effect, p_value, limit, over)
-        rank = result.effect / limit
-        tested.append(
-            DriftFinding(TOGETHER, name, *numbers, result.about or None, None, None, None, words, rank, *extents)
+        finding = DriftFinding(
+            column=TOGETHER,
+            test=name,
+            statistic=result.statistic,
+            effect=result.effect,
+            p_value=p_value,
+            threshold=limit,
+            over=over,
+            contrast=result.about or None,
+            promise=words,
+            rank=result.effect / limit,
+            reference=extents[0],
+            current=extents[1],
         )
+        tested.append(finding)
     return tested
+
+
+def _extents(profile: Profile, event: "pd.Series[pd.Timestamp]") -> tuple[WindowExtent, WindowExtent]:
+    """The extents of the reference and of the current window."""
+    blocks = profile.blocks
+    reference = WindowExtent(blocks["first"].iloc[0], blocks["last"].iloc[-1], profile.rows)
+    return reference, WindowExtent(event.min(), event.max(), len(event))

@@ -42,7 +42,6 @@ class CodedRows:
     # NaN, shape (n, p)
     numbers: np.ndarray
     categories: np.ndarray  # cells of category columns, the missing last, shape (n, q)
-    sizes: tuple[int, ...]  # cells of each category column, the missing counted
     names: tuple[str, ...]  # of the numeric columns, then of the others
 
     def __len__(self) -> int:
@@ -50,7 +49,11 @@ class CodedRows:
 
     def take(self, rows: np.ndarray) -> "CodedRows":
         """The rows of these numbers."""
-        return CodedRows(self.numbers[rows], self.categories[rows], self.sizes, self.names)
+        return CodedRows(self.numbers[rows], self.categories[rows], self.names)
+
+    def spread(self, most: int) -> "CodedRows":
+        """At most that many of the rows, spread evenly."""
+        return self if len(self) <= most else self.take(np.linspace(0, len(self) - 1, most).round().astype("int64"))
 
 
 @dataclass(frozen=True)
@@ -73,21 +76,15 @@ class JointResult:
     beyond: bool  # whether no window of the reference strayed as far; False where the history has too few
     about: str
     windows: int  # windows of the reference that it was held against
-    rows: int  # rows of the window that were looked at, thinned as the sample of the reference is
 
 
-JointTest = Callable[
-    ..., JointDistance
-]  # (reference: Coded, current: Coded, *, its arguments in params.yaml, seed: int)
+# (reference: CodedRows, current: CodedRows, *, its arguments in params.yaml, seed: int)
+JointTest = Callable[..., JointDistance]
 JOINT_TESTS: PluginRegistry[JointTest] = PluginRegistry("joint drift test")
 
 
 def code(profile: Profile, rows: pd.DataFrame, columns: tuple[str, ...]) -> CodedRows:
-    """Rows as numbers, by the cells of a profile.
-
-    Args:
-        rows: In order of time, shape (n, columns).
-    """
+    """Rows, in order of time, as numbers, by the cells of a profile."""
     numeric = [name for name in columns if profile.columns[name].kind == "numeric"]
     others = [name for name in columns if name not in numeric]
     numbers, categories = np.empty((len(rows), len(numeric))), np.empty((len(rows), len(others)), dtype="int64")
@@ -97,8 +94,7 @@ def code(profile: Profile, rows: pd.DataFrame, columns: tuple[str, ...]) -> Code
         numbers[:, number] = np.append(cells.places, np.nan)[cells.place(rows[name])]
     for number, name in enumerate(others):
         categories[:, number] = profile.columns[name].cells.place(rows[name])
-    sizes = tuple(profile.columns[name].cells.size + 1 for name in others)
-    return CodedRows(numbers, categories, sizes, (*numeric, *others))
+    return CodedRows(numbers, categories, (*numeric, *others))
 
 
 def usual_strays(
@@ -110,7 +106,6 @@ def usual_strays(
         sample: In order of time.
         rows: Of a window, at most half of the sample's.
         windows: At most; they lie evenly and do not overlap.
-        cores: Cores to use; changes no result.
     """
     many = min(windows, len(sample) // rows)
     starts = np.linspace(0, len(sample) - rows, many).round().astype("int64")
@@ -147,9 +142,8 @@ def judge_joint(
     sample: what a slow wander, a season or many columns do to the test without drift, they do to these too.
 
     Args:
-        current: The window in order of time, with `columns`.
+        current: The window in order of time.
         windows: Stretches of the reference to hold it against, at most.
-        cores: Cores to use; changes no result.
         usual: How far such stretches stray, where it is known; None: it is found now.
 
     Returns:
@@ -170,7 +164,7 @@ def judge_joint(
         usual = usual_strays(test, sample, rows=rows, windows=windows, cores=cores).tolist()
     far, p_value = distance(apart.strayed, np.array(usual))
     beyond = p_value is not None and apart.strayed > max(usual)
-    return JointResult(far, apart.effect, p_value, beyond, apart.about, len(usual), rows)
+    return JointResult(far, apart.effect, p_value, beyond, apart.about, len(usual))
 
 
 def distance(strayed: float, usual: np.ndarray) -> tuple[float, float | None]:
@@ -204,7 +198,6 @@ def domain(
     that changes sign changes the spread of one of those, which a tree finds in one split; in the columns it finds none.
 
     Args:
-        reference: Rows of the reference, in order of time.
         rows: Of each side that are used, at most, spread evenly over its time.
 
     Returns:
@@ -214,7 +207,7 @@ def domain(
     import lightgbm
 
     turn = _turning(reference.numbers)
-    old, new = (_with_turned(side.take(spans_of(len(side), rows)), turn) for side in (reference, current))
+    old, new = (_with_turned(side.spread(rows), turn) for side in (reference, current))
     parameters = {
         "objective": "binary",
         "num_leaves": leaves,
@@ -231,16 +224,12 @@ def domain(
     areas, gains = [], np.zeros(old.shape[1])
     for fold in range(folds):
         fitted, joined = old[blocks_old != fold], new[blocks_new != fold]
-        matrix = np.concatenate([fitted, joined])
-        known = np.repeat([0.0, 1.0], [len(fitted), len(joined)])
-        weight = np.repeat([len(joined) / len(fitted), 1.0], [len(fitted), len(joined)])
-        booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, known, weight=weight), num_boost_round=rounds)
+        matrix, sizes = np.concatenate([fitted, joined]), [len(fitted), len(joined)]
+        is_new, weight = np.repeat([0.0, 1.0], sizes), np.repeat([len(joined) / len(fitted), 1.0], sizes)
+        booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, is_new, weight=weight), num_boost_round=rounds)
         gains += booster.feature_importance(importance_type="gain")
-        chances = [
-            np.asarray(booster.predict(side, num_threads=1))
-            for side in (old[blocks_old == fold], new[blocks_new == fold])
-        ]
-        areas.append(_area(*chances))
+        left_out = old[blocks_old == fold], new[blocks_new == fold]
+        areas.append(_area(*(np.asarray(booster.predict(side, num_threads=1)) for side in left_out)))
     area = float(np.mean(areas))
     of_columns, of_turned = np.split(gains, [len(reference.names)])
     of_columns[: len(turn)] += (np.square(turn) / np.square(turn).sum(axis=0)) @ of_turned
@@ -263,11 +252,6 @@ def correlation(reference: CodedRows, current: CodedRows, *, seed: int) -> Joint
     one, other = np.unravel_index(int(changes.argmax()), changes.shape)
     pair = f"{reference.names[min(one, other)]} with {reference.names[max(one, other)]}"
     return JointDistance(float(np.log(changes.max() + 1e-6)), float(changes.max()), pair)
-
-
-def spans_of(n: int, most: int) -> np.ndarray:
-    """At most that many of n row numbers, spread evenly."""
-    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype("int64")
 
 
 def _turning(numbers: np.ndarray) -> np.ndarray:

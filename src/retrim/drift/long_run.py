@@ -43,7 +43,7 @@ def long_run(series: np.ndarray, families: np.ndarray) -> LongRun:
     far as they do not show otherwise.
 
     Args:
-        series: Values of J series around their means, in time order, shape (N, J).
+        series: Around their means, in time order, shape (N, J).
         families: Number of the family of each series, shape (J,).
 
     Source:
@@ -81,9 +81,6 @@ def drawn_together(values: np.ndarray, *, error: float) -> tuple[np.ndarray, flo
 
     None is moved by more than its error, so that the odd one out stays that.
 
-    Args:
-        values: Measures, shape (k,).
-
     Returns:
         The drawn values, and the share of its variance that each keeps of its own, 1 / k to 1.
 
@@ -106,10 +103,7 @@ def autocovariance(series: np.ndarray, lag: int) -> np.ndarray:
 
 
 def memory(series: np.ndarray) -> np.ndarray:
-    """The lag after which the correlations of each series stay quiet, at least 1, at most N / 4, shape (J,).
-
-    Args:
-        series: Values of J series around their means, in time order, shape (N, J).
+    """The lag after which the correlations of each series stay quiet, at least 1, at most N / 4: (N, J) to (J,).
 
     Source:
         Politis (2003), J. Nonparametric Statistics 15, 703-718. Unlike there one lag is always looked at: a

@@ -61,15 +61,8 @@ class DriftParams(SettingsSection):
         joint = given.get("joint", {}) if isinstance(given, Mapping) else None
         if not isinstance(tests, Mapping) or not isinstance(joint, Mapping) or "tests" in joint:
             return given
-        joint_tests = {
-            name: arguments
-            for name, arguments in tests.items()
-            if name in JOINT_TESTS and isinstance(arguments, Mapping)
-        }
-        return {
-            **given,
-            "joint": {**joint, "tests": {name: _arguments(arguments) for name, arguments in joint_tests.items()}},
-        }
+        stated = {name: test for name, test in tests.items() if name in JOINT_TESTS and isinstance(test, Mapping)}
+        return {**given, "joint": {**joint, "tests": {name: _arguments(test) for name, test in stated.items()}}}
 
     @model_validator(mode="after")
     def _agree(self) -> "DriftParams":
@@ -78,8 +71,7 @@ class DriftParams(SettingsSection):
             table = next((table for table in tables if name in table), None)
             if table is None:
                 known = [entry.name for plug_ins in tables for entry in plug_ins]
-                unknown = UnknownNameError("drift test", name, known)
-                raise ValueError(str(unknown))
+                raise ValueError(str(UnknownNameError("drift test", name, known)))
             kinds = {argument: kind for argument, kind in arguments_of(table[name]).items() if argument != "seed"}
             wanted = sorted(kinds)
             if sorted(_arguments(given)) != wanted:
@@ -98,10 +90,8 @@ class DriftParams(SettingsSection):
 
     def of_columns(self, kind: str) -> Tests:
         """Tests of columns of a kind, `numeric`, `categorical` or `any`, each with its arguments."""
-        fitting = [name for name in self.tests if name in DRIFT_TESTS]
-        return {
-            name: _arguments(self.tests[name]) for name in fitting if DRIFT_TESTS.entry(name).facts["column"] == kind
-        }
+        fitting = {name: DRIFT_TESTS.entry(name).facts["column"] for name in self.tests if name in DRIFT_TESTS}
+        return {name: _arguments(self.tests[name]) for name, column in fitting.items() if column == kind}
 
     def threshold_of(self, test: str) -> float:
         """The effect from which a test is over; of one that looks at predictions alone, the shipped one."""

@@ -1,8 +1,8 @@
 """The loss of rows whose labels have not come, estimated; and how good the estimates were once they have.
 
-A classifier's own probabilities say what it expects to lose; a regression learns a small
-model of its losses. Both are set against rows that the champion has not seen and whose
-labels are known, so that on those the mean of the estimate is the mean of the loss.
+A classifier's own probabilities say what it expects to lose; a regression learns a small model of its losses. Both are
+set against rows that the champion has not seen and whose labels are known, so that on those the mean of the estimate
+is the mean of the loss.
 """
 
 from collections.abc import Sequence
@@ -49,13 +49,7 @@ def estimate_loss(
     loss: str,
     seed: int,
 ) -> Estimate | None:
-    """The mean loss of `fresh` rows, which came after a moment, without their labels.
-
-    Args:
-        losses: Its loss on each known row, shape (n,).
-
-    Returns:
-        None where fewer than 50 labels are known, or no row is fresh.
+    """The mean loss of `fresh` rows without labels; None where fewer than 50 labels are known, or no row is fresh.
 
     Source:
         For classifiers Garg et al. (2022), Leveraging unlabeled data to predict out-of-distribution performance, calls
@@ -65,28 +59,20 @@ def estimate_loss(
     if len(losses) < LEAST_KNOWN or not len(fresh.predicted):
         return None
     naive = float(losses.mean())
-    if task != "regression":
-        expected = float(expected_losses(known.predicted, loss=loss).mean())
-        ratio = naive / expected if expected > 0 else 1.0
-        value = ratio * float(expected_losses(fresh.predicted, loss=loss).mean())
-        return Estimate(len(fresh.predicted), value, naive, "confidence", since)
-    value = _by_model(known, losses, fresh, seed=seed)
-    return Estimate(len(fresh.predicted), value, naive, "loss model", since)
+    if task == "regression":
+        value = _by_model(known, losses, fresh, seed=seed)
+        return Estimate(len(fresh.predicted), value, naive, "loss model", since)
+    expected, value = (float(expected_losses(rows.predicted, loss=loss).mean()) for rows in (known, fresh))
+    ratio = naive / expected if expected > 0 else 1.0
+    return Estimate(len(fresh.predicted), ratio * value, naive, "confidence", since)
 
 
 def expected_losses(predicted: np.ndarray, *, loss: str) -> np.ndarray:
-    """What a classifier expects to lose on each row, were its probabilities right: shape (n,).
-
-    Args:
-        predicted: Probability of the positive class, shape (n,); or of each class, shape (n, classes).
-    """
+    """What a classifier with these probabilities expects to lose on each row, were they right: shape (n,)."""
     wide = np.column_stack([1 - predicted, predicted]) if predicted.ndim == 1 else predicted
-    return np.asarray(
-        sum(
-            wide[:, code] * row_losses(loss, np.full(len(predicted), code, dtype="int64"), predicted)
-            for code in range(wide.shape[1])
-        )
-    )
+    classes = (np.full(len(predicted), code, dtype="int64") for code in range(wide.shape[1]))
+    losses = (wide[:, code] * row_losses(loss, actual, predicted) for code, actual in enumerate(classes))
+    return np.asarray(sum(losses))
 
 
 def _by_model(known: ChampionRows, losses: np.ndarray, fresh: ChampionRows, *, seed: int) -> float:
@@ -152,10 +138,7 @@ def quality(scored: Sequence[ScoredEstimate]) -> EstimateQuality | None:
     """How good estimates were; None without any."""
     if not scored:
         return None
-    realised = np.array([estimate.realised for estimate in scored])
+    realised, estimated, naive = np.array([(each.realised, each.estimated, each.naive) for each in scored]).T
     base = float(realised.mean()) or 1.0
-    off, naive = (
-        float(np.abs(np.array(values) - realised).mean()) / base
-        for values in ([estimate.estimated for estimate in scored], [estimate.naive for estimate in scored])
-    )
-    return EstimateQuality(len(scored), off, naive)
+    off, naive_off = (float(np.abs(values - realised).mean()) / base for values in (estimated, naive))
+    return EstimateQuality(len(scored), off, naive_off)

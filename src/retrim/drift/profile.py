@@ -6,15 +6,14 @@ side by side, for people: a few bars instead of the many cells that tests look a
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import JsonValue
 
-from retrim.drift.alarms import NONE_KEPT, Nulls
+from retrim.drift.alarms import Nulls
 from retrim.drift.cells import CategoryCells, Cells, Counts, NumericCells, as_floats, shares
 from retrim.drift.slices import slice_name
 from retrim.errors import BadInputError, EmptyWindowError
@@ -49,10 +48,25 @@ class ProfileParams:
 
 @dataclass(frozen=True)
 class ProfiledColumn:
-    """What a column is, and its cells, as a file keeps them."""
+    """What a column is, and what it was counted in, as a file keeps them."""
 
     kind: Literal["numeric", "categorical"]
-    cells: dict[str, JsonValue]
+    cells: Cells
+
+
+@dataclass(frozen=True)
+class ColumnProfile(ProfiledColumn):
+    """How a column was distributed in the reference, block by block."""
+
+    counts: np.ndarray  # rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1)
+
+    def window(self) -> Counts:
+        """The reference as one window."""
+        return Counts(self.cells, self.counts.sum(axis=0))
+
+    def of(self, values: pd.Series) -> Counts:
+        """Another window of the same column, counted in the same cells."""
+        return Counts(self.cells, self.cells.count(values))
 
 
 @dataclass(frozen=True)
@@ -64,23 +78,6 @@ class ProfileRecord:
 
 
 @dataclass(frozen=True)
-class ColumnProfile:
-    """How a column was distributed in the reference, block by block."""
-
-    kind: Literal["numeric", "categorical"]
-    cells: Cells  # what it was counted in
-    counts: np.ndarray  # rows of each block in each cell, the missing last: int64, shape (blocks, cells.size + 1)
-
-    def window(self, first: int = 0, last: int | None = None) -> Counts:
-        """The reference, or its blocks `[first, last)`, as one window."""
-        return Counts(self.cells, self.counts[first:last].sum(axis=0))
-
-    def of(self, values: pd.Series) -> Counts:
-        """Another window of the same column, counted in the same cells."""
-        return Counts(self.cells, self.cells.count(values))
-
-
-@dataclass(frozen=True)
 class Profile:
     """The reference in short."""
 
@@ -88,7 +85,7 @@ class Profile:
     blocks: pd.DataFrame  # a row a block, in time order: `first` and `last` event time, `rows`
     sample: pd.DataFrame  # rows drawn from it, in time order: its columns and `_event`
     # how far windows without drift stray, as far as that was worked out when the profile was made
-    nulls: Nulls = NONE_KEPT
+    nulls: Nulls = field(default_factory=Nulls)
 
     @property
     def rows(self) -> int:
@@ -102,7 +99,6 @@ class Profile:
 
     def as_files(self) -> dict[str, bytes]:
         """Names and bytes of the files that hold it; same profile, same bytes."""
-        columns = {name: ProfiledColumn(column.kind, to_record(column.cells)) for name, column in self.columns.items()}
         counts = pd.DataFrame(
             {
                 "column": pd.Series(list(self.columns), dtype="str"),
@@ -111,8 +107,9 @@ class Profile:
         )
         frames = (counts, self.blocks, self.sample)
         written = {name: to_parquet(frame) for name, frame in zip(FILES[1:], frames, strict=True)}
-        if self.nulls != NONE_KEPT:
+        if self.nulls != Nulls():
             written[NULLS] = to_json(to_record(self.nulls))
+        columns = {name: ProfiledColumn(column.kind, column.cells) for name, column in self.columns.items()}
         return {FILES[0]: to_json(to_record(ProfileRecord(columns, tuple(columns)))), **written}
 
     @classmethod
@@ -125,20 +122,16 @@ class Profile:
         record = from_record(ProfileRecord, json.loads(files[FILES[0]]))
         counts, blocks, sample = (from_parquet(files[name]) for name in FILES[1:])
         flat = dict(zip(counts["column"], counts["counts"], strict=True))
-        columns = {}
-        for name in record.order:
-            kind, cells = record.columns[name].kind, record.columns[name].cells
-            known: Cells = from_record(NumericCells, cells) if kind == "numeric" else from_record(CategoryCells, cells)
-            columns[name] = ColumnProfile(kind, known, np.asarray(flat[name]).reshape(len(blocks), known.size + 1))
-        nulls = from_record(Nulls, json.loads(files[NULLS])) if NULLS in files else NONE_KEPT
+        columns = {
+            name: ColumnProfile(column.kind, column.cells, np.asarray(flat[name]).reshape(len(blocks), -1))
+            for name, column in ((name, record.columns[name]) for name in record.order)
+        }
+        nulls = from_record(Nulls, json.loads(files[NULLS])) if NULLS in files else Nulls()
         return cls(columns, blocks, sample, nulls)
 
 
 def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: ProfileParams, *, time: str) -> Profile:
-    """The profile of a reference.
-
-    Args:
-        rows: The reference, in order of time, shape (n, columns), n at least 1.
+    """The profile of a reference, whose rows are in order of time.
 
     Raises:
         EmptyWindowError: No rows.
@@ -152,13 +145,8 @@ def make_profile(rows: pd.DataFrame, columns: Mapping[str, ColumnType], params: 
     kinds = {name: kind for name, kind in columns.items() if kind != "time"}
     starts = block_starts(rows[time], params)
     sizes = np.diff(np.append(starts, len(rows)))
-    blocks = pd.DataFrame(
-        {
-            "first": rows[time].iloc[starts].array,
-            "last": rows[time].iloc[starts + sizes - 1].array,
-            "rows": sizes.astype("int64"),
-        }
-    )
+    first, last = (rows[time].iloc[places].array for places in (starts, starts + sizes - 1))
+    blocks = pd.DataFrame({"first": first, "last": last, "rows": sizes.astype("int64")})
     block = np.repeat(np.arange(len(starts)), sizes)
     drawn = np.random.default_rng(params.seed).permutation(len(rows))[: params.sample_rows]
     sample = rows.iloc[np.sort(drawn)][list(kinds)].assign(_event=rows[time].iloc[np.sort(drawn)])
@@ -173,9 +161,6 @@ def block_starts(event: pd.Series, params: ProfileParams) -> np.ndarray:
 
     A block is 1, 2, 4, ... spans `params.block`, counted from 1970, when that gives at least 50 blocks
     within the bounds of `params`; else blocks have about equal rows.
-
-    Args:
-        event: Event times in order, shape (n,), n at least 1.
     """
     n = len(event)
     most = max(min(params.most_blocks, n // params.block_rows), 1)
@@ -218,14 +203,10 @@ def score_types(task: str) -> dict[str, ColumnType]:
 
 
 def score_columns(predicted: np.ndarray, view: FeatureView) -> pd.DataFrame:
-    """What a model said of each row.
+    """What a model said of each row, from predictions of shape (n,), or (n, classes) for a multiclass task.
 
-    Args:
-        predicted: Predictions, shape (n,), or (n, classes) for a multiclass task.
-
-    Returns:
-        `predictions`: the prediction of a regression, the probability of the positive class, or the most probable
-        class; `confidence` for a task of classes: the probability of the most probable one. Shape (n, 1 or 2).
+    `predictions`: the prediction of a regression, the probability of the positive class, or the most probable class.
+    `confidence`, for a task of classes: the probability of the most probable one.
     """
     if view.task == "regression":
         return pd.DataFrame({SCORE: predicted.astype("float64")})
@@ -250,12 +231,10 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
 
     A numeric column with few cells has a bar for each; else bars are equally wide between the outer hundredths of both
     windows. Of categories the most frequent have a bar, the others share one.
-
-    Args:
-        values: The other window, shape (n,).
     """
-    cells, counted = reference.cells, reference.of(values)
-    rows = np.stack([shares(window.rows.astype("float64")) for window in (reference.window(), counted)])
+    cells = reference.cells
+    windows = reference.window(), reference.of(values)
+    rows = np.stack([shares(window.rows.astype("float64")) for window in windows])
     if isinstance(cells, CategoryCells):
         labels, groups = _of_categories(cells, rows)
     elif cells.size <= MOST_BARS:
@@ -268,11 +247,7 @@ def compare_windows(reference: ColumnProfile, values: pd.Series) -> tuple[Window
 
 
 def _of_numbers(cells: NumericCells, rows: np.ndarray, values: np.ndarray) -> tuple[WindowBar, ...]:
-    """Equally wide bars; the rows of a cell of the reference lie at its mean.
-
-    Args:
-        rows: Shares of both windows in the cells, the missing last, shape (2, cells + 1).
-    """
+    """Equally wide bars, from shares of shape (2, cells + 1); rows of the reference lie at the mean of their cell."""
     middles, present = cells.mean + cells.sd * cells.places, values[np.isfinite(values)]
     within = np.cumsum(rows[0, :-1]) / max(rows[0, :-1].sum(), TAIL)
     ends = [middles[min(int(np.searchsorted(within, at)), cells.size - 1)] for at in (TAIL, 1 - TAIL)]

@@ -41,10 +41,6 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
     sample too. The same weights move its mean and its measured noise: a reference that happened to hold few bursts of
     something rare puts both too low, and a window with usual bursts then lies far out.
 
-    Args:
-        rows: Of a window, 1 or more.
-        seed: Same seed, same null.
-
     Source:
         Politis and Romano (1992), circular blocks; Westfall and Young (1993), Resampling-Based Multiple Testing, the
         maximum over all tests.
@@ -72,7 +68,7 @@ def draw(watched: ContrastReference, noise: ContrastNoise, *, rows: int, draws: 
         moved = np.repeat(weights @ of_mean * error, EACH, axis=0)
         again = noise.again(np.repeat(weights @ of_noise, EACH, axis=0))
         furthest_strays.append(furthest(watched, window * scale - moved, again, rows, watched.means + moved))
-    return Null(tuple(watched.columns), rows, np.sort(np.round(np.concatenate(furthest_strays), DIGITS)))
+    return Null(tuple(watched.weights), rows, np.sort(np.round(np.concatenate(furthest_strays), DIGITS)))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -99,31 +95,22 @@ def keep(
     Args:
         together: Columns of the joint tests; fewer than two: none.
     """
+    drawn = []
     alarms = usual.alarms if len(profile.blocks) >= LEAST_STRETCHES else None
-    sets = [columns for columns in alone if columns]
-    drawn_alone = () if alarms is None else tuple(_alone(profile, columns, usual.rows, alarms) for columns in sets)
-    return replace(
-        profile, nulls=Nulls(drawn_alone, tuple(_together(profile, usual, together)) if len(together) > 1 else ())
-    )
-
-
-def _alone(profile: Profile, columns: tuple[str, ...], rows: int, alarms: AlarmParams) -> Null:
-    watched = watch(replace(profile, columns={name: profile.columns[name] for name in columns}))
-    return draw(watched, noise_of(watched, rows), rows=rows, draws=alarms.draws, seed=alarms.seed)
-
-
-def _together(profile: Profile, usual: ExpectedWindows, columns: tuple[str, ...]) -> list[KeptTogether]:
-    rows = thinned_rows(profile, usual.rows)
-    if rows is None or len(profile.sample) < LEAST_WINDOWS * rows:
-        return []
-    sample, nulls = code(profile, profile.sample, columns), []
-    for name, arguments in usual.joint.tests.items():
-        given = {**arguments, "seed": usual.joint.seed}
-        test = partial(JOINT_TESTS[name], **given)
-        strayed = usual_strays(test, sample, rows=rows, windows=usual.joint.windows, cores=usual.cores)
-        rounded = tuple(np.round(strayed, DIGITS).tolist())
-        nulls.append(KeptTogether(name, given, columns, rows, rounded))
-    return nulls
+    for columns in alone:
+        if columns and alarms is not None:
+            watched = watch(replace(profile, columns={name: profile.columns[name] for name in columns}))
+            noise = noise_of(watched, usual.rows)
+            drawn.append(draw(watched, noise, rows=usual.rows, draws=alarms.draws, seed=alarms.seed))
+    rows, strayed = thinned_rows(profile, usual.rows), []
+    if len(together) > 1 and rows is not None and len(profile.sample) >= LEAST_WINDOWS * rows:
+        sample, joint = code(profile, profile.sample, together), usual.joint
+        for name, arguments in joint.tests.items():
+            given = {**arguments, "seed": joint.seed}
+            test = partial(JOINT_TESTS[name], **given)
+            distances = usual_strays(test, sample, rows=rows, windows=joint.windows, cores=usual.cores)
+            strayed.append(KeptTogether(name, given, together, rows, tuple(np.round(distances, DIGITS).tolist())))
+    return replace(profile, nulls=Nulls(tuple(drawn), tuple(strayed)))
 
 
 @dataclass(frozen=True)
@@ -147,15 +134,15 @@ class Reference:
         Raises:
             KeyError: A file is missing.
         """
-        rows, scores = ({name: files.get(f"{part}/{name}") for name in (*FILES, NULLS)} for part in ("rows", "scores"))
-        return cls(_whole(rows, "rows"), _whole(scores, "scores") if any(scores.values()) else None)
-
-
-def _whole(files: Mapping[str, bytes | None], part: str) -> Profile:
-    present = {name: content for name, content in files.items() if content is not None}
-    if missing := set(FILES) - set(present):
-        raise KeyError(f"{part}/{min(missing)}")
-    return Profile.from_files(present)
+        profiles: dict[str, Profile] = {}
+        for part in ("rows", "scores"):
+            present = {name: files[f"{part}/{name}"] for name in (*FILES, NULLS) if f"{part}/{name}" in files}
+            missing = set(FILES) - set(present)
+            if missing and (present or part == "rows"):
+                raise KeyError(f"{part}/{min(missing)}")
+            if present:
+                profiles[part] = Profile.from_files(present)
+        return cls(profiles["rows"], profiles.get("scores"))
 
 
 def make_reference(

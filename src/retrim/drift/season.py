@@ -31,7 +31,6 @@ class ContrastSeason:
         Args:
             variance: Of the mean of n rows without a season, n large, times n, shape (J,).
             rows: Of each block, shape (N,).
-            waves: In the middle of each block, shape (N, 2 * HARMONICS).
         """
         from scipy.special import chdtri
 
@@ -56,11 +55,6 @@ def block_waves(blocks: pd.DataFrame) -> np.ndarray:
     return waves_of(blocks["first"] + (blocks["last"] - blocks["first"]) / 2)
 
 
-def years_of(blocks: pd.DataFrame) -> float:
-    """Years from the first row of the blocks to the last."""
-    return float((blocks["last"].max() - blocks["first"].min()) / YEAR)
-
-
 def season_of(
     sums: np.ndarray, rows: np.ndarray, means: np.ndarray, waves: np.ndarray, *, years: float
 ) -> ContrastSeason | None:
@@ -70,7 +64,6 @@ def season_of(
         sums: Of each block and contrast, shape (N, J).
         rows: Of each block, shape (N,).
         means: Of each contrast over all rows, shape (J,).
-        waves: In the middle of each block, shape (N, 2 * HARMONICS).
     """
     if years < LEAST_YEARS or len(rows) < LEAST_A_YEAR * years:
         return None

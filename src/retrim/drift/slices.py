@@ -1,9 +1,8 @@
 """Where the champion loses more than it did where it was judged: column by column, slice by slice.
 
-A slice is a category of a column, or a quantile cell of a number. That a mean loss has
-changed has two parts. Rows may have moved to slices where the model always lost more;
-that goes with the column's drift, and needs no new labels. And it may lose more within
-a slice than before; that is where the world itself has changed.
+A slice is a category of a column, or a quantile cell of a number. That a mean loss has changed has two parts. Rows may
+have moved to slices where the model always lost more: that goes with the column's drift, and needs no new labels. And
+it may lose more within a slice than before: that is where the world itself has changed.
 """
 
 import math
@@ -72,7 +71,7 @@ class LossChange:
 def loss_change(
     before: SlicedRows, now: SlicedRows, columns: Mapping[str, ColumnType], *, block_rows: int
 ) -> LossChange:
-    """The change of the loss, looked at in the slices of every column."""
+    """The change of the loss, in total and in the slices of every column."""
     shifted, slices = {}, []
     if min(len(before.losses), len(now.losses)) < LEAST_ROWS:
         return LossChange({}, ())
@@ -82,7 +81,9 @@ def loss_change(
             continue
         places = cells.place(before.rows[column]), cells.place(now.rows[column])
         known = _means(places[0], before.losses, cells.size + 1)
-        shifted[column] = _shift(known[places[0]], known[places[1]], block_rows=block_rows)
+        expected = [known[place] for place in places]
+        shift = float(expected[1].mean() - expected[0].mean())
+        shifted[column] = shift if abs(shift) > ERRORS * _error(*expected, block_rows=block_rows) else 0.0
         for cell in np.unique(places[1]):
             inside = now.losses[places[1] == cell]
             if LEAST_ROWS <= len(inside) <= MOST_SHARE * len(now.losses):
@@ -112,18 +113,13 @@ def _means(places: np.ndarray, losses: np.ndarray, size: int) -> np.ndarray:
     return np.where(rows >= LEAST_ROWS, sums / np.maximum(rows, 1), losses.mean())
 
 
-def _shift(before: np.ndarray, now: np.ndarray, *, block_rows: int) -> float:
-    """The difference of the means of two series of known losses; 0 where it is within its noise."""
-    change = float(now.mean() - before.mean())
-    return change if abs(change) > ERRORS * _error(before, now, block_rows=block_rows) else 0.0
-
-
 def _error(*series: np.ndarray, block_rows: int) -> float:
     """Standard error of the difference of two means. Rows of a slice have gaps, so alone or in blocks: the larger."""
     return math.hypot(*(max(mean_error(values, block_rows=n) for n in (1, block_rows)) for values in series))
 
 
 def slice_name(cells: NumericCells | CategoryCells, cell: int) -> str:
+    """A cell in words: a category, a span of numbers, or what is special about it."""
     if cell == cells.size:
         return "missing"
     if isinstance(cells, CategoryCells):
@@ -177,9 +173,8 @@ def slice_table(
     """The loss of one model, beside another's, in each slice of `rows`, by column and in the order of its values.
 
     Args:
-        rows: In time order, shape (n, columns).
-        losses: Of the model, shape (n,).
-        other: Of another model, such as the champion; None: there is none.
+        rows: In time order.
+        other: Losses of another model, such as the champion; None: there is none.
     """
     table: list[SliceLoss] = []
     for column, kind in columns.items():
@@ -192,26 +187,22 @@ def slice_table(
             if inside.sum() < LEAST_ROWS:
                 continue
             mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
-            loss = mean, max(low, 0.0), high  # no loss is below 0
-            saved = None
+            others, saved = None, None
             if other is not None:
+                others = float(other[inside].mean())
                 saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)
+            interval = max(low, 0.0), high  # no loss is below 0
             name = slice_name(cells, int(cell))
-            others = None if other is None else float(other[inside].mean())
-            table.append(SliceLoss(column, name, int(inside.sum()), loss[0], loss[1:], others, saved))
+            table.append(SliceLoss(column, name, int(inside.sum()), mean, interval, others, saved))
     return tuple(table)
 
 
 def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> tuple[float, float, float]:
     """A mean and its two-sided interval, by Student's t with as many parts as the error was computed from.
 
-    Rows of a slice have gaps, so they are taken alone or in blocks, whichever says less. A block is shorter than
-    `block_rows` where there would be fewer than `LEAST_PARTS` of them: two blocks do not know their own spread.
-
-    Args:
-        values: In time order, shape (n,), n at least 2.
-        confidence: Between 0 and 1.
-        block_rows: Rows of a block.
+    Rows of a slice, 2 or more in time order, have gaps, so they are taken alone or in blocks, whichever says less. A
+    block is shorter than `block_rows` where there would be fewer than `LEAST_PARTS` of them: two blocks do not know
+    their own spread.
     """
     from scipy.special import stdtrit
 

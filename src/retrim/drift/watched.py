@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrim.drift.contrasts import MISSING, Contrasts, contrasts
+from retrim.drift.alarms import YEAR
+from retrim.drift.contrasts import MISSING, contrasts
 from retrim.drift.long_run import LongRun, long_run
 from retrim.drift.profile import Profile
-from retrim.drift.season import HARMONICS, ContrastSeason, block_waves, season_of, years_of
+from retrim.drift.season import HARMONICS, ContrastSeason, block_waves, season_of
 
 LEAST_OF_SHARE = 0.5  # of the variance of independent rows, that a share is given
 LARGEST = 1e6  # standard errors; beyond, all is one
@@ -23,7 +24,7 @@ PRIOR_ROWS = 20.0  # rows that a rare category needs before its own clustering o
 class ContrastReference:
     """A reference of N blocks, watched by J contrasts in all."""
 
-    columns: dict[str, Contrasts]
+    weights: dict[str, np.ndarray]  # by column, what a row in each cell weighs, shape (cells + 1, contrasts)
     means: np.ndarray  # of each contrast over all rows, shape (J,)
     # of the sum of each block from what its rows would have at that time of year, over `block_rows`, (N, J)
     strays: np.ndarray
@@ -52,24 +53,14 @@ class ContrastReference:
         return np.where(seasons, 1 + 2 * HARMONICS, 1)
 
     def expected(self, waves: np.ndarray | None) -> np.ndarray:
-        """The means of a window of that time of year, shape (..., J).
-
-        Args:
-            waves: Their means over its rows, as `season.waves_of`, shape (..., 2 * HARMONICS); None: no season counts.
-        """
+        """The means of a window over which the waves of the year have these means; None: no season counts."""
         if self.season is None or waves is None:
             return self.means
         return np.asarray(self.means + self.season.at(waves))
 
     def means_of(self, window: Mapping[str, np.ndarray], rows: float | np.ndarray) -> np.ndarray:
-        """The contrasts of one window, or of many, shape (..., J).
-
-        Args:
-            window: Rows in each cell by column, shape (..., cells + 1).
-        """
-        return (
-            np.concatenate([window[name] @ watching.weights for name, watching in self.columns.items()], axis=-1) / rows
-        )
+        """The contrasts, shape (..., J), of windows with these rows in each cell, shape (..., cells + 1)."""
+        return np.concatenate([window[name] @ weights for name, weights in self.weights.items()], axis=-1) / rows
 
 
 def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReference:
@@ -79,20 +70,19 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         blocks: Numbers of the blocks that make the reference, in order, repeated or left out as may be; None: all.
     """
     columns = {column: contrasts(counted) for column, counted in profile.columns.items()}
-    sums = np.concatenate(
-        [profile.columns[column].counts @ watching.weights for column, watching in columns.items()], axis=1
-    )
+    weights = {name: np.stack([part.weights for part in parts], axis=1) for name, parts in columns.items()}
+    sums = np.concatenate([profile.columns[column].counts @ weights[column] for column in columns], axis=1)
     rows, waves = profile.blocks["rows"].to_numpy(dtype="float64"), block_waves(profile.blocks)
-    years = years_of(profile.blocks)
+    years = float((profile.blocks["last"].max() - profile.blocks["first"].min()) / YEAR)
     if blocks is not None:
         years *= len(np.unique(blocks)) / len(rows)
         sums, rows, waves = sums[blocks], rows[blocks], waves[blocks]
     means = sums.sum(axis=0) / rows.sum()
     season = season_of(sums, rows, means, waves, years=years)
-    many = [len(watching.names) for watching in columns.values()]
-    unit = np.concatenate([watching.units for watching in columns.values()])
+    many = [len(parts) for parts in columns.values()]
+    name, unit = (np.array([part[field] for parts in columns.values() for part in parts]) for field in (0, 1))
+    budgets = [np.array([part.budget for part in parts]) for parts in columns.values()]
     kind = np.repeat([column.kind for column in profile.columns.values()], many)
-    name = np.concatenate([watching.names for watching in columns.values()])
     families = np.unique(np.stack([unit, np.where(name == MISSING, MISSING, kind)]), axis=1, return_inverse=True)[1]
     if season is None:
         strays, long = _strays(sums, rows, means, families)
@@ -101,7 +91,7 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         season = season.where_clear(long.variance(len(rows)) * rows.mean(), rows, waves)
         strays, long = _strays(sums, rows, means + season.at(waves), families)
     return ContrastReference(
-        columns=columns,
+        weights=weights,
         means=means,
         strays=strays,
         block_rows=float(rows.mean()),
@@ -109,7 +99,7 @@ def watch(profile: Profile, blocks: np.ndarray | None = None) -> ContrastReferen
         name=name,
         unit=unit,
         column=np.repeat(np.arange(len(columns)), many),
-        budget=np.concatenate([watching.budget for watching in columns.values()]) / len(columns),
+        budget=np.concatenate([budget / budget.sum() for budget in budgets]) / len(columns),
         season=season,
     )
 
@@ -128,10 +118,7 @@ class ContrastNoise:
     least: np.ndarray  # what a share is given at least; 0 elsewhere, shape (J,)
 
     def again(self, normal: np.ndarray) -> "ContrastNoise":
-        """What would be measured of other references of the same kind: variances are spread as chi-squared is.
-
-        Args:
-            normal: Standard normal numbers, one a contrast and reference, shape (..., J).
+        """What would be measured of other references, from standard normal numbers: variances spread as chi-squared.
 
         Source:
             Wilson and Hilferty (1931), PNAS 17, 684-688.
@@ -171,7 +158,6 @@ def measure_deviation(
     by its cube root.
 
     Args:
-        shift: From the reference's mean to the window's, shape (..., J).
         means: Of the reference, where it is not `watched.means`, shape (..., J).
 
     Source:
