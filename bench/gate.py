@@ -29,11 +29,12 @@ from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.stats import beta, norm
 
-from retrim.gate.losses import Resampling, corrected_gain, judge
+from retrim.gate.losses import corrected_gain, judge
 from retrim.gate.models import judge_models
 from retrim.gate.size import detectable
 from retrim.gate.verdict import GateParams, HoldoutJudgement, ScoredModel, StatedInterval
 from retrim.settings import load_params
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.metrics import row_losses
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from retrim.card.change import (
     review_retraining,
     settings_read,
 )
-from retrim.gate.losses import Resampling
 from retrim.gate.verdict import GateParams
+from retrim.stats.bootstrap import Resampling
 from tests.builders.gates import make_gate
 
 ROWS = 400

@@ -17,7 +17,8 @@ from retrim.gate.change import (
     refuse_other_facts,
     value_at,
 )
-from retrim.gate.losses import RelativeGain, Resampling
+from retrim.gate.losses import RelativeGain
+from retrim.stats.bootstrap import Resampling
 from tests.builders.gates import make_gate
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

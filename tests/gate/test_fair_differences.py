@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from retrim.gate.fairness import (
-    Bootstrap,
     GroupedModel,
     MeasuredModel,
     by_group,
@@ -19,11 +18,12 @@ from retrim.gate.fairness import (
     furthest,
     measure_groups,
 )
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.groups import Outcomes
 from tests.builders.fairness import make_fairness
 
-HOW = Bootstrap(block_rows=10, draws=300, seed=7, confidence=0.95)
+HOW = Resampling(block_rows=10, draws=300, seed=7)
 GROUPS = [{"column": "sex", "cuts": [], "least_rows": 30}]
 MISSES = "false_negative_rate"
 
@@ -42,14 +42,15 @@ def refused(seed: int, *, limit: float, **how: Any) -> bool:
     outcomes, names = world(seed, **how)
     known = tuple(sorted(set(names)))
     found = draw_groups(outcomes, names, known, MISSES, HOW)
-    apart = furthest(found, found.counts >= 30, HOW, rows=len(names), confidence=0.95)
+    apart = furthest(found, found.counts >= 30, confidence=0.95)
     return apart is not None and apart.interval[0] > limit
 
 
 def checks_of(outcomes: Outcomes, names: np.ndarray, **changed: Any) -> list[Any]:
     params = make_fairness(**{"groups": GROUPS, "at_most": {MISSES: 0.1}, **changed})
     rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
-    standing = measure_groups(GroupedModel("challenger", outcomes, np.zeros(len(names))), rows, params, HOW)
+    model = GroupedModel("challenger", outcomes, np.zeros(len(names)))
+    standing = measure_groups(model, rows, params, HOW, confidence=0.95)
     return fairness_checks(standing, params)
 
 
@@ -107,9 +108,9 @@ def test_misses_that_come_as_often_as_the_blocks_are_not_certain() -> None:
     names = np.tile(np.array(["a", "b"], dtype=object), 30)
     selected = np.ones(60)
     selected[1::12] = 0
-    how = Bootstrap(12, 500, 7, 0.95)
+    how = Resampling(500, 12, 7)
     found = draw_groups(Outcomes("binary", np.ones(60), selected, selected), names, ("a", "b"), MISSES, how)
-    apart = furthest(found, np.array([True, True]), how, rows=60, confidence=0.95)
+    apart = furthest(found, np.array([True, True]), confidence=0.95)
 
     assert apart is not None
     assert apart.figure == pytest.approx(5 / 30)
@@ -152,7 +153,7 @@ def test_the_figures_of_the_draws_are_fairlearns(seed: int, task: str, rows: int
     known = tuple(sorted(set(names)))
     shown = by_group(outcomes, names, known)
     for measure in outcomes.measures:
-        own = draw_groups(outcomes, names, known, measure, Bootstrap(5, 10, 7, 0.95))
+        own = draw_groups(outcomes, names, known, measure, Resampling(10, 5, 7))
 
         assert own.values.tolist() == pytest.approx(
             [np.nan if value is None else value for value in shown[measure].values()], nan_ok=True
@@ -191,7 +192,7 @@ def test_a_group_whose_mean_error_is_near_0_has_a_record() -> None:
     outcomes = Outcomes.of("regression", np.zeros(200), errors, threshold=0.5)
     rows = pd.DataFrame({"sex": pd.Series(names, dtype="str")})
     standing = measure_groups(
-        GroupedModel("challenger", outcomes, np.abs(errors)), rows, make_fairness(groups=GROUPS), HOW
+        GroupedModel("challenger", outcomes, np.abs(errors)), rows, make_fairness(groups=GROUPS), HOW, confidence=0.95
     )
     found = from_record(MeasuredModel, json.loads(to_json(to_record(standing))))
     apart = found.columns[0].differences["mean_error"]

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrim.gate.losses import Resampling, corrected_gain
+from retrim.gate.losses import corrected_gain
+from retrim.stats.bootstrap import Resampling
 
 ROWS = 400
 RESAMPLING = Resampling(100, 10, 7)

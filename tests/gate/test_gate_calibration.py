@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from retrim.gate import models
-from retrim.gate.losses import Resampling
 from retrim.gate.models import calibration, miscalibration
 from retrim.gate.verdict import ScoredModel, StatedInterval, mark_of
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import from_record
 from retrim.training.recipe import StatedErrors
 

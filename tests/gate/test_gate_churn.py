@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from retrim.gate.losses import Resampling
 from retrim.gate.models import churn
 from retrim.gate.verdict import Check, ScoredModel
+from retrim.stats.bootstrap import Resampling
 
 
 def scored(predicted: np.ndarray, classes: tuple[str, ...] = (), actual: np.ndarray | None = None) -> ScoredModel:

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.gate.losses import Resampling
 from retrim.gate.models import worst_slice
 from retrim.gate.verdict import Check
+from retrim.stats.bootstrap import Resampling
 
 ROWS = 600
 

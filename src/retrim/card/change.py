@@ -7,8 +7,9 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.gate.change import ChangeVerdict, Outcome, judge_change
-from retrim.gate.losses import Resampling, share_in_words
+from retrim.gate.losses import share_in_words
 from retrim.gate.verdict import GateParams
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import to_record, written
 
 PASSES: tuple[Outcome, ...] = ("nothing to replay", "same", "better", "not worse")

@@ -15,7 +15,7 @@ from retrim.decision.history import RunOutcome
 from retrim.decision.previous_champions import PreviousChampions, judge_previous_champions
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError
-from retrim.gate.fairness import CHALLENGER, Bootstrap, GroupedModel, compare_groups
+from retrim.gate.fairness import CHALLENGER, GroupedModel, compare_groups
 from retrim.gate.verdict import Check
 from retrim.landing.as_of_view import AsOfTable, withdrawn_batches
 from retrim.lineage.workspace import Workspace, record_alert
@@ -41,9 +41,7 @@ def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame)
     cut = fairness.threshold if predictor.threshold is None else predictor.threshold
     outcomes = Outcomes.of(predictor.view.task, actual, predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, row_losses(judge.loss, actual, predicted))
-    gate = workspace.params.gate
-    how = Bootstrap(judge.block_rows, judge.draws, gate.seed, gate.confidence)
-    return compare_groups([given], rows, fairness, how).checks
+    return compare_groups([given], rows, fairness, judge, workspace.params.gate).checks
 
 
 def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ rows. Settings are changed by dotted key.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +16,9 @@ from pydantic import JsonValue
 from retrim.errors import BadInputError
 from retrim.features.fitted import StepParams
 from retrim.features.view import FeatureView
-from retrim.gate.losses import RelativeGain, Resampling, confidence_text, relative_gains, share_in_words
+from retrim.gate.losses import RelativeGain, confidence_text, relative_gains, share_in_words
 from retrim.gate.verdict import GateParams
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.metrics import row_losses
 from retrim.stats.windows import folds, past_of
 from retrim.table.data import DataParams
@@ -58,18 +60,13 @@ class ChangeVerdict:
 
 
 def judge_change(before: np.ndarray, after: np.ndarray, gate: GateParams, resampling: Resampling) -> ChangeVerdict:
-    """Better at the gate's confidence, or surely not worse by more than its margin, or unclear.
-
-    Args:
-        before: One loss a row, in time order, shape (n,).
-        after: With the change, on the same rows, shape (n,).
-    """
+    """Better at the gate's confidence, or surely not worse by more than its margin, or unclear; of the same rows."""
     if not len(before):
         why = "no row was judged on both sides, so nothing can be compared"
         return ChangeVerdict(0, None, None, None, "failed", why)
     margin = gate.non_inferiority
     confidences = (gate.confidence, gate.confidence if margin is None else margin.confidence)
-    gain, surer = relative_gains(after, before, confidences=confidences, resampling=resampling)
+    gain, surer = relative_gains(after, before, confidences, resampling)
     outcome, sentence = _outcome(gain, surer, len(before), gate, is_same=np.array_equal(before, after))
     return ChangeVerdict(len(before), float(before.mean()), float(after.mean()), gain, outcome, sentence)
 
@@ -107,8 +104,6 @@ class RefitSide:
 
 def judged_keys(table: pd.DataFrame, others: Sequence[pd.DataFrame], *, origins: int, rows: int) -> list[pd.Series]:
     """The keys of the rows that each origin judges, oldest first: those that every side's table holds.
-
-    Where `rows` an origin would be more than half of the table, it judges half as many, and again.
 
     Raises:
         ValueError: Too few rows, or no rows in common.
@@ -174,38 +169,35 @@ def changed(document: Mapping[str, JsonValue], changes: Mapping[str, JsonValue])
     """
     copy: dict[str, JsonValue] = dict(document)
     for key, value in changes.items():
-        _set(copy, key.split("."), value, key)
+        section, (name, rest) = copy, _first_name(copy, key)
+        while rest:
+            below = {} if section.get(name) is None else section[name]  # a section that is off
+            if not isinstance(below, Mapping):
+                parent = key.removesuffix(f".{rest}")
+                raise BadInputError(
+                    f"{key}: {parent} is {below!r}, which is not a mapping; set all of {parent} at once"
+                )
+            section[name] = inner = dict(below)
+            section, (name, rest) = inner, _first_name(inner, rest)
+        section[name] = value
     return copy
 
 
-def _set(section: dict[str, JsonValue], words: list[str], value: Any, key: str) -> None:
-    for count in range(len(words), 0, -1):
-        name = ".".join(words[:count])
-        if name in section or count == 1:
-            break
-    if count == len(words):
-        section[name] = value
-        return
-    below = {} if section.get(name) is None else section[name]  # a section that is off
-    if not isinstance(below, Mapping):
-        parent = key.removesuffix("." + ".".join(words[count:]))
-        raise BadInputError(f"{key}: {parent} is {below!r}, which is not a mapping; set all of {parent} at once")
-    inner = dict(below)
-    section[name] = inner
-    _set(inner, words[count:], value, key)
+def _first_name(section: Mapping[str, JsonValue], key: str) -> tuple[str, str]:
+    """The longest name of a section that a dotted key begins with, its first word where none does; and the rest."""
+    words = key.split(".")
+    names = [".".join(words[:count]) for count in range(len(words), 0, -1)]
+    name = next((name for name in names if name in section), words[0])
+    return name, key[len(name) + 1 :]
 
 
 def value_at(document: Mapping[str, JsonValue], key: str) -> Any:
     """What stands at a dotted key, names with dots in them found as `changed` finds them; None where nothing does."""
-    words = key.split(".")
-    for count in range(len(words), 0, -1):
-        name = ".".join(words[:count])
-        if name in document:
-            held, rest = document[name], ".".join(words[count:])
-            if not rest:
-                return held
-            return value_at(held, rest) if isinstance(held, Mapping) else None
-    return None
+    name, rest = _first_name(document, key)
+    value = document.get(name)
+    if not rest:
+        return value
+    return value_at(value, rest) if isinstance(value, Mapping) else None
 
 
 def refuse_facts(keys: Mapping[str, JsonValue]) -> None:
@@ -214,16 +206,11 @@ def refuse_facts(keys: Mapping[str, JsonValue]) -> None:
     Raises:
         BadInputError: Names the key, and says why.
     """
-    for key in keys:
-        for fact, why in FACTS.items():
-            if key == fact or key.startswith(f"{fact}."):
-                raise BadInputError(f"{key} cannot be tried on rows that have landed: {why}")
+    for key, (fact, why) in product(keys, FACTS.items()):
+        if f"{key}.".startswith(f"{fact}."):
+            raise BadInputError(f"{key} cannot be tried on rows that have landed: {why}")
 
 
 def refuse_other_facts(document: Mapping[str, JsonValue], tried: Mapping[str, JsonValue]) -> None:
-    """Refuses the same keys where a whole section was set, and one of them became another with it.
-
-    Raises:
-        BadInputError: Names the first such key, and says why.
-    """
+    """Refuses the same keys where a whole section was set, and one of them became another with it."""
     refuse_facts({fact: None for fact in FACTS if value_at(document, fact) != value_at(tried, fact)})

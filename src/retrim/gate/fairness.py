@@ -11,28 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.gate.verdict import Check
-from retrim.stats.bootstrap import block_means, block_size, count_blocks
+from retrim.gate.verdict import Check, GateParams
+from retrim.stats.bootstrap import Resampling, block_means, block_size, count_blocks
+from retrim.stats.metrics import JudgeParams
 from retrim.training.groups import SIZES, FairnessParams, GroupParams, Outcomes, group_of
 
 CHALLENGER, BEFORE, CHAMPION = "challenger", "challenger before mitigation", "champion"
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """How intervals are made: blocks of rows that follow one another are drawn with replacement."""
-
-    block_rows: int
-    draws: int
-    seed: int
-    confidence: float  # of intervals, and with which a difference must exceed its limit: `gate.confidence`
-
-    def widening(self, rows: int, confidence: float) -> float:
-        """Factor by which a bootstrap's distance grows, as for a variance estimated from so few blocks."""
-        from scipy.special import stdtrit
-
-        blocks = count_blocks(rows, self.block_rows)
-        return float(stdtrit(blocks - 1, confidence) / _normal(confidence)) * float((blocks / (blocks - 1)) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -123,18 +107,15 @@ class FairnessLook:
 
 
 def compare_groups(
-    models: Sequence[GroupedModel], rows: pd.DataFrame, params: FairnessParams, how: Bootstrap
+    models: Sequence[GroupedModel], rows: pd.DataFrame, params: FairnessParams, judge: JudgeParams, gate: GateParams
 ) -> FairnessLook:
-    """Looks at the models by group.
-
-    Args:
-        rows: Judged rows in time order, with the columns of the groups.
-    """
+    """Looks at the models by group, on judged rows in time order; all at the confidence `gate.confidence`."""
     if not params.groups or len(rows) < 2:
         return FairnessLook(None, [], [])
-    measured = tuple(measure_groups(model, rows, params, how) for model in models)
+    resampling, confidence = Resampling(judge.draws, judge.block_rows, gate.seed), gate.confidence
+    measured = tuple(measure_groups(model, rows, params, resampling, confidence=confidence) for model in models)
     limits = dict[str, float | None](params.limits())
-    record = FairnessRecord(len(rows), params.threshold, how.confidence, params.mitigate, limits, measured)
+    record = FairnessRecord(len(rows), params.threshold, confidence, params.mitigate, limits, measured)
     notes = []
     for column in measured[0].columns:
         few = [f"{group.group} ({group.rows})" for group in column.groups if group.rows < column.least_rows]
@@ -171,7 +152,9 @@ def _limit(column: MeasuredColumn, measure: str, limit: float) -> Check:
     return Check(name, low <= limit, apart.figure, limit, text, apart.interval)
 
 
-def measure_groups(model: GroupedModel, rows: pd.DataFrame, params: FairnessParams, how: Bootstrap) -> MeasuredModel:
+def measure_groups(
+    model: GroupedModel, rows: pd.DataFrame, params: FairnessParams, resampling: Resampling, *, confidence: float
+) -> MeasuredModel:
     """All measures of one model, over its rows, in time order, at least 2, and in every declared column."""
     overall: dict[str, float | None] = {}
     for measure in model.outcomes.measures:
@@ -179,24 +162,33 @@ def measure_groups(model: GroupedModel, rows: pd.DataFrame, params: FairnessPara
         overall[measure] = float(values.sum() / weights.sum()) if weights.any() else None
     # Each limit is asked for at 1 - (1 - c) / limits (Bonferroni), so that all of them together keep c.
     limits = len(params.groups) * sum(name in model.outcomes.measures for name in params.limits())
-    confidence = 1 - (1 - how.confidence) / max(limits, 1)
-    columns = (_measure_column(model.outcomes, rows, group, how, confidence=confidence) for group in params.groups)
+    sure = 1 - (1 - confidence) / max(limits, 1)
+    columns = (
+        _measure_column(model.outcomes, rows, group, resampling, confidence=confidence, sure=sure)
+        for group in params.groups
+    )
     return MeasuredModel(model.of, float(model.losses.mean()), overall, tuple(columns))
 
 
 def _measure_column(
-    outcomes: Outcomes, rows: pd.DataFrame, group: GroupParams, how: Bootstrap, *, confidence: float
+    outcomes: Outcomes,
+    rows: pd.DataFrame,
+    group: GroupParams,
+    resampling: Resampling,
+    *,
+    confidence: float,
+    sure: float,
 ) -> MeasuredColumn:
     groups = group_of(rows, group)
     names = tuple(sorted(set(groups)))
-    two_sided = (1 + how.confidence) / 2
-    wide = _normal(two_sided) * how.widening(len(groups), two_sided)
+    normal, widening = _reach((1 + confidence) / 2, count_blocks(len(groups), resampling.block_rows))
+    wide = normal * widening
     shown, differences = by_group(outcomes, groups, names), {}
     figures: dict[str, dict[str, MeasuredFigure]] = {name: {} for name in names}
     for measure in outcomes.measures:
-        drawn = draw_groups(outcomes, groups, names, measure, how)
+        drawn = draw_groups(outcomes, groups, names, measure, resampling)
         is_judged = drawn.counts >= group.least_rows
-        differences[measure] = furthest(drawn, is_judged, how, rows=len(groups), confidence=confidence)
+        differences[measure] = furthest(drawn, is_judged, confidence=sure)
         for number, name in enumerate(names):
             figure, error = shown[measure][name], wide * float(drawn.errors[number])
             judged = figure is not None and bool(is_judged[number])
@@ -208,9 +200,6 @@ def _measure_column(
 
 def by_group(outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
     """Every measure of every group, by fairlearn's MetricFrame: measure, then group; None where no row counts.
-
-    Args:
-        groups: Group of each row, shape (n,).
 
     Source:
         Weerts et al. (2023), Fairlearn: Assessing and Improving Fairness of AI Systems, JMLR 24(257), 1-8.
@@ -249,6 +238,7 @@ class GroupDraws:
     counts: np.ndarray  # rows behind each figure, of a false negative rate the positive ones, shape (groups,)
     values: np.ndarray  # shape (groups,); NaN where no row stands behind it
     draws: np.ndarray  # shape (draws, groups)
+    blocks: int  # of the rows from which they are drawn
     floors: np.ndarray  # standard errors that no interval falls below, shape (groups,)
 
     @property
@@ -258,25 +248,26 @@ class GroupDraws:
 
 
 def draw_groups(
-    outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...], measure: str, how: Bootstrap
+    outcomes: Outcomes, groups: np.ndarray, names: tuple[str, ...], measure: str, resampling: Resampling
 ) -> GroupDraws:
     """One measure of every group with its bootstrap draws; all groups of a draw come from the same blocks.
 
-    A rate that is 0 or 1 in all rows of a group has no spread to draw from, yet is not certain. So no
-    standard error falls below that of a rate with one more row of either kind, or of a mean of rows alone.
+    A rate that is 0 or 1 in all rows of a group has no spread to draw from, yet is not certain. So no standard error
+    falls below that of a rate with one more row of either kind, or of a mean of rows alone.
 
     Source:
         Agresti and Caffo (2000), The American Statistician 54(4), 280-288, for the added rows.
     """
     values, weights = outcomes.parts(measure)
-    block = block_size(len(values), how.block_rows)
+    block, blocks = (size(len(values), resampling.block_rows) for size in (block_size, count_blocks))
+    drawing = partial(block_means, block_rows=block, draws=resampling.draws, seed=resampling.seed)
     figures, draws, counts, floors = [], [], [], []
     for name in names:
         inside = (groups == name).astype("float64")
         top, bottom = values * inside, weights * inside
         total, count = float(top.sum()), float(bottom.sum())
         figure = total / count if count else float("nan")
-        tops, bottoms = (block_means(part, block_rows=block, draws=how.draws, seed=how.seed) for part in (top, bottom))
+        tops, bottoms = drawing(top), drawing(bottom)
         draws.append(np.where(bottoms > 0, tops / np.where(bottoms > 0, bottoms, 1.0), figure))
         if measure in SIZES:
             floors.append(float(values[bottom > 0].std() / count**0.5) if count else float("nan"))
@@ -285,17 +276,15 @@ def draw_groups(
             floors.append((smoothed * (1 - smoothed) / (count + 2)) ** 0.5)
         figures.append(figure)
         counts.append(int(count))
-    return GroupDraws(measure, names, np.array(counts), np.array(figures), np.column_stack(draws), np.array(floors))
+    arrays = np.array(counts), np.array(figures), np.column_stack(draws)
+    return GroupDraws(measure, names, *arrays, blocks, np.array(floors))
 
 
-def furthest(
-    drawn: GroupDraws, judged: np.ndarray, how: Bootstrap, *, rows: int, confidence: float
-) -> Difference | None:
+def furthest(drawn: GroupDraws, judged: np.ndarray, *, confidence: float) -> Difference | None:
     """The pair of judged groups whose difference is certainly the largest; None with fewer than two.
 
-    The largest of many differences is large by chance. So the intervals of all pairs are made
-    together: each is as many of its own standard errors wide as the largest of all pairs strays,
-    counted so, in `confidence` of the draws.
+    The largest of many differences is large by chance. So the intervals of all pairs are made together: each is as many
+    of its own standard errors wide as the largest of all pairs strays, counted so, in `confidence` of the draws.
 
     Args:
         judged: Which groups have rows enough, shape (groups,).
@@ -312,8 +301,7 @@ def furthest(
     floors = np.hypot(drawn.floors[first], drawn.floors[second])
     errors = np.maximum(np.maximum(strays.std(axis=0), floors), np.finfo(float).tiny)
     reach = float(np.quantile(np.abs(strays / errors).max(axis=1), confidence))
-    one_sided = (1 + confidence) / 2
-    normal, widening = _normal(one_sided), how.widening(rows, one_sided)
+    normal, widening = _reach((1 + confidence) / 2, drawn.blocks)
     widths = max(reach, normal) * widening * errors
     pair = int(np.argmax(np.abs(gaps) - widths))
     high, low = (int(number[pair]) for number in ((first, second) if gaps[pair] >= 0 else (second, first)))
@@ -344,7 +332,9 @@ def _ratio(drawn: GroupDraws, high: int, low: int, *, reach: float) -> tuple[flo
     return ratio, (float(ratio * np.exp(-width)), float(ratio * np.exp(width)))
 
 
-def _normal(confidence: float) -> float:
-    from scipy.special import ndtri
+def _reach(confidence: float, blocks: int) -> tuple[float, float]:
+    """Standard errors of a bootstrap's bound, and the factor for a variance that is estimated from so few blocks."""
+    from scipy.special import ndtri, stdtrit
 
-    return float(ndtri(confidence))
+    normal = float(ndtri(confidence))
+    return normal, float(stdtrit(blocks - 1, confidence) / normal) * float((blocks / (blocks - 1)) ** 0.5)

@@ -1,13 +1,8 @@
 """What losses alone say of a challenger: its gain over another model as a share, with bounds, and the checks of it.
 
 `gain`, `non-inferiority` and `baseline`: better than champion and naive forecasts, and not by chance. `worst fold`: the
-worst span of time. `rows`: whether enough rows judge. The best of several challengers is
-held to its gain without the luck that made it the best.
-
-`re-use`: rows that have judged before are asked for more. Whoever tries often enough on the same rows finds a
-challenger that passes by chance. So the k-th time that rows judge they may be wrong in a share a / k ** p of such
-tries, where the first has a = 1 - confidence: however often they judge, an equal challenger passes with at most
-a x (1 + 2 ** -p + 3 ** -p + ...); with p = 2 that is 1.64 a. Rows that have judged in part count in part.
+worst span of time. `rows`: whether enough rows judge. `re-use`: rows that have judged before are asked for more. The
+best of several challengers is held to its gain without the luck that made it the best.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +14,7 @@ import pandas as pd
 
 from retrim.gate.support import EASIEST, LOOK, NO_SUPPORT, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
-from retrim.stats.bootstrap import block_of, block_sums, mean_intervals
+from retrim.stats.bootstrap import Resampling, block_of, block_sums, mean_intervals
 from retrim.stats.codec import Instant, key
 from retrim.stats.windows import spans
 
@@ -28,15 +23,6 @@ FOLDS = 4  # spans of the holdout rows, whose losses are reported
 MOST_PLACES = 9  # of a confidence in per cent
 SAYABLE = 1000.0
 """A share beyond this, or below minus it, is no figure for a sentence: the loss it is a share of is all but 0."""
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How uncertainty is drawn."""
-
-    draws: int
-    block_rows: int  # rows of a block, which are drawn together
-    seed: int  # same seed, same bounds
 
 
 @dataclass(frozen=True)
@@ -61,22 +47,11 @@ class RelativeGain:
 
 
 def relative_gains(
-    losses: np.ndarray, other: np.ndarray, *, confidences: Sequence[float], resampling: Resampling
+    losses: np.ndarray, other: np.ndarray, confidences: Sequence[float], resampling: Resampling
 ) -> list[RelativeGain]:
-    """Gain of `losses` over `other`, paired, with the bounds of each confidence.
-
-    Args:
-        losses: One loss a row, in time order, shape (n,), n at least 1.
-        other: The other model's on the same rows, shape (n,).
-    """
+    """Gain of `losses` over `other` on the same rows, 1 or more in time order, with the bounds of each confidence."""
     saved, base = other - losses, float(other.mean())
-    bounds = mean_intervals(
-        saved,
-        confidences=confidences,
-        block_rows=resampling.block_rows,
-        draws=resampling.draws,
-        seed=resampling.seed,
-    )
+    bounds = mean_intervals(saved, confidences, resampling)
     figure = share(float(saved.mean()), base)
     return [
         RelativeGain(figure, share(low, base), share(high, base), sure)
@@ -115,12 +90,9 @@ def share_in_words(figure: float) -> str:
 def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, resampling: Resampling) -> float | None:
     """Gain over the champion of the challenger that half of the rows choose, on the other half; mean over many halves.
 
-    The best of several on the rows that chose it looks better than it is, most where they are
-    alike (the winner's curse). Rows that had no part in the choice do not know of it. As half of the
-    rows choose less well than all, the figure is a little too low where challengers differ.
-
-    Args:
-        challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
+    The best of several on the rows that chose it looks better than it is, most where they are alike (the winner's
+    curse). Rows that had no part in the choice do not know of it. As half of the rows choose less well than all, the
+    figure is a little too low where challengers differ.
 
     Returns:
         As a share of the champion's mean loss; with one challenger its gain; None below 4 blocks of rows.
@@ -149,30 +121,24 @@ def corrected_gain(challengers: Mapping[str, np.ndarray], champion: np.ndarray, 
 def worst_fold(losses: np.ndarray, champion: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
     """What the challenger loses more than the champion in the worst of `FOLDS` spans, which refuses nothing.
 
-    Args:
-        losses: The challenger's loss on each judged row, in time order, shape (n,).
-        confidence: Of all bounds together; each has an equal part of the error.
+    The confidence is that of all bounds together; each has an equal part of the error.
     """
     parts = [part for part in spans(len(losses), FOLDS) if len(part) > 1]
     if not parts:
         return Check("worst fold", True, 0.0, None, "no fold has 2 rows, so no fold was evaluated", None)
-    confidences = (1 - (1 - confidence) / len(parts),)
-    gains = [
-        relative_gains(losses[part], champion[part], confidences=confidences, resampling=resampling)[0]
-        for part in parts
-    ]
+    sure = 1 - (1 - confidence) / len(parts)
+    gains = (relative_gains(losses[part], champion[part], (sure,), resampling)[0] for part in parts)
     worst = min(gains, key=lambda gain: gain.figure)
     figure, (low, high) = -worst.figure, (-worst.high, -worst.low)
-    sure = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
-    text = f"worst of {len(parts)} folds {share_in_words(figure)} against the champion's loss{sure}"
+    bound = f", lower bound {low:+.1%}" if abs(low) <= SAYABLE else ""
+    text = f"worst of {len(parts)} folds {share_in_words(figure)} against the champion's loss{bound}"
     return Check("worst fold", True, figure, None, text, (low, high))
 
 
 def gain(relative: RelativeGain, sentence: str, *, least: float, usual: float, corrected: float | None) -> Check:
-    """Whether the gain over the champion is at least `least`, and above 0 with its confidence.
+    """Whether the gain over the champion is at least `least`, a share of its loss, and above 0 with its confidence.
 
     Args:
-        least: Share of the champion's mean loss.
         corrected: The gain without the luck of the choice, which is told beside it; None: there was no choice.
     """
     passed = relative.figure >= least and relative.low > 0
@@ -195,30 +161,9 @@ def non_inferiority(relative: RelativeGain, *, most: float) -> Check:
     return Check("non-inferiority", relative.low >= -most, -relative.low, most, text, None)
 
 
-def against_champion(
-    losses: np.ndarray,
-    champion: np.ndarray,
-    gate: GateParams,
-    *,
-    sure: float,
-    safe: float,
-    corrected: float | None,
-    resampling: Resampling,
-) -> list[Check]:
-    """The checks `gain` and `non-inferiority`, from the same draws.
-
-    Args:
-        losses: The challenger's loss on each judged row, in time order, shape (n,).
-    """
-    gained, surer = relative_gains(losses, champion, confidences=(sure, safe), resampling=resampling)
-    sentence = compared("the champion", gained, losses, champion)
-    checks = [gain(gained, sentence, least=gate.min_gain, usual=gate.confidence, corrected=corrected)]
-    return checks if gate.non_inferiority is None else [*checks, non_inferiority(surer, most=gate.non_inferiority.most)]
-
-
 def floor(name: str, losses: np.ndarray, naive: np.ndarray, *, confidence: float, resampling: Resampling) -> Check:
     """Whether the gain over a naive forecast is above 0 with this confidence; its figure is the lower bound."""
-    (gained,) = relative_gains(losses, naive, confidences=(confidence,), resampling=resampling)
+    (gained,) = relative_gains(losses, naive, (confidence,), resampling)
     shown = name.replace("_", " ")
     text = f"{compared(f'the naive {shown}', gained, losses, naive)} (0 needed)"
     return Check(f"baseline: {shown}", gained.low > 0, gained.low, 0.0, text, gained.interval)
@@ -244,13 +189,13 @@ def judge(
     rivals: int = 0,
     support: Mapping[str, Support] | None = None,
 ) -> Verdict:
-    """The verdict on the best challenger, from losses alone.
+    """The verdict on the best challenger, from losses on the judged rows in time order alone.
 
     Args:
-        challengers: Loss of each judged row, a challenger each, shape (n,), in time order.
-        champion: The same of the champion; None before the first version.
-        support: What earlier checks showed of challengers, by name, where a check started the run; None: nobody's
-            alarm did, and the run is one of its own.
+        champion: None before the first version.
+        uses: How often these rows have judged before.
+        rivals: Challengers that were tried beside these.
+        support: What earlier checks showed of challengers, by name; None: no check started the run.
     """
     winner = best_of(challengers)
     losses = challengers[winner]
@@ -267,15 +212,17 @@ def judge(
         if champion is not None:
             corrected = corrected_gain(challengers, champion, resampling)
             chosen = corrected if len(challengers) > 1 else None
-            checks += against_champion(
-                losses, champion, gate, sure=sure, safe=safe, corrected=chosen, resampling=resampling
-            )
+            gained, surer = relative_gains(losses, champion, (sure, safe), resampling)
+            sentence = compared("the champion", gained, losses, champion)
+            checks.append(gain(gained, sentence, least=gate.min_gain, usual=gate.confidence, corrected=chosen))
+            if gate.non_inferiority is not None:
+                checks.append(non_inferiority(surer, most=gate.non_inferiority.most))
             checks.append(worst_fold(losses, champion, confidence=gate.confidence, resampling=resampling))
-            if shown is not None:
-                checks.append(supported(shown))
-        for name, naive in floors.items():
-            usual = confidence_of(gate, tries, uses=uses)
-            checks.append(floor(name, losses, naive, confidence=usual, resampling=resampling))
+            checks += [] if shown is None else [supported(shown)]
+        usual = confidence_of(gate, tries, uses=uses)
+        checks += [
+            floor(name, losses, naive, confidence=usual, resampling=resampling) for name, naive in floors.items()
+        ]
     every = {**challengers, **floors} if champion is None else {**challengers, "champion": champion, **floors}
     means = {name: float(values.mean()) for name, values in every.items() if len(values)}
     return Verdict(winner, tuple(checks), means, len(losses), corrected)
@@ -290,8 +237,8 @@ def best_of(losses: Mapping[str, np.ndarray]) -> str:
 def confidence_of(gate: GateParams, challengers: int, *, uses: float, eased: float = 1.0) -> float:
     """The confidence at which the best of that many challengers is asked for its gain.
 
-    It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that
-    have judged before less; and `eased` times that, by what earlier checks have shown.
+    It is the best of k tries, so each has a k-th of the error (Bonferroni), on rows that have judged before less; and
+    `eased` times that, by what earlier checks have shown.
     """
     return _confidence(gate.confidence, gate, challengers, uses=uses, eased=eased)
 
@@ -324,11 +271,11 @@ def uses(earlier: Iterable[EarlierVerdict], events: "pd.Series[pd.Timestamp]") -
 
 
 def spent(error: float, *, uses: float, power: float) -> float:
-    """The error that is left for the next verdict on rows that have judged `uses` times.
+    """The error that is left for the next verdict on rows that have judged `uses` times, 0 or more.
 
-    Args:
-        error: Of the first verdict on such rows, above 0, below 1.
-        uses: 0 or more.
+    Whoever tries often enough on the same rows finds a challenger that passes by chance. So an equal challenger passes,
+    however often they judge, with at most error x (1 + 2 ** -power + 3 ** -power + ...): 1.64 times the error where
+    `power` is 2. Rows that have judged in part count in part.
 
     Source:
         Alpha spending over a series that converges, as in Foster and Stine (2008), JRSS B 70(2), 429-444, and

@@ -4,23 +4,17 @@ A model with classes is held to its probabilities, by the expected calibration e
 that its residuals at earlier origins promised, by the share of rows inside.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from retrim.drift.slices import LEAST_ROWS, MOST_SHARE, SLICE_CONFIDENCE, cells_of, slice_name
-from retrim.gate.losses import Resampling, confidence_of, judge, reuse, share, share_in_words
+from retrim.gate.losses import confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
-from retrim.gate.verdict import (
-    Check,
-    GateParams,
-    HoldoutJudgement,
-    ScoredModel,
-    Verdict,
-)
-from retrim.stats.bootstrap import block_of, block_sums, mean_error
+from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, Verdict
+from retrim.stats.bootstrap import Resampling, block_of, block_sums, mean_error
 from retrim.table.data import ColumnType
 
 CALIBRATION_BINS = 10
@@ -47,9 +41,6 @@ def calibration(scored: ScoredModel, champion: ScoredModel | None, resampling: R
 
     Refused only where it is above the champion's by more than the limit, with the confidence; nothing is said of a
     regression whose bundle holds no residuals.
-
-    Args:
-        champion: None before the first version.
     """
     miss = miscalibration(scored, resampling)
     champion_miss = None if champion is None else miscalibration(champion, resampling)
@@ -105,9 +96,7 @@ def _probabilities(scored: ScoredModel, resampling: Resampling) -> Miscalibratio
 def _coverage(scored: ScoredModel, resampling: Resampling) -> Miscalibration:
     assert scored.stated is not None
     stated, away = scored.stated, scored.actual - scored.predicted
-    inside = (away >= stated.low) & (away <= stated.high)
-    sums, drawn = _drawn(np.column_stack([inside, np.ones(len(inside))]).astype("float64"), resampling)
-    covered, shares = float(sums[0] / sums[1]), drawn[:, 0] / drawn[:, 1]
+    covered, shares = _share((away >= stated.low) & (away <= stated.high), resampling)
     low, high = (float(end) for end in np.quantile(shares, [1 - CALIBRATION_CONFIDENCE, CALIBRATION_CONFIDENCE]))
     least = max(stated.level - high, low - stated.level, 0.0)
     most = max(abs(low - stated.level), abs(high - stated.level))
@@ -116,19 +105,20 @@ def _coverage(scored: ScoredModel, resampling: Resampling) -> Miscalibration:
     return Miscalibration(abs(covered - stated.level), np.abs(shares - stated.level), (least, most), text)
 
 
+def _share(flags: np.ndarray, resampling: Resampling) -> tuple[float, np.ndarray]:
+    """The share of rows that are so: as they are, and in each resampling, shape (draws,)."""
+    sums, drawn = _drawn(np.column_stack([flags, np.ones(len(flags))]).astype("float64"), resampling)
+    return float(sums[0] / sums[1]), drawn[:, 0] / drawn[:, 1]
+
+
 def _drawn(table: np.ndarray, resampling: Resampling) -> tuple[np.ndarray, np.ndarray]:
-    """Column sums of a table of rows: as it is, shape (k,); and of resampled blocks, shape (draws, k)."""
+    """Column sums of a table of rows: as it is, shape (k,); and of blocks drawn with replacement, shape (draws, k)."""
     sums = block_sums(table, block_of(len(table), block_rows=resampling.block_rows))
-    return sums.sum(axis=0), _resampled(sums, resampling)
-
-
-def _resampled(sums: np.ndarray, resampling: Resampling) -> np.ndarray:
-    """The sums of series put together from blocks drawn with replacement: (blocks, k) to (draws, k)."""
     draws, count = resampling.draws, len(sums)
     drawn = np.random.default_rng(resampling.seed).integers(0, count, size=(draws, count))
     taken = drawn + np.arange(draws)[:, None] * count
     times = np.bincount(taken.ravel(), minlength=draws * count).reshape(draws, count)
-    return np.asarray(times.astype("float64") @ sums)
+    return sums.sum(axis=0), np.asarray(times.astype("float64") @ sums)
 
 
 def _reflected(figure: float, drawn: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -148,45 +138,26 @@ def churn(scored: ScoredModel, champion: ScoredModel, *, confidence: float, resa
     if len(scored.losses) < 2:
         return None
     if scored.classes:
-        flipped = (scored.labels != champion.labels).astype("float64")
-        figure, interval = _share(flipped, confidence, resampling)
-        low, high = interval
+        figure, shares = _share(scored.labels != champion.labels, resampling)
+        low, high = (float(end) for end in np.quantile(shares, [1 - confidence, confidence]))
         text = f"{figure:.1%} of rows get a different class than from the champion ({low:.1%} to {high:.1%})"
     else:
         change = np.abs(scored.predicted - champion.predicted) / (float(np.std(scored.actual)) or 1.0)
-        figure, interval = _percentile(change, confidence, block_rows=resampling.block_rows)
-        low, high = interval
+        figure, low, high = _percentile(change, confidence, block_rows=resampling.block_rows)
         text = (
             f"99% of predictions change by less than {figure:.2f} standard deviations of the target ({low:.2f} to "
             f"{high:.2f})"
         )
-    return Check("churn", True, figure, None, text, interval)
+    return Check("churn", True, figure, None, text, (low, high))
 
 
-def _share(flipped: np.ndarray, confidence: float, resampling: Resampling) -> tuple[float, tuple[float, float]]:
-    blocks = block_of(len(flipped), block_rows=resampling.block_rows)
-    sums = block_sums(np.column_stack([flipped, np.ones(len(flipped))]), blocks)
-    drawn = _resampled(sums, resampling)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [1 - confidence, confidence])
-    return float(flipped.mean()), (float(low), float(high))
-
-
-def _percentile(change: np.ndarray, confidence: float, *, block_rows: int) -> tuple[float, tuple[float, float]]:
+def _percentile(change: np.ndarray, confidence: float, *, block_rows: int) -> tuple[float, float, float]:
     from scipy.special import ndtri
 
     figure = float(np.quantile(change, RANK))
     error = mean_error((change > figure).astype("float64"), block_rows=block_rows) * float(ndtri(confidence))
     low, high = np.quantile(change, np.clip([RANK - error, RANK + error], 0, 1))
-    return figure, (float(low), float(high))
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Sums over the rows of each slice in each block, shape (blocks, slices): loss added, and the champion's loss."""
-
-    names: Sequence[str]
-    added: np.ndarray
-    base: np.ndarray
+    return figure, float(low), float(high)
 
 
 def worst_slice(
@@ -203,33 +174,26 @@ def worst_slice(
     its interval holds however many slices there are and however much they overlap, where sums of blocks lie evenly
     about their mean.
 
-    Args:
-        rows: Judged rows in time order.
-        losses: The challenger's loss of each row, shape (n,).
-        champion: The champion's, shape (n,).
-
     Source:
         Largest statistic over all under one set of flips: Westfall and Young (1993), Resampling-based multiple
         testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
         statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
     """
-    slices = _cut(rows, features, losses - champion, champion, block_rows=resampling.block_rows)
-    if not slices.names:
+    names, added, base = _cut(rows, features, losses - champion, champion, block_rows=resampling.block_rows)
+    if not names:
         text = f"no slice has {LEAST_ROWS} rows, so no slice was evaluated"
         return Check("worst slice", True, 0.0, None, text, None)
-    scale = np.sqrt(np.square(slices.added).sum(axis=0))
+    scale = np.sqrt(np.square(added).sum(axis=0))
     scale[scale == 0] = np.inf
-    shape = resampling.draws, len(slices.added)
+    shape = resampling.draws, len(added)
     signs = np.random.default_rng(resampling.seed).integers(0, 2, size=shape) * 2.0 - 1.0  # of the blocks
-    bound = float(np.quantile((signs @ (slices.added / scale)).max(axis=1), SLICE_CONFIDENCE))
-    worst = int((slices.added.sum(axis=0) / scale).argmax())
-    figure = share(float(slices.added[:, worst].sum()), float(slices.base[:, worst].sum()))
-    interval = _interval(slices.added[:, worst], slices.base[:, worst], bound)
-    shown = share_in_words(figure)
+    bound = float(np.quantile((signs @ (added / scale)).max(axis=1), SLICE_CONFIDENCE))
+    worst = int((added.sum(axis=0) / scale).argmax())
+    figure = share(float(added[:, worst].sum()), float(base[:, worst].sum()))
+    interval = _interval(added[:, worst], base[:, worst], bound)
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
-    text = (
-        f"worst of {len(slices.names)} slices, {slices.names[worst]}: {shown} against the champion's loss there{sure}"
-    )
+    shown = f"{share_in_words(figure)} against the champion's loss there{sure}"
+    text = f"worst of {len(names)} slices, {names[worst]}: {shown}"
     return Check("worst slice", True, figure, None, text, interval)
 
 
@@ -240,7 +204,8 @@ def _cut(
     base: np.ndarray,
     *,
     block_rows: int,
-) -> Slices:
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of slices, and sums over their rows in each block, shape (blocks, slices): loss added, champion's loss."""
     blocks = block_of(len(rows), block_rows=block_rows)
     names: list[str] = []
     sums: list[tuple[np.ndarray, np.ndarray]] = []
@@ -259,7 +224,8 @@ def _cut(
         both = (np.bincount(flat, weights=values, minlength=size).reshape(shape)[:, :-1] for values in (added, base))
         sums.append((next(both), next(both)))
     nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
-    return Slices(names, *(np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1)))
+    of_added, of_base = (np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1))
+    return names, of_added, of_base
 
 
 def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float, float] | None:
@@ -288,27 +254,18 @@ def judge_models(
     Args:
         support: What earlier checks showed of challengers, by name; None where no check started the run.
     """
-    champion = judged.champion
-    verdict = judge(
-        {name: scored.losses for name, scored in judged.challengers.items()},
-        None if champion is None else champion.losses,
-        judged.floors,
-        gate,
-        draws=draws,
-        block_rows=block_rows,
-        uses=uses,
-        rivals=rivals,
-        support=support,
-    )
+    champion, losses = judged.champion, {name: scored.losses for name, scored in judged.challengers.items()}
+    drawn = {"draws": draws, "block_rows": block_rows}
+    its = None if champion is None else champion.losses
+    verdict = judge(losses, its, judged.floors, gate, **drawn, uses=uses, rivals=rivals, support=support)
     if not len(judged.rows):
         return verdict
     winner, resampling = judged.challengers[verdict.winner], Resampling(draws, block_rows, gate.seed)
     checks: list[Check | None] = []
     if champion is not None:
-        losses = winner.losses, champion.losses
         checks += [
             reuse(uses, confidence=confidence_of(gate, len(judged.challengers) + rivals, uses=uses)),
-            worst_slice(judged.rows, judged.features, *losses, resampling),
+            worst_slice(judged.rows, judged.features, winner.losses, champion.losses, resampling),
             churn(winner, champion, confidence=gate.confidence, resampling=resampling),
         ]
     checks += calibration(winner, champion, resampling)

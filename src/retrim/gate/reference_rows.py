@@ -13,8 +13,6 @@ ANSWER = "_answer_"
 """What the columns of the answers begin with; a person's columns never begin with an underscore."""
 TOLERANCE = 1e-9
 """How far an answer may lie from the stored one, as a share of that, or of 1 where it is smaller."""
-
-
 MOST_ROWS = 64
 """Judged rows kept with the winner's answers, at most: enough for each feature's extremes, and answered in no time."""
 
@@ -24,14 +22,9 @@ def with_answers(
 ) -> pd.DataFrame:
     """Some of the rows, each with its answer.
 
-    Taken are, in turn and as long as there is room: the least and the largest prediction; of each
-    feature the first row that misses it, the least and the largest number, the rarest category; then rows
-    evenly spread. So the same rows are taken whoever asks.
-
-    Args:
-        rows: Judged rows in the table's order, shape (n, columns).
-        predicted: Its predictions for the rows, shape (n,) or (n, classes).
-        most: Rows that are kept, at most.
+    Taken are, in turn and as long as there is room: the least and the largest prediction; of each feature the first row
+    that misses it, the least and the largest number, the rarest category; then rows evenly spread. So the same rows are
+    taken whoever asks.
 
     Returns:
         `_key`, what the view needs, and a column `_answer_0`, ... a number of the prediction.
@@ -49,12 +42,7 @@ def answers_of(reference: pd.DataFrame) -> np.ndarray:
 
 
 def farthest(answers: np.ndarray, stored: np.ndarray) -> float:
-    """The largest distance of an answer from the stored one, as `TOLERANCE` counts it; infinite where shapes differ.
-
-    Args:
-        answers: Shape (n,) or (n, classes).
-        stored: Shape (n, classes).
-    """
+    """The largest distance of an answer from the stored one, as `TOLERANCE` counts it; infinite where shapes differ."""
     given = answers.reshape(len(stored), -1) if len(answers) == len(stored) else answers
     if given.shape != stored.shape:
         return float("inf")

@@ -71,6 +71,14 @@ class GainTarget:
     support: Support | None  # what earlier checks showed; None: it does not count
     block_rows: int  # rows of a block
 
+    @property
+    def confidences(self) -> tuple[float, float]:
+        """Those at which it is asked for: of the check `gain`, and of `non-inferiority`."""
+        support = self.support
+        eased, safer = (1.0, 1.0) if support is None else (support.gain * LOOK, support.non_inferiority * LOOK)
+        safe = non_inferiority_confidence_of(self.gate, self.tries, uses=self.uses, eased=safer)
+        return confidence_of(self.gate, self.tries, uses=self.uses, eased=eased), safe
+
     def passing(self, effect: ProbedEffect, rows: int) -> float:
         """The chance that a gain passes on that many rows, over its error: the lower of `gain` and `non-inferiority`.
 
@@ -78,19 +86,15 @@ class GainTarget:
         """
         from scipy.special import ndtr
 
-        gate, support = self.gate, self.support
-        look = 1.0 if support is None else LOOK
-        eased, safer = (1.0, 1.0) if support is None else (support.gain, support.non_inferiority)
+        gate, (sure, safe) = self.gate, self.confidences
         blocks = count_blocks(rows, self.block_rows)
         noise = max(effect.noise / rows**0.5, 1e-12)
         wider = (1 + (effect.error / noise) ** 2) ** 0.5
-        sure = confidence_of(gate, self.tries, uses=self.uses, eased=eased * look)
         chances = [
             float(ndtr((effect.gain - gate.min_gain) / noise / wider)),
             _clear(effect.gain / noise, blocks, sure, wider),
         ]
         if gate.non_inferiority is not None:
-            safe = non_inferiority_confidence_of(gate, self.tries, uses=self.uses, eased=safer * look)
             chances.append(_clear((effect.gain + gate.non_inferiority.most) / noise, blocks, safe, wider))
         return min(chances)
 
@@ -105,11 +109,9 @@ def _clear(distance: float, blocks: int, confidence: float, wider: float) -> flo
 
 
 def effect_of(shown: Sequence[ShownEvidence]) -> tuple[str, ProbedEffect] | None:
-    """What the checks of a champion's life found of its best refit: its mean gain, and the noise within checks.
+    """The training window whose refits gained most in the checks of a champion's life, and what they gained.
 
-    Returns:
-        The training window, of those of the newest check, and its effect over the checks that refitted on it. None
-        where too few blocks tell, or the champion's loss is near 0.
+    Of the windows of the newest check; None where too few blocks tell, or the champion's loss is near 0.
     """
     checks = [check for check in shown if check.block_rows > 0 and len(check.champion)]
     newest = tuple(checks[-1].refits) if checks else ()
@@ -138,21 +140,9 @@ def _effect_of_window(shown: Sequence[ShownEvidence], kind: str) -> ProbedEffect
     return ProbedEffect(gain / base, noise / base, noise / total**0.5 / base)
 
 
-def size_of(
-    effect: ProbedEffect | None,
-    target: GainTarget,
-    *,
-    least: int,
-    most: int,
-    there: int,
-) -> Size:
-    """The least number of rows on which a gain shows four times in five.
-
-    Args:
-        effect: Gain and noise; None: nothing tells, and the ceiling judges.
-        least: Rows, at least.
-    """
-    if effect is None or effect.gain <= 0:
+def size_of(effect: ProbedEffect, target: GainTarget, *, least: int, most: int, there: int) -> Size:
+    """The least number of rows, `least` to `most`, on which a gain shows four times in five."""
+    if effect.gain <= 0:
         return Size(most)
     for rows in (*range(least, most, max(target.block_rows, 1)), most):
         power = target.passing(effect, rows)
@@ -180,12 +170,7 @@ def _short(effect: ProbedEffect, target: GainTarget, *, most: int, power: float,
 
 
 def rows_holding(rarer: int, target: pd.Series, *, least: int) -> int:
-    """The fewest newest rows that hold that many of the rarer class, and no fewer than `least`; all where they do not.
-
-    Args:
-        target: Classes of the ceiling's rows, in time order, shape (n,).
-        least: Rows, at least.
-    """
+    """The fewest newest rows, `least` or more, that hold that many of the rarer class; all where they do not."""
     counts = target.value_counts()
     if len(counts) < 2 or counts.iloc[-1] < rarer:
         return len(target)
@@ -206,12 +191,7 @@ def size_for(
     most: int,
     there: int,
 ) -> Size:
-    """The rows that judge a run, from what the checks of a champion's life showed.
-
-    Args:
-        block_rows: Rows of a block.
-        least: Rows, at least.
-    """
+    """The rows that judge a run, from what the checks of a champion's life showed, in all and before the run's rows."""
     probed = effect_of(shown)
     if probed is None:
         return Size(most)
@@ -290,7 +270,7 @@ def detectable(
     the quantile it was made with.
 
     Args:
-        losses: The judged challenger's loss of each judged row, shape (n,), in time order; weighed, if rows are.
+        losses: Of the judged challenger, in time order.
         support: What earlier checks showed of it; None where no check started the run.
 
     Returns:
@@ -305,12 +285,9 @@ def detectable(
     blocks = count_blocks(n, block_rows)
     low = mean_bound(saved, confidence=gate.confidence, block_rows=block_rows, draws=draws, seed=gate.seed)
     noise = (float(saved.mean()) - low) / base / float(stdtrit(blocks - 1, gate.confidence))
-    sure = confidence_of(gate, challengers, uses=uses, eased=1.0 if support is None else support.gain * LOOK)
-    safe = non_inferiority_confidence_of(
-        gate, challengers, uses=uses, eased=1.0 if support is None else support.non_inferiority * LOOK
-    )
     lost = 0.0 if gate.non_inferiority is None else gate.non_inferiority.most
-    margin, harmless = (noise * float(stdtrit(blocks - 1, confidence)) for confidence in (sure, safe))
+    confidences = GainTarget(gate, challengers, uses, support, block_rows).confidences
+    margin, harmless = (noise * float(stdtrit(blocks - 1, confidence)) for confidence in confidences)
     smallest, smaller = (
         max(margin * part, harmless * part - lost, gate.min_gain) + float(ndtri(POWER)) * noise * part
         for part in (1, MORE**-0.5)

@@ -40,7 +40,7 @@ class ShownEvidence:
 
     until: tuple[Instant, ...]  # event time of each block's last row, shape (blocks,); empty if all blocks count
     champion: Numbers  # the champion's mean loss in each block, shape (blocks,)
-    refits: Mapping[str, Numbers]  # mean loss of each refit in each block, by training window, each shape (blocks,)
+    refits: Mapping[str, Numbers]  # of the refits, by training window
     block_rows: float = 0.0  # average number of rows in a block; 0 if it was not stored
 
     def before(self, moment: pd.Timestamp) -> "ShownEvidence":
@@ -54,14 +54,7 @@ class ShownEvidence:
     def of_rows(
         cls, events: Sequence[pd.Timestamp], champion: np.ndarray, refits: Mapping[str, np.ndarray], *, block_rows: int
     ) -> "ShownEvidence":
-        """From losses by row, in time order.
-
-        Args:
-            events: Of each row, shape (n,).
-            champion: Losses, shape (n,).
-            refits: By training window, each shape (n,).
-            block_rows: Rows of a block, at least.
-        """
+        """From losses by row, in time order, in blocks of `block_rows` rows or more."""
         n = len(champion)
         parts = error_parts(n, block_rows=max(block_rows, -(-n // MOST_BLOCKS))) if n else []
         means = {kind: np.array([losses[part].mean() for part in parts]) for kind, losses in refits.items()}
@@ -86,9 +79,7 @@ def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Sup
     """What the checks of a champion's life say of its recipe refitted on a training window.
 
     Half of the evidence is laid aside, so that rows of before the world changed make the gate at most twice as strict.
-
-    Args:
-        most: Share of the champion's loss that a harmless refit loses at most.
+    A harmless refit loses at most the share `most` of the champion's loss.
     """
     checks = [check for check in shown if kind in check.refits and len(check.champion)]
     if not checks:
@@ -104,8 +95,8 @@ def evidence_of(saved: np.ndarray, starts: np.ndarray) -> float:
     """How many times as likely numbers are as under "their mean is 0 or less", over all beginnings; at most e to 50.
 
     Args:
-        saved: In order of time, shape (n,), n at least 1.
-        starts: Where each check's begin, shape (checks,).
+        saved: In order of time, 1 or more.
+        starts: Where those of each check begin.
     """
     from scipy.special import logsumexp
 

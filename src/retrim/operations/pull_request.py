@@ -35,13 +35,13 @@ from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import Paths, code_digest, platform_tag, read_yaml
 from retrim.gate.change import ChangeVerdict, Outcome
-from retrim.gate.losses import Resampling
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.locks import held_locks, using_cache
 from retrim.lineage.own_code import pinned_code
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.parquet import read_parquet
 from retrim.settings import Params, effective, parse_params, resolved, stated_digest, to_settings_file
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import from_record, spell_moment, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training.mode import StageLimits, limits_of_stage

@@ -24,11 +24,11 @@ from retrim.gate.change import (
     value_at,
     windows_at,
 )
-from retrim.gate.losses import Resampling
 from retrim.lineage.workspace import Workspace, report_progress
 from retrim.reading.landed_rows import open_landed, without_numbers
 from retrim.release.versions import load_champion
 from retrim.settings import Params, parse_params, stated_by
+from retrim.stats.bootstrap import Resampling
 from retrim.stats.windows import past_of
 from retrim.table.data import assemble, mature
 from retrim.training.groups import as_trained

@@ -23,7 +23,7 @@ from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, read_folder, write_folder
 from retrim.gate.agreement import AgreementParams, agree, agreement_reason, aligned
-from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, Bootstrap, FairnessLook, GroupedModel, compare_groups
+from retrim.gate.fairness import BEFORE, CHALLENGER, CHAMPION, FairnessLook, GroupedModel, compare_groups
 from retrim.gate.losses import uses
 from retrim.gate.models import judge_models
 from retrim.gate.reference_rows import with_answers
@@ -107,7 +107,7 @@ def _before(paths: Paths) -> pd.DataFrame:
 
 
 def look_by_group(
-    paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, how: Bootstrap, *, loss: str
+    paths: Paths, judged: HoldoutJudgement, winner: str, fairness: FairnessParams, judge: JudgeParams, gate: GateParams
 ) -> FairnessLook:
     """Fairness of the winner on the judging rows, before and after mitigation, beside the champion."""
     rows, models = judged.rows, []
@@ -120,18 +120,19 @@ def look_by_group(
         challenger = judged.challengers[winner]
         models.append(given(CHALLENGER, challenger, threshold_of(paths.candidate, winner)))
         if fairness.mitigate is not None:
-            models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=loss), None))
+            models.append(given(BEFORE, _losses_before(paths, winner, rows, challenger, loss=judge.loss), None))
         if judged.champion is not None:
             its = threshold_of(paths.champion, read_winner(paths.champion))
             models.append(given(CHAMPION, judged.champion, its))
-    return compare_groups(models, rows, fairness, how)
+    return compare_groups(models, rows, fairness, judge, gate)
 
 
 def limits_on(
     judged: HoldoutJudgement,
     previous_champion: PreviousChampionOnHoldout,
     fairness: FairnessParams,
-    how: Bootstrap,
+    judge: JudgeParams,
+    gate: GateParams,
 ) -> list[Check]:
     """The checks on fairness that a previous champion has to pass too before it goes live again."""
     if not fairness.limits() or len(judged.rows) < 2:
@@ -140,7 +141,7 @@ def limits_on(
     cut = fairness.threshold if its is None else its
     outcomes = Outcomes.of(judged.task, scored.actual, scored.predicted, threshold=cut)
     given = GroupedModel(CHALLENGER, outcomes, scored.losses)
-    return compare_groups([given], judged.rows, fairness, how).checks
+    return compare_groups([given], judged.rows, fairness, judge, gate).checks
 
 
 def threshold_of(bundle: Path, winner: str) -> float | None:
@@ -280,15 +281,14 @@ def _verdict(
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(pins, judged, gate)
     verdict = judged_by(judged, gate, rivals=len(competing), support=support)
-    how = Bootstrap(judge.block_rows, judge.draws, gate.seed, gate.confidence)
-    by_group = look_by_group(paths, judged, verdict.winner, fairness, how, loss=judge.loss)
+    by_group = look_by_group(paths, judged, verdict.winner, fairness, judge, gate)
     verdict = verdict.with_checks(by_group.checks)
     of_previous = None
     if competing:
         theirs = replace(judged, challengers={str(version): each.scored for version, each in competing.items()})
         of_previous = judged_by(theirs, gate, rivals=len(judged.challengers))
         best = competing[int(of_previous.winner)]
-        of_previous = of_previous.with_checks(limits_on(judged, best, fairness, how))
+        of_previous = of_previous.with_checks(limits_on(judged, best, fairness, judge, gate))
     losses = {version: each.scored.losses for version, each in competing.items()}
     verdict, contest = settle(verdict, of_previous, losses, left_out)
     told: dict[str, JsonValue] = {

@@ -1,12 +1,22 @@
 """Block bootstrap: intervals for mean losses that follow one another in time, and the blocks drawn together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 TAIL_DRAWS = 5  # draws that a quantile rests on, at least
 AT_ONCE = 1 << 20  # blocks drawn together: those of all draws over many rows would fill the memory
 MOST = 1000  # blocks, at most: more of them cost time and tell nothing
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How uncertainty is drawn: blocks of rows that follow one another are drawn with replacement."""
+
+    draws: int
+    block_rows: int  # rows of a block
+    seed: int  # same seed, same bounds
 
 
 def block_size(rows: int, block_rows: int) -> int:
@@ -20,14 +30,11 @@ def count_blocks(rows: int, block_rows: int) -> int:
 
 
 def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -> np.ndarray:
-    """Means of `draws` series put together from blocks of `values`, drawn with replacement.
+    """Means of `draws` series put together from blocks of `values`, drawn with replacement: shape (draws,).
 
     Args:
-        values: One number a row, in time order, shape (n,), n at least 1.
-        block_rows: Rows of a block; at most n is used. Long enough that rows further apart do not know each other.
-
-    Returns:
-        Shape (draws,).
+        values: In time order, shape (n,), n at least 1.
+        block_rows: At most n is used. Long enough that rows further apart do not know each other.
 
     Source:
         Politis and Romano (1992), A circular block-resampling procedure for stationary data.
@@ -45,29 +52,27 @@ def block_means(values: np.ndarray, *, block_rows: int, draws: int, seed: int) -
 
 
 def mean_intervals(
-    values: np.ndarray, *, confidences: Sequence[float], block_rows: int, draws: int, seed: int
+    values: np.ndarray, confidences: Sequence[float], resampling: Resampling
 ) -> list[tuple[float, float]]:
     """What the mean lies above, and what it lies below, each with a confidence, one-sided.
 
-    Few blocks see too little of their own spread: bare, the bootstrap of 7 to 14 blocks
-    passed 7 to 10% of equal models at a nominal 5%, and one block has no spread at
-    all. So its distances from the mean are widened as for a variance estimated from as
-    many blocks, and a block is at most half of the rows. A tail that too few draws lie in is
-    that of Student's t beyond the last one that is drawn.
+    Few blocks see too little of their own spread: bare, the bootstrap of 7 to 14 blocks passed 7 to 10% of equal models
+    at a nominal 5%, and one block has no spread at all. So its distances from the mean are widened as for a variance
+    estimated from as many blocks, and a block is at most half of the rows. A tail that too few draws lie in is that of
+    Student's t beyond the last one that is drawn.
 
     Args:
-        values: One number a row, in time order, shape (n,), n at least 1.
+        values: In time order, shape (n,), n at least 1.
         confidences: Above 0.5, below 1.
-        block_rows: Rows of a block.
 
     Returns:
         Low and high, a pair for each confidence.
     """
     from scipy.special import ndtri, stdtrit  # scipy.stats has them too, and takes half a second to import
 
-    block, blocks = block_size(len(values), block_rows), count_blocks(len(values), block_rows)
-    means = block_means(values, block_rows=block, draws=draws, seed=seed)
-    middle = float(values.mean())
+    block, blocks = (size(len(values), resampling.block_rows) for size in (block_size, count_blocks))
+    draws, middle = resampling.draws, float(values.mean())
+    means = block_means(values, block_rows=block, draws=draws, seed=resampling.seed)
     intervals = []
     for confidence in confidences:
         shown = min(confidence, 1 - TAIL_DRAWS / draws) if draws > 2 * TAIL_DRAWS else confidence
@@ -79,8 +84,8 @@ def mean_intervals(
 
 def mean_bound(values: np.ndarray, *, confidence: float, block_rows: int, draws: int, seed: int) -> float:
     """What the mean lies above with this confidence, one-sided: the lower end of `mean_intervals`."""
-    found = mean_intervals(values, confidences=[confidence], block_rows=block_rows, draws=draws, seed=seed)
-    return found[0][0]
+    ((low, _),) = mean_intervals(values, [confidence], Resampling(draws, block_rows, seed))
+    return low
 
 
 def error_parts(n: int, *, block_rows: int) -> list[np.ndarray]:
@@ -93,14 +98,9 @@ def error_parts(n: int, *, block_rows: int) -> list[np.ndarray]:
 
 
 def mean_error(values: np.ndarray, *, block_rows: int) -> float:
-    """Standard error of the mean of a series, from the spread of the means of its parts.
+    """Standard error of the mean of a series in time order, from the spread of the means of its parts.
 
-    Args:
-        values: One number a row, in time order, shape (n,).
-        block_rows: Rows of a block.
-
-    Returns:
-        0 or more; infinite below 2 rows, where nothing is known.
+    It is 0 or more; infinite below 2 rows, where nothing is known.
     """
     n = len(values)
     if n < 2:
@@ -114,7 +114,7 @@ def ratio_interval(amounts: np.ndarray, weights: np.ndarray) -> tuple[float, flo
     """95% interval of a sum of amounts over a sum of weights, from how the two differ over a few stretches of time.
 
     Args:
-        amounts: One number a stretch, 0 or more, shape (n,), n at least 2; the sum is above 0.
+        amounts: 0 or more, of 2 stretches or more; the sum is above 0.
 
     Source:
         Cochran (1977), Sampling Techniques, chapter 6; of the logarithm, as both sums are above 0, and with Student's
@@ -129,11 +129,7 @@ def ratio_interval(amounts: np.ndarray, weights: np.ndarray) -> tuple[float, flo
 
 
 def block_of(n: int, *, block_rows: int) -> np.ndarray:
-    """The block of each of `n` rows in time order, shape (n,): numbers from 0, at least 2 blocks where n allows it.
-
-    Args:
-        block_rows: Rows of a block, at least; at most half of the rows.
-    """
+    """The block of each of `n` rows in time order, shape (n,): numbers from 0, at least 2 blocks where n allows it."""
     block = max(min(block_rows, n // 2), 1, -(-n // MOST))
     count = max(n // block, 1)
     return np.arange(n) * count // max(n, 1)
