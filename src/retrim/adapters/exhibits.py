@@ -10,12 +10,12 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
+from retrim.card import charts
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import FeatureView
 from retrim.gate.fairness import FairnessRecord
 from retrim.gate.verdict import SlicesRecord, VerdictRecord
 from retrim.parquet import read_parquet
-from retrim.stats import charts
 from retrim.stats.codec import from_record
 from retrim.stats.metrics import Task, row_losses
 from retrim.stats.windows import spans

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
+from retrim.card.charts import curve_of
 from retrim.card.diff import flat
 from retrim.card.facts import STORE, VERDICT, CardSection, VersionFacts
 from retrim.card.report import Facts, Table, counted, shown, span
@@ -9,7 +10,6 @@ from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import LEAST_ROWS, SliceLoss
 from retrim.gate.fairness import MeasuredFigure
 from retrim.gate.verdict import mark_of
-from retrim.stats.charts import curve_of
 from retrim.training.bundle import BACKTEST, SPLIT, VIEW
 from retrim.training.classes import ChosenThreshold
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from retrim.card.charts import counts_by_day, lines_over_time, plain
 from retrim.card.pages import rendered
 from retrim.card.report import Facts, Report, Table, moment
 from retrim.checking.history import CHECK
@@ -36,7 +37,6 @@ from retrim.release.outcome import version_outcome
 from retrim.release.versions import RollbackTarget, find_rollback_target, judged_in_words, judged_loss
 from retrim.reports.distributions import find_distributions
 from retrim.reports.health import Health, find_health
-from retrim.stats.charts import counts_by_day, lines_over_time, plain
 
 DECISIONS, BATCHES, DRIFT = "/decisions/", "/batches/", "/drift/"  # where a server shows one of them
 MOST_CHECKS = 500  # that are drawn, the newest or those up to a moment: a record takes 2 ms to read

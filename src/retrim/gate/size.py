@@ -140,9 +140,9 @@ def _effect_of_window(shown: Sequence[ShownEvidence], kind: str) -> ProbedEffect
     return ProbedEffect(gain / base, noise / base, noise / total**0.5 / base)
 
 
-def size_of(effect: ProbedEffect, target: GainTarget, *, least: int, most: int, there: int) -> Size:
+def size_of(effect: ProbedEffect | None, target: GainTarget, *, least: int, most: int, there: int) -> Size:
     """The least number of rows, `least` to `most`, on which a gain shows four times in five."""
-    if effect.gain <= 0:
+    if effect is None or effect.gain <= 0:
         return Size(most)
     for rows in (*range(least, most, max(target.block_rows, 1)), most):
         power = target.passing(effect, rows)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from retrim.adapters import git
 from retrim.alerting.telling import tell_nobody
+from retrim.card.charts import lines_over_time, plain
 from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
 from retrim.files import write_file
@@ -18,7 +19,6 @@ from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
 from retrim.release.versions import judged_in_place_of, load_stored_version
-from retrim.stats.charts import lines_over_time, plain
 from retrim.stats.metrics import row_losses
 
 NO_RUN_READS = ("bench", "deploy", "docs", "tests")

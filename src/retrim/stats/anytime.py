@@ -129,15 +129,7 @@ def _log_evidence(n: np.ndarray, total: np.ndarray, spread: np.ndarray) -> np.nd
 
 
 def log_evidence_since(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The logarithm of `log_evidence` against "the mean is 0 or less" of `values[start:]`, for each start.
-
-    Args:
-        values: Numbers in order of time, shape (n,).
-        starts: Places in `values`, each below n, shape (k,).
-
-    Returns:
-        Shape (k,).
-    """
+    """The logarithm of `log_evidence` against "the mean is 0 or less" of `values[start:]`, for each start: (k,)."""
     n = len(values)
     moved = values - values[0]
     count = (n - starts).astype("float64")

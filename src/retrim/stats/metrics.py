@@ -1,7 +1,7 @@
 """How good predictions are: one decorated function per metric.
 
-First the metrics of probabilities and classes, then those of numbers. The rest of retrim calls them by name, through
-`row_losses` and `measure`. The section `judge` of params.yaml stands at the end.
+The rest of retrim calls them by name, through `row_losses` and `measure`. The section `judge` of params.yaml stands at
+the end.
 
 A metric takes `(actual, predicted)` and is one of three things, told by its facts:
 
@@ -57,18 +57,10 @@ def metric(
     Args:
         argument: Keyword that the value after the `@` goes to, between 0 and 1; None: it takes none.
     """
-    facts = {
-        "tasks": tasks,
-        "better": better,
-        "rows": rows,
-        "bounds": bounds,
-        "scalar": scalar,
-        "argument": argument,
-        "signed": signed,
-    }
 
     def enter(function: F) -> F:
-        METRICS.register(name, **facts)(function)
+        facts = {"scalar": scalar, "argument": argument, "signed": signed}
+        METRICS.register(name, tasks=tasks, better=better, rows=rows, bounds=bounds, **facts)(function)
         return function
 
     return enter
@@ -124,9 +116,8 @@ def log_loss(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def brier(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Squared distance between probabilities and outcome of each row.
 
-    Returns:
-        Shape (n,). Binary: `(p - y)^2`, 0 to 1. Multiclass: summed over the classes, 0 to 2,
-        so that on two classes it is twice the binary figure; an unseen class adds 1.
+    Binary: `(p - y)^2`, 0 to 1. Multiclass: summed over the classes, 0 to 2, so that on two classes it is twice the
+    binary figure; an unseen class adds 1.
 
     Source:
         Brier (1950), Monthly Weather Review 78(1), 1-3, which sums over the classes.
@@ -198,8 +189,7 @@ def f1(actual: np.ndarray, predicted: np.ndarray) -> float:
 def confusion_matrix(actual: np.ndarray, predicted: np.ndarray) -> tuple[tuple[int, ...], ...]:
     """Rows counted by actual class (down) and predicted class (across).
 
-    Returns:
-        Binary: 2 x 2. Multiclass: (k + 1) x k, the last row for classes unseen in training.
+    Binary: 2 x 2. Multiclass: (k + 1) x k, the last row for classes unseen in training.
     """
     k = 2 if predicted.ndim == 1 else predicted.shape[1]
     counts = np.zeros((k if predicted.ndim == 1 else k + 1, k), dtype=int)
@@ -240,10 +230,7 @@ def mse(actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def pinball(actual: np.ndarray, predicted: np.ndarray, *, quantile: float) -> np.ndarray:
     """Pinball loss of each row, in units of the target; its mean is lowest at the true quantile.
 
-    Args:
-        actual: Shape (n,).
-        predicted: Predicted quantiles, shape (n,).
-        quantile: Between 0 and 1, both excluded. 0.5 gives half the absolute error.
+    A quantile of 0.5 gives half the absolute error.
 
     Source:
         Koenker and Bassett (1978), Econometrica 46(1), 33-50.
@@ -310,27 +297,17 @@ def require(names: Iterable[str], *, task: str, rows: bool) -> list[Metric]:
             allowed = named(lambda m: task in m.tasks and (m.rows or not rows) and m.scalar)
             raise BadInputError(f"metric {metric.name!r} does not fit a {task} task; choose one of: {allowed}")
         if not metric.scalar:
-            raise BadInputError(
-                f"metric {metric.name!r} is not a single number; choose one of: {named(lambda m: m.scalar)}"
-            )
+            allowed = named(lambda m: m.scalar)
+            raise BadInputError(f"metric {metric.name!r} is not a single number; choose one of: {allowed}")
         if rows and not metric.rows:
-            allowed = named(lambda m: task in m.tasks and m.rows)
-            raise BadInputError(
-                f"metric {metric.name!r} cannot be computed for each row; for a {task} task choose one of: {allowed}"
-            )
+            fault = f"cannot be computed for each row; for a {task} task choose one of"
+            raise BadInputError(f"metric {metric.name!r} {fault}: {named(lambda m: task in m.tasks and m.rows)}")
         metrics.append(metric)
     return metrics
 
 
 def row_losses(name: str, actual: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """The per-row loss called `name`, lower is better.
-
-    Args:
-        actual: Shape (n,), encoded as `retrim.stats.metrics` says.
-        predicted: Shape (n,), or (n, k) for a multiclass task.
-
-    Returns:
-        Losses, shape (n,); the metric is their mean.
+    """The per-row loss called `name`, lower is better; the metric is its mean.
 
     Raises:
         UnknownNameError: No such metric.
@@ -402,14 +379,13 @@ class JudgeParams(SettingsSection):
     @field_validator("loss")
     @classmethod
     def _has_rows(cls, name: str) -> str:
-        return str(_valid(name, lambda metric: metric.rows, "cannot be computed for each row; choose one of"))
+        return _valid(name, lambda metric: metric.rows, "cannot be computed for each row; choose one of")
 
     @field_validator("metrics")
     @classmethod
     def _are_numbers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(
-            _valid(name, lambda metric: metric.scalar, "is not a single number; choose one of") for name in names
-        )
+        wanted, fault = (lambda metric: metric.scalar), "is not a single number; choose one of"
+        return tuple(_valid(name, wanted, fault) for name in names)
 
 
 def _valid(name: str, wanted: Callable[[Metric], bool], fault: str) -> str:

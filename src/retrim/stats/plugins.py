@@ -86,9 +86,6 @@ def near_keys(known: Sequence[str], wanted: str, *, most: int) -> list[str]:
     """Up to `most` of the known keys: those spelt alike, then the neighbours in order.
 
     Only `AROUND` neighbours on either side are compared letter by letter: a table may have millions.
-
-    Args:
-        most: 1 or more.
     """
     ordered = sorted(set(known))
     position = bisect_left(ordered, wanted)

@@ -1,8 +1,8 @@
 """Cuts of an ordered table in time: judging block, folds, blocks. All half-open, `[start, end)`.
 
-Positions are row numbers in the table's total order (event time, key). Between fit
-and score lies an embargo: a row may be fitted on only when its label was due
-before the first scored event: the label of a row due later may overlap what is scored.
+Positions are row numbers in the table's total order (event time, key). Between fit and score lies an embargo: a row may
+be fitted on only when its label was due before the first scored event: the label of a row due later may overlap what is
+scored.
 """
 
 from collections.abc import Sequence
@@ -54,15 +54,11 @@ def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:
 def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fold]:
     """Folds in time order: the newest `count * rows` rows in spans of `rows`, each after its past.
 
-    Args:
-        event: Event time of each row in total order, shape (n,).
-        due: When each row's label was due, shape (n,).
-        count: Folds wanted, 1 or more.
-        rows: Rows that each scores. Halved until the oldest fold keeps at least
-            half of all rows to fit on, so a short table still has folds.
+    `rows` are halved until the oldest fold keeps at least half of all rows to fit on, so a short table still has folds.
 
-    Returns:
-        Oldest fold first.
+    Args:
+        event: Of each row, in total order.
+        due: When each row's label was due.
 
     Raises:
         ValueError: A fold would have fewer than 2 rows to fit on or to score.
@@ -83,17 +79,10 @@ def folds(event: pd.Series, due: pd.Series, *, count: int, rows: int) -> list[Fo
 
 
 def keep_back(past: np.ndarray, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """A past cut in two: rows to fit on, and a `share` of it (at least 1 row) to stop on.
+    """Row numbers in order of time cut in two: those to fit on, and a `share` of them (at least 1 row) to stop on.
 
     The rows to stop on are the newest of each of `STOP_SPANS` equal spans. Were they the newest of all, a change
     shortly before them would stop every fit at once, and the recipe would be too small for what comes after it.
-
-    Args:
-        past: Row numbers to cut, in order of time.
-        share: Above 0, below 1.
-
-    Returns:
-        Row numbers to fit on, and to stop on, both ascending.
 
     Raises:
         ValueError: Fewer than 2 rows would be left to fit on.

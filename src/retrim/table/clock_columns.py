@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,39 +11,26 @@ MOST_VALUES = 366  # distinct values of such a column, at most
 ERRORS = 0.02  # rows that the time gets wrong, as a share of those that the commonest value gets wrong
 PERIODS = 2  # days, weeks, months or years in which a part of the clock has to have come before it is known
 LEAST = 20  # rows of a batch about which the time says something
+# What a number that counts along with a part may differ by before that part came in several periods: 202301 follows
+# 202212, as no month does.
 OFFSETS = (-1, 0, 1)
-"""What a number that counts along with a part may differ by before that part came in several periods: 202301 follows
-202212, as no month does."""
 
 
 @dataclass(frozen=True)
 class ClockColumn:
-    """A column that the event time decides.
+    """A column that the event time decides."""
 
-    Args:
-        part: Of the calendar, such as `month`.
-        says: The value at each of its numbers, of those that came in several periods; all, where it counts along.
-        known: Every value seen.
-    """
-
-    part: str
-    says: dict[int, object]
-    known: frozenset[object]
+    part: str  # of the calendar, such as `month`
+    says: dict[int, object]  # the value at each number that came in several periods; at all, where it counts along
+    known: frozenset[object]  # every value seen
 
 
-@dataclass(frozen=True)
-class ClockPart:
-    """One part of the calendar of rows.
+class ClockPart(NamedTuple):
+    """One part of the calendar of rows."""
 
-    Args:
-        numbers: That came, ascending, shape (k,).
-        places: Of the number of each row among them, shape (n,).
-        often: Whether each came in several periods, shape (k,).
-    """
-
-    numbers: np.ndarray
-    places: np.ndarray
-    often: np.ndarray
+    numbers: np.ndarray  # that came, ascending, shape (k,)
+    places: np.ndarray  # of the number of each row among them, shape (n,)
+    often: np.ndarray  # whether each came in several periods, shape (k,)
 
 
 def parts_of(times: pd.Series, zone: str) -> dict[str, ClockPart]:
@@ -63,10 +51,9 @@ def parts_of(times: pd.Series, zone: str) -> dict[str, ClockPart]:
     for name, (number, period) in named.items():
         numbers, places = np.unique(number, return_inverse=True)
         periods = pd.factorize(period)[0]
-        in_periods = np.unique(places * (int(periods.max(initial=0)) + 1) + periods) // (
-            int(periods.max(initial=0)) + 1
-        )
-        parts[name] = ClockPart(numbers, places, np.bincount(in_periods, minlength=len(numbers)) >= PERIODS)
+        many = int(periods.max(initial=0)) + 1
+        in_periods = np.bincount(np.unique(places * many + periods) // many, minlength=len(numbers))
+        parts[name] = ClockPart(numbers, places, in_periods >= PERIODS)
     return parts
 
 

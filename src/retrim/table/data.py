@@ -219,9 +219,7 @@ class DataParams(SettingsSection):
 def assemble(rows: pd.DataFrame, labels: pd.DataFrame | None, data: DataParams, *, as_of: pd.Timestamp) -> pd.DataFrame:
     """The table as it was known at `as_of`: its rows, as `data.rows` has them, and the features from its past.
 
-    Returns:
-        In total order (event time, key), with `_event`, `_due`, `_known`, `_matured`; the target is missing where
-        its label is not known.
+    It is as `known_rows` has it.
     """
     return shaped(known_rows(rows, labels, data, as_of=as_of), data)
 
@@ -236,13 +234,10 @@ def known_rows(
 ) -> pd.DataFrame:
     """The landed rows as they were known at `as_of`, a row a key, in total order (event time, key).
 
-    Of rows with one key the latest arrival by `as_of` wins, and so it does for labels.
-    A row is mature when its label was due and known: `_matured` is the later of the
-    two, and missing while either is not so at `as_of`. A label corrected later was
-    known from its first arrival on, so a row matures once.
-
-    Returns:
-        Rows with `_event`, `_due`, `_known`, `_matured` added; the target is missing where its label is not known.
+    Of rows with one key the latest arrival by `as_of` wins, and so it does for labels. A row is mature when its label
+    was due and known: `_matured` is the later of the two, and missing while either is not so at `as_of`. A label
+    corrected later was known from its first arrival on, so a row matures once. `_event`, `_due`, `_known` and
+    `_matured` are added; the target is missing where its label is not known.
     """
     table = latest(rows, as_of)
     target = data.target
@@ -258,16 +253,8 @@ def known_rows(
     table["_event"] = table[data.time]
     table["_due"] = table[data.due] if data.due else table[data.time] + pd.Timedelta(data.label_horizon or 0)
     table["_known"] = known.where(table[target].notna())
-    return _in_order(_ripened(table, as_of))
-
-
-def _ripened(table: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     matured = table[["_due", "_known"]].max(axis=1, skipna=False)
     table["_matured"] = matured.where(matured <= as_of)
-    return table
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.take(total_order(table["_event"], table["_key"])).reset_index(drop=True)
 
 
@@ -306,8 +293,7 @@ def mature(table: pd.DataFrame) -> pd.DataFrame:
 def label_times(table: pd.DataFrame, labels: pd.DataFrame | None, target: str, *, as_of: pd.Timestamp) -> pd.Series:
     """When each label came, as its first file says: also before it was due.
 
-    Returns:
-        Shape (n,), index of `table`; of a label that came with its row, when it was due; missing where none came.
+    Of a label that came with its row, when it was due; missing where none came. The index is that of `table`.
     """
     due = table["_due"].where(table[target].notna())
     if labels is None or not len(labels):

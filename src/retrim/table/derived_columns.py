@@ -31,24 +31,18 @@ def with_made(
     """Adds the declared columns that files lack: a time in order of arrival, and parts of the calendar.
 
     Args:
-        frame: Typed rows in the order of their file, shape (n, columns).
+        frame: Typed rows in the order of their file.
         arrives: When the file lands; the last row is given this time, each one before it a millisecond less.
         newest: The newest event before those of the file, which stay after it; None: there is none.
-
-    Returns:
-        The same rows with those columns; rows without an event time have no calendar.
+        beside: How many rows of the same arrival stand before and after these.
     """
-    if not reading.made:
-        return frame
-    added: dict[str, pd.Series] = {}
     if reading.arrival is not None:
         times = made_times(len(frame), last=arrives, newest=newest, beside=beside)
-        added[reading.arrival] = times.set_axis(frame.index)
-    if data.time in frame or data.time in added:
-        times = added[data.time] if data.time in added else frame[data.time]
-        for name, part in reading.calendar.items():
-            added[name] = calendar_part(times, part, zone=reading.zone)
-    return frame.assign(**added)
+        frame = frame.assign(**{reading.arrival: times.set_axis(frame.index)})
+    if data.time not in frame or not reading.calendar:
+        return frame
+    parts = {name: calendar_part(frame[data.time], part, zone=reading.zone) for name, part in reading.calendar.items()}
+    return frame.assign(**parts)
 
 
 def made_times(
@@ -88,15 +82,8 @@ class CalendarFeatures:
 
 def calendar_part(times: pd.Series, part: CalendarPart, *, zone: str) -> pd.Series:
     """One part of the calendar of UTC times as clocks in `zone` show it: float64, within `PARTS`."""
-    there = times.dt.tz_convert(zone).dt
-    values = {
-        "hour": lambda: there.hour,
-        "weekday": lambda: there.day_of_week,
-        "month": lambda: there.month,
-        "day_of_month": lambda: there.day,
-        "day_of_year": lambda: there.day_of_year,
-    }[part]()
-    return pd.Series(values.astype("float64"))
+    attribute = {"weekday": "day_of_week", "day_of_month": "day"}.get(part, part)
+    return pd.Series(getattr(times.dt.tz_convert(zone).dt, attribute).astype("float64"))
 
 
 def faults_of(data: DataParams, reading: ReadingParams) -> list[str]:

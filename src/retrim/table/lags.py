@@ -127,7 +127,7 @@ def past_features(
     A statistic passes over missing values; so does a lag of a column that is known late.
 
     Args:
-        positive: A binary target and its positive class, which count as 1 and the other as 0; None: no such.
+        positive: A binary target and its positive class, which counts as 1 and the other as 0.
     """
     if not history.features:
         return {}
@@ -200,8 +200,8 @@ class _Clock:
         """Places of rows in the order in which they came to be known, and for each row the range of them that it sees.
 
         Args:
-            known: From when on each row is known, shape (n,).
-            counts: Which rows are there to be seen, shape (n,).
+            known: From when on each row is known.
+            counts: Which rows are there to be seen.
             back: What came to be known longer ago is not seen; None: all is.
         """
         rows = np.flatnonzero(counts)

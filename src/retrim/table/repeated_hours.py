@@ -14,14 +14,11 @@ USUAL = 1.9  # a local time of that hour has about twice as many rows as others 
 def later_hours(
     earlier: pd.Series, later: pd.Series, group: np.ndarray, *, names_rows: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows are of the later of the two hours, and which might be of either, as nothing tells them apart.
+    """Masks of the rows of the later of the two hours, and of those that may be of either, as nothing tells them apart.
 
     Args:
-        earlier: Each row's instant if it is of the earlier one, in the order of the file, shape (n,).
-        group: A number a series that rows belong to, shape (n,): each has an order of its own.
-
-    Returns:
-        Two masks, each of shape (n,).
+        earlier: Each row's instant if it is of the earlier one, in the order of the file.
+        group: A number a series that rows belong to: each has an order of its own.
     """
     twice = (earlier.notna() & (earlier != later)).to_numpy()
     is_later, either = np.zeros(len(earlier), dtype=bool), np.zeros(len(earlier), dtype=bool)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.card import charts
+from retrim.card.charts import curve_of
 from retrim.drift.slices import SliceLoss
-from retrim.stats import charts
-from retrim.stats.charts import curve_of
 
 RANDOM = np.random.default_rng(1)
 VALUES = RANDOM.gamma(2, 100, 2000)
@@ -138,7 +138,7 @@ def test_the_same_figures_give_the_same_bytes(name: str):
 @pytest.mark.slow
 def test_another_process_gives_the_same_bytes():
     script = (
-        "import hashlib, sys; from retrim.stats import charts;"
+        "import hashlib, sys; from retrim.card import charts;"
         "print(hashlib.sha256(charts.importance(['hour', 'weather'], [5.0, 2.0])).hexdigest());"
         "print('matplotlib.pyplot' in sys.modules)"
     )

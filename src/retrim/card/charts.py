@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import pandas as pd
 
+from retrim.drift.slices import SliceLoss
 from retrim.stats.metrics import Task, confusion_matrix
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ MOST_SLICES = 36
 
 @contextmanager
 def drawn(title: str, *, height: float, width: float = 7.2) -> Iterator[tuple["Axes", BytesIO]]:
-    """One pair of axes to draw on, of that many inches; the bytes are there once the block ends."""
+    """One pair of axes to draw on, in inches; the bytes are there once the block ends."""
     with drawn_side_by_side(title, height=height, width=width, count=1) as (several, png):
         yield several[0], png
 
@@ -323,12 +324,7 @@ def lines_over_time(
 
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes:
-    """Each row of a regression, or cells shaded by rows where there are many, and the diagonal.
-
-    Args:
-        actual: Shape (n,), n at least 1.
-        predicted: Shape (n,).
-    """
+    """Each row of a regression, 1 or more, or cells shaded by rows where there are many, and the diagonal."""
     with drawn("Predicted against actual", width=6.4, height=5.6) as (axes, png):
         low, high = min(actual.min(), predicted.min()), max(actual.max(), predicted.max())
         margin = 0.03 * (high - low) or 1.0
@@ -388,22 +384,14 @@ def confusion(actual: np.ndarray, predicted: np.ndarray, classes: Sequence[str])
 
 
 def residuals(events: Sequence[pd.Timestamp], actual: np.ndarray, predicted: np.ndarray) -> bytes:
-    """A point a row, actual less predicted, and a line through the medians of parts of the rows.
-
-    Args:
-        events: Event time of each row, in time order, shape (n,), n at least 1.
-        actual: Shape (n,).
-        predicted: Shape (n,).
-    """
+    """A point a row, in time order: actual less predicted; and a line through the medians of parts of the rows."""
     from matplotlib.dates import date2num
 
     left = np.asarray(actual, dtype=float) - np.asarray(predicted, dtype=float)
     times = np.array([date2num(naive(at)) for at in events])  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
     with drawn_side_by_side("Residuals", width=9.6, height=4.2, count=2) as (several, png):
-        for axes, along, label in (
-            (several[0], times, "event time (UTC)"),
-            (several[1], np.asarray(predicted, dtype=float), "predicted, in units of the target"),
-        ):
+        labels = "event time (UTC)", "predicted, in units of the target"
+        for axes, along, label in zip(several, (times, np.asarray(predicted, dtype=float)), labels, strict=True):
             axes.axhline(0, color=MUTED, linewidth=1)
             crowd = min(1.0, 400 / len(left))
             axes.scatter(along, left, s=6 + 8 * crowd, alpha=0.15 + 0.35 * crowd, color=COLOURS[0], linewidths=0)
@@ -421,24 +409,7 @@ def _medians(along: np.ndarray, left: np.ndarray) -> tuple[Any, Any]:
     return [along[part].mean() for part in parts], [np.median(left[part]) for part in parts]
 
 
-class DrawnSlice(Protocol):
-    """A slice as the picture takes it."""
-
-    @property
-    def column(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def loss(self) -> float: ...
-    @property
-    def interval(self) -> tuple[float, float]: ...
-    @property
-    def other(self) -> float | None: ...
-
-
-def slices(measured: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
+def slices(measured: Sequence[SliceLoss], *, loss: str, mean: float) -> bytes:
     """A line a slice: loss and interval of the judged model, and a mark for the champion's loss."""
     shown = _most(measured, mean)
     title = "Loss by slice" + (f", {len(shown)} of {len(measured)}" if len(shown) < len(measured) else "")
@@ -452,14 +423,11 @@ def slices(measured: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
             axes.axhline(start - 0.5, color=GRID, linewidth=1)
         at = range(len(shown))
         losses = [part.loss for part in shown]
-        spread = [
-            [part.loss - part.interval[0] for part in shown],
-            [part.interval[1] - part.loss for part in shown],
-        ]
+        spread = [(part.loss - part.interval[0], part.interval[1] - part.loss) for part in shown]
         axes.errorbar(
             losses,
             at,
-            xerr=spread,
+            xerr=np.reshape(spread, (-1, 2)).T,
             fmt="o",
             color=COLOURS[0],
             markersize=5,
@@ -489,8 +457,8 @@ def slices(measured: Sequence[DrawnSlice], *, loss: str, mean: float) -> bytes:
     return png.getvalue()
 
 
-def _most(measured: Sequence[DrawnSlice], mean: float) -> list[DrawnSlice]:
-    """The slices that are shown, in the order of `found`."""
+def _most(measured: Sequence[SliceLoss], mean: float) -> list[SliceLoss]:
+    """The slices that are shown, in their order."""
     ranked = sorted(range(len(measured)), key=lambda at: -measured[at].rows * (measured[at].loss - mean))
     numbers = set(ranked[:MOST_SLICES])
     return [part for number, part in enumerate(measured) if number in numbers]
