@@ -6,7 +6,7 @@ it may lose more within a slice than before: that is where the world itself has 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,24 +177,25 @@ def slice_table(
         other: Losses of another model, such as the champion; None: there is none.
     """
     table: list[SliceLoss] = []
+    for column, name, inside in slices_of(rows, columns):
+        mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
+        others, saved = None, None
+        if other is not None:
+            others = float(other[inside].mean())
+            saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)
+        interval = max(low, 0.0), high  # no loss is below 0
+        table.append(SliceLoss(column, name, int(inside.sum()), mean, interval, others, saved))
+    return tuple(table)
+
+
+def slices_of(rows: pd.DataFrame, columns: Mapping[str, ColumnType]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Each slice of `LEAST_ROWS` rows or more: its column, its name, and which rows are in it."""
     for column, kind in columns.items():
         cells = cells_of(rows[column], kind) if column in rows and len(rows) else None
-        if cells is None:
-            continue
-        places = cells.place(rows[column])
-        for cell in np.unique(places):
-            inside = places == cell
-            if inside.sum() < LEAST_ROWS:
-                continue
-            mean, low, high = mean_interval(losses[inside], confidence=confidence, block_rows=block_rows)
-            others, saved = None, None
-            if other is not None:
-                others = float(other[inside].mean())
-                saved = mean_interval((other - losses)[inside], confidence=confidence, block_rows=block_rows)
-            interval = max(low, 0.0), high  # no loss is below 0
-            name = slice_name(cells, int(cell))
-            table.append(SliceLoss(column, name, int(inside.sum()), mean, interval, others, saved))
-    return tuple(table)
+        if cells is not None:
+            places = cells.place(rows[column])
+            for cell in np.flatnonzero(np.bincount(places) >= LEAST_ROWS):
+                yield column, slice_name(cells, int(cell)), places == cell
 
 
 def mean_interval(values: np.ndarray, *, confidence: float, block_rows: int) -> tuple[float, float, float]:

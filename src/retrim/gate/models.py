@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retrim.drift.slices import LEAST_ROWS, MOST_SHARE, SLICE_CONFIDENCE, cells_of, slice_name
+from retrim.drift.slices import LEAST_ROWS, MOST_SHARE, SLICE_CONFIDENCE, slices_of
 from retrim.gate.losses import confidence_of, judge, reuse, share, share_in_words
 from retrim.gate.support import Support
 from retrim.gate.verdict import Check, GateParams, HoldoutJudgement, ScoredModel, Verdict
@@ -179,10 +179,16 @@ def worst_slice(
         testing. Sign flipping: Winkler et al. (2014), NeuroImage 92, 381-397. The interval is where the
         statistic stays within the bound, as in Fieller (1954), JRSS B 16(2), 175-185.
     """
-    names, added, base = _cut(rows, features, losses - champion, champion, block_rows=resampling.block_rows)
-    if not names:
+    most = MOST_SHARE * len(rows)
+    slices = [part for part in slices_of(rows, features) if part[2].sum() <= most]
+    if not slices:
         text = f"no slice has {LEAST_ROWS} rows, so no slice was evaluated"
         return Check("worst slice", True, 0.0, None, text, None)
+    blocks = block_of(len(rows), block_rows=resampling.block_rows)
+    added, base = (  # sums over the rows of each slice in each block, shape (blocks, slices)
+        np.stack([np.bincount(blocks[inside], values[inside], int(blocks[-1]) + 1) for _, _, inside in slices], axis=1)
+        for values in (losses - champion, champion)
+    )
     scale = np.sqrt(np.square(added).sum(axis=0))
     scale[scale == 0] = np.inf
     shape = resampling.draws, len(added)
@@ -193,39 +199,8 @@ def worst_slice(
     interval = _interval(added[:, worst], base[:, worst], bound)
     sure = "" if interval is None else f", from {interval[0]:+.1%} to {interval[1]:+.1%}"
     shown = f"{share_in_words(figure)} against the champion's loss there{sure}"
-    text = f"worst of {len(names)} slices, {names[worst]}: {shown}"
+    text = f"worst of {len(slices)} slices, {slices[worst][0]} {slices[worst][1]}: {shown}"
     return Check("worst slice", True, figure, None, text, interval)
-
-
-def _cut(
-    rows: pd.DataFrame,
-    features: Mapping[str, ColumnType],
-    added: np.ndarray,
-    base: np.ndarray,
-    *,
-    block_rows: int,
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names of slices, and sums over their rows in each block, shape (blocks, slices): loss added, champion's loss."""
-    blocks = block_of(len(rows), block_rows=block_rows)
-    names: list[str] = []
-    sums: list[tuple[np.ndarray, np.ndarray]] = []
-    for column, kind in features.items():
-        cells = cells_of(rows[column], kind)
-        if cells is None:
-            continue
-        places = cells.place(rows[column])
-        counts = np.bincount(places, minlength=cells.size + 1)
-        is_slice = (counts >= LEAST_ROWS) & (counts <= MOST_SHARE * len(rows))
-        numbers = np.flatnonzero(is_slice)
-        names += [f"{column} {slice_name(cells, int(cell))}" for cell in numbers]
-        inside = np.where(is_slice, np.cumsum(is_slice) - 1, len(numbers))[places]  # the last holds all others
-        shape = int(blocks[-1]) + 1, len(numbers) + 1
-        flat, size = blocks * shape[1] + inside, shape[0] * shape[1]
-        both = (np.bincount(flat, weights=values, minlength=size).reshape(shape)[:, :-1] for values in (added, base))
-        sums.append((next(both), next(both)))
-    nothing = np.empty((int(blocks[-1]) + 1 if len(blocks) else 0, 0))
-    of_added, of_base = (np.hstack([nothing, *(pair[side] for pair in sums)]) for side in (0, 1))
-    return names, of_added, of_base
 
 
 def _interval(added: np.ndarray, base: np.ndarray, bound: float) -> tuple[float, float] | None:
