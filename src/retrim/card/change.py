@@ -13,10 +13,8 @@ from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import to_record, written
 
 PASSES: tuple[Outcome, ...] = ("nothing to replay", "same", "better", "not worse")
-MARKER = "<!-- retrim pull-request -->"
-"""First line of the comment, by which a later one finds it."""
-SHOWN = 120
-"""Characters of a value or a sentence's part that a comment shows."""
+MARKER = "<!-- retrim pull-request -->"  # first line of the comment, by which a later one finds it
+SHOWN = 120  # characters of a value or a sentence's part that a comment shows
 
 
 @dataclass(frozen=True)
@@ -97,13 +95,9 @@ class ChangeReview:
 def review_retraining(retraining: ReplayedRetraining, gate: GateParams, resampling: Resampling) -> ReviewedRetraining:
     """One retraining's sides on the rows that both judge, which neither was fitted on."""
     before, after = _paired(retraining)
-    return ReviewedRetraining(
-        retraining.version,
-        retraining.as_of,
-        retraining.mode,
-        (retraining.before.promoted, retraining.after.promoted),
-        judge_change(before.to_numpy(), after.to_numpy(), gate, resampling),
-    )
+    promoted = (retraining.before.promoted, retraining.after.promoted)
+    change = judge_change(before.to_numpy(), after.to_numpy(), gate, resampling)
+    return ReviewedRetraining(retraining.version, retraining.as_of, retraining.mode, promoted, change)
 
 
 def review_all(retrainings: Sequence[ReplayedRetraining], gate: GateParams, resampling: Resampling) -> ChangeVerdict:

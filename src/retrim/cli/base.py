@@ -63,8 +63,8 @@ def example(command: str) -> str:
     return f"For example: [bold]{command}[/]"
 
 
-def show_version(asked: bool) -> None:
-    if asked:
+def show_version(wanted: bool) -> None:
+    if wanted:
         print(f"retrim {retrim.__version__}")  # noqa: T201  the answer itself
         raise typer.Exit
 

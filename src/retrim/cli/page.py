@@ -112,11 +112,7 @@ class StatusPage:
 
 
 def find_page(workspace: Workspace, *, now: pd.Timestamp, until: str | None = None) -> StatusPage:
-    """What the page of a workspace shows at a moment.
-
-    Args:
-        until: Checks up to this moment are drawn and listed, as the store spells it; None: the newest.
-    """
+    """What the page of a workspace shows, with checks up to `until` as the store spells it; None: the newest."""
     status = find_status(workspace, now=now)
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=MOST_CHECKS + 1, until=until)
     checks = [StoredCheck.of(row) for row in rows[-MOST_CHECKS:]]
@@ -274,12 +270,7 @@ def _predictions_by_day(workspace: Workspace) -> dict[pd.Timestamp, int]:
 
 
 def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[DriftCell, ...]], ...]]:
-    """Columns by checks: how far each column was from its reference.
-
-    Returns:
-        The date of each check; then each column that reached half its threshold once, the worst first, with a cell for
-        each check.
-    """
+    """The date of each check; then each column that came near its threshold, the worst first, a cell for each check."""
     worst: dict[str, float] = {}
     cells: list[dict[str, DriftCell]] = []
     for check in checks:

@@ -64,15 +64,15 @@ def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> Prediction
     row = workspace.store.version(workspace.model, prediction.version)
     if row is None:
         return None
-    made = row.made_from
+    origin = row.made_from
     return PredictionLineage(
         request=prediction.request,
         at=iso(prediction.at),
         batch=prediction.batch,
         version=prediction.version,
         run=row.run,
-        commit=made.snapshot,
-        raw_digest=made.raw_digest,
+        commit=origin.snapshot,
+        raw_digest=origin.raw_digest,
         bundle=row.bundle,
         verdict=row.judged.reason,
     )

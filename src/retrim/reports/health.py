@@ -16,6 +16,7 @@ from pydantic import Field
 from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
 from retrim.batches.concern import suspicion_of
+from retrim.card.report import counted
 from retrim.checking.due import missed_times
 from retrim.checking.history import CHECK, LOOKED_BACK, named_suspects
 from retrim.checking.holds import is_held
@@ -42,10 +43,8 @@ from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.settings import Env, load_params
 
-LONGEST = 200
-"""Letters of a failed run's reason."""
-GRACE = pd.Timedelta("1h")
-"""How late a scheduled check may be."""
+LONGEST = 200  # letters of a failed run's reason
+GRACE = pd.Timedelta("1h")  # how late a scheduled check may be
 STRANGER = "of a workspace that was not named"
 BAD_ENDS = ("crashed", "failed", "unpushed")
 
@@ -105,9 +104,8 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     yield from _model_faults(workspace, now)
     if missed is not None:
         why = "the schedule is late" if is_alive(workspace, "schedule") else "no schedule runs here"
-        yield critical(
-            "check_missed", f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}", "up --only schedule"
-        )
+        text = f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}"
+        yield critical("check_missed", text, "up --only schedule")
     if runs and runs[-1].state == "failed":
         reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
         yield critical("run_failed", f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
@@ -116,9 +114,9 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     if live is not None and (gone := columns_gone(workspace, live.version)):
         text = f"version {live.version} reads columns that no longer land: {', '.join(gone)}"
         yield warning("column_gone", text, "retrain")
-    for each in waiting(workspace):
-        do = f"versions approve {each.version} --reason WHY"
-        yield warning("approval_needed", f"version {each.version} waits for approval", do)
+    for version in (waits.version for waits in waiting(workspace)):
+        do = f"versions approve {version} --reason WHY"
+        yield warning("approval_needed", f"version {version} waits for approval", do)
     if is_held(workspace, store.decisions(model)):
         yield warning("on_hold", "a decision is on hold", "retrain, or retrim policy acknowledge --reason WHY")
     for entry in Quarantine(workspace.paths.quarantine).entries():
@@ -130,8 +128,8 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
     for run in [*stopped_runs(workspace), *store.runs(model, state=UNPUSHED)]:
         yield warning("run_unfinished", f"{run.id} did not finish", "check")
     for unsent in unsent_alerts(workspace, now=now):
-        counted = "1 alert" if unsent.alerts == 1 else f"{unsent.alerts} alerts"
-        yield warning("alerts_unsent", f"{counted} could not be sent to {unsent.address}", "alerts --test")
+        text = f"{counted(unsent.alerts, 'alert')} could not be sent to {unsent.address}"
+        yield warning("alerts_unsent", text, "alerts --test")
 
 
 def _model_faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
@@ -156,7 +154,6 @@ def _checks_of(workspace: Workspace, version: int, now: pd.Timestamp) -> list[Ch
 
 
 def _newest_check(workspace: Workspace, now: pd.Timestamp) -> StoredCheck | None:
-    """The newest check up to a moment."""
     rows = workspace.store.decisions(workspace.model, source=CHECK, newest=1, until=iso(now))
     return StoredCheck.of(rows[-1]) if rows else None
 
@@ -179,10 +176,11 @@ def _missed_check(workspace: Workspace, now: pd.Timestamp) -> pd.Timestamp | Non
     """The newest check that the schedule should have made by now, and nobody has; None while a run goes on."""
     missed = missed_times(workspace, "check", until=now - GRACE)
     newest = _newest_check(workspace, now)
-    made = newest is not None and newest.record.as_of >= missed[-1] if missed else True
+    if not missed or (newest is not None and newest.record.as_of >= missed[-1]):
+        return None
     stopped = stopped_runs(workspace)
-    going = [run for run in workspace.store.runs(workspace.model, state="running") if run not in stopped]
-    return None if made or going else missed[-1]
+    is_running = any(run not in stopped for run in workspace.store.runs(workspace.model, state="running"))
+    return None if is_running else missed[-1]
 
 
 @dataclass(frozen=True)
@@ -234,8 +232,8 @@ def find_models(folders: Sequence[Path], *, here: Path, now: pd.Timestamp) -> li
         for model in workspace.store.models():
             if (workspace.store.place, model) not in seen:
                 seen.add((workspace.store.place, model))
-                found = _of_store(workspace, model)
-                places.append(replace(found, faults=(STRANGER, *found.faults)))
+                stranger = _of_store(workspace, model)
+                places.append(replace(stranger, faults=(STRANGER, *stranger.faults)))
     return [
         _with_twins(place, places) for place in sorted(places, key=lambda place: (place.model, str(place.workspace)))
     ]
@@ -283,17 +281,9 @@ def _of_store(workspace: Workspace, model: str) -> ModelPlace:
     if runs and runs[-1].state in BAD_ENDS:
         faults.append(f"{runs[-1].id} {runs[-1].state}")
     faults += [f"{row.id} waits for approval" for row in runs if row.state == "waiting"]
-    last = releases[-1] if releases else None
-    return ModelPlace(
-        model,
-        None,
-        store.shown,
-        None if last is None else last.version,
-        None if last is None else last.at,
-        checks[-1].as_of if checks else None,
-        tuple(faults),
-        store.place,
-    )
+    live, since = (releases[-1].version, releases[-1].at) if releases else (None, None)
+    last_check = checks[-1].as_of if checks else None
+    return ModelPlace(model, None, store.shown, live, since, last_check, tuple(faults), store.place)
 
 
 def _with_twins(place: ModelPlace, places: Sequence[ModelPlace]) -> ModelPlace:
