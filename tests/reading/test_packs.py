@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,16 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.adapters import landing_zone
 from retrim.adapters.landing_zone import Landing
 from retrim.errors import RefusedError
 from retrim.reading import packs
 from retrim.reading.landed import hash_file, landed_files, schemas_of
 from retrim.reading.landed_rows import LandedRows
-from retrim.reading.packs import FAN, packed_files
+from retrim.reading.packs import packed_files
 from retrim.table.schema import ReadColumns, as_they_stand
 from tests.builders.landed import read_rows
 
 NOON = pd.Timestamp("2024-05-01T12:00:00Z")
+FAN = 16
 FILES = 3 * FAN + 5
 
 
@@ -31,6 +34,15 @@ def land(root: Path, number: int, *, after: float, count: int = 2) -> Path:
     with landing.locked():
         digest, arrived = f"{number:064x}"[::-1], NOON + pd.Timedelta(after, "min")
         return landing.land("rows", frame, digest=digest, arrived=arrived, correction=False, released="")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Few files make a pack."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (packs, landing_zone):
+            patch.setattr(module, "FAN", FAN)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +97,6 @@ def test_rows_of_packs_are_those_of_the_files(root: Path) -> None:
 def test_some_of_the_files_give_their_rows_alone(root: Path) -> None:
     paths = [file.path for file in landed_files(root)][3:50:2]
 
-    assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
-
-
-def test_packs_are_put_together_into_larger_ones(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "FAN", 3)
-    pack(root)
-    paths = [file.path for file in landed_files(root)]
-    levels = {path.name.split("-")[1] for path in (root / packs.FOLDER).glob(packs.GLOB)}
-
-    assert "2" in levels
     assert opened(root, paths).narrow(["_key"])["_key"].tolist() == read_rows(paths)["_key"].tolist()
 
 
@@ -158,21 +160,10 @@ def test_a_batch_has_landed_though_the_disk_takes_no_pack(
 def test_rows_of_a_file_that_has_gone_leave_the_packs(root: Path) -> None:
     gone = landed_files(root)[0].path
     gone.unlink()
+    killed = root / packs.FOLDER / ".pack-0.arrow"
+    killed.touch()
     pack(root)
 
     assert not list(packs._packs(root, {gone.name}))
     assert len(packed(root)) == 3 * FAN
-
-
-def test_a_kill_amid_putting_packs_together_leaves_no_file_in_two(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "FAN", 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", lambda *_, **__: None)  # as if it were killed before
-        pack(root)
-    (root / packs.FOLDER / ".pack-1-0.arrow").touch()
-    monkeypatch.setattr(packs, "FAN", 1000)
-    pack(root)
-
-    names = [name for each in packs._packs(root) for name, _, _ in each.members]
-    assert len(names) == len(set(names)) >= 3 * FAN
-    assert not list((root / packs.FOLDER).glob(f".{packs.GLOB}"))
+    assert not killed.exists()
