@@ -37,7 +37,7 @@ from retrim.landing.growing import (
 )
 from retrim.landing.ingest import Landed, quarantine_unread
 from retrim.landing.quarantine import Quarantine
-from retrim.landing.take_in import _told, large_file, take_in
+from retrim.landing.take_in import large_file, take_in, with_alert
 from retrim.lineage.workspace import Workspace, clock
 from retrim.parquet import writable
 from retrim.reading.address import address_of, fetch, is_address
@@ -142,7 +142,7 @@ def _set_aside(workspace: Workspace, path: Path, *, now: pd.Timestamp | None) ->
     value = f"{path.stat().st_size} bytes, and processes that were killed"
     fault = replace(whole_file(rule, value=value, cure=cure), releasable=True)
     landed = quarantine_unread(path, kind, fault, workspace=workspace.paths, now=now, at=workspace.landing_address)
-    return _told(workspace, landed, now=now)
+    return with_alert(workspace, landed, now=now)
 
 
 @contextmanager

@@ -45,9 +45,8 @@ class Overdue:
 def overdue(*, workspace: WorkspacePaths, data: DataParams, now: pd.Timestamp) -> Overdue | None:
     """The batch that is due and has not landed; None while nothing is late or nothing has ever landed.
 
-    The next batch is due `batch_every` after the newest one arrived and late after
-    `batch_grace` more; or, where files have come in a longer rhythm, when they used to.
-    Corrections, labels and what lies in quarantine do not count.
+    The next batch is due `batch_every` after the newest one arrived and late after `batch_grace` more; or, where files
+    have come in a longer rhythm, when they used to. Corrections, labels and what lies in quarantine do not count.
     """
     regular = Landing(workspace.landing).arrivals()
     if not regular:

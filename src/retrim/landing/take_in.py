@@ -36,7 +36,7 @@ def take_in(
         BadInputError: As for `land_batch`; or the file was changed meanwhile, or has landed in part, cut otherwise.
     """
     if large is None:
-        yield _told(workspace, _take_in(workspace, path, now=now, labels=labels, correction=correction), now=now)
+        yield with_alert(workspace, _take_in(workspace, path, now=now, labels=labels, correction=correction), now=now)
         return
     landed = workspace.landing.batches()
     whole = next((batch for batch in landed if batch.digest == large.of), None)
@@ -62,7 +62,7 @@ def take_in(
         taken = _take_in(workspace, piece, now=at, labels=labels, correction=correction)
         del piece  # so that two are never held at once
         taken = replace(taken, faults=tuple(fault.shifted(part.first) for fault in taken.faults), part=part)
-        yield _told(workspace, taken, now=at)
+        yield with_alert(workspace, taken, now=at)
         if part.number == 1 and taken.outcome == "quarantined" and _is_no_table(taken):
             return
 
@@ -78,7 +78,7 @@ def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, land
         )
 
 
-def _told(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> Landed:
+def with_alert(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None) -> Landed:
     """The batch, with an alert if it was quarantined."""
     if landed.outcome == "quarantined":
         faults = "; ".join(str(fault) for fault in landed.faults[:TOLD])

@@ -177,20 +177,14 @@ class ChosenThreshold:
 
 def threshold_of(scores: np.ndarray, actual: np.ndarray, decide: DecideParams) -> ChosenThreshold:
     """The threshold that the section asks for; it asks for one."""
-    assert decide.threshold is not None
-    if isinstance(decide.threshold, ErrorCosts):
-        return cheapest(
-            scores,
-            actual,
-            false_positive=decide.threshold.false_positive,
-            false_negative=decide.threshold.false_negative,
-        )
-    expected = 0.5
-    by = [
-        cost_of(scores, actual, threshold, false_positive=1.0, false_negative=1.0)
-        for threshold in (decide.threshold, expected)
-    ]
-    return ChosenThreshold(decide.threshold, by[0], expected, by[1], len(scores))
+    stated, expected = decide.threshold, 0.5
+    assert stated is not None
+    if isinstance(stated, ErrorCosts):
+        return cheapest(scores, actual, false_positive=stated.false_positive, false_negative=stated.false_negative)
+    cost, expected_cost = (
+        cost_of(scores, actual, threshold, false_positive=1.0, false_negative=1.0) for threshold in (stated, expected)
+    )
+    return ChosenThreshold(stated, cost, expected, expected_cost, len(scores))
 
 
 def cost_of(

@@ -14,11 +14,7 @@ NEVER = pd.Timedelta("3650D")  # a date further ahead says nothing
 
 
 def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams) -> None:
-    """Cuts mature rows into judging block, embargo, folds and origins, as features, tune and backtest do.
-
-    Raises:
-        ValueError: A part would have fewer than 2 rows; the message says which.
-    """
+    """Cuts mature rows as features, tune and backtest do, or raises a ValueError that says which part is too short."""
     start = len(event) - split.judge_rows
     train = past_of(event, due, start) if start > 0 else np.empty(0, dtype="int64")
     if len(train) < 2:
@@ -32,12 +28,7 @@ def cut_first(event: pd.Series, due: pd.Series, split: SplitParams, tune: TunePa
 def rows_missing(
     event: pd.Series, due: pd.Series, split: SplitParams, tune: TuneParams, backtest: BacktestParams
 ) -> int:
-    """How many rows more would do, if they come as these did; within a quarter, a million at most. 0 if these do.
-
-    Args:
-        event: Event time of each mature row in total order, shape (n,), n at least 1.
-        due: When each row's label was due, shape (n,).
-    """
+    """How many rows more would do, 0 or more, if they come as these mature ones did; within a quarter, 1e6 at most."""
     apart = max(usual_gap(event), A_SECOND)
     horizon = (due - event).median()
     more = 0
@@ -73,8 +64,6 @@ def enough_at(
     of the newer half, each as long before its label as rows usually are.
 
     Args:
-        event: Event time of each row in total order, shape (n,).
-        due: When each row's label is due, shape (n,).
         matured: When each row was mature; missing while it is not, shape (n,).
         missing: How many more are needed, at least 1.
 
