@@ -35,6 +35,7 @@ STORED = {
     "country": pa.array(["NL", None]).dictionary_encode(),
     "price": pa.array([9.5, 8.0]),
 }
+BERLIN = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
 
 
 def parquet(**changes: pa.Array) -> bytes:
@@ -43,11 +44,11 @@ def parquet(**changes: pa.Array) -> bytes:
     return file.getvalue()
 
 
-def frame_of(content: bytes, data: DataParams) -> pd.DataFrame:
-    reading = read_content(content, data, labels=False)
-    assert reading.faults == ()
-    assert reading.frame is not None
-    return reading.frame
+def frame_of(content: bytes, data: DataParams, *, labels: bool = False, reading: ReadingParams = PLAIN) -> pd.DataFrame:
+    read = read_content(content, data, labels=labels, reading=reading)
+    assert read.faults == ()
+    assert read.frame is not None
+    return read.frame
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -139,12 +140,9 @@ def json_lines(*rows: dict[str, Any]) -> bytes:
     ],
 )
 def test_json_lines_keep_the_zone_that_a_time_names(text: str, utc: str, shop: DataParams) -> None:
-    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
-    reading = read_content(json_lines({"at": text}), shop, labels=False, reading=berlin)
+    frame = frame_of(json_lines({"at": text}), shop, reading=BERLIN)
 
-    assert reading.faults == ()
-    assert reading.frame is not None
-    assert reading.frame["at"].tolist() == [pd.Timestamp(f"2024-07-01T{utc}Z")]
+    assert frame["at"].tolist() == [pd.Timestamp(f"2024-07-01T{utc}Z")]
 
 
 @pytest.mark.parametrize(
@@ -174,22 +172,16 @@ def test_json_lines_that_are_no_table_are_not_called_damaged(
     ],
 )
 def test_a_zone_of_whole_hours_is_told_from_a_day(text: str, utc: str, shop: DataParams) -> None:
-    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
-    content = GOOD.replace(b"2024-01-01T10:00:00Z", text.encode())
-    reading = read_content(content, shop, labels=False, reading=berlin)
+    frame = frame_of(GOOD.replace(b"2024-01-01T10:00:00Z", text.encode()), shop, reading=BERLIN)
 
-    assert reading.faults == ()
-    assert reading.frame is not None
-    assert reading.frame["at"].iloc[0] == pd.Timestamp(utc)
+    assert frame["at"].iloc[0] == pd.Timestamp(utc)
 
 
 @pytest.mark.parametrize("kind", [pa.date32(), pa.date64(), pa.timestamp("s")])
 def test_a_stored_day_begins_in_the_zone_as_one_in_text_does(kind: pa.DataType, shop: DataParams) -> None:
-    berlin = PLAIN.model_copy(update={"zone": "Europe/Berlin"})
     stored = parquet(at=pa.array([date(2024, 7, 1), date(2024, 12, 1)], pa.date32()).cast(kind))
-    frame = read_content(stored, shop, labels=False, reading=berlin).frame
+    frame = frame_of(stored, shop, reading=BERLIN)
 
-    assert frame is not None
     assert frame["at"].tolist() == [pd.Timestamp("2024-06-30T22:00Z"), pd.Timestamp("2024-11-30T23:00Z")]
 
 
@@ -216,12 +208,9 @@ def test_unix_times_may_be_stored_as_floats(form: str, first: float, shop_later:
     file = io.BytesIO()
     pq.write_table(stored, file)
     text = f"order,price,label_time\n1,1,{first!r}\n2,2,\n3,3,\n".encode()
-    read, same = (read_content(content, shop_later, labels=True, reading=unix) for content in (file.getvalue(), text))
+    read, same = (frame_of(content, shop_later, labels=True, reading=unix) for content in (file.getvalue(), text))
 
-    assert read.faults == ()
-    assert read.frame is not None
-    assert same.frame is not None
-    pd.testing.assert_frame_equal(read.frame, same.frame)
+    pd.testing.assert_frame_equal(read, same)
 
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), 1e300, 3e11])
@@ -429,11 +418,9 @@ def test_what_is_no_file_is_bad_input(
 
 
 def test_labels_have_key_and_target(shop_later: DataParams) -> None:
-    reading = read_content(b"order,price\n1,9\n", shop_later, labels=True)
+    frame = frame_of(b"order,price\n1,9\n", shop_later, labels=True)
 
-    assert reading.faults == ()
-    assert reading.frame is not None
-    assert reading.frame.columns.tolist() == ["order", "price", "label_time"]
+    assert frame.columns.tolist() == ["order", "price", "label_time"]
 
 
 def test_a_label_without_its_value_is_a_fault(shop_later: DataParams) -> None:
