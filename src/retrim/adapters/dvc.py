@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from retrim.adapters.dvc_cache import (
     object_path,
     with_members,
 )
-from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE, Say, clean_environment, follow_command
+from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE, DvcSession, Say, clean_environment
 from retrim.adapters.processes import start_reaper
 from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 from retrim.decision.pins import Pins
@@ -60,19 +61,19 @@ class GraphStage:
 
 @dataclass(frozen=True)
 class StageGraph:
-    """The stages of a `dvc.yaml`, by name."""
+    """`dvc.yaml`."""
 
     stages: dict[str, GraphStage]
 
 
-def graph_of(root: Path) -> StageGraph:
-    """Reads the `dvc.yaml` of a folder."""
-    return from_record(StageGraph, load_yaml((root / "dvc.yaml").read_text(encoding="utf-8")))
+def graph_of(root: Path) -> dict[str, GraphStage]:
+    """The stages of the `dvc.yaml` of a folder by name, in run order."""
+    return from_record(StageGraph, load_yaml((root / "dvc.yaml").read_text(encoding="utf-8"))).stages
 
 
 def stages(root: Path) -> list[str]:
     """Stage names in run order, as they stand in dvc.yaml."""
-    return list(graph_of(root).stages)
+    return list(graph_of(root))
 
 
 def open_stage_session(
@@ -90,7 +91,6 @@ def open_stage_session(
     """Makes a run directory: worktree, shared DVC cache, raw batches, champion, previous champions, pins, settings.
 
     Args:
-        commit: What the worktree checks out.
         champion: Folder of the champion's bundle, or None before version 1.
         previous_champion: Files of previous champions by relative name; empty where none competes.
     """
@@ -154,13 +154,20 @@ def lay_code(run_directory: Path) -> None:
 
 def share_cache(workspace: WorkspacePaths, folder: Path) -> None:
     """Gives a run directory the workspace's DVC cache and local settings; its own lock files stay inside it."""
+    with _local_settings(workspace, folder) as config:
+        config.setdefault("cache", {}).setdefault("dir", _in_ascii(workspace.root / ".dvc" / "cache", Path.cwd()))
+
+
+@contextmanager
+def _local_settings(workspace: WorkspacePaths, folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """DVC's local settings of a run directory, to be changed: the workspace's, with lock files of its own."""
     from dvc.config import Config
 
     local = dvc_config(workspace.root, "local")
     with Config(str(folder / ".dvc"), validate=False).edit("local") as config:
         config.update(local)
-        config.setdefault("cache", {}).setdefault("dir", _in_ascii(workspace.root / ".dvc" / "cache", Path.cwd()))
         config.setdefault("core", {})["site_cache_dir"] = _in_ascii(folder / ".dvc" / "tmp" / "site", folder)
+        yield config
 
 
 def _in_ascii(path: Path, start: Path) -> str:
@@ -181,12 +188,10 @@ def reproduce_all(
         StageFailedError: A stage did not end well.
         StageHungError: They took too long, or gave no sign of life for too long.
     """
-    python = python or Path(sys.executable)
-    environment = clean_environment({"RETRIM_TRIALS": str(run_directory / "var" / "trials")}, python)
-    command = [str(python), "-m", "dvc", "repro", "--force", "--no-run-cache"]
-    if not anew:
-        command = [*command[:4], "--pull"]
-    return follow_command(command, "repro", run_directory, environment, limits=limits, gently=gently, say=say)
+    trials = {"RETRIM_TRIALS": str(run_directory / "var" / "trials")}
+    options = ["--force", "--no-run-cache"] if anew else ["--pull"]
+    with DvcSession(run_directory, trials, python=python, gently=gently) as session:
+        return session.run("repro", ["repro", *options], say, limits)
 
 
 def executed(printed: str) -> tuple[str, ...]:
@@ -214,8 +219,6 @@ def lock_differences(run_directory: Path) -> list[str]:
 def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[str] | None = None) -> None:
     """Checks out raw data and champions into a run directory from the workspace's cache, else from the remote.
 
-    The run directory shares the cache from then on.
-
     Args:
         notes: The `.dvc` files of what is checked out; None: all of `noted`.
 
@@ -234,25 +237,16 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
 
 
 def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
-    """Pulls raw data and champions into a run directory with a cache of its own.
+    """Pulls raw data and champions into a run directory with a cache of its own, so that DVC checks their hashes.
 
-    They come from the workspace's cache if it has them all, else from the remote. DVC checks their hashes.
+    They come from the workspace's cache if it has them all, else from the remote.
 
     Raises:
-        NotFetchedError: The cache lacks some, and the remote did not give them.
-        RetrimError: They are not what was recorded, or the cache lacks some and there is no remote.
+        As `lay_inputs`.
     """
-    from dvc.config import Config
-
-    local = dvc_config(workspace.root, "local")
     cache = cache_folder(workspace.root)
-    with Config(str(run_directory / ".dvc"), validate=False).edit("local") as config:
-        config.update(local)
-        own_cache = _in_ascii(run_directory / ".dvc" / "cache", Path.cwd())
-        config["cache"] = {"dir": own_cache}  # whatever DVC's other settings share
-        config.setdefault("core", {})["site_cache_dir"] = _in_ascii(
-            run_directory / ".dvc" / "tmp" / "site", run_directory
-        )
+    with _local_settings(workspace, run_directory) as config:
+        config["cache"] = {"dir": _in_ascii(run_directory / ".dvc" / "cache", Path.cwd())}  # whatever others share
         config.setdefault("remote", {})["retrim-cache"] = {"url": _in_ascii(cache, Path.cwd()), "verify": True}
     notes = noted(run_directory)
     lost = _lost(cache, run_directory, notes)
@@ -263,12 +257,7 @@ def fetch_inputs(workspace: WorkspacePaths, run_directory: Path) -> None:
 
 
 def _pull(run_directory: Path, notes: Sequence[str], lost: Sequence[str]) -> None:
-    """Pulls inputs from the remote.
-
-    Raises:
-        NotFetchedError: It failed, and the cache lacks the inputs `lost`.
-        RetrimError: It failed for another reason.
-    """
+    """Pulls inputs from the remote; `lost` are those that the cache lacks."""
     try:
         run_dvc(run_directory, "pull", *notes)
     except RetrimError as error:
@@ -343,5 +332,4 @@ def without_remote(root: Path) -> None:
 
 
 def close_run_directory(workspace: WorkspacePaths, folder: Path) -> None:
-    """Removes a run directory; what DVC made in it stays in the cache."""
     git.remove_worktree(workspace.root, folder)

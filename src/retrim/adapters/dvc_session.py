@@ -44,22 +44,31 @@ class DvcSession:
     """A DVC process in a run directory, in a process group of its own that ends with the session.
 
     Args:
-        run_directory: The run directory.
         environment: Variables for the stages beside the inherited ones.
+        python: Interpreter to run with; None for this one.
+        gently: Everything else may go before it.
 
     Attributes:
         seconds: What each stage that has ended took.
     """
 
-    def __init__(self, run_directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        run_directory: Path,
+        environment: Mapping[str, str],
+        *,
+        python: Path | None = None,
+        gently: bool = False,
+    ) -> None:
         self.run_directory = run_directory
         self.seconds: dict[str, float] = {}
         start_reaper()
         self._token = secrets.token_hex(16)
+        python = python or Path(sys.executable)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), self._token],  # -P: files beside it are not DVC's modules
+            [str(python), "-P", str(WORKER), self._token],  # -P: files beside it are not DVC's modules
             cwd=run_directory,
-            env={**clean_environment(environment, Path(sys.executable)), RUN_DIRECTORY_VARIABLE: str(run_directory)},
+            env={**clean_environment(environment, python), RUN_DIRECTORY_VARIABLE: str(run_directory)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,12 +76,17 @@ class DvcSession:
             errors="backslashreplace",  # a stage may print what is not text
             start_new_session=True,
         )
+        if gently:
+            with suppress(psutil.Error):  # it has ended already
+                psutil.Process(self._process.pid).nice(GENTLE)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end_group(self._process)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with suppress(OSError):
@@ -90,11 +104,21 @@ class DvcSession:
             StageHungError: It took too long, or gave no sign of life for too long.
             RefusedError: DVC took its outputs from the cache, and they are not what was recorded.
         """
+        printed = self.run(stage, ["repro", "--single-item", stage], say, limits)
+        refuse_altered(self.run_directory, stage, self._cache)
+        return printed
+
+    def run(self, stage: str, arguments: list[str], say: Say, limits: StageLimits) -> str:
+        """Runs a command, and gives all it printed; errors name it as `stage`.
+
+        Raises:
+            StageFailedError: It did not end well; carries what it printed.
+            StageHungError: It took too long, or gave no sign of life for too long.
+        """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         lines: list[str] = []
         with suppress(BrokenPipeError):  # it was killed: there is nothing to read then, either
-            self._process.stdin.write(json.dumps(["repro", "--single-item", stage]) + "\n")
+            self._process.stdin.write(json.dumps(arguments) + "\n")
             self._process.stdin.flush()
         with Heartbeat(self._process, limits) as heart:
             code = self._follow(lines, say, heart)
@@ -103,7 +127,6 @@ class DvcSession:
         if code != 0:
             raise StageFailedError(stage, "".join(lines))
         self.seconds[stage] = heart.seconds
-        refuse_altered(self.run_directory, stage, self._cache)
         return "".join(lines)
 
     def _follow(self, lines: list[str], say: Say, heart: Heartbeat) -> int | None:
@@ -132,13 +155,6 @@ def clean_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
     return {**inherited, "DVC_NO_ANALYTICS": "1", "PATH": path, **added}
 
 
-def end_group(process: subprocess.Popen[str]) -> None:
-    """Kills a process with all of its group, and waits for it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def end_survivors(run_directory: Path) -> int:
     """Kills what a killed run left working in its run directory, and waits until it is gone; gives how many processes.
 
@@ -159,45 +175,3 @@ def _works_in(process: psutil.Process, run_directory: Path) -> bool:
         return process.pid != os.getpid() and process.environ().get(RUN_DIRECTORY_VARIABLE) == str(run_directory)
     except (psutil.Error, OSError):
         return False
-
-
-def follow_command(
-    command: list[str],
-    stage: str,
-    run_directory: Path,
-    environment: Mapping[str, str],
-    *,
-    limits: StageLimits,
-    gently: bool,
-    say: Say,
-) -> str:
-    start_reaper()
-    process = subprocess.Popen(
-        command,
-        cwd=run_directory,
-        env={**environment, RUN_DIRECTORY_VARIABLE: str(run_directory)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="backslashreplace",  # a stage may print what is not text
-        start_new_session=True,
-    )
-    lines = []
-    assert process.stdout is not None
-    if gently:
-        with suppress(psutil.Error):  # it has ended already
-            psutil.Process(process.pid).nice(GENTLE)
-    try:
-        with Heartbeat(process, limits) as heart:
-            for line in process.stdout:
-                heart.beat()
-                lines.append(line)
-                say(line.rstrip())
-        if heart.why is not None:
-            raise StageHungError(stage, heart.why, "".join(lines))
-        if process.wait():
-            raise StageFailedError(stage, "".join(lines))
-    finally:
-        end_group(process)
-        process.stdout.close()
-    return "".join(lines)

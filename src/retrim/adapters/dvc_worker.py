@@ -1,4 +1,4 @@
-"""The program that `dvc_session` starts: it imports DVC once, and runs one command for each line of its input.
+"""The program that `dvc_session` starts: it imports DVC once, and runs a command for each line of its input.
 
 A line is the arguments of a command, as a JSON list. Printed is what the command prints, then a line with the token
 and the command's exit code.
@@ -12,11 +12,6 @@ from dvc.cli import main
 
 
 def serve(token: str) -> None:
-    """Runs the commands on stdin until it ends.
-
-    Args:
-        token: Marks the line that follows the output of each command.
-    """
     with os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8") as commands:
         os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a stage must not read what is not for it
         for line in commands:
