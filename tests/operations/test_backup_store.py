@@ -23,8 +23,7 @@ def store(tmp_path: Path) -> BackupStore:
 
 
 def kept(store: BackupStore, content: bytes, place: str = "file") -> BackupFile:
-    digest, size = store.put(BytesIO(content), place)
-    return BackupFile(place=place, digest=digest, size=size)
+    return store.put(BytesIO(content), place)
 
 
 def backup(store: BackupStore, day: int, *contents: bytes) -> str:

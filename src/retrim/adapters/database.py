@@ -37,8 +37,8 @@ TICK_SECONDS = 2
 def _begin_explicitly(engine: sa.Engine) -> None:
     """Has SQLite begin transactions where SQLAlchemy does: its driver by itself does so only before some statements.
 
-    So a table is made, or changed, whole or not at all; and what a writer has read is still so when it writes: it locks
-    the file from its start. Source: SQLAlchemy's documentation of its SQLite dialect, on transactions of pysqlite.
+    So a table is changed whole or not at all, and what a writer has read is still so when it writes: it locks the file
+    from its start. Source: SQLAlchemy's documentation of its SQLite dialect, on transactions of pysqlite.
     """
 
     @sa.event.listens_for(engine, "connect")
@@ -54,11 +54,7 @@ def _begin_explicitly(engine: sa.Engine) -> None:
 
 
 def _write_one_at_a_time(engine: sa.Engine) -> None:
-    """Has a writer on PostgreSQL wait for the one before, from the start of its transaction, as SQLite does.
-
-    So what a writer has read is still so when it writes. The lock is the database's: other databases of the server
-    do not wait.
-    """
+    """Has a writer on PostgreSQL wait for the one before from the start of its transaction, as SQLite does."""
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -153,11 +149,6 @@ def require_empty(address: str) -> None:
 
 
 def _find_tool(tool: str, address: str, fails: str) -> str:
-    """Where a tool of PostgreSQL is.
-
-    Raises:
-        RefusedError: The address is of another kind of database, or the tool is not installed.
-    """
     url = sa.engine.make_url(address)
     if url.get_backend_name() != "postgresql":
         raise RefusedError(
@@ -271,16 +262,11 @@ class Database:
         return state
 
     def close(self) -> None:
-        """Closes its connections."""
         self._engine.dispose()
 
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
-        """Turns the database's errors into ours; a key that is there already stays what it is, for the caller to judge.
-
-        Raises:
-            RetrimError: It failed.
-        """
+        """Turns the database's errors into a `RetrimError`; a key that is there already is for the caller to judge."""
         try:
             yield
         except sa.exc.IntegrityError:
@@ -316,8 +302,6 @@ def iso(time: pd.Timestamp) -> str:
 
 
 class SqlTables(Database):
-    """The tables at an address."""
-
     def all(self, query: "sa.Select[Any]") -> "Sequence[sa.Row[Any]]":
         with self.connect() as connection:
             return connection.execute(query).all()

@@ -35,7 +35,7 @@ class LockedPath:
 
 @dataclass(frozen=True)
 class LockedStage:
-    """Of a stage in `dvc.lock`, or of a `.dvc` file, what is read here."""
+    """What is read of a stage in `dvc.lock`, or of a `.dvc` file."""
 
     deps: tuple[LockedPath, ...] = ()
     outs: tuple[LockedPath, ...] = ()
@@ -106,7 +106,6 @@ def tree_hash(folder: Path) -> str:
 
 
 def object_path(cache: Path, digest: str) -> Path:
-    """Where an object lies in a cache."""
     return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
@@ -137,7 +136,6 @@ class CacheFile:
 
     Args:
         digest: MD5 of its content; with `.dir` behind it for the listing of a folder.
-        path: Where it lies.
         frees: Bytes that are free once it is gone: 0 while another name on the disk holds the same file.
         changed: When it came, as the file system has it, in seconds since 1970.
     """
@@ -199,11 +197,7 @@ def named_in_folder(folder: Path, names: Iterable[str]) -> set[str]:
 
 
 def with_members(cache: Path, digests: Iterable[str]) -> tuple[set[str], set[str]]:
-    """Digests, and for listings of folders those of the files they list.
-
-    Returns:
-        All of them; and the listings that are not in the cache, whose files nobody can tell.
-    """
+    """Digests, with those of the files of folders; and the listings that the cache lacks, whose files are unknown."""
     complete, lost = set(digests), set()
     for digest in [named for named in complete if named.endswith(LISTING)]:
         try:

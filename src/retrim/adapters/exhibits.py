@@ -79,7 +79,7 @@ class Exhibits:
         """The judged rows: what was predicted, what came.
 
         Raises:
-            BadInputError: As above.
+            BadInputError: The bundle does not have them, or they are torn.
         """
         try:
             return read_parquet(self.bundle / JUDGED)
@@ -96,7 +96,7 @@ class Exhibits:
         """A JSON file as the record that it holds.
 
         Raises:
-            BadInputError: As above, or it holds another.
+            BadInputError: It is not there, or is torn, or holds another.
         """
         try:
             return from_record(kind, self.read(name))
@@ -104,7 +104,7 @@ class Exhibits:
             raise self._torn(name, error) from error
 
     def typed_if_there(self, kind: type[T], name: str) -> T | None:
-        """The same of a file that not every bundle has; None where it is not there, or says nothing."""
+        """As `typed`; None where the file is not there, or says nothing."""
         return None if self.optional(name) is None else self.typed(kind, name)
 
     @cached_property
@@ -117,7 +117,6 @@ class Exhibits:
 
     @cached_property
     def fit(self) -> FitRecord:
-        """What the winner was fitted with and on."""
         return self.typed(FitRecord, f"models/{self.winner}/fit.json")
 
     @cached_property

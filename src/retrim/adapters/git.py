@@ -1,7 +1,4 @@
-"""Git: snapshots of a workspace, worktrees, commits and tags. The user's branch, index and files stay untouched.
-
-Notes in a repository: annotated tags that say something of their own.
-"""
+"""Git: snapshots of a workspace, worktrees, commits, tags, bundles. The user's branch, index and files stay."""
 
 import fnmatch
 import os
@@ -80,7 +77,7 @@ def require_repository(root: Path) -> None:
     """Checks that `root` is the top of a git repository with a commit.
 
     Raises:
-        BadInputError: It is not, with the cure.
+        BadInputError: It is not.
     """
     try:
         top = Path(git(root, "rev-parse", "--show-toplevel"))
@@ -161,9 +158,6 @@ def clone_commit(root: Path, folder: Path, commit: str) -> None:
 
     Unlike a worktree it shares nothing with the repository: not the objects, whose hashes git does not check when it
     checks out files, nor the settings, filters and hooks.
-
-    Raises:
-        RetrimError: An object is missing or altered.
     """
     folder.mkdir(parents=True)
     git(folder, "init", "-q", "-b", "empty")
@@ -237,18 +231,13 @@ def flush(root: Path, name: str) -> None:
 
 
 def clear_tag_locks(root: Path, prefix: str) -> None:
-    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging.
-
-    Raises:
-        BadInputError: `root` is not a repository.
-    """
+    """Removes locks that a kill inside `git tag` left; only for one who knows that nobody is tagging."""
     require_repository(root)
     for lock in (root / git(root, "rev-parse", "--git-path", f"refs/tags/{prefix}")).rglob("*.lock"):
         lock.unlink(missing_ok=True)
 
 
 def has_commit(root: Path, commit: str) -> bool:
-    """Whether the repository still has a commit."""
     try:
         git(root, "cat-file", "-e", f"{commit}^{{commit}}")
     except RetrimError:
@@ -284,9 +273,9 @@ def commit_of(root: Path, name: str) -> str | None:
 
 
 def first_commit(root: Path) -> str | None:
-    """The commit that a repository began with, by which it is told from others; None where it does not say.
+    """The commit that a repository began with, by which it is told from others.
 
-    One that was cloned without its past does not, nor one that was put together of several.
+    None where it does not say: it was cloned without its past, or put together of several.
     """
     if git(root, "rev-parse", "--is-shallow-repository") != "false":
         return None
@@ -295,7 +284,6 @@ def first_commit(root: Path) -> str | None:
 
 
 def find_tag(root: Path, name: str) -> str | None:
-    """The commit a tag stands on, or None."""
     return commit_of(root, f"refs/tags/{name}")
 
 
@@ -339,9 +327,8 @@ def refs(root: Path) -> dict[str, str]:
 
 
 def bundle(root: Path, to: Path) -> dict[str, str]:
-    """Writes all refs with all that they lead to into one file; gives the refs that it holds, and `HEAD`.
-
-    The `HEAD` of every other worktree, such as a run directory, is left out: git lists it under `--all`.
+    """Writes all refs with all that they lead to into one file, without the `HEAD` of other worktrees, such as run
+    directories; gives the refs that it holds, and `HEAD`.
     """
     git(root, "bundle", "create", "--quiet", str(to), "--single-worktree", "--all", HEAD)
     listed = git(root, "bundle", "list-heads", str(to)).splitlines()

@@ -1,8 +1,7 @@
 """Great Expectations on a frame that we loaded: a suite of plain JSON in, faults out.
 
 A suite binds types, keys and physical bounds: what describes a distribution is refused, or the quarantine would eat the
-drift. An expectation that names a column by an earlier name is asked of the column as it is called now. One of a column
-that landed and is gone from params.yaml is not asked, and a note says so.
+drift. An expectation that names a column by an earlier name is asked of the column as it is called now.
 """
 
 import json
@@ -81,13 +80,7 @@ def for_tables(suite: Suite) -> Suite:
 
 
 def validate(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> tuple[Fault, ...]:
-    """What `frame` breaks of `suite`, in the order of the suite; empty when it holds.
-
-    Args:
-        frame: Typed rows, shape (n, columns).
-
-    Returns:
-        A fault an expectation, with the number of rows that break it and the first of them.
+    """What `frame` breaks of `suite`, in the order of the suite: a fault an expectation, with the first of its rows.
 
     Raises:
         BadInputError: An expectation could not be computed, as of a column that is not there.
@@ -96,7 +89,7 @@ def validate(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> 
 
 
 def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> dict[int, Fault]:
-    """The same by the number of the expectation in the suite, from 0."""
+    """As `validate`, by the number of the expectation in the suite, from 0."""
     frame = frame.reset_index(drop=True)
     return {
         number: _fault(frame, suite.expectations[number], broken, key_column)
@@ -105,11 +98,7 @@ def answers(frame: pd.DataFrame, suite: Suite, *, key_column: str = "_key") -> d
 
 
 def rows_that_break(frame: pd.DataFrame, suite: Suite) -> dict[int, list[int]]:
-    """Places of the rows that break each expectation, by its number in the suite; those that hold are left out.
-
-    Raises:
-        As `validate`.
-    """
+    """Places of the rows that break each expectation, by its number in the suite; those that hold are left out."""
     return {number: broken.rows or [] for number, broken in _broken(frame.reset_index(drop=True), suite).items()}
 
 
@@ -119,14 +108,6 @@ class _Broken:
 
     rows: Annotated[list[int] | None, key("unexpected_index_list")] = None
     seen: Annotated[object, key("observed_value")] = None
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """What it says of an error of its own."""
-
-    raised_exception: bool
-    exception_message: str | None = None
 
 
 def _broken(frame: pd.DataFrame, suite: Suite) -> dict[int, _Broken]:
@@ -155,8 +136,7 @@ def _results(frame: pd.DataFrame, suite: Suite) -> list[Any]:
     """What Great Expectations finds for each expectation, in the order of the suite.
 
     It is given the columns that an expectation is about and no other, since it copies all that it is given for each
-    expectation that passes over blank cells. A column that is not there is asked for in the whole frame, and so is
-    what may look at any column.
+    expectation that passes over blank cells.
     """
     gx = _load()
     context = gx.get_context(mode="ephemeral")
@@ -237,8 +217,7 @@ def _value(frame: pd.DataFrame, row: int, columns: list[str]) -> str:
 def _exception(info: dict[str, Any]) -> str | None:
     """The message of what went wrong inside Great Expectations: flat, or nested under a metric's id."""
     if "raised_exception" in info:
-        raised = from_record(_Raised, info)
-        return str(raised.exception_message) if raised.raised_exception else None
+        return str(info.get("exception_message")) if info["raised_exception"] else None
     messages = [_exception(inner) for inner in info.values() if isinstance(inner, dict)]
     return next((message for message in messages if message is not None), None)
 
@@ -293,21 +272,13 @@ def _load() -> Any:
     logger.propagate = False  # a level would not do: one of its modules sets its own
     with uncollected():
         import great_expectations
-        from great_expectations.execution_engine import pandas_execution_engine
 
-    # Every cell is hashed, twice, for a mark of the batch that nobody reads: most of the time on a large one.
-    pandas_execution_engine.hash_pandas_dataframe = lambda _: ""
     return great_expectations
 
 
 @dataclass(frozen=True)
 class FittedSuite:
-    """A suite as it is asked, and a sentence for each column that makes it ask less than it says.
-
-    Args:
-        suite: What is asked.
-        notes: What is not, and the cure.
-    """
+    """A suite as it is asked, and a sentence for each column that makes it ask less than it says."""
 
     suite: Suite
     notes: tuple[str, ...]
@@ -387,7 +358,6 @@ class ChunkedSuite:
         self._faults |= self._asked(table, self._whole)
 
     def faults(self) -> tuple[Fault, ...]:
-        """What was broken, in the order of the suite."""
         return tuple(self._faults[number] for number in sorted(self._faults))
 
     def _asked(self, rows: pd.DataFrame, numbers: Sequence[int]) -> dict[int, Fault]:

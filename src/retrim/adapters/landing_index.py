@@ -72,28 +72,17 @@ class _NotedFile:
     withdrawn: bool
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """The files of hashes of either kind, each with how many it holds."""
-
-    rows: list[tuple[str, int]] = field(default_factory=list)
-    labels: list[tuple[str, int]] = field(default_factory=list)
-
-    def of(self, kind: Kind) -> list[tuple[str, int]]:
-        return self.rows if kind == "rows" else self.labels
-
-    def every(self) -> list[tuple[str, int]]:
-        return [*self.rows, *self.labels]
-
-
 @dataclass
 class _Manifest:
-    """Facts by file, what columns were declared, and the files of hashes."""
+    """Facts by file, what columns were declared, and of either kind the files of hashes, with how many each holds."""
 
     hash: str = field(default_factory=_probe)
     files: dict[str, _NotedFile] = field(default_factory=dict)
     schemas: list[LandedSchema] = field(default_factory=list)
-    runs: _Runs = field(default_factory=_Runs)
+    runs: dict[Kind, list[tuple[str, int]]] = field(default_factory=lambda: {"rows": [], "labels": []})
+
+    def every_run(self) -> list[tuple[str, int]]:
+        return [*self.runs["rows"], *self.runs["labels"]]
 
 
 class LandingIndex:
@@ -118,7 +107,7 @@ class LandingIndex:
         manifest = self._refreshed()
         hashed = hash_keys(keys)
         is_known = np.zeros(len(keys), dtype=bool)
-        for name, _ in manifest.runs.of(kind):
+        for name, _ in manifest.runs[kind]:
             run = np.load(self.folder / name, mmap_mode="r")
             places = np.searchsorted(run, hashed)
             is_known |= run[np.minimum(places, len(run) - 1)] == hashed
@@ -179,7 +168,7 @@ class LandingIndex:
         return (stat.st_size, stat.st_mtime_ns) == (note.size, note.changed)
 
     def _merge(self, manifest: _Manifest, kind: Kind, hashed: np.ndarray) -> None:
-        runs = manifest.runs.of(kind)
+        runs = manifest.runs[kind]
         hashed = _once(hashed)
         # Each about twice as long as the next: so a key is sorted anew but a few times, and few files are looked into.
         while runs and runs[-1][1] < 2 * len(hashed):
@@ -203,7 +192,7 @@ class LandingIndex:
         """The manifest; an empty one where none is there or it is damaged."""
         try:
             read = from_record(_Manifest, json.loads((self.folder / MANIFEST).read_bytes()))
-            whole = all(self._is_whole(name, size) for name, size in read.runs.every())
+            whole = all(self._is_whole(name, size) for name, size in read.every_run())
             if read.hash == _probe() and whole and all(0 <= n.schema < len(read.schemas) for n in read.files.values()):
                 return read
         except Exception:  # noqa: BLE001, S110  a damaged file fails in a way of its own; the index is made anew
@@ -222,7 +211,7 @@ class LandingIndex:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / MANIFEST)
-        used = {name for name, _ in manifest.runs.every()}
+        used = {name for name, _ in manifest.every_run()}
         for path in self.folder.glob("*.npy"):
             if path.name not in used:
                 path.unlink()

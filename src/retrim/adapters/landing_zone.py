@@ -57,7 +57,6 @@ class Landing:
     """The landing zone at `root`; the folder is made by the first landing.
 
     Args:
-        root: The folder.
         at: Where it is of record, if that is an address: a file lies there before it is renamed into its place here, so
             one of a killed landing is fetched by the next.
     """
@@ -114,7 +113,6 @@ class Landing:
         return [file for file in self._all() if file.batch not in gone]
 
     def withdrawals(self) -> dict[str, Withdrawal]:
-        """Every withdrawal, by batch."""
         return read_withdrawals(self.root)
 
     def withdraw(self, withdrawal: Withdrawal) -> Path:
@@ -157,15 +155,10 @@ class Landing:
         return next(matching, None)
 
     def has(self, digest: str) -> bool:
-        """Whether a batch with this digest has landed, as rows or as labels."""
         return self.find(digest) is not None
 
     def known(self, keys: pd.Series, *, kind: Kind, surely: bool) -> np.ndarray:
-        """Which of `keys` are those of rows (or labels) that have landed, shape (n,). Hold `locked()`.
-
-        Args:
-            keys: Text, shape (n,).
-        """
+        """Which of `keys`, text of shape (n,), have landed as rows (or labels), shape (n,). Hold `locked()`."""
         return self._index.known(keys, kind, surely=surely)
 
     def land(
@@ -181,7 +174,9 @@ class Landing:
         data: DataParams | None = None,
         suspicious: str = "",
     ) -> Path:
-        """Lands typed rows or labels. Hold `locked()` from the checks before it to its end.
+        """Lands typed rows or labels; gives the file, or that which was there if the batch had landed before.
+
+        Hold `locked()` from the checks before it to its end.
 
         Args:
             frame: `_key` and the declared columns, shape (n, columns); of labels `_key`, target and `label_time`.
@@ -190,9 +185,6 @@ class Landing:
             of: SHA-256 of the large file that it is a piece of; empty when it is none.
             data: What its columns are declared, which stands in the file; None: it says their stored types alone.
             suspicious: Why it is suspicious; empty when it is not.
-
-        Returns:
-            The file; the one that was there if the batch had landed before.
         """
         before = self.find(digest)
         if before is not None:

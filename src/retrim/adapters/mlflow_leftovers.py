@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leftover:
-    """An MLflow run that no version needs.
-
-    Args:
-        id: Id of the MLflow run.
-        bytes: Size of its files; 0 if they are not on this disk.
-        why: Why it is not needed.
-    """
+    """An MLflow run that no version needs, and why; 0 bytes if its files are not on this disk."""
 
     id: str
     bytes: int
@@ -33,9 +27,7 @@ class Leftover:
 
 
 def leftovers(registry: ModelRegistry, failed: set[str], refused: Collection[str] = ()) -> Iterator[Leftover]:
-    """MLflow runs of the model that no version needs.
-
-    Those are deleted runs, runs of failed retrainings with their trials, and trials of versions refused long ago.
+    """MLflow runs that no version needs: deleted, of failed retrainings, or trials of versions refused long ago.
 
     Args:
         failed: Ids of the runs that failed.

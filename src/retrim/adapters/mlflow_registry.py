@@ -1,7 +1,4 @@
-"""MLflow's registry: versions of a model, their pages and their aliases. The store says what is live; this mirrors it.
-
-A bundle is registered with its signature, example and requirements; nothing is pickled.
-"""
+"""MLflow's registry: versions of a model, their pages, their aliases. The store says what is live; this mirrors it."""
 
 import json
 import re
@@ -74,8 +71,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version: its number, what points at it, our tags, MLflow's id of its run."""
-
     number: int
     aliases: tuple[str, ...]
     tags: dict[str, str]
@@ -95,11 +90,7 @@ class ModelRegistry(Experiment):
         params: Mapping[str, Any],
         example: pd.DataFrame,
     ) -> int:
-        """Logs a bundle to its run and registers its winner. Again, or after a kill, it goes on to the same version.
-
-        Returns:
-            Number of the version.
-        """
+        """Logs a bundle to its run and registers its winner; gives the version, after a kill the same."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         shown = Exhibits(bundle)
@@ -218,11 +209,7 @@ class ModelRegistry(Experiment):
             self.client.set_model_version_tag(self.model, str(version), name, value)
 
     def set_alias(self, alias: str, version: int) -> None:
-        """Points an alias at a version; the caller holds the lock of a promotion.
-
-        Raises:
-            BadInputError: There is no such version.
-        """
+        """Points an alias at a version; the caller holds the lock of a promotion."""
         self.run_of(version)
         with self.wrapped(f"set alias {alias}"):
             self.client.set_registered_model_alias(self.model, alias, str(version))
@@ -249,11 +236,7 @@ class ModelRegistry(Experiment):
         return folder
 
     def pictures(self, version: int) -> dict[str, bytes]:
-        """The pictures beside a version's bundle, by name; none where the run has none.
-
-        Raises:
-            BadInputError: There is no such version.
-        """
+        """The pictures beside a version's bundle, by name; none where the run has none."""
         with self.wrapped(f"list the pictures of version {version}"):
             listed = self.client.list_artifacts(self.run_of(version), "pictures")
         return read_folder(self._folder(version, "pictures")) if listed else {}

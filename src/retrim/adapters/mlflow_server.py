@@ -97,13 +97,7 @@ def _beside(app: App, own: App, prefix: str) -> App:
 
 
 class PasswordGate:
-    """Lets through who gives the password, unless a page of another origin makes the call.
-
-    Args:
-        app: What is locked.
-        password: Of the user `retrim`.
-        origins: Of our own pages.
-    """
+    """Lets through who gives the password of the user `retrim`, unless a page of another origin makes the call."""
 
     def __init__(self, app: App, password: str, *, origins: list[str]) -> None:
         self.app = app

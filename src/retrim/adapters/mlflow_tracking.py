@@ -47,12 +47,11 @@ for _name, _value in {
 
 
 class Experiment:
-    """The experiment of one model.
+    """The experiment of one model, `retrim/<model>`.
 
     Args:
         tracking_url: `sqlite:///<absolute path>`, another database, or the address of a server.
         artifacts: Folder or address for the files of runs.
-        model: Name of the model; the experiment is `retrim/<model>`.
     """
 
     def __init__(self, tracking_url: str, artifacts: str, model: str) -> None:
@@ -67,7 +66,6 @@ class Experiment:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's client."""
         if self.tracking_url.startswith("sqlite"):
             make_private_sqlite(make_url(self.tracking_url))
         import mlflow
@@ -113,11 +111,7 @@ class Experiment:
         return folder if folder.is_dir() else None
 
     def require_files(self) -> None:
-        """Refuses to begin where files of runs would lie at a path that nobody reads: MLflow keeps the first one.
-
-        Raises:
-            RetrimError: The workspace was moved, or is mounted at another path.
-        """
+        """Refuses to begin where files of runs would lie at a path that nobody reads: MLflow keeps the first one."""
         with self.wrapped("find the files of runs"):
             location = urlsplit(self.client.get_experiment(self.experiment).artifact_location)
         folder = Path(url2pathname(location.path))
@@ -131,11 +125,7 @@ class Experiment:
 
     @contextmanager
     def wrapped(self, what: str) -> Iterator[None]:
-        """Turns MLflow's errors into ours.
-
-        Raises:
-            RetrimError: MLflow failed while it was to do `what`.
-        """
+        """Turns MLflow's errors into a `RetrimError` that says what it could not do."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError  # a broken database; an ImportError: a missing driver
 
@@ -149,11 +139,7 @@ class Experiment:
             ) from error
 
     def open_run(self, run_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one.
-
-        Raises:
-            RetrimError: MLflow failed, or its files are not here.
-        """
+        """MLflow's id of the run of one retraining: the one made before, set to running again, or a new one."""
         self.require_files()
         with self.wrapped(f"open run {run_id}"):
             runs = self._search(f"tags.`{RUN}` = '{quotable(run_id)}'")
@@ -168,14 +154,11 @@ class Experiment:
             return mlflow_run
 
     def log_trials(self, parent: str, trials: Sequence[Trial], known: set[int] | None) -> set[int]:
-        """A child run of each trial, once.
+        """A child run of each trial, once; gives the numbers that are there now.
 
         Args:
-            known: Numbers that are known to be there; None asks MLflow, and replaces child runs that a kill
-                left half written or that an earlier attempt wrote with other figures.
-
-        Returns:
-            The numbers that are there now.
+            known: Numbers that are known to be there; None asks MLflow, and replaces child runs that a kill left half
+                written or that an earlier attempt wrote with other figures.
         """
         with self.wrapped("log trials"):
             done = self._whole_trials(parent, trials) if known is None else set(known)
@@ -216,8 +199,8 @@ class Experiment:
     ) -> None:
         """Parameters and metrics of a bundle; the same again changes nothing.
 
-        MLflow never changes a parameter. Should a killed attempt have logged another bundle to
-        this run, parameters that differ get a number behind their name, and later metrics win.
+        MLflow never changes a parameter: those that differ from what a killed attempt logged to this run of another
+        bundle get a number behind their name. Later metrics win.
         """
         from mlflow.entities import Metric, Param
 
@@ -260,7 +243,6 @@ class Experiment:
         self.client.set_tag(run.info.run_id, LOGGED, json.dumps([{**logged, "flavors": {"python_function": {}}}]))
 
     def finish(self, parent: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None:
-        """Ends a run."""
         with self.wrapped(f"end run {parent}"):
             self.client.set_terminated(parent, status)
 

@@ -1,8 +1,7 @@
 """Calls of Prefect's API without Prefect, which takes seconds to import; a server on loopback where none is reachable.
 
-Whoever reaches it can have it run commands, and every user of the machine and every page in
-a browser reaches loopback. So each server has a login of its own, which lies where its user
-alone can read it; it is in no command line, in no log and not in the server's database.
+Whoever reaches it can have it run commands, and every user of the machine and every page in a browser reaches loopback.
+So each server has a login of its own, where its user alone can read it: in no command line, no log and no database.
 """
 
 import base64
@@ -69,19 +68,13 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class NextRun:
-    """The next scheduled run: which flow, and when."""
-
     flow: str
     at: str
 
 
 @dataclass(frozen=True)
 class PrefectApi:
-    """The address of a server, and what it asks of those who call it.
-
-    Args:
-        url: Its address, with `/api`.
-        login: `user:password`; None where the server asks for none.
+    """The address of a server, with `/api`, and the login `user:password`; None where the server asks for none.
 
     Raises:
         BadInputError: A user or a password stands in the address, which Prefect keeps with each deployment.
@@ -100,11 +93,9 @@ class PrefectApi:
 
     @property
     def pages_url(self) -> str:
-        """Where a browser finds its pages."""
         return self.url.removesuffix("/api")
 
     def answers(self) -> bool:
-        """Whether a server answers there; no login is needed to ask this."""
         return answers(self.url)
 
     def ask(self, path: str, body: Mapping[str, object] | None = None, *, method: str | None = None) -> Any:
@@ -200,11 +191,7 @@ def reachable(home: Path, url: str | None) -> Iterator[PrefectApi]:
 
 @contextmanager
 def own(home: Path, *, pages: bool) -> "Iterator[Server]":
-    """A server of this process, noted under `home` for others and stopped at the end; an orphan found there is ended.
-
-    Raises:
-        RetrimError: It cannot be started.
-    """
+    """A server of this process, noted under `home` for others and stopped at the end; an orphan there is ended."""
     with _one_at_a_time(home):
         server = _begin(home, pages=pages)
     try:
@@ -214,7 +201,11 @@ def own(home: Path, *, pages: bool) -> "Iterator[Server]":
 
 
 class Server:
-    """A server on a port of its own; started again at the same address, it goes on from its database."""
+    """A server on a port of its own; started again at the same address, it goes on from its database.
+
+    Raises:
+        RetrimError: It cannot be started.
+    """
 
     def __init__(self, home: Path, port: int, *, pages: bool) -> None:
         self.home, self.pages = home, pages
@@ -222,11 +213,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def revive(self) -> bool:
-        """Starts it if it does not run; whether it had to.
-
-        Raises:
-            RetrimError: It cannot be started.
-        """
+        """Starts it if it does not run; whether it had to."""
         if self.process is not None and self.process.poll() is None:
             return False
         with _one_at_a_time(self.home):
@@ -234,27 +221,18 @@ class Server:
         return True
 
     def start(self) -> None:
-        """Starts it and notes it, while no other server starts here.
-
-        Raises:
-            RetrimError: It cannot be started.
-        """
+        """Starts it and notes it, while no other server starts here."""
         if self.process is not None:
             stop(self.process)  # what is left of its group
         self.process = process = _launch(self.home, self.api, pages=self.pages)
         try:
-            owner = os.getpid()
-            began, owner_began = _began(process.pid), _began(owner)
-            note = ServerNote(self.api.url, self.api.login, process.pid, owner, began=began, owner_began=owner_began)
-            write_private(self.home / LOGIN_FILE, f"{self.api.login}\n".encode())
-            write_private(self.home / NOTE, json.dumps(to_record(note)).encode())
+            _note_server(self.home, self.api, process.pid)
             _wait_until_it_answers(self.home, self.api, process)
         except BaseException:  # Ctrl-C and SIGTERM too
             self.close()
             raise
 
     def close(self) -> None:
-        """Stops it."""
         if self.process is None:
             return
         noted = _read_note(self.home)
@@ -268,21 +246,17 @@ def become_server(home: Path, api: PrefectApi, *, noted_at: Sequence[Path]) -> N
     """Runs a server in the place of this process, at an address and with a login that somebody else has chosen."""
     with _one_at_a_time(home):
         _end_orphans(home)
-        pid, since = os.getpid(), _began(os.getpid())
-        note = ServerNote(api.url, api.login, pid, pid, began=since, owner_began=since)
         failed = []
         for folder in noted_at:
             try:
-                write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
-                write_private(folder / NOTE, json.dumps(to_record(note)).encode())
+                _note_server(folder, api, os.getpid())
             except OSError as error:  # of one workspace, which the worker leaves out
                 failed.append(error)
         if failed and len(failed) == len(noted_at):
             raise failed[0]
         make_private_file(home / "prefect.db")
     os.umask(0o077)
-    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS}
-    os.execve(sys.executable, _command(api, pages=True), environment)  # noqa: S606  no shell is wanted
+    os.execve(sys.executable, _command(api, pages=True), _environment(home, api))  # noqa: S606  no shell is wanted
 
 
 def _command(api: PrefectApi, *, pages: bool) -> list[str]:
@@ -332,8 +306,7 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
     for name in ("prefect.db", "server.log"):
         make_private_file(home / name)
     shorten_log(home / "server.log", MOST_LOG_BYTES)
-    environment = {**os.environ, **settings(home, api.url), **_server_settings(home, api), **BOUNDS}
-    environment[OWNER_VARIABLE] = f"{os.getpid()} {_began(os.getpid())}"
+    environment = {**_environment(home, api), OWNER_VARIABLE: f"{os.getpid()} {_began(os.getpid())}"}
     with (home / "server.log").open("ab") as log:
         return subprocess.Popen(
             _command(api, pages=pages), env=environment, stdout=log, stderr=log, start_new_session=True, umask=0o077
@@ -349,7 +322,6 @@ def _wait_until_it_answers(home: Path, api: PrefectApi, process: "subprocess.Pop
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a server and all its processes."""
     for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, sign)
@@ -358,9 +330,12 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _server_settings(home: Path, api: PrefectApi) -> dict[str, str]:
-    """Settings of the server alone: its login, no other origin, and where its pages are unpacked."""
+def _environment(home: Path, api: PrefectApi) -> dict[str, str]:
+    """Of a server: beside Prefect's settings its login, no other origin, and where its pages are unpacked."""
     return {
+        **os.environ,
+        **settings(home, api.url),
+        **BOUNDS,
         "PREFECT_SERVER_API_AUTH_STRING": str(api.login),
         LOGIN_VARIABLE: str(api.login),
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
@@ -433,6 +408,14 @@ class ServerNote:
     owner: int
     began: float | None
     owner_began: float | None
+
+
+def _note_server(folder: Path, api: PrefectApi, pid: int) -> None:
+    """Notes a server of this process in a folder, with its login."""
+    owner = os.getpid()
+    note = ServerNote(api.url, api.login, pid, owner, began=_began(pid), owner_began=_began(owner))
+    write_private(folder / LOGIN_FILE, f"{api.login}\n".encode())
+    write_private(folder / NOTE, json.dumps(to_record(note)).encode())
 
 
 def _read_note(home: Path) -> ServerNote | None:

@@ -1,9 +1,8 @@
-"""Ends processes: a group that shows no sign of life, or takes too long; and all that a killed command has started.
+"""A process that gives no sign of life, or takes too long, is ended; and so is all that a killed command has started.
 
-Each process that starts others writes a token into its environment, which all that
-descends from it inherits, whatever session or process group it is in. A reaper waits at
-a pipe whose other end its owner alone holds. When the owner ends by itself it says so.
-When it is killed the pipe closes, and whatever has the token is killed.
+Each process that starts others writes a token into its environment, which all that descends from it inherits, whatever
+session or process group it is in. A reaper waits at a pipe whose other end its owner alone holds. When the owner ends
+by itself it says so. When it is killed the pipe closes, and whatever has the token is killed.
 """
 
 import atexit
@@ -45,12 +44,7 @@ class StageHungError(MachineFaultError):
 
 
 class Heartbeat:
-    """Watches a process that leads its group, beside the thread that reads what it prints.
-
-    Args:
-        process: The leader.
-        limits: Past which the whole group is killed.
-    """
+    """Watches the leader of a process group, and kills the group past the limits."""
 
     def __init__(self, process: "subprocess.Popen[str]", limits: StageLimits) -> None:
         self.why: str | None = None
@@ -69,7 +63,6 @@ class Heartbeat:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
         return time.monotonic() - self._began
 
     def beat(self) -> None:

@@ -83,11 +83,7 @@ def read_public_key(file: Path) -> PublicKey:
 
 @dataclass(frozen=True)
 class Keys:
-    """The key pair of a workspace.
-
-    Args:
-        folder: Where the private key lies, `signing.key`; made at first use, for its owner alone.
-    """
+    """The key pair of a workspace: `signing.key` in a folder, made at first use, for its owner alone."""
 
     folder: Path
 
@@ -97,7 +93,6 @@ class Keys:
 
     @property
     def made(self) -> bool:
-        """Whether there is a key already."""
         return self.file.exists()
 
     @property
@@ -111,19 +106,11 @@ class Keys:
         return _public(self._private())
 
     def sign(self, content: bytes) -> str:
-        """The key's signature of some bytes, in base 64.
-
-        Raises:
-            As `public`.
-        """
+        """The key's signature of some bytes, in base 64."""
         return base64.b64encode(self._private().sign(content)).decode()
 
     def known(self) -> list[PublicKey]:
-        """The public keys that lie here: this workspace's own, also those it had before, and what `know` laid beside.
-
-        Raises:
-            BadInputError: One of the files holds none.
-        """
+        """The public keys that lie here: this workspace's, also those it had before, and what `know` laid beside."""
         return [read_public_key(path) for path in sorted(self.folder.glob("*.pub"))]
 
     def know(self, public: PublicKey) -> None:

@@ -1,7 +1,4 @@
-"""A table that a database gives: the rows of a query, or all of a table, typed as the database has them.
-
-A table that a database is given: rows in place of others, or those of files, each row once.
-"""
+"""Rows of a query or of a table that a database gives, typed as it has them; and rows that are laid into its tables."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,11 +82,7 @@ def table_of(names: list[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
 
 
 def pass_rows(where: str, take: Take, *, query: str | None, table: str | None) -> None:
-    """Hands the same rows to `take`, some at a time, so that they need not all fit into memory.
-
-    Raises:
-        As `read_query`.
-    """
+    """Hands the rows of `read_query` to `take`, some at a time, so that they need not all fit into memory."""
     address = address_of(where)
     if query is not None and table is not None:
         raise BadInputError("--query and --table are both set; use only one of them")
@@ -196,11 +189,7 @@ def replace_rows(where: str, table: str, batches: Iterator[pa.RecordBatch], *, w
 
 
 def count_rows(where: str, table: str, *, where_is: Mapping[str, str]) -> int | None:
-    """How many rows of a table have these values in some columns; None without the table.
-
-    Raises:
-        As `replace_rows`.
-    """
+    """How many rows of a table have these values in some columns; None without the table."""
     import sqlalchemy as sa
 
     schema, _, name = table.rpartition(".")
@@ -216,7 +205,6 @@ class FileOfRows:
     """A file whose rows belong into a table.
 
     Args:
-        name: Of the file, the same each time.
         content: What tells its content from one that it had before.
         same: Columns and values that all of its rows have.
         rows: Reads its other columns, some rows at a time, none of them twice.
@@ -311,11 +299,7 @@ def _or_nothing(connection: Any, target: Any) -> Any:
 
 
 def refuse_unwritable(where: str, table: str) -> None:
-    """Refuses a database that cannot be written, as far as its address and driver tell; it is not asked.
-
-    Raises:
-        As `replace_rows`.
-    """
+    """Refuses a database that cannot be written, as far as its address and driver tell; it is not asked."""
     with _writing(where, table):
         pass
 

@@ -65,17 +65,10 @@ class CountedRows(SqlTables):
             False, and nothing is written, if it is recorded already or another check of this model was recorded since.
         """
         assert row.sequence is not None, row.id
-        rows = [columns_of(CountedRow(row.model, row.id, entry.kind, entry.batch, entry.rows)) for entry in entries]
-        try:
-            with self.begin() as connection:
-                connection.execute(sa.insert(DECISIONS).values(**columns_of(row)))
-                if rows:
-                    connection.execute(sa.insert(COUNTED_ROWS), rows)
-        except sa.exc.IntegrityError:
-            if self.last_sequence(row.model) < row.sequence:  # nobody came first: the ledger itself is wrong
-                raise
-            return False
-        return True
+        rows = [CountedRow(row.model, row.id, entry.kind, entry.batch, entry.rows) for entry in entries]
+        is_added = self._insert(DECISIONS, row, {COUNTED_ROWS: rows})
+        assert is_added or self.last_sequence(row.model) >= row.sequence  # else the ledger itself is wrong
+        return is_added
 
     def last_sequence(self, model: str) -> int:
         """The number of the newest check of a model; 0 before the first."""
@@ -100,7 +93,7 @@ class CountedRows(SqlTables):
 
 
 class StoredTimes(SqlTables):
-    """That part of the store."""
+    """What stages took, and up to when schedules are done."""
 
     def add_stage_times(self, run: RunRow, seconds: Mapping[str, float]) -> None:
         """Records what the stages of an attempt of a run took."""
@@ -150,7 +143,8 @@ class Outbox(SqlTables):
                 about = connection.execute(same_matter).scalar() if row.about else None
                 is_told = is_to_be_told(None if known is None else known.queued, about)
                 if known is None:
-                    connection.execute(sa.insert(ALERTS).values(**vars(row) | ({} if is_told else {"queued": None})))
+                    new = row if is_told else replace(row, queued=None)
+                    connection.execute(sa.insert(ALERTS).values(**columns_of(new)))
                 elif is_told:
                     again = sa.update(ALERTS).where(ALERTS.c.id == row.id)
                     connection.execute(again.values(queued=row.queued))
@@ -236,7 +230,6 @@ class Store(StoredTimes, CountedRows, Outbox):
         """Decisions of a model, oldest first.
 
         Args:
-            source: Those of one source; None: all.
             newest: That many of the newest; None: all.
             until: Those about this moment or earlier, as the store spells it; None: all.
             acted: Only those that something was done after: their outcome is not `none`.
@@ -308,7 +301,6 @@ class Store(StoredTimes, CountedRows, Outbox):
             connection.execute(sa.update(RUNS).where(this).values(text=text))
 
     def end_run(self, identity: str, *, state: str, ended: str, version: int | None, detail: RunDetail) -> None:
-        """Ends a run in a state."""
         with self.begin() as connection:
             change = sa.update(RUNS).where(RUNS.c.id == identity)
             connection.execute(change.values(state=state, ended=ended, version=version, text=as_text(detail)))

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
 
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
@@ -24,7 +23,7 @@ from packaging.utils import canonicalize_name
 import retrim
 from retrim.errors import RefusedError
 from retrim.files import code_files, write_folder
-from retrim.stats.codec import digest_of, from_record, key
+from retrim.stats.codec import digest_of
 
 CODE = "data/code"
 NOTE = f"{CODE}.dvc"
@@ -38,15 +37,7 @@ MODE = 0o100644 << 16
 
 @dataclass(frozen=True)
 class About:
-    """What a wheel says of itself.
-
-    Args:
-        version: Of the package.
-        summary: One line.
-        python: Versions of Python that it supports.
-        needs: Its requirements, each as the standard spells it, sorted.
-        scripts: Console scripts, `name = module:function`, sorted.
-    """
+    """What a wheel says of itself; requirements and console scripts are sorted."""
 
     version: str
     summary: str
@@ -60,8 +51,6 @@ class Wheel:
     """A packed wheel.
 
     Args:
-        version: Of the package.
-        content: Its bytes.
         lock: Hashed lines of what it stands on.
         graph: The dvc.yaml of its workspaces.
         digest: SHA-256 of the code, as the pins of a run have it.
@@ -108,11 +97,6 @@ def dependencies_in(lock: str) -> str:
 
 
 def running_wheel() -> Wheel:
-    """The wheel of the code that runs.
-
-    Raises:
-        As `pack_wheel`.
-    """
     return _packed(Path(retrim.__file__).resolve().parent)
 
 
@@ -209,28 +193,10 @@ def _info_of(site: Path) -> Path:
     return folders[0]
 
 
-@dataclass(frozen=True)
-class Project:
-    """Of `project` in pyproject.toml, what the wheel says."""
-
-    version: str
-    description: str
-    python: Annotated[str, key("requires-python")]
-    dependencies: list[str]
-    scripts: dict[str, str]
-
-
-@dataclass(frozen=True)
-class ProjectFile:
-    """Of pyproject.toml, what is read here."""
-
-    project: Project
-
-
 def _about_checkout(root: Path) -> About:
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    project = from_record(ProjectFile, tomllib.loads(text)).project
-    return _about(project.version, project.description, project.python, project.dependencies, project.scripts)
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = ("version", "description", "requires-python", "dependencies", "scripts")
+    return _about(*(project[name] for name in names))
 
 
 def _about_installed(info: Path) -> About:

@@ -8,11 +8,11 @@ store that is older than its copies is refused.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
-from typing import BinaryIO
 
 import pandas as pd
 
@@ -111,7 +111,7 @@ def _require_apart(workspace: Workspace, where: str) -> None:
 
 
 def _newest_there(workspace: Workspace, store: BackupStore) -> Backup | None:
-    """The newest backup at the place, by which it is known what did not change since."""
+    """The newest backup at the place: what did not change since is not copied again."""
     names = store.names()
     if not names:
         return None
@@ -126,8 +126,6 @@ def _newest_there(workspace: Workspace, store: BackupStore) -> Backup | None:
 
 
 class _Maker:
-    """Copies what belongs to a backup."""
-
     def __init__(self, workspace: Workspace, store: BackupStore, before: Backup | None) -> None:
         self.workspace, self.store, self.before = workspace, store, before
         earlier = () if before is None else (*before.files, *before.git.changed)
@@ -141,15 +139,15 @@ class _Maker:
         artifacts, logged = workspace.mlflow_artifacts, git.refs(root)
         report_progress("backing up predictions", 0, 4)
         moving = parts.requests_and_predictions(workspace)
-        self._copy(moving)  # most of it, so that the second time takes no time
-        files = self._copy(moving)
+        self._copy(*moving)  # most of it, so that the second time takes no time
+        files = self._copy(*moving)
         report_progress("backing up the store", 1, 4)
         databases, behind_server = self._databases(aside)
-        files += self._copy([partial(parts.arrived_files, workspace)])
+        files += self._copy(partial(parts.arrived_files, workspace))
         report_progress("backing up the repository", 2, 4)
         git_state, differing = self._repository(aside, logged)
         report_progress("backing up data and models", 3, 4)
-        files += self._copy(parts.other_parts(workspace))
+        files += self._copy(*parts.other_parts(workspace))
         backup = Backup(
             model=workspace.model,
             at=now,
@@ -163,7 +161,7 @@ class _Maker:
         )
         return backup, (*behind_server, *parts.left_out(workspace, differing))
 
-    def _copy(self, listed: Iterable[parts.Part]) -> list[BackupFile]:
+    def _copy(self, *listed: parts.Part) -> list[BackupFile]:
         return [file for part in listed for file in self._copy_part(part)]
 
     def _copy_part(self, part: parts.Part) -> list[BackupFile]:
@@ -185,17 +183,13 @@ class _Maker:
         known = self._known.get((source.place, source.state)) if source.state else None
         if known is None or not self.store.has(known):
             with source.open() as stream:
-                known = self._put(stream, source.place, state=source.state)
+                known = self.store.put(stream, source.place, source.state)
             self._known[source.place, source.state] = known
-        return BackupFile(place=known.place, digest=known.digest, size=known.size, mode=source.mode, state=known.state)
+        return replace(known, mode=source.mode)
 
-    def _put(self, stream: BinaryIO, place: str, *, state: str = "") -> BackupFile:
-        digest, size = self.store.put(stream, place)
-        return BackupFile(place=place, digest=digest, size=size, state=state)
-
-    def _put_path(self, path: Path, place: str) -> BackupFile:
+    def _put(self, path: Path, place: str) -> BackupFile:
         with path.open("rb") as stream:
-            return self._put(stream, place)
+            return self.store.put(stream, place)
 
     def _databases(self, aside: Path) -> tuple[tuple[BackupFile, ...], list[LeftOut]]:
         """The store, and then MLflow's database, each as of one moment; what only a server has is left out."""
@@ -207,9 +201,9 @@ class _Maker:
             file = aside / Path(place).name
             if not is_sqlite(address):
                 dump_postgresql(address, file)
-                copied.append(self._put_path(file, f"{place}{DUMPED}"))
+                copied.append(self._put(file, f"{place}{DUMPED}"))
             elif copy_sqlite(address, file):
-                copied.append(self._put_path(file, place))
+                copied.append(self._put(file, place))
         return tuple(copied), left
 
     def _repository(self, aside: Path, logged: Mapping[str, str]) -> tuple[GitState, list[str]]:
@@ -222,7 +216,7 @@ class _Maker:
             bundle = before.git.bundle
         else:
             stands = git.bundle(root, aside / "git.bundle")
-            bundle = self._put_path(aside / "git.bundle", "git.bundle")
+            bundle = self._put(aside / "git.bundle", "git.bundle")
         log = f"refs/tags/retrim/{self.workspace.model}/log/"
         differing, removed = git.differing(root, stands[git.HEAD])
         differing = [name for name in differing if not name.startswith(parts.APART_FROM_GIT)]
@@ -232,7 +226,7 @@ class _Maker:
             refs={name: commit for name, commit in stands.items() if not name.startswith(log) or name in logged},
             head=head,
             commit=stands[git.HEAD],
-            changed=tuple(self._copy([partial(parts.in_working_folder, self.workspace, plain)])),
+            changed=tuple(self._copy(partial(parts.in_working_folder, self.workspace, plain))),
             removed=tuple(removed),
         )
         return state, differing

@@ -54,9 +54,8 @@ class SourceFile:
 
     Args:
         place: Where it lies, as seen from the workspace.
-        open: Opens it for reading.
         mode: Its rights.
-        state: What tells one content of it from another, as its system says; empty where it says nothing of that.
+        state: What tells one content of it from another; empty where its system says nothing of that.
         path: Its path, where it lies on this machine.
     """
 
@@ -90,10 +89,7 @@ def arrived_files(workspace: Workspace) -> Iterator[SourceFile]:
 
 
 def other_parts(workspace: Workspace) -> list[Part]:
-    """All other folders of `var/`, public keys, the files of MLflow, and DVC's cache.
-
-    A cache that lies elsewhere may be shared; which of its files are whose is not known, so all are listed.
-    """
+    """All other folders of `var/`, public keys, the files of MLflow, and DVC's cache whole, also where it is shared."""
     keys = workspace.paths.keys
     return [
         lambda: (file for file, path in _others(workspace) if not git.looks_secret(path)),
@@ -104,9 +100,7 @@ def other_parts(workspace: Workspace) -> list[Part]:
 
 
 def files_of_variables(workspace: Workspace) -> set[Path]:
-    """Whole paths of files that variables such as `RETRIM_ALERTS_FILE` name: each holds a secret, whatever it looks
-    like. Of a relative path, both that in the workspace and that in the working directory.
-    """
+    """Whole paths of files that variables such as `RETRIM_ALERTS_FILE` name: each holds a secret."""
     alerts = workspace.env.alerts_file
     files = [*value_files(), *([] if alerts is None else [alerts])]
     return {(base / file).resolve() for file in files for base in (workspace.paths.root, Path.cwd())}

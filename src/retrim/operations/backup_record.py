@@ -15,8 +15,6 @@ class BackupFile:
     Args:
         place: Where it lies, as seen from the workspace.
         digest: SHA-256 of its content, under which it lies in the backup.
-        size: Bytes.
-        mode: Its rights, as the system counts them.
         state: What told this content from another when it was read: an unchanged file is not read again.
     """
 
@@ -53,7 +51,6 @@ class GitState:
         bundle: File with its objects.
         refs: Commit or tag, by ref.
         head: The branch that is checked out, or a commit.
-        commit: The commit that is checked out.
         changed: Files that differ from the commit or are not committed.
         removed: Committed files that are missing.
     """
@@ -76,7 +73,6 @@ class Backup:
         root: Folder of the workspace.
         artifacts: Folder or address of MLflow's files.
         databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
-        files: All other files.
         repository: First commit of the repository.
     """
 

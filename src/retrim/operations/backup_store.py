@@ -1,6 +1,5 @@
 """Where backups lie: a folder, or any address of fsspec. A content lies there once, whatever names it. Nothing is ever
-removed or written anew, so several may write at once. A killed backup has no record, so it is none; what it brought
-lies there, and the next one finds it.
+removed or written anew, so several may write at once; a killed backup has no record, so it is none.
 
     <place>/objects/<two digits>/<SHA-256>         the content of files
     <place>/backups/<moment>-<16 digits>.json      a backup: its record, written last; the digits are those of its bytes
@@ -8,11 +7,10 @@ lies there, and the next one finds it.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -36,10 +34,7 @@ STAGED_SECONDS = 24 * 3600
 
 
 class BackupStore:
-    """The backups at a place.
-
-    Args:
-        where: A folder or an address.
+    """The backups at a folder or an address.
 
     Attributes:
         shown: The address without secrets.
@@ -57,28 +52,27 @@ class BackupStore:
 
     @cached_property
     def _objects(self) -> dict[str, int]:
-        """Bytes of each content that lies here, as listed once; kept up while contents are added."""
-        with self._told("read"):
-            sizes = {path.rpartition("/")[2]: size for path, size in self._listed("objects").items()}
+        """Bytes of each content that lies here, listed once; kept up while contents are added."""
+        sizes = {path.rpartition("/")[2]: size for path, size in self._listed("objects").items()}
         return {name: size for name, size in sizes.items() if OBJECT_NAME.fullmatch(name)}
 
     def has(self, file: BackupFile) -> bool:
         """Whether a content of that digest and length is here."""
         return self._objects.get(file.digest) == file.size
 
-    def put(self, source: BinaryIO, name: str) -> tuple[str, int]:
-        """Lays a content here, whole or not at all, if it is not here yet; gives its SHA-256 and its bytes.
+    def put(self, source: BinaryIO, place: str, state: str = "") -> BackupFile:
+        """Lays a content here, whole or not at all, if it is not here yet.
 
         Raises:
             RetrimError: It cannot be read, or the place cannot be written.
         """
-        with self._told("written"), self._staged() as staged:
+        with self._wrapped("written"), self._staged() as staged:
             with open_private(staged) as file:
-                digest, size = _copy(_pieces(source, name), file)
+                digest, size = _copy(_pieces(source, place), file)
             if self._objects.get(digest) != size:
                 self._lay(staged, self._path_of(digest))
                 self._objects[digest] = self.added[digest] = size
-        return digest, size
+        return BackupFile(place=place, digest=digest, size=size, state=state)
 
     def get(self, digest: str, to: Path) -> None:
         """Writes a content into a file.
@@ -101,14 +95,11 @@ class BackupStore:
     def is_sound(self, file: BackupFile) -> bool:
         """Whether a content is here and is what its name says; it is read once, however many backups name it."""
         if file.digest not in self._sound:
-            with Path(os.devnull).open("wb") as nowhere:
-                self._sound[file.digest] = self.has(file) and (
-                    _copy(self._pieces_of(file.digest), nowhere) == (file.digest, file.size)
-                )
+            self._sound[file.digest] = self.has(file) and _copy(self._pieces_of(file.digest))[0] == file.digest
         return self._sound[file.digest]
 
     def _pieces_of(self, digest: str) -> Iterator[bytes]:
-        with self._told("read"), self._system.open(self._path_of(digest), "rb") as source:
+        with self._wrapped("read"), self._system.open(self._path_of(digest), "rb") as source:
             while piece := source.read(PIECE):
                 yield piece
 
@@ -120,7 +111,7 @@ class BackupStore:
         """
         content = to_json(to_record(backup))
         name = f"{backup.at.tz_convert('UTC').strftime(STAMP)}-{hashlib.sha256(content).hexdigest()[:16]}.json"
-        with self._told("written"), self._staged() as staged:
+        with self._wrapped("written"), self._staged() as staged:
             with open_private(staged) as file:
                 file.write(content)
             if self._is_here:
@@ -133,8 +124,7 @@ class BackupStore:
 
     def names(self) -> list[str]:
         """Names of the backups, oldest first."""
-        with self._told("read"):
-            names = (path.rpartition("/")[2] for path in self._listed("backups"))
+        names = (path.rpartition("/")[2] for path in self._listed("backups"))
         return sorted(name for name in names if RECORD_NAME.fullmatch(name))
 
     def newest(self) -> pd.Timestamp | None:
@@ -149,8 +139,8 @@ class BackupStore:
             RetrimError: Its record is damaged, or another retrim wrote it.
         """
         place = f"{self.shown}/backups/{name}"
-        with self._told("read"), self._system.open(f"{self._root}/backups/{name}", "rb") as file:
-            content = file.read()
+        with self._wrapped("read"):
+            content = self._system.cat_file(f"{self._root}/backups/{name}")
         if not name.endswith(f"-{hashlib.sha256(content).hexdigest()[:16]}.json"):
             raise RetrimError(f"{place} is damaged: its content does not match the hash in its name; remove this file")
         record = json.loads(content)
@@ -179,19 +169,19 @@ class BackupStore:
 
     def clear_staged(self) -> None:
         """Removes what killed backups were writing."""
-        rooms = (Path(self._root) / ".staged").glob("*") if self._is_here else ()
-        for room in rooms:
+        for folder in (Path(self._root) / ".staged").glob("*") if self._is_here else ():
             with suppress(OSError):
-                if room.stat().st_mtime < time.time() - STAGED_SECONDS:
-                    shutil.rmtree(room)
+                if folder.stat().st_mtime < time.time() - STAGED_SECONDS:
+                    shutil.rmtree(folder)
 
     def _listed(self, within: str) -> dict[str, int]:
         """Bytes of each file in a folder of the place; empty where there is none."""
-        self._system.invalidate_cache()
         folder = f"{self._root}/{within}"
-        if not self._system.exists(folder):
-            return {}
-        return {path: int(facts["size"]) for path, facts in self._system.find(folder, detail=True).items()}
+        with self._wrapped("read"):
+            self._system.invalidate_cache()
+            if not self._system.exists(folder):
+                return {}
+            return {path: int(facts["size"]) for path, facts in self._system.find(folder, detail=True).items()}
 
     def _lay(self, staged: Path, path: str) -> None:
         if self._is_here:
@@ -212,7 +202,7 @@ class BackupStore:
     def _path_of(self, digest: str) -> str:
         return f"{self._root}/objects/{digest[:2]}/{digest}"
 
-    def _told(self, what: str) -> AbstractContextManager[None]:
+    def _wrapped(self, what: str) -> AbstractContextManager[None]:
         fails = f"the backups at {self.shown} cannot be {what}"
         cure = "check the disk, its permissions, and the protocol credentials in the environment"
         return without_secrets(self._address, fails, cure)
@@ -231,11 +221,12 @@ def _pieces(source: BinaryIO, name: str) -> Iterator[bytes]:
         raise RetrimError(f"{name} cannot be read ({why}); check the disk or the address that it lies at") from None
 
 
-def _copy(pieces: Iterable[bytes], target: BinaryIO) -> tuple[str, int]:
-    """Writes a content; gives its SHA-256 and its bytes."""
+def _copy(pieces: Iterator[bytes], target: BinaryIO | None = None) -> tuple[str, int]:
+    """Writes a content, if there is a target; gives its SHA-256 and its bytes."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-        target.write(piece)
+        if target is not None:
+            target.write(piece)
     return digest.hexdigest(), size

@@ -43,7 +43,6 @@ class MonthCost:
 
     @property
     def line(self) -> str:
-        """All of it on one line."""
         count = "1 retraining" if self.retrainings == 1 else f"{self.retrainings} retrainings"
         checks = "1 check" if self.checks == 1 else f"{self.checks} checks"
         sentence = f"{self.month}: {count} in {self.hours:.2g} h, {checks}"
@@ -59,11 +58,7 @@ class MonthCost:
 def cost_of_month(
     workspace: Workspace, checks: Sequence[DecisionRow], *, month: str, kept_gb: float | None = None
 ) -> MonthCost:
-    """What a model took in a month.
-
-    Args:
-        checks: At least those of that month.
-    """
+    """What a model took in a month; `checks` are at least those of that month."""
     paid = runs_paid(workspace, month)
     seconds = workspace.store.seconds_of_runs(workspace.model)
     in_month = [check for check in checks if check.as_of.startswith(month)]

@@ -89,9 +89,7 @@ class Examined:
     """What is examined.
 
     Args:
-        paths: The workspace.
         folder: Whose `retrim up` should run: the workspace, or the folder that holds it.
-        now: By the clock.
     """
 
     paths: WorkspacePaths

@@ -23,8 +23,6 @@ STRANGE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\s[#;]|[\s\\]$")
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the parts listen on this machine."""
-
     prefect: int
     ui: int
     serve: int
@@ -37,7 +35,6 @@ class Installation:
     Args:
         folder: Of the workspace, or of the workspaces; its own state is in `var/up` below it.
         roots: The workspaces.
-        ports: Where the parts listen.
         prefect_url: A Prefect server that somebody else runs; None: one is a part.
     """
 
@@ -77,7 +74,6 @@ class Part:
     """Something that runs all the time.
 
     Args:
-        name: What it is called.
         command: Arguments after the program.
         address: Where it answers; None: it has none.
         login: Where the login lies that it asks for; None: it asks for none on this machine.
@@ -90,7 +86,6 @@ class Part:
 
     @property
     def line(self) -> tuple[str, ...]:
-        """The whole command."""
         return (*RETRIM, *self.command)
 
 
@@ -158,7 +153,7 @@ def read_installation(folder: Path) -> Installation | None:
 
 
 def installation_at(folder: Path) -> Installation:
-    """The same.
+    """What was noted last in a folder.
 
     Raises:
         BadInputError: Nothing was noted.

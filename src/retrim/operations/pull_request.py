@@ -14,12 +14,12 @@ from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
 from retrim.adapters import dvc, environment, git
 from retrim.adapters.dvc_session import StageFailedError, end_survivors
+from retrim.adapters.exhibits import predicted_of
 from retrim.adapters.great_expectations import read_suite
 from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
 from retrim.card.change import (
@@ -54,8 +54,6 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PastRetraining:
-    """A retraining by its tag."""
-
     version: int
     commit: str
     pins: Pins
@@ -186,7 +184,7 @@ def _python_of(workspace: Workspace, folder: Path, say: Say) -> Path:
 
 def _sections(folder: Path) -> list[str]:
     """The settings that a stage reads, as dvc.yaml lists them."""
-    parts = (part for stage in dvc.graph_of(folder).stages.values() for part in stage.params)
+    parts = (part for stage in dvc.graph_of(folder).values() for part in stage.params)
     return [name for part in parts if isinstance(part, dict) for name in part.get(SETTINGS) or []]
 
 
@@ -262,6 +260,5 @@ def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:
 def _losses(paths: Paths, winner: str, loss: str) -> "pd.Series[float]":
     """The winner's loss on each judged row, under its key, in time order."""
     judged = read_parquet(paths.verdict / "judged.parquet")
-    by_class = [name for name in map(str, judged) if name.removeprefix(f"{winner}_").isdigit()]
-    predicted: np.ndarray = judged[winner].to_numpy() if winner in judged else judged[by_class].to_numpy()
-    return pd.Series(row_losses(loss, judged["actual"].to_numpy(), predicted), index=pd.Index(judged["_key"]))
+    losses = row_losses(loss, judged["actual"].to_numpy(), predicted_of(judged, winner))
+    return pd.Series(losses, index=pd.Index(judged["_key"]))

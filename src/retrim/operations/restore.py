@@ -90,11 +90,7 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
 
 @contextmanager
 def _made_beside(folder: Path) -> Iterator[Path]:
-    """A folder that takes the place of another at the end, whole; where that does not come, it goes.
-
-    Raises:
-        BadInputError: The folder is not empty, or cannot be made.
-    """
+    """A folder that takes the place of another at the end, whole; where that does not come, it goes."""
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise BadInputError(f"{folder} is not an empty folder; choose an empty folder or a new one")
     try:
@@ -168,11 +164,7 @@ def _get(store: BackupStore, place: str, digest: str, to: Path) -> None:
 
 
 def _below(folder: Path, place: str) -> Path:
-    """Where a file lies in a folder; a record that leads out of it, or into what git runs, is refused.
-
-    Raises:
-        RetrimError: It does, also by a symbolic link that was committed.
-    """
+    """Where a file lies in a folder; a record that leads out of it, or into what git runs, is refused."""
     parts, target = Path(place).parts, folder / place
     leads_out = not parts or Path(place).is_absolute() or ".." in parts
     if leads_out or ".git" in parts or not target.parent.resolve().is_relative_to(folder.resolve()):
@@ -183,8 +175,10 @@ def _below(folder: Path, place: str) -> Path:
 
 
 def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, list[str]]:
-    """Fills PostgreSQL, and tells the databases where files lie now, and that run directories are gone; gives how many
-    places changed in MLflow's, and what is left to a person.
+    """Fills PostgreSQL, and tells the databases where files lie now, and that run directories are gone.
+
+    Returns:
+        How many places changed in MLflow's database, and what is left to a person.
     """
     artifacts, old = backup.artifacts, Path(backup.root)
     places = {artifacts if is_address(artifacts) else Path(artifacts).as_uri(): (folder / "var" / "mlflow").as_uri()}
