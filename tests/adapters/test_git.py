@@ -73,50 +73,27 @@ def hook(root: Path, name: str) -> Path:
 
 
 class TestASnapshot:
-    def test_holds_uncommitted_edits(self, repository: Path) -> None:
-        taken = snapshot(repository, max_file_mb=1)
-
-        assert git(repository, "show", f"{taken.commit}:a.txt") == "edited"
-
-    def test_holds_and_names_untracked_files(self, repository: Path) -> None:
-        taken = snapshot(repository, max_file_mb=1)
-
-        assert taken.untracked == ("sub/näw file.txt",)
-        assert git(repository, "show", f"{taken.commit}:sub/näw file.txt") == "untracked"
-
-    def test_leaves_out_what_was_deleted_or_is_ignored(self, repository: Path) -> None:
-        taken = snapshot(repository, max_file_mb=1)
-
-        names = git(repository, "ls-tree", "-r", "-z", "--name-only", taken.commit).split("\0")
-        assert sorted(filter(None, names)) == [".gitignore", "a.txt", "sub/näw file.txt"]
-
-    def test_touches_neither_branch_nor_index_nor_files(self, repository: Path) -> None:
-        before = seen(repository)
-        snapshot(repository, max_file_mb=1)
-
-        assert seen(repository) == before
-
-    def test_of_the_same_files_is_the_same_tree(self, repository: Path) -> None:
-        trees = {
-            git(repository, "rev-parse", f"{snapshot(repository, max_file_mb=1).commit}^{{tree}}") for _ in range(2)
-        }
-
-        assert len(trees) == 1
-
-    def test_fires_no_hook(self, repository: Path) -> None:
-        marks = [hook(repository, name) for name in ("pre-commit", "post-commit", "post-index-change")]
-        snapshot(repository, max_file_mb=1)
-
-        assert [mark for mark in marks if mark.exists()] == []
-
-    def test_is_not_led_astray_by_the_environment_of_a_hook(
+    def test_holds_edits_and_untracked_files_and_touches_nothing(
         self, repository: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("GIT_DIR", "/nowhere")
-        monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+        before, variables = seen(repository), dict(os.environ)
+        marks = [hook(repository, name) for name in ("pre-commit", "post-commit", "post-index-change")]
         taken = snapshot(repository, max_file_mb=1)
+        with monkeypatch.context() as patch:  # as in a hook of another repository
+            patch.setenv("GIT_DIR", "/nowhere")
+            patch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+            again = snapshot(repository, max_file_mb=1)
+        names = git(repository, "ls-tree", "-r", "-z", "--name-only", taken.commit).split("\0")
+        trees = [git(repository, "rev-parse", f"{shot.commit}^{{tree}}") for shot in (taken, again)]
 
+        assert sorted(filter(None, names)) == [".gitignore", "a.txt", "sub/näw file.txt"]  # not what was deleted
         assert git(repository, "show", f"{taken.commit}:a.txt") == "edited"
+        assert git(repository, "show", f"{taken.commit}:sub/näw file.txt") == "untracked"
+        assert taken.untracked == ("sub/näw file.txt",)
+        assert trees[0] == trees[1]
+        assert seen(repository) == before
+        assert [mark for mark in marks if mark.exists()] == []
+        assert dict(os.environ) == variables
 
     def test_refuses_a_large_file_and_names_it_with_its_size(self, repository: Path) -> None:
         (repository / "large.bin").write_bytes(bytes(1_200_000))
@@ -141,19 +118,14 @@ class TestASnapshot:
             ("notes.txt", "-----BEGIN OPENSSH PRIVATE KEY-----\n"),
             ("notes.txt", f"key: {'AKIA' + 'Q' * 16}\n"),
             (".dvc/config.local", "[remote]\n"),
+            (" a.pem", "x"),
         ],
     )
     def test_refuses_what_looks_like_a_secret_and_names_it(self, repository: Path, name: str, content: str) -> None:
         (repository / name).parent.mkdir(exist_ok=True)
         (repository / name).write_text(content)
 
-        with pytest.raises(RefusedError, match=f"untracked file {name} looks like a secret"):
-            snapshot(repository, max_file_mb=1)
-
-    def test_refuses_a_secret_whose_name_begins_with_a_space(self, repository: Path) -> None:
-        (repository / " a.pem").write_text("x")
-
-        with pytest.raises(RefusedError, match=r"untracked file  a\.pem looks like a secret"):
+        with pytest.raises(RefusedError, match=f"untracked file {re.escape(name)} looks like a secret"):
             snapshot(repository, max_file_mb=1)
 
     def test_refuses_a_staged_secret_that_no_commit_holds(self, repository: Path) -> None:
@@ -176,19 +148,14 @@ class TestASnapshot:
 
 
 class TestAWorkspace:
-    def test_that_is_no_repository_is_told_how_to_become_one(self, tmp_path: Path, nameless: None) -> None:
-        with pytest.raises(BadInputError, match=rf"{re.escape(str(tmp_path))} .*`git init`"):
-            require_repository(tmp_path)
-
-    def test_that_is_no_repository_is_told_so_by_what_a_retraining_does_first(
+    def test_that_is_no_repository_or_has_no_commit_is_told_how_to_become_one(
         self, tmp_path: Path, nameless: None
     ) -> None:
+        with pytest.raises(BadInputError, match=rf"{re.escape(str(tmp_path))} .*`git init`"):
+            require_repository(tmp_path)
         with pytest.raises(BadInputError, match="git init"):
-            clear_tag_locks(tmp_path, "retrim/bike")
-
-    def test_without_a_commit_is_told_to_make_one(self, tmp_path: Path, nameless: None) -> None:
+            clear_tag_locks(tmp_path, "retrim/bike")  # what a retraining does first
         git(tmp_path, "init", "-q")
-
         with pytest.raises(BadInputError, match="git commit"):
             require_repository(tmp_path)
 
@@ -204,46 +171,23 @@ class TestAWorktree:
         add_worktree(repository, folder, snapshot(repository, max_file_mb=1).commit)
         return folder
 
-    def test_holds_the_snapshot(self, run_directory: Path) -> None:
-        assert (run_directory / "a.txt").read_text() == "edited\n"
-
-    def test_fires_no_hook_when_made_or_committed_to(self, repository: Path) -> None:
-        marks = [hook(repository, name) for name in ("post-checkout", "pre-commit", "commit-msg", "post-commit")]
-        folder = repository.parent / "rooms" / "hooked"
-        add_worktree(repository, folder, "HEAD")
-        (folder / "made.txt").write_text("made\n")
-        commit_files(folder, ["made.txt"], "made", date=DATE)
-
-        assert [mark for mark in marks if mark.exists()] == []
-
-    def test_is_committed_to_without_an_identity_or_signature(self, run_directory: Path) -> None:
-        (run_directory / "ignored.txt").write_text("made\n")
-        commit = commit_files(run_directory, ["ignored.txt"], "made", date=DATE)
-
-        assert git(run_directory, "show", f"{commit}:ignored.txt") == "made"
-
-    def test_leaves_branch_index_and_files_of_the_user(self, repository: Path) -> None:
+    def test_is_committed_to_and_removed_and_leaves_what_is_the_users(self, repository: Path) -> None:
         before = seen(repository)
+        marks = [hook(repository, name) for name in ("post-checkout", "pre-commit", "commit-msg", "post-commit")]
         folder = repository.parent / "rooms" / "two"
-        add_worktree(repository, folder, "HEAD")
-        (folder / "made.txt").write_text("made\n")
-        tag(repository, "v1", commit_files(folder, ["made.txt"], "made", date=DATE), same=["made.txt"])
-        remove_worktree(repository, folder)
+        add_worktree(repository, folder, snapshot(repository, max_file_mb=1).commit)
+        assert (folder / "a.txt").read_text() == "edited\n"
+        (folder / "ignored.txt").write_text("made\n")
+        commit = commit_files(folder, ["ignored.txt"], "made", date=DATE)  # without an identity or a signature
+        assert git(folder, "show", f"{commit}:ignored.txt") == "made"
+        tag(repository, "v1", commit, same=["ignored.txt"])
+        for _ in range(2):
+            remove_worktree(repository, folder)
 
-        assert seen(repository) == before
-
-    def test_is_removed_with_what_is_in_it(self, repository: Path, run_directory: Path) -> None:
-        (run_directory / "made.txt").write_text("made\n")
-        remove_worktree(repository, run_directory)
-
-        assert not run_directory.exists()
+        assert not folder.exists()
         assert git(repository, "worktree", "list", "--porcelain").count("worktree ") == 1
-
-    def test_is_removed_again_without_complaint(self, repository: Path, run_directory: Path) -> None:
-        remove_worktree(repository, run_directory)
-        remove_worktree(repository, run_directory)
-
-        assert not run_directory.exists()
+        assert seen(repository) == before
+        assert [mark for mark in marks if mark.exists()] == []
 
     def test_is_made_anew_where_a_killed_run_lost_the_folder(self, repository: Path, run_directory: Path) -> None:
         subprocess.run(["rm", "-r", str(run_directory)], check=True)
@@ -259,24 +203,14 @@ class TestATag:
         tag(repository, "retrim/m/v1", commit, same=["a.txt"])
         return commit
 
-    def test_stands_on_its_commit(self, repository: Path, tagged: str) -> None:
-        assert find_tag(repository, "retrim/m/v1") == tagged
-
-    def test_that_is_not_there_is_none(self, repository: Path) -> None:
-        assert find_tag(repository, "retrim/m/v9") is None
-
-    def test_stays_when_set_again_on_the_same_files(self, repository: Path, tagged: str) -> None:
+    def test_stands_on_its_commit_and_is_never_moved(self, repository: Path, tagged: str) -> None:
         other = snapshot(repository, max_file_mb=1).commit
-        tag(repository, "retrim/m/v1", other, same=[".gitignore"])
-
-        assert find_tag(repository, "retrim/m/v1") == tagged
-
-    def test_is_never_moved_to_other_files(self, repository: Path, tagged: str) -> None:
-        other = snapshot(repository, max_file_mb=1).commit
-
+        tag(repository, "retrim/m/v1", other, same=[".gitignore"])  # whose files are the same: it stays
         with pytest.raises(RetrimError, match=r"tag retrim/m/v1 points to .* never moves"):
             tag(repository, "retrim/m/v1", other, same=["a.txt"])
+
         assert find_tag(repository, "retrim/m/v1") == tagged
+        assert find_tag(repository, "retrim/m/v9") is None
 
     def test_needs_no_signature(self, repository: Path) -> None:
         git(repository, "config", "tag.gpgsign", "true")
@@ -288,13 +222,6 @@ class TestATag:
 def test_a_failed_command_ends_in_gits_own_words(tmp_path: Path) -> None:
     with pytest.raises(RetrimError, match=f"{tmp_path}: fatal: "):
         git(tmp_path, "status")
-
-
-def test_the_variables_of_the_caller_stay(repository: Path) -> None:
-    before = dict(os.environ)
-    snapshot(repository, max_file_mb=1)
-
-    assert dict(os.environ) == before
 
 
 def test_a_file_whose_name_is_not_utf8_is_taken_along(repository: Path) -> None:

@@ -212,7 +212,7 @@ def test_an_index_that_is_made_anew_merges_many_files_at_once(tmp_path: Path, mo
 
     assert known(tmp_path, "k0", "l11", "both", "k12") == [True, True, True, False]
     assert sizes == [12, 12, 12]
-    assert sum(size for _, size in LandingIndex(tmp_path).read().runs.rows) == 25
+    assert sum(size for _, size in LandingIndex(tmp_path).read().runs["rows"]) == 25
 
 
 def test_batches_are_listed_once_while_nothing_else_can_land(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,8 +106,7 @@ def test_a_workspace_may_lie_in_a_folder_with_any_letters(
     tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
     workspace = a_workspace(tmp_path / "Jürgen ☂")
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    _, commit, folder = recorded(workspace)
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
 
@@ -134,14 +133,6 @@ def run_directory(workspace: WorkspacePaths) -> Path:
 
 
 @pytest.fixture(scope="module")
-def looked_at(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
-    """A workspace with the room `one`, for tests that only look."""
-    workspace = a_workspace(tmp_path_factory.mktemp("looked-at"))
-    a_run_directory(workspace)
-    return workspace
-
-
-@pytest.fixture(scope="module")
 def worked_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A room for tests of stages that leave nothing that another would see."""
     return a_run_directory(a_workspace(tmp_path_factory.mktemp("worked-in")))
@@ -157,6 +148,25 @@ def ended(pid: int) -> bool:
     return False
 
 
+def recorded(workspace: WorkspacePaths) -> tuple[Path, str, Path]:
+    """A run directory, the commit of its inputs, and the folder in which it is to be made again."""
+    run_directory = a_run_directory(workspace)
+    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    return run_directory, commit, workspace.runs / "fresh"
+
+
+def set_remote(workspace: WorkspacePaths, remote: Path) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {remote}\n"
+    )
+
+
+def cached_rows(workspace: WorkspacePaths) -> Path:
+    """The batch in the workspace's cache."""
+    digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
+    return object_path(workspace.root / ".dvc" / "cache", digest)
+
+
 def quiet(_: str) -> None:
     """Says nothing."""
 
@@ -167,25 +177,19 @@ def run(stage: str, run_directory: Path, limits: StageLimits = AMPLE) -> str:
 
 
 class TestARoom:
-    @pytest.fixture
-    def one(self, looked_at: WorkspacePaths) -> Path:
-        return looked_at.runs / "one"
+    def test_holds_batches_and_no_champion_and_pins_all_digests(self, workspace: WorkspacePaths) -> None:
+        one = a_run_directory(workspace)
+        landed = workspace.landing / "arrived=2024-01-01" / "rows-1.parquet"
+        noted = load_yaml((one / "data" / "raw.dvc").read_text())["outs"][0]
 
-    def test_holds_the_batches_in_their_partitions(self, one: Path) -> None:
         assert (one / "data" / "raw" / "arrived=2024-01-01" / "rows-1.parquet").read_bytes() == b"rows\n"
-
-    def test_leaves_the_landed_file_as_it_was(self, looked_at: WorkspacePaths) -> None:
-        landed = looked_at.landing / "arrived=2024-01-01" / "rows-1.parquet"
-
-        assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)
-
-    def test_says_that_no_former_champion_competes(self, one: Path) -> None:
+        assert (landed.stat().st_nlink, landed.stat().st_mode & 0o200) == (1, 0o200)  # as it was
         assert json.loads((one / "data" / "previous" / "none.json").read_bytes()) == {"previous": None}
-
-    def test_says_that_there_is_no_champion(self, one: Path) -> None:
         assert json.loads((one / "data" / "champion" / "none.json").read_bytes()) == {"champion": None}
-
-    def test_pins_what_it_was_given_and_all_digests(self, one: Path) -> None:
+        assert (noted["path"], noted["nfiles"]) == ("raw", 1)
+        assert (one / "data" / "champion.dvc").exists()
+        assert git.git(workspace.root, "status", "--porcelain") == ""
+        assert f"core.site_cache_dir={one / '.dvc' / 'tmp' / 'site'}" in dvc.run_dvc(one, "config", "--list")
         assert from_record(Pins, json.loads((one / "data" / "pins.json").read_bytes())) == replace(
             PINS,
             raw_digest=folder_digest(one / "data" / "raw"),
@@ -202,18 +206,6 @@ class TestARoom:
 
         pins = json.loads((run_directory / "data" / "pins.json").read_bytes())
         assert pins["code_digest"] == code_digest(workspace.root / "src" / "retrim")
-
-    def test_has_its_inputs_noted_for_dvc(self, one: Path) -> None:
-        noted = load_yaml((one / "data" / "raw.dvc").read_text())["outs"][0]
-
-        assert (noted["path"], noted["nfiles"]) == ("raw", 1)
-        assert (one / "data" / "champion.dvc").exists()
-
-    def test_changes_nothing_that_git_sees_in_the_workspace(self, looked_at: WorkspacePaths) -> None:
-        assert git.git(looked_at.root, "status", "--porcelain") == ""
-
-    def test_keeps_dvcs_working_files_to_itself(self, one: Path) -> None:
-        assert f"core.site_cache_dir={one / '.dvc' / 'tmp' / 'site'}" in dvc.run_dvc(one, "config", "--list")
 
     def test_holds_a_copy_of_the_champion(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
         bundle = tmp_path / "bundle"
@@ -249,20 +241,16 @@ class TestTheUsersOwnSettings:
         )
         return tmp_path / "remote"
 
-    def test_come_along_with_credentials(self, workspace: WorkspacePaths, remote: Path) -> None:
-        assert "remote.far.password=hidden" in dvc.run_dvc(a_run_directory(workspace), "config", "--list")
-
-    def test_lead_from_the_room_to_the_same_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
-        dvc.run_dvc(a_run_directory(workspace), "push", "-q", "data/raw.dvc")
-        digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
-
-        assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
-
-    def test_are_never_committed(self, workspace: WorkspacePaths, remote: Path) -> None:
+    def test_come_along_with_credentials_and_are_never_committed(self, workspace: WorkspacePaths, remote: Path) -> None:
         run_directory = a_run_directory(workspace)
+        dvc.run_dvc(run_directory, "push", "-q", "data/raw.dvc")
         run("gather", run_directory)
         commit = git.commit_files(run_directory, dvc.COMMITTED, "done", date=DATE)
+        digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
 
+        assert has_remote(workspace.root)
+        assert "remote.far.password=hidden" in dvc.run_dvc(run_directory, "config", "--list")
+        assert (remote / "files" / "md5" / digest[:2] / digest[2:]).read_bytes() == b"rows\n"
         assert "config.local" not in git.git(run_directory, "ls-tree", "-r", "--name-only", commit)
 
     def test_keep_their_own_cache(self, workspace: WorkspacePaths, tmp_path: Path) -> None:
@@ -271,9 +259,6 @@ class TestTheUsersOwnSettings:
 
         assert (tmp_path / "elsewhere" / "files" / "md5").is_dir()
         assert not (run_directory / ".dvc" / "cache").exists()
-
-    def test_say_whether_there_is_a_remote(self, workspace: WorkspacePaths, remote: Path) -> None:
-        assert has_remote(workspace.root)
 
     def test_may_name_no_remote(self, workspace: WorkspacePaths) -> None:
         assert not has_remote(workspace.root)
@@ -289,17 +274,16 @@ class TestAStage:
         assert not (worked_in / "doubled").exists()
         assert lines == printed.splitlines()
 
-    def test_that_fails_is_named_with_what_it_printed(self, worked_in: Path) -> None:
-        with pytest.raises(StageFailedError, match="the reason") as failed:
-            run("fail", worked_in)
-        assert failed.value.stage == "fail"
-
-    @pytest.mark.parametrize(("stage", "code"), [("refuse", 1), ("misread", 2), ("fail", 3)])
-    def test_that_fails_ends_the_run_with_its_own_exit_code(self, worked_in: Path, stage: str, code: int) -> None:
-        with pytest.raises(StageFailedError) as failed:
+    @pytest.mark.parametrize(
+        ("stage", "code", "reason"), [("refuse", 1, "no"), ("misread", 2, "what"), ("fail", 3, "the reason")]
+    )
+    def test_that_fails_is_named_with_what_it_printed_and_its_exit_code(
+        self, worked_in: Path, stage: str, code: int, reason: str
+    ) -> None:
+        with pytest.raises(StageFailedError, match=reason) as failed:
             run(stage, worked_in)
 
-        assert failed.value.exit_code == code
+        assert (failed.value.stage, failed.value.exit_code) == (stage, code)
 
     def test_sees_nothing_of_the_callers_python_git_or_dvc(
         self, worked_in: Path, monkeypatch: pytest.MonkeyPatch
@@ -397,12 +381,7 @@ class TestAClosedRoom:
         assert not run_directory.exists()
         assert git.git(workspace.root, "worktree", "list", "--porcelain").count("worktree ") == 1
         assert "is cached" in run("gather", a_run_directory(workspace, "two"))
-
-    def test_may_be_closed_again(self, workspace: WorkspacePaths, run_directory: Path) -> None:
-        close_run_directory(workspace, run_directory)
-        close_run_directory(workspace, run_directory)
-
-        assert not run_directory.exists()
+        close_run_directory(workspace, run_directory)  # again
 
 
 class TestARebuild:
@@ -424,15 +403,10 @@ class TestARebuild:
         lay_inputs(workspace, folder)
         return folder
 
-    def test_runs_every_stage_though_all_is_cached(self, fresh: Path) -> None:
-        assert executed(reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)) == (
-            "gather",
-            "double",
-        )
+    def test_runs_every_stage_though_all_is_cached_and_of_the_same_inputs_differs_in_nothing(self, fresh: Path) -> None:
+        printed = reproduce_all(fresh, python=None, limits=AMPLE, gently=True, say=quiet)
 
-    def test_of_the_same_inputs_differs_in_nothing(self, fresh: Path) -> None:
-        reproduce_all(fresh, python=None, limits=AMPLE, gently=False, say=quiet)
-
+        assert executed(printed) == ("gather", "double")
         assert lock_differences(fresh) == []
 
     def test_of_other_inputs_names_stage_path_and_both_hashes(self, fresh: Path) -> None:
@@ -449,12 +423,9 @@ class TestARebuild:
 def test_inputs_that_the_cache_has_lost_come_from_the_remote(
     workspace: WorkspacePaths, tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
-    (workspace.root / ".dvc" / "config.local").write_text(
-        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
-    )
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    set_remote(workspace, tmp_path / "remote")
+    run_directory, commit, folder = recorded(workspace)
     dvc.run_dvc(run_directory, "push", "-q")
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
     git.add_worktree(workspace.root, folder, commit)
     lay(workspace, folder)
@@ -466,13 +437,9 @@ def test_inputs_that_the_cache_has_lost_come_from_the_remote(
 def test_inputs_that_a_remote_does_not_give_are_named(
     workspace: WorkspacePaths, tmp_path: Path, lay: Callable[[WorkspacePaths, Path], None]
 ) -> None:
-    (workspace.root / ".dvc" / "config.local").write_text(
-        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'away'}\n"
-    )
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
-    digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
-    object_path(workspace.root / ".dvc" / "cache", digest).unlink()
+    set_remote(workspace, tmp_path / "away")
+    _, commit, folder = recorded(workspace)
+    cached_rows(workspace).unlink()
     git.add_worktree(workspace.root, folder, commit)
 
     with pytest.raises(NotFetchedError, match=r"^data/raw could not be fetched from the DVC remote"):
@@ -481,8 +448,7 @@ def test_inputs_that_a_remote_does_not_give_are_named(
 
 @pytest.mark.parametrize("left", [b"", b"[{", b'[{"md5": 1}]'])
 def test_an_altered_listing_of_inputs_is_an_error_of_those(workspace: WorkspacePaths, left: bytes) -> None:
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    run_directory, commit, folder = recorded(workspace)
     (noted,) = dvc_cache.named_in_folder(run_directory, ["data/raw.dvc"])
     listing = object_path(workspace.root / ".dvc" / "cache", noted)
     listing.chmod(0o600)
@@ -494,16 +460,11 @@ def test_an_altered_listing_of_inputs_is_an_error_of_those(workspace: WorkspaceP
 
 
 def test_an_altered_input_is_an_error_though_the_remote_has_it_whole(workspace: WorkspacePaths, tmp_path: Path) -> None:
-    (workspace.root / ".dvc" / "config.local").write_text(
-        f"[core]\n    remote = store\n['remote \"store\"']\n    url = {tmp_path / 'remote'}\n"
-    )
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
+    set_remote(workspace, tmp_path / "remote")
+    run_directory, commit, folder = recorded(workspace)
     dvc.run_dvc(run_directory, "push")
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
-    digest = hashlib.md5(b"rows\n", usedforsecurity=False).hexdigest()
-    kept = workspace.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
-    kept.chmod(0o600)
-    kept.write_bytes(b"rowz\n")
+    cached_rows(workspace).chmod(0o600)
+    cached_rows(workspace).write_bytes(b"rowz\n")
     git.add_worktree(workspace.root, folder, commit)
 
     with pytest.raises(RetrimError, match="data/raw"):
@@ -527,13 +488,13 @@ def test_a_room_has_no_remote_where_the_workspace_is_to_have_none(
         dvc.run_dvc(run_directory, "push")
 
 
-def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths, run_directory: Path) -> None:
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+def test_inputs_that_are_nowhere_are_an_error(workspace: WorkspacePaths) -> None:
+    _, commit, folder = recorded(workspace)
     shutil.rmtree(workspace.root / ".dvc" / "cache")
-    git.add_worktree(workspace.root, workspace.runs / "fresh", commit)
+    git.add_worktree(workspace.root, folder, commit)
 
     with pytest.raises(RetrimError, match="data/raw"):
-        lay_inputs(workspace, workspace.runs / "fresh")
+        lay_inputs(workspace, folder)
 
 
 def test_a_failed_dvc_command_ends_in_dvcs_own_words(run_directory: Path) -> None:
@@ -545,8 +506,7 @@ def test_a_proof_shares_no_cache_whatever_the_settings_say(workspace: WorkspaceP
     config = workspace.root / ".dvc" / "config"
     config.write_text(f"{config.read_text()}[cache]\n    dir = {tmp_path / 'shared'}\n")
     git.git(workspace.root, *git.IDENTITY, "commit", "-q", "-a", "-m", "a shared cache")
-    run_directory, folder = a_run_directory(workspace), workspace.runs / "fresh"
-    commit = git.commit_files(run_directory, dvc.INPUTS, "done", date=DATE)
+    _, commit, folder = recorded(workspace)
     git.clone_commit(workspace.root, folder, commit)
     fetch_inputs(workspace, folder)
     own, shared = folder / ".dvc" / "cache" / "files", tmp_path / "shared"

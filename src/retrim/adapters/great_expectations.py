@@ -276,18 +276,10 @@ def _load() -> Any:
     return great_expectations
 
 
-@dataclass(frozen=True)
-class FittedSuite:
-    """A suite as it is asked, and a sentence for each column that makes it ask less than it says."""
-
-    suite: Suite
-    notes: tuple[str, ...]
-
-
 def fit_suite(
     suite: Suite, path: str, *, columns: Collection[str], landed: Collection[str], names: ColumnNames
-) -> FittedSuite:
-    """The suite for a table with `columns`."""
+) -> tuple[Suite, tuple[str, ...]]:
+    """The suite for a table with `columns`, and a sentence for each column that makes it ask less than it says."""
     expectations, gone = [], dict[str, int]()
     for one in suite.expectations:
         now = {name: name if name in columns else names.current(name) for name in one.columns}
@@ -300,7 +292,7 @@ def fit_suite(
         f"{path}: expectations of {name!r} ({count}) are not checked, because that column no longer exists; remove them"
         for name, count in gone.items()
     )
-    return FittedSuite(suite.only(expectations), tuple(notes))
+    return suite.only(expectations), tuple(notes)
 
 
 def _called(expectation: Expectation, now: Mapping[str, str]) -> Expectation:

@@ -8,7 +8,6 @@ import hmac
 import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,19 +49,11 @@ def is_server(tracking_url: str) -> bool:
     return urlsplit(tracking_url).scheme in ("http", "https")
 
 
-@dataclass(frozen=True)
-class MlflowStores:
-    """What MLflow's pages show: the database, and the folder or address for the files of new experiments."""
-
-    tracking_url: str
-    artifacts: str
-
-
-def serve(listener: socket.socket, mlflow: MlflowStores | None, *, password: str, own: App, prefix: str) -> None:
+def serve(listener: socket.socket, mlflow: tuple[str, str] | None, *, password: str, own: App, prefix: str) -> None:
     """Serves the pages in this process until SIGINT or SIGTERM, so that no address stands in a command line.
 
     Args:
-        mlflow: What MLflow's pages show; None: they are left out.
+        mlflow: The database that MLflow's pages show, and where files of new experiments lie; None: no such pages.
     """
     port = listener.getsockname()[1]
     names = [f"{HOST}:{port}", f"localhost:{port}"]
@@ -79,7 +70,8 @@ def serve(listener: socket.socket, mlflow: MlflowStores | None, *, password: str
             from mlflow.server.fastapi_app import app
         from mlflow.server.handlers import initialize_backend_stores
 
-        initialize_backend_stores(mlflow.tracking_url, mlflow.tracking_url, mlflow.artifacts)
+        tracking_url, artifacts = mlflow
+        initialize_backend_stores(tracking_url, tracking_url, artifacts)
         pages = _beside(app, own, prefix)
     locked = PasswordGate(pages, password, origins=[f"http://{name}" for name in names])
     uvicorn.Server(uvicorn.Config(locked, log_level="warning", access_log=False)).run(sockets=[listener])

@@ -285,7 +285,7 @@ def serve_pages(folders: list[Path] | None, port: int) -> None:
         file = workspace.paths.ui_password.relative_to(workspace.paths.root)
         say_where(file, f" and, in a few seconds, the MLflow pages at {shown}")
         pages = page_app(workspace_here, by=login(), now=lambda: as_time(None))
-        mlflow = None if remote else mlflow_server.MlflowStores(workspace.mlflow_url, workspace.mlflow_artifacts)
+        mlflow = None if remote else (workspace.mlflow_url, workspace.mlflow_artifacts)
     try:
         mlflow_server.serve(listener, mlflow, password=password, own=pages, prefix=PREFIX)
     except KeyboardInterrupt:

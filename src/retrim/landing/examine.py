@@ -94,10 +94,10 @@ def hold_to_suite(
 ) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
     """Faults by the suite as far as it fits the columns that have landed, and what does not fit."""
     landed, names = landed_columns(landing, data)
-    fitted = fit_suite(suite, data.suite, columns=frame.columns, landed=landed, names=names)
+    suite, notes = fit_suite(suite, data.suite, columns=frame.columns, landed=landed, names=names)
     if kind == "rows":
-        return validate(frame, fitted.suite), fitted.notes
-    return validate(frame, for_columns(fitted.suite, frame.columns)), ()
+        return validate(frame, suite), notes
+    return validate(frame, for_columns(suite, frame.columns)), ()
 
 
 def look_at_batch(

@@ -249,13 +249,9 @@ def _private(examined: Examined) -> Iterator[Path]:
     paths = examined.paths
     named = [paths.var, paths.keys, paths.ui_password, paths.tokens, paths.prefect, paths.prefect / "login"]
     named += [paths.var / "retrim.db", paths.var / "mlflow.db", paths.prefect / "prefect.db"]
-    named += [
-        examined.folder / "var" / "up",
-        examined.folder / "var" / "up" / "environment",
-        *paths.keys.glob(PRIVATE_KEY),
-    ]
-    alerts = Env().alerts_file
-    named += [] if alerts is None else [paths.root / alerts]
+    up = examined.folder / "var" / "up"
+    named += [up, up / "environment", *paths.keys.glob(PRIVATE_KEY)]
+    named += [paths.root / alerts] if (alerts := Env().alerts_file) is not None else []
     return (path for path in named if path.exists() and path.is_relative_to(examined.folder))
 
 
@@ -284,8 +280,7 @@ def _predictions(examined: Examined) -> Said:
 
 
 def _mlflow(examined: Examined) -> Said:
-    workspace = examined.workspace
-    yield OK, f"registered versions: {len(workspace.registry.versions())}", ""
+    yield OK, f"registered versions: {len(examined.workspace.registry.versions())}", ""
 
 
 def _prefect(examined: Examined) -> Said:
@@ -321,10 +316,7 @@ def _ports(examined: Examined) -> Said:
     installation = read_installation(examined.folder)
     if installation is None or runs_now(installation):
         return
-    named = {"--port": installation.ports.ui, "--serve-port": installation.ports.serve}
-    if installation.prefect_url is None:
-        named["--prefect-port"] = installation.ports.prefect
-    for option, port in named.items():
+    for option, port in installation.port_options.items():
         try:
             bind(port).close()
         except BadInputError:
@@ -371,11 +363,8 @@ def _has_deployment(api: PrefectApi, flow: str, model: str) -> bool:
 def _alerts(examined: Examined) -> Said:
     workspace = examined.workspace
     if not workspace.env.tells:
-        yield (
-            WARNING,
-            "no alert address is set",
-            "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then run retrim alerts --test",
-        )
+        cure = "set RETRIM_ALERTS or RETRIM_ALERTS_FILE, then run retrim alerts --test"
+        yield WARNING, "no alert address is set", cure
         return
     yield OK, f"alerts go to {len(addresses_of(workspace))} addresses", ""
 

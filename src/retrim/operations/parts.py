@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from retrim.adapters.prefect_server import LOGIN, PrefectApi, free_port
+from retrim.adapters.prefect_server import LOGIN, LOGIN_VARIABLE, PrefectApi, free_port
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import RETRIM, WorkspacePaths, keep_password, make_private_folder, write_private
 from retrim.stats.codec import from_record, to_record
@@ -54,6 +54,12 @@ class Installation:
         return WorkspacePaths(Path(self.folder)).prefect
 
     @property
+    def port_options(self) -> dict[str, int]:
+        """The port of each part by the option that sets it."""
+        prefect = {"--prefect-port": self.ports.prefect} if self.prefect_url is None else {}
+        return {"--port": self.ports.ui, "--serve-port": self.ports.serve, **prefect}
+
+    @property
     def is_alone(self) -> bool:
         """Whether it is of one workspace, in its own folder."""
         return self.roots == (self.folder,)
@@ -62,8 +68,6 @@ class Installation:
     def prefect_api(self) -> PrefectApi:
         """The Prefect server, with its login."""
         if self.prefect_url is not None:
-            from retrim.adapters.prefect_server import LOGIN_VARIABLE
-
             return PrefectApi(self.prefect_url, os.environ.get(LOGIN_VARIABLE))
         password = keep_password(self.up / PASSWORD)
         return PrefectApi(f"http://{HOST}:{self.ports.prefect}/api", f"{LOGIN}:{password}")

@@ -124,11 +124,7 @@ def refuse_taken_ports(installation: Installation) -> None:
     Raises:
         BadInputError: Something does; names the option that takes another port.
     """
-    ports = installation.ports
-    options = [("--port", ports.ui), ("--serve-port", ports.serve)]
-    if installation.prefect_url is None:
-        options.append(("--prefect-port", ports.prefect))
-    for option, number in options:
+    for option, number in installation.port_options.items():
         try:
             bind(number).close()
         except BadInputError as error:

@@ -108,10 +108,10 @@ def _ask_suite(
     known = {name for file in files for name in file.schema.types}
     suite = for_tables(read_suite(paths.root / data.suite))
     ours = [str(name) for name in bound if str(name).startswith("_")]  # what only the champion reads is not the table's
-    fitted = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
+    suite, notes = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
     without = lacking(schemas, data.columns, names)
     together: dict[frozenset[str], list[Expectation]] = {}
-    for one in fitted.suite.expectations:
+    for one in suite.expectations:
         batches = frozenset[str]().union(*(without.get(name, ()) for name in one.columns))
         together.setdefault(batches, []).append(one)
     faults: list[Fault] = []
@@ -123,7 +123,7 @@ def _ask_suite(
             f"landed rows break the rules of {data.suite}; correct the rows or the suite: "
             + "; ".join(map(str, faults))
         )
-    return fitted.notes
+    return notes
 
 
 def _faults(rows: pd.DataFrame, landed: LandedRows, suite: ChunkedSuite) -> tuple[Fault, ...]:
