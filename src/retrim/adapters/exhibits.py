@@ -194,14 +194,13 @@ class Exhibits:
         points += [MetricPoint(f"gate/{plain_name(check.name)}", check.figure, 0) for check in verdict.checks]
         if winner in verdict.losses:
             points.append(MetricPoint("judging_loss", verdict.losses[winner], 0))
-        for step, origin in enumerate(self.typed(BacktestRecord, BACKTEST).origins):
+        for step, origin in enumerate(self.backtest.origins):
             points += [MetricPoint(f"backtest_loss/{name}", loss, step) for name, loss in origin.losses.items()]
         return points
 
     def pictures(self) -> dict[str, bytes]:
         """PNG files by name; those without figures are left out."""
-        verdict, tuned = self.verdict, self.typed(FoundRecord, HYPERPARAMETERS)
-        backtest = self.typed(BacktestRecord, BACKTEST)
+        verdict, tuned, backtest = self.verdict, self.found, self.backtest
         pictures = {
             "importance.png": self._importance(),
             "loss_over_folds.png": charts.lines_over_time(

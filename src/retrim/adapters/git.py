@@ -321,9 +321,12 @@ def read_all(root: Path, prefix: str) -> dict[str, str]:
 
 def refs(root: Path) -> dict[str, str]:
     """What every ref stands on, and `HEAD`."""
-    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)").splitlines()
-    targets = {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
-    return {**targets, HEAD: git(root, "rev-parse", HEAD)}
+    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)")
+    return {**_commits_by_name(listed), HEAD: git(root, "rev-parse", HEAD)}
+
+
+def _commits_by_name(listed: str) -> dict[str, str]:
+    return {name: commit for commit, _, name in (line.partition(" ") for line in listed.splitlines())}
 
 
 def bundle(root: Path, to: Path) -> dict[str, str]:
@@ -331,8 +334,7 @@ def bundle(root: Path, to: Path) -> dict[str, str]:
     directories; gives the refs that it holds, and `HEAD`.
     """
     git(root, "bundle", "create", "--quiet", str(to), "--single-worktree", "--all", HEAD)
-    listed = git(root, "bundle", "list-heads", str(to)).splitlines()
-    return {name: stands for stands, _, name in (line.partition(" ") for line in listed)}
+    return _commits_by_name(git(root, "bundle", "list-heads", str(to)))
 
 
 def checked_out(root: Path) -> str:
