@@ -4,6 +4,7 @@ import errno
 import resource
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,24 +69,18 @@ def lose_the_hashes(zone: Path) -> None:
         path.unlink()
 
 
-def cut_the_hashes(zone: Path) -> None:
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[:-8],
+    "empty": lambda _: b"",
+    "an archive": lambda content: b"PK\x03\x04" + content[4:],
+    "a garbled head": lambda content: content.replace(b"}", b" ", 1),
+}
+"""What becomes of a file of hashes."""
+
+
+def damage_hashes(zone: Path, *, damage: Callable[[bytes], bytes]) -> None:
     for path in (zone / FOLDER).glob("*.npy"):
-        path.write_bytes(path.read_bytes()[:-8])
-
-
-def empty_the_hashes(zone: Path) -> None:
-    for path in (zone / FOLDER).glob("*.npy"):
-        path.write_bytes(b"")
-
-
-def write_an_archive_over_the_hashes(zone: Path) -> None:
-    for path in (zone / FOLDER).glob("*.npy"):
-        path.write_bytes(b"PK\x03\x04" + path.read_bytes()[4:])
-
-
-def garble_the_head_of_the_hashes(zone: Path) -> None:
-    for path in (zone / FOLDER).glob("*.npy"):
-        path.write_bytes(path.read_bytes().replace(b"}", b" ", 1))
+        path.write_bytes(damage(path.read_bytes()))
 
 
 def hash_otherwise(zone: Path) -> None:
@@ -105,10 +100,7 @@ def be_killed_before_it_is_written(zone: Path) -> None:
         lose,
         tear,
         lose_the_hashes,
-        cut_the_hashes,
-        empty_the_hashes,
-        write_an_archive_over_the_hashes,
-        garble_the_head_of_the_hashes,
+        *(pytest.param(partial(damage_hashes, damage=damage), id=name) for name, damage in DAMAGES.items()),
         hash_otherwise,
         be_killed_before_it_is_written,
     ],

@@ -65,14 +65,18 @@ def release(version: int) -> ReleaseMove:
     return move("shop", version, at="2024-02-01T00:00:00+00:00", reason="better")
 
 
+def add_version(store: Store, number: int, verdict: dict[str, bool]) -> str:
+    """Adds a version; gives when it was made."""
+    at = f"2024-01-{number:02d}T00:00:00+00:00"
+    made = {"model": "shop", "version": number, "run": f"run-{number}", "tag": "", "as_of": at, "made": at}
+    store.add_version(VersionRow(**made, bundle="", model_sha256="", lineage={}, verdict=verdict))
+    return at
+
+
 def proved(store: Store, *versions: int) -> None:
     """Versions that the gate promotes, with release checks that passed."""
     for number in versions:
-        at = f"2024-01-{number:02d}T00:00:00+00:00"
-        made = {"model": "shop", "version": number, "run": f"run-{number}", "tag": "", "as_of": at, "made": at}
-        more = {"bundle": "", "model_sha256": "", "lineage": {}, "verdict": {"promote": True}}
-        store.add_version(VersionRow(**made, **more))
-        pass_checks(store, "shop", number, at=at)
+        pass_checks(store, "shop", number, at=add_version(store, number, {"promote": True}))
 
 
 def at_once(*calls: Callable[[], object]) -> list[str]:
@@ -234,10 +238,7 @@ def test_a_release_needs_what_was_live_to_be_live_still(store: Store, keys: Keys
 def test_no_version_goes_live_without_a_verdict_that_promotes_it(
     store: Store, keys: Keys, verdict: dict[str, bool]
 ) -> None:
-    at = "2024-01-01T00:00:00+00:00"
-    made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
-    store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict=verdict))
-    pass_checks(store, "shop", 1, at=at)
+    pass_checks(store, "shop", 1, at=add_version(store, 1, verdict))
 
     with pytest.raises(RefusedError, match="verdict"):
         store.add_release(release(1), expected=None, keys=keys)
@@ -248,9 +249,7 @@ def test_no_version_goes_live_without_a_verdict_that_promotes_it(
 def test_no_version_goes_live_without_release_checks_that_passed(
     store: Store, keys: Keys, checks: tuple[ReleaseCheck, ...]
 ) -> None:
-    at = "2024-01-01T00:00:00+00:00"
-    made = {"model": "shop", "version": 1, "run": "run-1", "tag": "", "as_of": at, "made": at, "lineage": {}}
-    store.add_version(VersionRow(**made, bundle="", model_sha256="", verdict={"promote": True}))
+    at = add_version(store, 1, {"promote": True})
     if checks:
         record = to_record(ReleaseChecks(checks))
         store.add_to_envelope("shop", 1, kind="release_checks", name="first", at=at, record=record)
@@ -320,13 +319,8 @@ def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
         assert said == ["0", "0", "0"]
 
 
-def test_a_store_that_cannot_be_opened_is_an_error_that_says_where(tmp_path: Path) -> None:
-    with pytest.raises(RetrimError, match="RETRIM_STORE_URL"):
-        Store(f"sqlite:///{tmp_path / 'missing' / 'retrim.db'}")
-
-
-def test_no_password_in_the_query_of_an_address_is_shown(tmp_path: Path) -> None:
-    with pytest.raises(RetrimError) as caught:
+def test_a_store_that_cannot_be_opened_says_where_without_a_password_in_the_query(tmp_path: Path) -> None:
+    with pytest.raises(RetrimError, match="RETRIM_STORE_URL") as caught:
         Store(f"sqlite:///{tmp_path / 'missing' / 'retrim.db'}?cached_statements=1234567890")
 
     assert "1234567890" not in str(caught.value)
@@ -393,15 +387,11 @@ def test_a_store_that_breaks_later_says_where_it_is_and_what_to_do(tmp_path: Pat
         store.decisions("shop")
 
 
-def test_a_run_that_failed_is_started_again_in_the_mode_that_is_asked_for(store: Store) -> None:
+@pytest.mark.parametrize(("state", "asked", "mode"), [("failed", "refit", "refit"), ("crashed", None, "search")])
+def test_a_run_is_started_again_in_the_mode_that_is_asked_for_else_its_own(
+    store: Store, state: str, asked: str | None, mode: str
+) -> None:
     store.claim_run(run(1))
-    store.end_run("run-d1-shop", state="failed", ended="2024-01-02T00:00:00+00:00", version=None, detail=RunDetail())
+    end(store, 1, state)
 
-    assert store.claim_run(replace(run(1), mode="refit"), mode="refit").mode == "refit"
-
-
-def test_a_run_that_was_killed_goes_on_in_its_own_mode_when_none_is_asked_for(store: Store) -> None:
-    store.claim_run(run(1))
-    store.end_run("run-d1-shop", state="crashed", ended="2024-01-02T00:00:00+00:00", version=None, detail=RunDetail())
-
-    assert store.claim_run(replace(run(1), mode="refit")).mode == "search"
+    assert store.claim_run(replace(run(1), mode="refit"), mode=asked).mode == mode
