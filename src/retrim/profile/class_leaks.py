@@ -1,5 +1,7 @@
 """Columns that fix one class, and columns that can be no leak: they say when the event is, or what the target was."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
@@ -21,14 +23,13 @@ MOST_VALUES = 50
 def class_leak(name: str, rows: pd.DataFrame, data: DataParams) -> Leak | None:
     """A column that fixes one class: with one of its values, or without it, no row has another class.
 
-    What chance would give is expected within blocks of time: a class that ends when a value begins is none.
-
     Args:
         rows: Labelled rows in order of time, with the target.
     """
     if data.task == "regression" or len(rows) < LEAST_BLOCK:
         return None
     kinds, names = pd.factorize(rows[data.target].astype("str"))
+    # What chance would give is expected within blocks of time: a class that ends when a value begins is none.
     block = np.arange(len(rows)) * min(BLOCKS, len(rows) // LEAST_BLOCK) // len(rows)
     shares = pd.crosstab(block, kinds, normalize="index").to_numpy()[block]
     levels, values = pd.factorize(rows[name])  # -1: missing
@@ -36,24 +37,20 @@ def class_leak(name: str, rows: pd.DataFrame, data: DataParams) -> Leak | None:
     tried = codes if len(values) <= MOST_VALUES else np.unique([-1, codes[counts.argmax()]])
     expected = np.log(2 * len(tried) / CHANCE)
     surest: Leak | None = None
-    for within in (True, False):
-        for code in tried:
-            having = (levels == code) == within
-            seen = np.unique(kinds[having])
-            if len(seen) != 1:
-                continue
-            kind, n = int(seen[0]), int(having.sum())
-            others = float((1 - shares[having, kind]).sum())
-            if others <= expected or n < PART * (kinds == kind).sum():
-                continue
-            expected = others
-            bare = (
-                f" in {n} rows, and all of them are {names[kind]!r}, where {others:.0f} of another class are "
-                f"expected: it may be a leak of the class {names[kind]!r}"
-            )
-            value = "missing" if code < 0 else _plain(values[code])
-            seen_with_value = f"{'is' if within else 'is not'} {value}{bare}"
-            surest = Leak((name,), "class", seen_with_value, f"has or lacks one value{bare}")
+    for within, code in product((True, False), tried):
+        having = (levels == code) == within
+        fixed, n = np.unique(kinds[having]), int(having.sum())
+        others = float((1 - shares[having, fixed[0]]).sum()) if len(fixed) == 1 else 0.0
+        if others <= expected or n < PART * (kinds == fixed[0]).sum():
+            continue
+        expected, kind = others, repr(names[fixed[0]])
+        bare = (
+            f" in {n} rows, and all of them are {kind}, where {others:.0f} of another class are expected: it may be a "
+            f"leak of the class {kind}"
+        )
+        value = "missing" if code < 0 else _plain(values[code])
+        seen = f"{'is' if within else 'is not'} {value}{bare}"
+        surest = Leak((name,), "class", seen, f"has or lacks one value{bare}")
     return surest
 
 

@@ -202,38 +202,20 @@ def daylight_saving(walls: pd.Series, zones: Sequence[str]) -> str:
         return ""
     if pd.Series(seen).diff().median() > pd.Timedelta("2h"):
         return ""
-    hours = pd.DatetimeIndex(walls.dt.tz_localize(None).dt.floor("h"))
-    counts = pd.Series(1, index=hours).groupby(level=0).sum()
-    usual = float(counts.median())
+    hour = pd.Timedelta("1h")
+    counts = walls.dt.tz_localize(None).dt.floor("h").value_counts().sort_index()
+    hours = pd.DatetimeIndex(counts.index)
+    between = hours.union(hours + hour)
+    between = between[(between - hour).isin(hours) & (between + hour).isin(hours)]
+    is_doubled = (counts >= 1.9 * float(counts.median())).to_numpy()
+    # Where hours without rows are common, a missing one says nothing.
+    has_gaps = len(hours) < 0.98 * ((hours[-1] - hours[0]) / hour + 1)
     best, most = "", 1
     for zone in zones:
-        skipped, twice = _clock_changes(zone, seen[0], seen[-1])
-        around = [
-            hour
-            for hour in skipped
-            if hour - pd.Timedelta("1h") in counts.index and hour + pd.Timedelta("1h") in counts.index
-        ]
-        empty = sum(hour not in counts.index for hour in around)
-        doubled = sum(counts.get(hour, 0) >= 1.9 * usual for hour in twice)
-        if empty == len(around) and empty + doubled > most and (doubled or not _gaps_are_common(counts)):
+        first = np.ones(len(between), dtype=bool)  # of two hours that are called alike
+        skipped = between[between.tz_localize(zone, ambiguous=first, nonexistent="NaT").isna()]
+        twice = hours.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna()
+        empty, doubled = int((~skipped.isin(hours)).sum()), int((twice & is_doubled).sum())
+        if empty == len(skipped) and empty + doubled > most and (doubled or not has_gaps):
             best, most = zone, empty + doubled
     return best
-
-
-def _gaps_are_common(counts: "pd.Series[int]") -> bool:
-    """Whether hours without rows are common, so that a missing one says nothing."""
-    hours = (counts.index[-1] - counts.index[0]) / pd.Timedelta("1h") + 1
-    return bool(len(counts) < 0.98 * hours)
-
-
-def _clock_changes(zone: str, first: pd.Timestamp, last: pd.Timestamp) -> tuple[list[pd.Timestamp], list[pd.Timestamp]]:
-    """Wall hours that a zone skipped, and those it had twice, between two wall times."""
-    days = pd.date_range(first.floor("D"), last.ceil("D"), freq="D")
-    placed = days.tz_localize("UTC").tz_convert(zone).tz_localize(None).to_numpy()
-    changed = days[:-1].to_numpy()[np.diff(placed) != np.timedelta64(1, "D")]
-    # Hours of these days alone: one row of long ago would make them many.
-    hours = pd.DatetimeIndex((changed[:, None] + np.arange(25) * np.timedelta64(1, "h")).ravel(), tz="UTC")
-    walls = hours.tz_convert(zone).tz_localize(None).to_numpy().reshape(-1, 25)
-    before, steps = walls[:, :-1], np.diff(walls)
-    skipped = pd.DatetimeIndex(before[steps == np.timedelta64(2, "h")]) + pd.Timedelta("1h")
-    return list(skipped), list(pd.DatetimeIndex(before[steps == np.timedelta64(0, "h")]))

@@ -6,7 +6,6 @@ one that they do not share hides it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -38,6 +37,7 @@ LEAST_MOVE = 1e-12
 """Deviation, as a share of its values, below which a column does not move."""
 TIMES = 10.0
 """How much less variance a pair leaves than the better of its columns; of errors, its root."""
+FORMS = ("sum", "product", "ratio", "ratio of the second to the first")
 MOST_CLASSES = 4
 """Classes that are told from the others, one at a time: the commonest."""
 
@@ -77,11 +77,9 @@ def number_leaks(numbers: Mapping[str, pd.Series], goal: np.ndarray, *, classes:
         wanted = commonest if len(kinds) > 2 else commonest[1:]
         told_apart = [(float(kind), blocks) for kind in wanted for blocks in (1, BLOCKS)]
     move = step_of(goal, classes=classes)
-    names = tuple(numbers)
-    searches = [
-        NumberSearch(names, raw, values, kind, move, _blocks(len(values), blocks)) for kind, blocks in told_apart
-    ]
-    shares = [pair for search in searches for pair in search.leaks()]
+    shares: list[tuple[float, Leak]] = []
+    for kind, blocks in told_apart:
+        shares += NumberSearch(tuple(numbers), raw, values, kind, move, _blocks(len(values), blocks)).leaks()
     leaks: list[Leak] = []
     for _, leak in sorted(shares, key=lambda pair: (len(pair[1].columns), -pair[0])):
         if not any(set(leak.columns) & set(other.columns) for other in leaks):
@@ -125,7 +123,6 @@ class NumberSearch:
     """Columns held against one goal within blocks of time.
 
     Args:
-        names: Of the columns.
         raw: Shape (n, columns), not finite where missing.
         goal: The number, or the code of the class, shape (n,).
         kind: The class that is told from the others; None: the goal is a number.
@@ -140,12 +137,8 @@ class NumberSearch:
     move: float
     block: np.ndarray
 
-    @cached_property
-    def aim(self) -> np.ndarray:
+    def aim(self, *, steady: bool = False) -> np.ndarray:
         """The number, or 1 for the class and 0 for the others, within blocks, shape (n,)."""
-        return self._aim(steady=False)
-
-    def _aim(self, *, steady: bool) -> np.ndarray:
         values = self.goal if self.kind is None else (self.goal == self.kind).astype("float64")
         return within_blocks(values[:, None], self.block, steady=steady)[0][:, 0]
 
@@ -156,43 +149,51 @@ class NumberSearch:
     def leaks(self) -> list[tuple[float, Leak]]:
         """Columns and pairs that tell too much, each with the share that it explains."""
         values, present = within_blocks(self.raw, self.block)
-        strength = _correlation(values, present, self.aim)
+        strength = _correlation(values, present, self.aim())
         order = np.argsort(-strength, kind="stable")
-        alone, caught = [], set[int]()
+        leaks, caught = [], set[int]()
         for column in order[: int((strength >= self.hint).sum())][:MOST_SUMS]:
             share = self.judged(self.raw[:, [column]])
             if share is not None:
                 caught.add(int(column))
-                alone.append((share, Leak((self.names[column],), "alone", self._explains(share))))
-        left = np.array([column for column in order if int(column) not in caught], dtype="int64")
-        hints = self._sums(left[:MOST_SUMS], values, present, strength)
-        hints += self._products(left[:MOST_PRODUCTS], strength)
-        pairs = (self._pair(a, b, form) for _, a, b, form in hints)
-        return alone + [pair for pair in pairs if pair is not None]
+                leaks.append((share, Leak((self.names[column],), "alone", self._explains(share))))
+        left = np.array([column for column in order if int(column) not in caught][:MOST_SUMS], dtype="int64")
+        pairs = (self._pair(a, b, form) for a, b, form in self._hints(left, values, present, strength))
+        return leaks + [pair for pair in pairs if pair is not None]
 
     def _explains(self, share: float) -> str:
         whole = "the target's variance within stretches of time" if self.kind is None else "a naive rule's errors"
         return f"explains {share:.1%} of {whole}"
 
-    def _sums(
+    def _hints(
         self, columns: np.ndarray, values: np.ndarray, present: np.ndarray, strength: np.ndarray
-    ) -> list[tuple[float, int, int, str]]:
-        """Pairs whose best weighted sum leaves least beside the better of the two; what it leaves, first."""
+    ) -> list[tuple[int, int, str]]:
+        """Pairs that leave least beside the better of the two: by weighted sums, then by products and ratios."""
         explained = self._explained(values[:, columns], present[:, columns])
-        better = np.maximum(strength[columns][:, None], strength[columns][None])
-        left = np.where(explained >= self.hint, (1 - explained) / (1 - better), np.inf)
-        left[np.tril_indices(len(left))] = np.inf
-        closest = np.argsort(left, axis=None, kind="stable")[:CLOSELY]
-        pairs = ((left.flat[flat], *np.unravel_index(flat, left.shape)) for flat in closest)
-        return [(share, int(columns[a]), int(columns[b]), "sum") for share, a, b in pairs if np.isfinite(share)]
+        steady_aim = self.aim(steady=True)
+        sums: list[tuple[float, int, int, str]] = []
+        products: list[tuple[float, int, int, str]] = []
+        for at, a in enumerate(columns[:-1]):
+            for form in FORMS if at < MOST_PRODUCTS - 1 else FORMS[:1]:
+                others = columns[at + 1 :] if form == "sum" else columns[at + 1 : MOST_PRODUCTS]
+                share = explained[at, at + 1 :]
+                if form != "sum":
+                    combined = _combined(self.raw[:, [a]], self.raw[:, others], form)
+                    share = _correlation(*within_blocks(combined, self.block, steady=True), steady_aim)
+                better = np.maximum(strength[others], strength[a])
+                close = np.flatnonzero((better < 1) & (share >= self.hint))
+                left = (1 - share[close]) / (1 - better[close])
+                hints = sums if form == "sum" else products
+                hints += [(float(least), int(a), int(others[b]), form) for least, b in zip(left, close, strict=True)]
+        return [hint[1:] for hint in sorted(sums)[:CLOSELY] + sorted(products)[:CLOSELY]]
 
     def _explained(self, values: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Variance of the aim that the best weighted sum of each two columns explains, on rows that have both."""
-        width = values.shape[1]
+        width, aim = values.shape[1], self.aim()
         rows, variance, total, first, between = np.zeros((5, width, width))
         for number in np.unique(self.block):
             here = self.block == number
-            cells, there, goal = values[here], present[here].astype("float64"), self.aim[here][:, None]
+            cells, there, goal = values[here], present[here].astype("float64"), aim[here][:, None]
             both = there.T @ there
             sums, goals, shares = cells.T @ there, (there * goal).T @ there, 1 / np.maximum(both, 1)
             rows += both
@@ -204,21 +205,6 @@ class NumberSearch:
         explained = (first**2 + first.T**2 - 2 * first * first.T * between) / (1 - between**2)
         sound = (rows >= LEAST_ROWS) & np.isfinite(explained) & (1 - between**2 > SEPARATE)
         return np.where(sound, np.minimum(explained, 1.0), 0.0)
-
-    def _products(self, columns: np.ndarray, strength: np.ndarray) -> list[tuple[float, int, int, str]]:
-        """The same of products and ratios."""
-        aim = self._aim(steady=True)
-        hints: list[tuple[float, int, int, str]] = []
-        for at, a in enumerate(columns[:-1]):
-            others = columns[at + 1 :]
-            better = np.maximum(strength[others], strength[a])
-            for form in ("product", "ratio", "ratio of the second to the first"):
-                combined = _combined(self.raw[:, [a]], self.raw[:, others], form)
-                share = _correlation(*within_blocks(combined, self.block, steady=True), aim)
-                close = np.flatnonzero((better < 1) & (share >= self.hint))
-                left = (1 - share[close]) / (1 - better[close])
-                hints += [(float(least), int(a), int(others[b]), form) for least, b in zip(left, close, strict=True)]
-        return sorted(hints)[:CLOSELY]
 
     def _pair(self, a: int, b: int, form: str) -> tuple[float, Leak] | None:
         both = self.raw[:, [a, b]]
@@ -233,15 +219,15 @@ class NumberSearch:
         if form == "sum":
             cells, present = within_blocks(both, self.block)
             together = present.all(axis=1)
-            weights, *_ = np.linalg.lstsq(cells[together], self.aim[together], rcond=None)
+            weights, *_ = np.linalg.lstsq(cells[together], self.aim()[together], rcond=None)
             form = "sum" if weights[0] * weights[1] > 0 else "difference"
         seen = f"their {form} {self._explains(share)}; the better one alone explains {max(alone, 0):.1%}"
         return share, Leak((self.names[a], self.names[b]), form, seen)
 
     def judged(self, columns: np.ndarray) -> float | None:
         """The share that a weighted sum of these columns explains, where that is too much, and of a typical row too."""
-        share, typical = self.share(columns)
-        return share if typical and share >= (ALONE if self.kind is None else ERRORS) else None
+        share, is_typical = self.share(columns)
+        return share if is_typical and share >= (ALONE if self.kind is None else ERRORS) else None
 
     def share(self, columns: np.ndarray) -> tuple[float, bool]:
         """What a weighted sum explains on rows that have all columns, of variance or errors; and whether typical rows'.
@@ -270,48 +256,38 @@ def _combined(first: np.ndarray, second: np.ndarray, form: str) -> np.ndarray:
 
 def _variance_saved(columns: np.ndarray, values: np.ndarray, block: np.ndarray, move: float) -> tuple[float, bool]:
     """Against the mean of each block, and against the step from the row before: a slow series is told by its past."""
-    least = 3 * (columns.shape[1] + 1)
-    residuals, deviations, blocks = [], [], 0
+    width = columns.shape[1] + 1
+    residuals, deviations = [], []
     for number in np.unique(block):
         here = block == number
-        if here.sum() < least:
-            continue
-        centred = values[here] - values[here].mean()
-        matrix = np.column_stack([np.ones(int(here.sum())), columns[here]])
-        weights, *_ = np.linalg.lstsq(matrix, centred, rcond=None)
-        residuals.append(centred - matrix @ weights)
-        deviations.append(centred)
-        blocks += 1
-    if not blocks:
+        if here.sum() >= 3 * width:
+            deviations.append(values[here] - values[here].mean())
+            matrix = np.column_stack([np.ones(int(here.sum())), columns[here]])
+            residuals.append(deviations[-1] - matrix @ np.linalg.lstsq(matrix, deviations[-1], rcond=None)[0])
+    if not residuals:
         return 0.0, False
     residual, centred = np.concatenate(residuals), np.concatenate(deviations)
-    usual = min(float((centred**2).sum()) / max(len(centred) - blocks, 1), move)
+    usual = min(float((centred**2).sum()) / max(len(centred) - len(residuals), 1), move)
     if not (np.isfinite(usual) and usual > 0):
         return 0.0, False
     far = np.abs(centred) >= np.median(np.abs(centred))
-    typical = float(np.median(np.abs(residual[far]))) <= TYPICAL * float(np.median(np.abs(centred[far])))
-    free = blocks * (columns.shape[1] + 1)
-    return 1 - float((residual**2).sum()) / max(len(residual) - free, 1) / usual, typical
+    is_typical = float(np.median(np.abs(residual[far]))) <= TYPICAL * float(np.median(np.abs(centred[far])))
+    left = float((residual**2).sum()) / max(len(residual) - len(residuals) * width, 1)
+    return 1 - left / usual, is_typical
 
 
 def _errors_saved(columns: np.ndarray, kinds: np.ndarray, kind: float, move: float) -> float:
     """By a few thresholds on the weighted sum that tells one class best, over a naive rule."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.tree import DecisionTreeClassifier
 
     values = (kinds == kind).astype("float64")
-    _, counts = np.unique(kinds, return_counts=True)
-    usual = min(len(kinds) - float(counts.max()), move * len(kinds))
+    usual = min(len(kinds) - float(np.unique(kinds, return_counts=True)[1].max()), move * len(kinds))
     if usual < ENOUGH or min(values.sum(), len(values) - values.sum()) < ENOUGH:
         return 0.0
     score = columns[:, 0]
     if columns.shape[1] > 1:
         score = columns @ LogisticRegression(C=100.0).fit(columns, values).coef_[0]
-    return 1 - _wrong(score, kinds) / usual
-
-
-def _wrong(score: np.ndarray, kinds: np.ndarray) -> int:
-    from sklearn.tree import DecisionTreeClassifier
-
+    score = np.clip(score.reshape(-1, 1), -LARGEST, LARGEST)
     tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=max(len(kinds) // 100, 10), random_state=0)
-    column = np.clip(score.reshape(-1, 1), -LARGEST, LARGEST)
-    return int((tree.fit(column, kinds).predict(column) != kinds).sum())
+    return 1 - int((tree.fit(score, kinds).predict(score) != kinds).sum()) / usual

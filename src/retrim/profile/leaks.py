@@ -6,14 +6,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from retrim.profile.leak_pairs import (
-    ALONE,
-    ENOUGH,
-    ERRORS,
-    LARGEST,
-    number_leaks,
-    step_of,
-)
+from retrim.profile.leak_pairs import ALONE, ENOUGH, ERRORS, LARGEST, number_leaks, step_of
 from retrim.profile.table import Leak
 from retrim.stats.plugins import SettingsSection
 from retrim.table.data import DataParams
@@ -85,17 +78,15 @@ def leaks_of(
     leaks = _filled_later(table, data, label_time)
     names = [name for name in own_features(table, data) if name not in _columns_of(leaks) | set(calendar)]
     with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
-        alone = (alone_leak(name, labelled[name], goal, classes=classes) for name in names)
+        alone = (_alone_leak(name, labelled[name], goal, classes=classes) for name in names)
         leaks += [leak for leak in alone if leak is not None]
-        kinds, caught = data.own_features, _columns_of(leaks)
-        columns = {
-            name: labelled[name] for name in names if kinds[name] in ("number", "integer") and name not in caught
-        }
-        leaks += number_leaks(columns, goal, classes=classes)
+        left = [name for name in names if name not in _columns_of(leaks)]
+        numbers = {name: labelled[name] for name in left if data.own_features[name] in ("number", "integer")}
+        leaks += number_leaks(numbers, goal, classes=classes)
     others = [
-        *future_leaks(table, data, entity=entity),
-        *open_leaks(table, data, answered=answered),
-        *split_leaks(labelled, data, entity=entity, judge_rows=judge_rows, calendar=calendar),
+        *_future_leaks(table, data, entity),
+        *_open_leaks(table, data, answered),
+        *_split_leaks(labelled.iloc[:-judge_rows], labelled.iloc[-judge_rows:], data, entity, calendar),
     ]
     caught = _columns_of(leaks)
     return leaks + [leak for leak in others if not set(leak.columns) & caught]
@@ -114,18 +105,11 @@ def _goal(rows: pd.DataFrame, data: DataParams) -> np.ndarray:
     return pd.Categorical(rows[data.target]).codes.astype("float64")
 
 
-def alone_leak(name: str, values: pd.Series, goal: np.ndarray, *, classes: bool) -> Leak | None:
-    """The column as a leak, judged on all rows and on those that have it.
-
-    Args:
-        values: Its cells in order of time, shape (n,).
-        goal: The target as a number, or the code of its class, shape (n,).
-    """
-    step = max(len(values) // SAMPLED, 1)
-    move = step_of(goal, classes=classes)
+def _alone_leak(name: str, values: pd.Series, goal: np.ndarray, *, classes: bool) -> Leak | None:
+    """The column as a leak, judged on all rows and on those that have it."""
+    step, move = max(len(values) // SAMPLED, 1), step_of(goal, classes=classes)
     values, goal = values.iloc[::step], goal[::step]
-    present = values.notna().to_numpy()
-    of = ""
+    present, of = values.notna().to_numpy(), ""
     share = _share(values, goal, move, classes=classes)
     if share is None and 1 - present.mean() >= GAPS and present.sum() >= OWN_ROWS:
         share = _share(values[present], goal[present], move, classes=classes)
@@ -142,10 +126,8 @@ def _share(values: pd.Series, goal: np.ndarray, move: float, *, classes: bool) -
     cut = int(0.7 * len(goal))
     if len(goal) - cut < 8 or len(np.unique(goal[:cut])) < 2 or len(np.unique(goal[cut:])) < 2:
         return None
-    if not pd.api.types.is_numeric_dtype(values):
-        predicted = _by_level(values, goal, cut, classes=classes)
-    else:
-        predicted = _by_tree(values, goal, cut, classes=classes)
+    predict = _by_tree if pd.api.types.is_numeric_dtype(values) else _by_level
+    predicted = predict(values, goal, cut, classes=classes)
     known = ~np.isnan(predicted)
     truth, predicted = goal[cut:][known], predicted[known]
     if len(truth) < 8:
@@ -162,11 +144,8 @@ def _share(values: pd.Series, goal: np.ndarray, move: float, *, classes: bool) -
 
 
 def _by_level(values: pd.Series, goal: np.ndarray, cut: int, *, classes: bool) -> np.ndarray:
-    """Mean or commonest class that the level of each newer row had before; missing where it is new.
-
-    A missing cell is a level of its own.
-    """
-    codes = pd.factorize(values)[0]
+    """Mean or commonest class that the level of each newer row had before; missing where it is new."""
+    codes = pd.factorize(values)[0]  # a missing cell is a level of its own
     old, new = codes[:cut], codes[cut:]
     before = pd.crosstab(old, goal[:cut]).idxmax(axis=1) if classes else pd.Series(goal[:cut]).groupby(old).mean()
     return before.reindex(new).to_numpy(dtype="float64")
@@ -226,24 +205,20 @@ def _waiting(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None
 def unanswered_tail(missing: np.ndarray) -> int:
     """How many of the newest rows are those most of which have no answer yet; 0 where they are few.
 
-    They begin where rows without one outnumber the others most.
-
     Args:
         missing: Whether each row has none, in order of event time, shape (n,).
     """
+    # They begin where rows without one outnumber the others most.
     more = np.cumsum(np.where(missing[::-1], 1, -1))
     tail = int(more.argmax()) + 1 if more.max(initial=0) > 0 else 0
     return tail if tail >= max(FEW_LATE, FEW_SHARE * len(missing)) else 0
 
 
-def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -> list[Leak]:
-    """Features that are the target of a later row, of the same entity where one is named: joined from the future.
-
-    Args:
-        table: Typed rows in order of time.
-    """
+def _future_leaks(table: pd.DataFrame, data: DataParams, entity: str | None) -> list[Leak]:
+    """Features that are the target of a later row, of the same entity where one is named: joined from the future."""
     target = table[data.target]
     groups = table[entity] if entity is not None and entity in table else None
+    whose = "" if groups is None else f" within the same {entity}"
     leaks = []
     for name in own_features(table, data):
         values = table[name]
@@ -256,7 +231,6 @@ def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -
                 continue
             share = float((values[moved] == later[moved]).mean())
             if share >= SAME:
-                whose = "" if groups is None else f" within the same {entity}"
                 seen = (
                     f"equals the target {ahead} rows later{whose} in {share:.0%} of the rows: it comes from the future"
                 )
@@ -265,26 +239,17 @@ def future_leaks(table: pd.DataFrame, data: DataParams, *, entity: str | None) -
     return leaks
 
 
-def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -> list[Leak]:
-    """Features with a value that rows without a label have, and rows of the same time with one have not.
-
-    Args:
-        table: Typed rows in order of time.
-    """
-    places = np.flatnonzero(~answered), np.flatnonzero(answered)
-    if min(map(len, places)) < LEAST_KIND:
-        return []
-    both = slice(places[0][0], places[1][-1] + 1)  # from the first that waits to the last that does not
-    part, known = table.iloc[both], answered[both]
+def _open_leaks(table: pd.DataFrame, data: DataParams, answered: np.ndarray) -> list[Leak]:
+    """Features with a value that rows without a label have, and rows of the same time with one have not."""
+    # From the first that waits to the last that does not.
+    same_time = ~np.logical_and.accumulate(answered) & ~np.logical_and.accumulate(~answered[::-1])[::-1]
+    part, known = table[same_time], answered[same_time]
     if known.sum() < LEAST_KIND or (~known).sum() < LEAST_KIND:
         return []
     leaks = []
     for name in own_features(table, data):
         waits, has = part.loc[~known, name], part.loc[known, name]
-        counts = waits.value_counts()
-        if not len(counts):
-            continue
-        value = counts.index[0]
+        value = next(iter(waits.value_counts().index), None)  # None equals no cell
         without, within = float((waits == value).mean()), float((has == value).mean())
         if without >= OFTEN and within <= SELDOM:
             seen = (
@@ -295,15 +260,10 @@ def open_leaks(table: pd.DataFrame, data: DataParams, *, answered: np.ndarray) -
     return leaks
 
 
-def split_leaks(
-    labelled: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, calendar: Collection[str]
+def _split_leaks(
+    old: pd.DataFrame, new: pd.DataFrame, data: DataParams, entity: str | None, calendar: Collection[str]
 ) -> list[Leak]:
-    """Rows that judge and whose answer training has seen: twins of training rows, and entities with one answer.
-
-    Args:
-        labelled: Typed rows with a label in order of time.
-    """
-    old, new = labelled.iloc[:-judge_rows], labelled.iloc[-judge_rows:]
+    """Rows that judge and whose answer training has seen: twins of training rows, and entities with one answer."""
     if len(old) < LEAST_KIND or len(new) < LEAST_KIND:
         return []
     return [*_twins(old, new, data, calendar), *_one_answer(old, new, data, entity)]
@@ -325,10 +285,8 @@ def count_twins(
 
 
 def _twins(old: pd.DataFrame, new: pd.DataFrame, data: DataParams, calendar: Collection[str]) -> list[Leak]:
-    counted = count_twins(old, new, data, calendar)
-    if counted is None:
-        return []
-    twins, usual = counted[0] / len(new), counted[1]
+    counted, usual = count_twins(old, new, data, calendar) or (0, 0.0)
+    twins = counted / len(new)
     if twins < TWINS or usual >= USUAL:
         return []
     seen = (

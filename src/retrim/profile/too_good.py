@@ -46,8 +46,7 @@ class LeaksFound:
     """What gives the answer away.
 
     Args:
-        refused: Not allowed.
-        allowed: One of their columns is.
+        allowed: Leaks of which one column is allowed.
         leaned: Columns that a first model without any of these leans on most, and their shares.
         has_signal: Whether that model loses clearly less than every naive rule.
     """
@@ -93,36 +92,26 @@ def find_leaks(
     while True:
         caught = {name for leak in leaks for name in leak.columns}
         names = [name for name in own_features(labelled, data) if name not in caught]
-        leaned, leak, has_signal = first_look(labelled, data, names, calendar=calendar, seed=seed, threads=threads)
+        leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, seed=seed, threads=threads)
         if leak is None:
             refused = [leak for leak in leaks if not set(leak.columns) & set(allowed)]
             return LeaksFound(refused, [leak for leak in leaks if leak not in refused], leaned, has_signal)
         leaks.append(leak)
 
 
-def first_look(
+def _first_look(
     table: pd.DataFrame, data: DataParams, names: Collection[str], *, calendar: Collection[str], seed: int, threads: int
 ) -> tuple[dict[str, float], Leak | None, bool]:
     """Fits a first model on these columns, and looks for what carries it where it is too good.
-
-    It is held against naive rules: a constant, the season's mean, the newest label that was due. It is judged on all
-    judged rows, and on those that have a column it leans on: cells that are missing do not hide what the others give
-    away.
-
-    Args:
-        table: Labelled rows in order of time, with `_event` and `_due`.
 
     Returns:
         Columns that it leans on most, but for those of the calendar, and their shares of all gains; those that carry
         it where it is too good; whether it loses clearly less than every naive rule.
     """
-    nothing: tuple[dict[str, float], Leak | None, bool] = {}, None, False
-    if not names:
-        return nothing
-    most = min(MOST_REFITTED, max(CELLS // len(names), FEWEST))
-    rows = first_rows(table, data, most_fitted=most, most_judged=MOST_REJUDGED)
+    most = min(MOST_REFITTED, max(CELLS // max(len(names), 1), FEWEST))
+    rows = first_rows(table, data, most_fitted=most, most_judged=MOST_REJUDGED) if names else None
     if rows is None:
-        return nothing
+        return {}, None, False
     rows = rows.of(names)
     loss = "mae" if data.task == "regression" else "log_loss"
     model = rows.first_model(loss=loss, seed=seed, threads=threads)
@@ -145,15 +134,20 @@ def first_look(
             carriers = _carriers(measure, value, list(leaned), having, predicted) if value < measure.bar else ()
             if carriers:
                 without = measure.value(predicted(frozenset(carriers)))
-                return leaned, _leak(carriers, measure, value, without, having), has_signal
+                of = "" if having is None else f" on the rows with a value of {having}"
+                them = "it" if len(carriers) == 1 else "them"
+                seen = (
+                    f"a first model is too good{of}: {measure.what} {measure.says(value)}, or {measure.says(without)} "
+                    f"without {them}; {measure.says(measure.bar)} is already suspicious"
+                )
+                return leaned, Leak(carriers, "too good", seen), has_signal
     return leaned, None, has_signal
 
 
 def _leaned(rows: FirstRows, gains: np.ndarray, calendar: Collection[str]) -> dict[str, float]:
-    whole = float(gains.sum()) or 1.0
-    shares = {name: float(gain) / whole for name, gain in zip(rows.view.features, gains, strict=True)}
-    used = [(name, share) for name, share in shares.items() if name not in calendar and share > 0]
-    return dict(sorted(used, key=lambda pair: -pair[1])[:LEANED])
+    shares = pd.Series(gains / (float(gains.sum()) or 1.0), index=list(rows.view.features), dtype="float64")
+    used = shares[(shares > 0) & ~shares.index.isin(list(calendar))]
+    return {str(name): share for name, share in used.sort_values(ascending=False, kind="stable")[:LEANED].items()}
 
 
 def leaned_notes(leaned: dict[str, float]) -> list[TableNote]:
@@ -163,16 +157,6 @@ def leaned_notes(leaned: dict[str, float]) -> list[TableNote]:
     seen = f"a first model relies most on {', '.join(f'{name} {share:.0%}' for name, share in leaned.items())}"
     done = "each of them must be known before the event; leave out a column that is not: --forbid COL"
     return [TableNote(LEANS_ON, "", seen, done)]
-
-
-def _leak(carriers: tuple[str, ...], measure: Measure, value: float, without: float, having: str | None) -> Leak:
-    of = "" if having is None else f" on the rows with a value of {having}"
-    them = "it" if len(carriers) == 1 else "them"
-    seen = (
-        f"a first model is too good{of}: {measure.what} {measure.says(value)}, or {measure.says(without)} without "
-        f"{them}; {measure.says(measure.bar)} is already suspicious"
-    )
-    return Leak(carriers, "too good", seen)
 
 
 def _carriers(
@@ -196,7 +180,7 @@ def _carriers(
 
 
 def _parts(rows: FirstRows, leaned: Collection[str]) -> dict[str | None, np.ndarray]:
-    """All judged rows, and those that have a column whose cells are missing in some, or new in others."""
+    """All judged rows, and those that have a column: missing cells do not hide what the others give away."""
     parts: dict[str | None, np.ndarray] = {None: np.ones(len(rows.judged), dtype=bool)}
     columns = {name: column for column, name in enumerate(rows.view.features)}
     for name in leaned:
