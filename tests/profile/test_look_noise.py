@@ -26,7 +26,7 @@ def test_most_of_the_surest_suspects_were_turned_and_are_named_by_their_keys(see
     assert look.noise is not None
     # Chance finds 5%.
     assert np.mean([turned[row] for row in look.noise.shown]) >= 0.9
-    assert look.suspects[0] == f"key-{look.noise.shown[0]}"
+    assert look.noise.keys[0] == f"key-{look.noise.shown[0]}"
     assert [note.weight for note in findings(look) if note.about == "label noise"] == ["warn"]
     assert looked(columns, target).noise == look.noise
 

@@ -11,13 +11,7 @@ import pandas as pd
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.retraining_cost import WORTH_FLOOR, YEAR_DAYS, ModelWorth, describe_payback
 from retrim.errors import RefusedError
-from retrim.onboarding.desk import (
-    TIMES_AHEAD,
-    Ask,
-    InitRequest,
-    TablePlan,
-    reading_of,
-)
+from retrim.onboarding.desk import TIMES_AHEAD, Ask, InitRequest, TablePlan, reading_of
 from retrim.onboarding.forecast import as_forecast
 from retrim.onboarding.labels import choose_horizon, known_times, labels_of
 from retrim.onboarding.rows import calendar_of, choose_key, plan_table
@@ -61,8 +55,6 @@ class WorkspaceDraft:
         data: The section `data`.
         reading: The section `reading`.
         choices: Other values, by their place in params.yaml.
-        aim: What is predicted.
-        rhythm: How rows follow one another.
         suite: Drafted expectations, both kept and dropped.
         notes: What was found and decided.
         leaks: Columns that leak the target and were not allowed.
@@ -124,14 +116,13 @@ def draft(
     desk, aim, event, rhythm = plan_table(raw, wishes, ask)
     calendar = calendar_of(desk, rhythm) if desk.timed else {}
     reading = reading_of(desk).model_copy(update={"calendar": calendar})
-    known = known_times(desk, event)
+    label_time = known_times(desk, event)
     key = choose_key(desk)
     data = data_of(desk, aim, reading, rhythm, key, labels=labels_of(desk, event))
     frame = _frame_to_land(desk, data, reading, event)
-    history = None
-    if known is not None and known.notna().any():
-        table = _table(frame, data)
-        history = LabelHistory(table, _by_row(known, table), data.target)
+    table = _table(frame, data)
+    known = _by_row(label_time, table)
+    history = LabelHistory(table, known, data.target) if known is not None and known.notna().any() else None
     data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
     table = with_past(_table(frame, data), data, data.history)
     labelled = _labelled(table, data)
@@ -145,7 +136,7 @@ def draft(
     labelled = _labelled(table, data)
     judge_rows = judging_rows(len(labelled), rhythm, aim)
     look = partial(_ask_about_leaks, desk, table, data, judge_rows=judge_rows, seed=seed, threads=threads)
-    data, leaks, known_before, unsure = look(label_time=known, calendar=tuple(calendar))
+    data, leaks, known_before, unsure = look(label_time=label_time, calendar=tuple(calendar))
     worth = None
     if not leaks.refused and desk.in_order:
         fit = partial(
@@ -179,7 +170,7 @@ def draft(
         frame=frame,
         worth=worth,
         season=season,
-        known=None if known is None else _by_row(known, frame),
+        known=_by_row(label_time, frame),
         label_time=wishes.label_time or "",
     )
 
@@ -269,7 +260,7 @@ def _ask_about_leaks(
     search = partial(
         find_leaks,
         table,
-        label_time=None if label_time is None else _by_row(label_time, table),
+        label_time=_by_row(label_time, table),
         entity=wishes.entity if wishes.entity in table else None,
         judge_rows=judge_rows,
         calendar=calendar,
@@ -315,9 +306,9 @@ def _without(data: DataParams, names: Collection[str]) -> DataParams:
     return data.model_copy(update={"columns": columns})
 
 
-def _by_row(known: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """When each row's label became known, with the index of the rows."""
-    return known.reindex(rows["_row"]).set_axis(rows.index)
+def _by_row(known: pd.Series | None, rows: pd.DataFrame) -> pd.Series | None:
+    """When each row's label became known, with the index of the rows; None: not known of any."""
+    return None if known is None else known.reindex(rows["_row"]).set_axis(rows.index)
 
 
 def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:

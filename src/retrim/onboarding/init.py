@@ -144,7 +144,10 @@ def write_again(
     for name in MOVED:
         (stage.var / name).mkdir(parents=True)
     stage.params.write_bytes(workspace.params.read_bytes())
-    _lay_own_model(workspace, stage)
+    model = load_params(workspace.params).train.model
+    if is_own(model):
+        code, _ = parts_of(model)
+        write_file(stage.root / code, read_code(workspace.root, code))
     try:
         written = write(stage, drafted, reason=reason, commit=False, **how)
     except RefusedError as error:
@@ -161,24 +164,12 @@ def write_again(
     return replace(written, params=workspace.params, suite=suite, commit=hashed)
 
 
-def _lay_own_model(workspace: WorkspacePaths, stage: WorkspacePaths) -> None:
-    model = load_params(workspace.params).train.model
-    if is_own(model):
-        path, _ = parts_of(model)
-        write_file(stage.root / path, read_code(workspace.root, path))
-
-
 def _stage(workspace: WorkspacePaths) -> WorkspacePaths:
     return WorkspacePaths(workspace.var / "init" / "again")
 
 
 def _take_over(workspace: WorkspacePaths, *, suite: str, before: str) -> None:
-    """Moves what lies ready into place; each step may be done already.
-
-    Args:
-        suite: File of the suite, relative to the workspace.
-        before: Folder for what is replaced, relative to the workspace.
-    """
+    """Moves what lies ready into place; each step may be done already. Paths are relative to the workspace."""
     stage, replaced_setup = _stage(workspace), workspace.root / before
     replaced_setup.mkdir(parents=True, exist_ok=True)
     with Landing(workspace.landing).locked():
@@ -252,14 +243,19 @@ def inspect_table(
         RefusedError: Nothing can be made of it, or a column gives the answer away.
     """
     settings = read_yaml(workspace.params)
-    confidence = float(_stated_or_default(settings, "gate", "confidence"))
-    large = large_table(where, piece_mb=float(_stated_or_default(settings, "batches", "piece_mb")))
+    confidence = _stated_or_default(settings, "gate", "confidence")
+    large = large_table(where, piece_mb=_stated_or_default(settings, "batches", "piece_mb"))
     if large is not None and wishes.label_time:
         raise BadInputError(
             f"{where} has {large.rows} rows and lands in chunks, each row with its label, so --label-time cannot be "
             "used; pass --horizon or --label-due instead, or provide rows and labels in separate files"
         )
-    wishes = replace(wishes, known_before=_allowed_by(settings), known_after=_forbidden_by(settings))
+    allowed, columns = _stated(settings, "leaks", "allowed"), _stated(settings, "data", "columns")
+    wishes = replace(
+        wishes,
+        known_before={str(name): str(why) for name, why in allowed.items()},
+        known_after=tuple(str(name) for name in columns if _stated(columns, name).get("role") == FORBIDDEN),
+    )
     report_progress("reading the table")
     raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
     report_progress(f"inspecting {raw.rows:,} rows")
@@ -271,22 +267,12 @@ def inspect_table(
     return InspectedTable(raw, drafted, large)
 
 
-def _allowed_by(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Columns that a params.yaml lists in `leaks.allowed`, each with its reason."""
-    leaks = settings.get("leaks")
-    allowed = leaks.get("allowed") if isinstance(leaks, Mapping) else None
-    return {str(name): str(why) for name, why in allowed.items()} if isinstance(allowed, Mapping) else {}
-
-
-def _forbidden_by(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Columns that a params.yaml gives the role forbidden."""
-    data = settings.get("data")
-    columns = data.get("columns") if isinstance(data, Mapping) else None
-    if not isinstance(columns, Mapping):
-        return ()
-    return tuple(
-        str(name) for name, column in columns.items() if isinstance(column, Mapping) and column.get("role") == FORBIDDEN
-    )
+def _stated(settings: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """A mapping within a params.yaml that need not describe a table yet; empty where there is none."""
+    for name in names:
+        within = settings.get(name)
+        settings = within if isinstance(within, Mapping) else {}
+    return settings
 
 
 def _refusal(drafted: WorkspaceDraft) -> str:
@@ -303,11 +289,8 @@ def _refusal(drafted: WorkspaceDraft) -> str:
     return f"leak: {leaks}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
 
 
-def _stated_or_default(settings: Mapping[str, Any], section: str, name: str) -> Any:
-    """A setting of a params.yaml that need not describe a table yet."""
-    stated = settings.get(section)
-    default = getattr(Params.model_fields[section].default, name)
-    return stated.get(name, default) if isinstance(stated, Mapping) else default
+def _stated_or_default(settings: Mapping[str, Any], section: str, name: str) -> float:
+    return float(_stated(settings, section).get(name, getattr(Params.model_fields[section].default, name)))
 
 
 def settle_request(

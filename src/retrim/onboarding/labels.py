@@ -18,13 +18,11 @@ from retrim.table.data import LABEL_TIME, DataParams
 def labels_of(desk: TablePlan, event: pd.Series) -> Literal["or_never", "later"]:
     """Whether an answer that is missing never comes, or is still to come; notes are added.
 
-    Still to come are those of the newest rows, of which most have none. An older row whose answer is missing while
-    those after it have theirs never gets one, as where a reading failed; so are few rows at the end.
-
     Args:
         event: Event times of the rows that can land, shape (n,).
     """
     name = desk.wishes.target
+    # An older row whose answer is missing while those after it have theirs never gets one, as where a reading failed.
     missing = desk.target.isna().to_numpy()[np.argsort(event.to_numpy(), kind="stable")]
     tail = unanswered_tail(missing)
     to_come = int(missing[len(missing) - tail :].sum())

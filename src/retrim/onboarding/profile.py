@@ -1,7 +1,4 @@
-"""A raw table as `retrim init` would take it, for a look at it: nothing is written, no model is made.
-
-A look at the landed table, or at a raw file: what `retrim profile` tells and the rows it writes.
-"""
+"""A look at the landed table, or at a raw file as `retrim init` would take it: nothing is landed, no model is made."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,13 +75,8 @@ def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TablePro
         BadInputError: No rows had landed by then.
         RefusedError: A landed file was altered.
     """
-    return profile_table(
-        landed_table(workspace, as_of=as_of),
-        rows=rows,
-        seed=SEED,
-        threads=count_cores(),
-        given=(),
-    )
+    table = landed_table(workspace, as_of=as_of)
+    return profile_table(table, rows=rows, seed=SEED, threads=count_cores(), given=())
 
 
 def profile_file(

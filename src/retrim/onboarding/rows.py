@@ -4,15 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from retrim.onboarding.desk import (
-    Ask,
-    InitRequest,
-    TablePlan,
-    checked_span,
-    find_rows_to_land,
-    open_desk,
-    settle_types,
-)
+from retrim.onboarding.desk import Ask, InitRequest, TablePlan, checked_span, find_rows_to_land, open_desk, settle_types
 from retrim.onboarding.roles import choose_aim, choose_time
 from retrim.profile.aim import Aim
 from retrim.profile.dates import CLOCKS, DAYS

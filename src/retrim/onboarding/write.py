@@ -1,7 +1,4 @@
-"""Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come.
-
-A file too large to be looked at whole is drafted from its last rows, and all of them land in pieces.
-"""
+"""Writes what `retrim init` drafted into the workspace, and lands the table's history as it would have come."""
 
 import gzip
 import json
@@ -42,7 +39,7 @@ HEAD = 1 << 20
 
 
 def large_table(where: str, *, piece_mb: float) -> LargeFile | None:
-    """The file at `where`, if it is too large to be looked at whole; None of anything else.
+    """The file at `where`, if it is too large to be looked at whole: then its last rows are; None of anything else.
 
     Raises:
         BadInputError: It is large and damaged.

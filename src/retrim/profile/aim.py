@@ -33,12 +33,8 @@ class Aim:
     """What is predicted, and how it is judged.
 
     Args:
-        task: regression, binary or multiclass.
-        type: Type of the target.
-        loss: Per-row loss.
-        metrics: Reported beside it.
+        metrics: Reported beside the loss.
         why: Why this loss.
-        positive: Positive class of a binary task.
         unsure: What else it could be; empty: nothing.
         rarest: Share of the rarer class; None for a regression.
     """
@@ -117,10 +113,6 @@ def _regression(kind: ColumnType, numbers: np.ndarray, *, unsure: str) -> Aim:
 def look_like_counts(numbers: np.ndarray) -> bool:
     """Whether a target counts rare events: whole numbers from 0, few on average, that vary no less than Poisson counts.
 
-    Ratings and sizes are whole and few too, and vary less than their mean. Of larger counts the mean hardly tells the
-    variance, and errors weigh alike. Counts that vary more than Poisson's are counts anyway: the deviance is
-    least at their mean.
-
     Args:
         numbers: Targets, none missing, shape (n,).
 
@@ -128,6 +120,8 @@ def look_like_counts(numbers: np.ndarray) -> bool:
         Cochran (1954), Biometrics 10(4), 417-451, section 3: (n - 1) variance / mean is chi-squared with n - 1 degrees
         of freedom for Poisson counts. Refused is what varies surely less.
     """
+    # Ratings and sizes are whole and few too, and vary less than their mean. Of larger counts the mean hardly tells the
+    # variance. Counts that vary more than Poisson's are counts anyway: the deviance is least at their mean.
     if len(numbers) < 2 or numbers.min() != 0 or not 0 < numbers.mean() <= FEW_ON_AVERAGE:
         return False
     if not np.array_equal(numbers, np.floor(numbers)):

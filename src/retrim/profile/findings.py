@@ -85,7 +85,7 @@ def _note_labels(look: TableProfile, notes: Notes) -> None:
             what = "each with a residual of 6 robust standard deviations or more"
         seen = f"{noise.suspects} of {noise.rows} sampled labels are suspects, {what}; the features explain "
         seen += f"{noise.explained:.0%} of the labels' uncertainty"
-        rows = f"check these rows first: {', '.join(map(cut_name, look.suspects[:MOST_ALIKE]))}"
+        rows = f"check these rows first: {', '.join(map(cut_name, noise.keys[:MOST_ALIKE]))}"
         done = f"{rows}; land corrected labels: retrim ingest FILE --labels --correction"
         # Where features tell little of the label, what contradicts them is rather rare than wrong.
         if noise.explained < WELL_TOLD:

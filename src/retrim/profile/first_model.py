@@ -44,12 +44,9 @@ LOOK_BACK = " The model sees no earlier values of the target; to add those known
 
 @dataclass(frozen=True)
 class FirstRows:
-    """Rows to fit on and rows to judge, as numbers.
+    """Older rows to fit on and the newest rows to judge, as numbers.
 
     Args:
-        fitted: Older rows, whose labels were due before the first judged event.
-        judged: The newest rows.
-        view: How they become numbers, learned on `fitted`.
         matrix: Shape (fitted rows, features).
         actual: Targets of `fitted`.
         newest: Shape (judged rows, features).
@@ -64,14 +61,19 @@ class FirstRows:
     newest: np.ndarray
     truth: np.ndarray
 
+    @classmethod
+    def cut(cls, fitted: pd.DataFrame, judged: pd.DataFrame, data: DataParams) -> "FirstRows":
+        """With the view of the rows to fit on."""
+        view = FeatureView.learn(fitted, data)
+        numbers = view.matrix(fitted), view.actual(fitted), view.matrix(judged), view.actual(judged)
+        return cls(fitted, judged, view, *numbers)
+
     def of(self, names: Collection[str]) -> "FirstRows":
         """The same rows with these features only."""
         columns = [column for column, name in enumerate(self.view.features) if name in names]
-        view = replace(
-            self.view,
-            features={name: kind for name, kind in self.view.features.items() if name in names},
-            levels={name: levels for name, levels in self.view.levels.items() if name in names},
-        )
+        features = {name: kind for name, kind in self.view.features.items() if name in names}
+        levels = {name: levels for name, levels in self.view.levels.items() if name in names}
+        view = replace(self.view, features=features, levels=levels)
         return replace(self, view=view, matrix=self.matrix[:, columns], newest=self.newest[:, columns])
 
     def fit(self, task: FitTask, held: np.ndarray | None = None) -> FittedModel:
@@ -101,10 +103,7 @@ def first_rows(table: pd.DataFrame, data: DataParams, *, most_fitted: int, most_
     fitted = fitted[fitted["_due"] <= judged["_event"].iloc[0]].iloc[-most_fitted:] if len(judged) else fitted
     if len(judged) < 8 or len(fitted) < 9 or fitted[data.target].nunique() < 2:
         return None
-    view = FeatureView.learn(fitted, data)
-    return FirstRows(
-        fitted, judged, view, view.matrix(fitted), view.actual(fitted), view.matrix(judged), view.actual(judged)
-    )
+    return FirstRows.cut(fitted, judged, data)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """Label horizons: how long labels take to come, and what a shorter or longer wait costs on the history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from retrim.features.view import FeatureView
 from retrim.profile.first_model import MODEL, FirstRows
 from retrim.profile.rhythm import span_text
 from retrim.stats.metrics import row_losses
@@ -166,17 +165,17 @@ def _at_moment(
     `begin` is the moment: rows before it are there, and labels as far as they had become known.
     """
     past, judged, moment = rows.iloc[:begin], rows.iloc[begin:end], rows["_event"].iloc[begin]
-    view = FeatureView.learn(past, data)
-    whole = FirstRows(
-        past, judged, view, view.matrix(past), view.actual(past), view.matrix(judged), view.actual(judged)
-    )
+    whole = FirstRows.cut(past, judged, data)
 
     def lost(fitted: np.ndarray) -> float:
         actual = whole.actual[fitted]
-        if len(fitted) < LEAST_ROWS or len(np.unique(actual)) < max(len(view.classes), 2):
+        if len(fitted) < LEAST_ROWS or len(np.unique(actual)) < max(len(whole.view.classes), 2):
             return np.nan
-        part = FirstRows(past, judged, view, whole.matrix[fitted], actual, whole.newest, whole.truth)
-        model = part.fit(FitTask(loss, FIT, ROUNDS, seed, threads)).model
+        model = (
+            replace(whole, matrix=whole.matrix[fitted], actual=actual)
+            .fit(FitTask(loss, FIT, ROUNDS, seed, threads))
+            .model
+        )
         return float(row_losses(loss, whole.truth, model.predict(whole.newest)).mean())
 
     at_once = lost(np.arange(begin))

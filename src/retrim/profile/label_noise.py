@@ -8,6 +8,7 @@ import pandas as pd
 
 from retrim.drift.cells import as_floats
 from retrim.features.view import FeatureView
+from retrim.stats.codec import Unwritten
 from retrim.table.data import DataParams
 from retrim.training.estimators import MODELS, FitTask
 
@@ -43,13 +44,15 @@ class LabelNoise:
         explained: Share of the labels' uncertainty (of a regression of their mean absolute deviation) that the model
             takes away on rows it has not seen; below 0 where it is worse than nothing.
         shown: Places of the surest in the table, the surest first.
+        keys: Keys of these, or their numbers in time order if a key may not be shown.
     """
 
     rows: int
     suspects: int
     surest: int
-    explained: float
-    shown: tuple[int, ...]
+    explained: Unwritten[float]
+    shown: Unwritten[tuple[int, ...]]
+    keys: tuple[str, ...] = ()
 
 
 def noise_of(

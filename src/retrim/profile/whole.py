@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import PlainSerializer
 
 from retrim.drift.cells import as_floats
 from retrim.profile.gaps import Missingness, gaps_of
 from retrim.profile.label_noise import LabelNoise, noise_of
 from retrim.profile.leaks import leaks_of
 from retrim.profile.table import NO_VALUES, Leak, ProfiledTable, TableNote, hidden
-from retrim.stats.codec import to_record
+from retrim.stats.codec import Numbers, Unwritten, to_record
 from retrim.table.data import ColumnType, Role
 
 WITHOUT_VALUES = ("personal", "nested", "empty", "many levels", "name", "missing")
@@ -43,11 +44,11 @@ class ColumnLook:
     type: ColumnType
     role: Role
     hidden: str
-    rows: int
+    rows: Unwritten[int]
     missing: int
-    missing_by: np.ndarray
+    missing_by: Annotated[Numbers, PlainSerializer(lambda by: by.round(6).tolist(), return_type=list[float])]
     distinct: int
-    most: int
+    most: Unwritten[int]
 
     @property
     def missing_share(self) -> float:
@@ -59,35 +60,9 @@ class ColumnLook:
         filled = self.rows - self.missing
         return self.most / filled if filled else 0.0
 
-    def as_record(self) -> dict[str, Any]:
-        """JSON types, without a value of the column."""
-        return {
-            "name": self.name,
-            "type": self.type,
-            "role": self.role,
-            "hidden": self.hidden,
-            "missing": self.missing,
-            "missing_by": [round(float(share), 6) for share in self.missing_by],
-            "distinct": self.distinct,
-        }
 
-
-def column_look(
-    name: str,
-    values: pd.Series,
-    *,
-    kind: ColumnType,
-    role: Role,
-    hidden: str,
-    period: np.ndarray,
-) -> ColumnLook:
-    """A column at a glance.
-
-    Args:
-        values: The whole column in order of time, shape (n,).
-        period: Part of the history of each row, ascending, shape (n,).
-    """
-    blank, counts = values.isna(), values.value_counts()
+def _look_at_column(name: str, values: pd.Series, table: ProfiledTable, hidden: str, period: np.ndarray) -> ColumnLook:
+    (kind, role), blank, counts = table.kinds[name], values.isna(), values.value_counts()
     by = blank.astype("float64").groupby(period).mean().to_numpy()
     most = int(counts.max()) if len(counts) else 0
     return ColumnLook(name, kind, role, hidden, len(values), int(blank.sum()), by, len(counts), most)
@@ -109,7 +84,6 @@ class TableProfile:
         repeated: Rows with the same features and target as an earlier row, ignoring event time and key.
         conflicting: Rows with the same features as another row and a different target.
         noise: Rows whose label is likely wrong; None if this was not examined.
-        suspects: Keys of the rows shown, or their numbers in time order if a key may not be shown.
         leaks: Columns that leak the target.
         given: Notes from reading the table.
     """
@@ -125,7 +99,6 @@ class TableProfile:
     repeated: int
     conflicting: int
     noise: LabelNoise | None
-    suspects: tuple[str, ...]
     leaks: tuple[Leak, ...]
     given: tuple[TableNote, ...]
 
@@ -142,18 +115,11 @@ class TableProfile:
             "to": table.event.iloc[-1].isoformat() if table.rows and table.timed else None,
             "mature": table.mature,
             "periods": {"every": f"{self.period_rows} rows", "labels": list(self.periods)},
-            "columns": [column.as_record() for column in self.columns.values()],
+            "columns": [to_record(column) for column in self.columns.values()],
             "left_out": dict(table.left_out),
             "missing": {name: to_record(gap) for name, gap in self.gaps.items()},
             "duplicates": {"rows": self.repeated, "conflicting": self.conflicting},
-            "label_noise": None
-            if self.noise is None
-            else {
-                "rows": self.noise.rows,
-                "suspects": self.noise.suspects,
-                "surest": self.noise.surest,
-                "keys": list(self.suspects),
-            },
+            "label_noise": None if self.noise is None else to_record(self.noise),
             "leaks": [to_record(leak) for leak in self.leaks],
         }
 
@@ -176,10 +142,10 @@ def profile_table(
     places = np.sort(np.random.default_rng(seed).permutation(table.rows)[:rows])
     features = np.zeros(table.rows, dtype="uint64")
     columns, sample, reasons = dict[str, ColumnLook](), dict[str, pd.Series](), dict[str, str]()
-    for name, (kind, role) in table.kinds.items():
+    for name, (_, role) in table.kinds.items():
         values = table.column(name)
         why = reasons[name] = hidden(name, values, table, before=reasons)
-        columns[name] = column_look(name, values, kind=kind, role=role, hidden=why, period=period)
+        columns[name] = _look_at_column(name, values, table, why, period)
         if role in ("feature", "target"):
             sample[name] = values.iloc[places].reset_index(drop=True)
         if role == "feature":
@@ -190,9 +156,12 @@ def profile_table(
     labelled, classes = (None, {}) if reasons[data.target] else _count_labels(answers, task=data.task)
     frame = pd.DataFrame(sample)
     noise = noise_of(frame, places, data, seed=seed, threads=threads)
+    if noise is not None:
+        noise = replace(noise, keys=tuple(_key_of(table, row, reasons) for row in noise.shown))
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}
     newest = max(len(frame) // 8, 1)
     leaks = leaks_of(frame, data, label_time=None, entity=None, judge_rows=newest, calendar=()) if table.rows else []
+    barred = {*table.left_out, *filter(reasons.get, reasons)}
     return TableProfile(
         table=table,
         sampled=len(places),
@@ -205,18 +174,13 @@ def profile_table(
         repeated=repeated,
         conflicting=conflicting,
         noise=noise,
-        suspects=() if noise is None else tuple(_key_of(table, row, reasons) for row in noise.shown),
         leaks=tuple(
             # Said without a value where one of its columns may not be shown.
-            replace(leak, seen=leak.bare or leak.seen) if any(map(reasons.get, leak.columns)) else leak
+            replace(leak, seen=leak.bare or leak.seen) if barred & set(leak.columns) else leak
             for leak in leaks
         ),
         given=tuple(
-            note
-            for note in given
-            if not note.column
-            or note.about in WITHOUT_VALUES
-            or not (note.column in table.left_out or reasons.get(note.column))
+            note for note in given if not note.column or note.about in WITHOUT_VALUES or note.column not in barred
         ),
     )
 
