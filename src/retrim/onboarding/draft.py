@@ -117,8 +117,7 @@ def draft(
     calendar = calendar_of(desk, rhythm) if desk.timed else {}
     reading = reading_of(desk).model_copy(update={"calendar": calendar})
     label_time = known_times(desk, event)
-    key = choose_key(desk)
-    data = data_of(desk, aim, reading, rhythm, key, labels=labels_of(desk, event))
+    data = data_of(desk, aim, reading, rhythm, choose_key(desk), labels=labels_of(desk, event))
     frame = _frame_to_land(desk, data, reading, event)
     table = _table(frame, data)
     known = _by_row(label_time, table)
@@ -137,23 +136,14 @@ def draft(
     judge_rows = judging_rows(len(labelled), rhythm, aim)
     look = partial(_ask_about_leaks, desk, table, data, judge_rows=judge_rows, seed=seed, threads=threads)
     data, leaks, known_before, unsure = look(label_time=label_time, calendar=tuple(calendar))
-    worth = None
-    if not leaks.refused and desk.in_order:
-        fit = partial(
-            first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads
-        )
-        worth = _worth(desk, data, aim, fit, confidence=confidence, unsure=unsure)
-        _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
-    all_rows = len(labelled) + round(raw.before * len(labelled) / raw.rows)
-    choices = sizes(
-        all_rows,
-        rhythm,
-        aim,
-        judge_rows=judging_rows(all_rows, rhythm, aim),
-        block_rows=max(_block(worth, labelled["_event"], series=bool(desk.series), judge_rows=judge_rows), 1),
-        season=season,
-        features=len(data.features),
-    )
+    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    can_measure = desk.in_order and not leaks.refused
+    worth = _worth(desk, data, aim, fit, unsure, confidence=confidence) if can_measure else None
+    _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
+    n = len(labelled) + round(raw.before * len(labelled) / raw.rows)
+    sized = partial(sizes, n, rhythm, aim, judge_rows=judging_rows(n, rhythm, aim), season=season)
+    block = max(_block(worth, labelled["_event"], series=bool(desk.series), judge_rows=judge_rows), 1)
+    choices = sized(block_rows=block, features=len(data.features))
     desk.notes.tell("loss", data.target, aim.why, f"judge.loss: {aim.loss}")
     note_imbalance(aim, data.target, desk.notes)
     return WorkspaceDraft(
@@ -249,9 +239,6 @@ def _ask_about_leaks(
 ) -> tuple[DataParams, LeaksFound, dict[str, str], tuple[str, ...]]:
     """Asks of each column that may be known only after the event whether it is known before; notes are added.
 
-    A column that is not is left out, and what is left is looked at anew. Where nobody is there to be asked, a column
-    stays as params.yaml has it by now, and is marked where that says nothing.
-
     Returns:
         What the table is; what gives the answer away; columns that are known before the event, each with who said so;
         columns of which nobody knows.
@@ -280,6 +267,7 @@ def _ask_about_leaks(
             break
         seen, proposal = suspects[column], "no" if column in wishes.known_after else "unsure"
         answer = desk.ask(f"{column!r} ({seen}): is it known before the event?", proposal, ("yes", "no", "unsure"))
+        # Unless somebody answers, a column stays as params.yaml has it, and is marked where that says nothing.
         if answer == "yes":
             known_before[column] = ANSWERED
         elif answer == "unsure":
@@ -337,9 +325,9 @@ def _worth(
     data: DataParams,
     aim: Aim,
     fit: Callable[[DataParams], FirstFit | None],
+    unsure: tuple[str, ...],
     *,
     confidence: float,
-    unsure: tuple[str, ...],
 ) -> FirstFit | None:
     """A first model, and whether it is worth training; notes are added."""
     worth, without = fit(data), fit(_without(data, unsure)) if unsure else None

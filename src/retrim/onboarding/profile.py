@@ -35,7 +35,7 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
         BadInputError: A named column is not there, or cannot be what it was named for.
         RefusedError: Nothing can be learned of the target, or no column is left beside it.
     """
-    desk, aim, event, rhythm = plan_table(raw, wishes, _proposed)
+    desk, aim, event, rhythm = plan_table(raw, wishes, lambda _question, proposal, _choices: proposal)
     key = choose_key(desk)
     data = data_of(desk, aim, reading_of(desk), rhythm, key, labels=labels_of(desk, event))
     order = pd.Series(event.to_numpy()).sort_values(kind="stable").index.to_numpy()
@@ -62,10 +62,6 @@ def raw_table(raw: RawTable, wishes: InitRequest) -> tuple[ProfiledTable, list[T
         left_out={name: reasons.get(name, "is not stored") for name, column in desk.columns.items() if column.skip},
     )
     return table, [replace(note, done=f"retrim init: {note.done}") for note in desk.notes]
-
-
-def _proposed(_question: str, proposal: str, _choices: object) -> str:
-    return proposal
 
 
 def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TableProfile:

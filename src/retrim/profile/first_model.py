@@ -95,8 +95,6 @@ def first_rows(table: pd.DataFrame, data: DataParams, *, most_fitted: int, most_
 
     Args:
         table: Labelled rows in order of time, with `_event` and `_due`.
-        most_fitted: Rows to fit on, at most: the newest.
-        most_judged: Rows to judge, at most.
     """
     judged = table.iloc[len(table) - min(int(len(table) * JUDGED), most_judged) :]
     fitted = table.iloc[: len(table) - len(judged)]
@@ -111,7 +109,6 @@ class FirstFit:
     """Losses of the newest rows, by a model and by what is simpler.
 
     Args:
-        rows: Judged rows.
         model: Loss of each by a quick model, shape (rows,), in order of time.
         others: The same by naive baselines, and by a `rule` of one tree with 8 leaves.
         gains: Share of the model's loss against each of them.

@@ -65,8 +65,7 @@ def noise_of(
     a regression, where it is `FAR` robust standard deviations off, those of rows with as large a prediction.
 
     Args:
-        sample: Rows drawn at random, features and target, shape (n, columns).
-        places: Place of each in the table, shape (n,).
+        places: Place of each row of the sample in the table, shape (n,).
 
     Source:
         Confident learning: Northcutt, Jiang and Chuang (2021), J. Artif. Intell. Res. 70, 1373-1411, pruning by class

@@ -183,11 +183,10 @@ def _filled_later(table: pd.DataFrame, data: DataParams, label_time: pd.Series |
 
 
 def _waiting(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose answer is still to come, and rows that have one.
+    """Rows whose answer is still to come, and rows that have one; a row whose answer never comes is neither.
 
-    A row whose answer never comes is neither: it is blank elsewhere too, as where nothing was caught, and says nothing
-    of when a column is filled. Such are all of a table that has them so, and rows whose label is overdue while newer
-    ones have theirs. Where they may be most of those that seem to wait, none waits.
+    Such a row is blank elsewhere too, and says nothing of when a column is filled. Where these may be most of those
+    that seem to wait, none waits.
     """
     answered = table[data.target].notna().to_numpy(dtype=bool)
     if label_time is not None and label_time.notna().any():

@@ -131,8 +131,6 @@ class InitColumn:
     """A column of a raw table.
 
     Args:
-        look: Its cells, and what was counted of them.
-        type: As params.yaml has it.
         role: feature or forbidden, until target and times are chosen.
         skip: Whether it is not kept at all.
         dates: How it spells times; None for the rest.

@@ -63,8 +63,6 @@ class Rhythm:
     """How rows follow one another.
 
     Args:
-        first: Event time of the first row.
-        last: Of the last.
         step: Commonest step between neighbouring distinct times.
         regular: Whether most steps are that one.
         batch_every: Span that a batch should cover.
@@ -153,7 +151,7 @@ def season_of(event: pd.Series, target: np.ndarray, rhythm: Rhythm) -> TableSeas
 
     Args:
         event: Event times in order, shape (n,).
-        target: The target as a number, shape (n,).
+        target: Shape (n,).
     """
     tried = [("1D", 24, "12h", "8D"), ("7D", 168, "1h", "29D"), ("7D", 7, "1D", "29D"), ("365D", 12, "31D", "800D")]
     cut = int(0.7 * len(target))
@@ -198,13 +196,7 @@ def alike_rows(losses: np.ndarray, *, most: int) -> int:
 
 
 def alike_rows_of_series(losses: np.ndarray, event: pd.Series, *, most: int) -> int:
-    """The same where several series run side by side: how many times apart, in rows of all series together.
-
-    Args:
-        losses: Shape (n,), in order of time.
-        event: Event times, shape (n,).
-        most: Rows, at most.
-    """
+    """For how many rows errors in order of time stay alike where series run side by side, in rows of all together."""
     by_time = pd.Series(losses).groupby(event.to_numpy())
     rows = max(int(by_time.size().median()), 1)
     return min(rows * alike_rows(by_time.mean().to_numpy(), most=max(most // rows, 1)), max(most, 1))

@@ -86,11 +86,7 @@ Weight = Literal["stop", "warn", "tell"]
 
 
 def names_people(name: str, words: pd.Index) -> bool:
-    """Whether a column of text holds people's names.
-
-    Args:
-        name: What it is called, with `_` between words.
-    """
+    """Whether a column of text holds people's names; the name of the column has `_` between words."""
     bare = name.strip().lower()
     if len(words) <= FEW_WORDS:
         return False
@@ -155,7 +151,6 @@ class ProfiledTable:
     """A table in order of time.
 
     Args:
-        data: What it is.
         event: Event time of each row, UTC, ascending, shape (n,).
         keys: Key of each row, shape (n,).
         column: One of its columns as typed rows hold it, in that order, index 0 to n - 1.

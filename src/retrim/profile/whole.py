@@ -205,11 +205,9 @@ def hash_cells(values: pd.Series) -> np.ndarray:
 def count_repeats(features: np.ndarray, target: pd.Series) -> tuple[int, int]:
     """Rows that are like an earlier one, and rows with the features of another one and a different target.
 
-    Rows without a target conflict with none.
-
     Args:
         features: All features of each row in one number, shape (n,).
-        target: Shape (n,).
+        target: Shape (n,); a row without one conflicts with none.
     """
     rows = pd.DataFrame({"features": features, "target": hash_cells(target)})
     targets = rows[target.notna().to_numpy()].groupby("features")["target"].transform("nunique")
