@@ -67,15 +67,14 @@ def setting_of(
 ) -> Setting:
     """One history; with the gate, a model leaves out so much of the newest window, and is judged on it.
 
-    Where one that is fitted once more is released, that one leaves out nothing, and costs one fit of a refit more.
+    Where a final fit is released, that one leaves out nothing.
     """
     starts = matrix.cut.starts[:: matrix.cut.blocks]
     moments = [*table["_event"].iloc[starts], table["_event"].iloc[-1]]
     apart = round(gated * BLOCKS) if after else 0
-    again = 1 / (len(RUNS[windows]) * (1 + PARAMS.backtest.origins)) if after else 0.0
     rows = round(matrix.rows_per_check * gated)
     gate = PARAMS.gate.model_copy(update={"min_rows": max(rows // 2, 2)})  # as `init` writes it
-    judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart, again) if gated else None
+    judging = GateSimulation(gate, rows, PARAMS.judge.draws, apart) if gated else None
     if after:
         return Setting(replace(matrix, back=0), RUNS[windows], PolicyDelays(late, 0), blocks, moments, judging)
     whole, part = divmod(round(gated * BLOCKS), BLOCKS)

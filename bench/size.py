@@ -25,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VAGUE = frozenset({"found", "said", "told", "made", "each", "place", "kept", "asked", "own", "ripe", "came"})
 LONG_FUNCTION, LONG_FILE = 60, 500  # lines
+PATH_HEADING = "## The loop in an hour"
 WRITTEN = "Written by `.ci/reference.py`"  # in a page of an earlier commit that no person wrote
 
 COMMANDS = """
@@ -139,6 +140,14 @@ def printed_by(tree: Path, script: str, *arguments: str) -> str:
     return done.stdout.split("\n")[-2] if done.returncode == 0 else f"failed: {done.stderr.strip()[-200:]}"
 
 
+def path_of_a_check(tree: Path) -> str:
+    """Files that `docs/architecture.md` names for reading from a check to a promotion, and their lines."""
+    page = tree / "docs" / "architecture.md"
+    named = page.read_text(encoding="utf-8").partition(PATH_HEADING)[2] if page.exists() else ""
+    files = [tree / name for name in re.findall(r"`((?:src|flows)/[\w/]+\.py)`", named)]
+    return f"{len(files)}, {sum(lines_of(files))}"
+
+
 def words_by_hand(tree: Path) -> int:
     """Words of README, CONTRIBUTING and the pages of docs that no script writes."""
     texts = [page.read_text(encoding="utf-8") for page in (*tree.glob("*.md"), *(tree / "docs").rglob("*.md"))]
@@ -164,6 +173,7 @@ def size_of(tree: Path, scratch: Path, *, check: bool) -> dict[str, str]:
         "median file": f"{statistics.median(lines):.0f}",
         "longest file": max(lines),
         f"files over {LONG_FILE} lines": sum(count > LONG_FILE for count in lines),
+        "files to read from a check to a promotion, and their lines": path_of_a_check(tree),
         "functions": len(spans),
         f"functions over {LONG_FUNCTION} lines": sum(
             (node.end_lineno or 0) - node.lineno + 1 > LONG_FUNCTION for node in spans

@@ -12,7 +12,7 @@ from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.reading.shipped import DATASETS, ShippedFile
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
-from retrim.reports.demo import NO_LOSS, Loss, first_live, frozen_loss
+from retrim.reports.demo import NO_LOSS, Loss, frozen_loss
 from retrim_flows.check import check
 from retrim_flows.ingest import ingest
 from retrim_flows.retrain import retrain
@@ -82,7 +82,8 @@ def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
         system = Loss(reading.champion_loss * reading.rows, reading.rows)
         always = Loss(reading.probe_loss * reading.rows, reading.rows)
         since = piece.arrives - pd.Timedelta(DATASETS[workspace.model].every)
-        frozen = frozen_loss(workspace, first_live(workspace), since=since, until=piece.arrives)
+        first = workspace.store.releases(workspace.model)[0].version
+        frozen = frozen_loss(workspace, first, since=since, until=piece.arrives)
     return Beat(
         date=f"{piece.arrives:%Y-%m-%d}",
         rows=piece.rows,

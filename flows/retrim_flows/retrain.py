@@ -1,7 +1,5 @@
 """The retraining: a run directory, one task a stage, the registry, the verdict; and how a decision gets its run."""
 
-from dataclasses import replace
-
 import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -17,7 +15,6 @@ from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
 from retrim.lineage.workspace import Workspace, clock, stage_teller
-from retrim.release.approval import refit_waiting
 from retrim.retraining import retrain as op
 from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
@@ -31,12 +28,9 @@ from retrim_flows.score import score_at_once
 
 @flow(name="retrain", flow_run_name="retrain-{decision}", **SIGNED)
 def retrain(decision: str, now: str | None = None, mode: Mode | None = None) -> RunOutcome:
-    """Carries out a decision to retrain once. After a promotion, also makes the refit that the settings ask for."""
+    """Carries out a decision to retrain once."""
     workspace, at = open_workspace(), moment(now)
     outcome = carry_out(workspace, decision, mode, at)
-    sequel = refit_waiting(workspace) if outcome.state == "promoted" else None
-    if sequel is not None:
-        outcome = replace(outcome, refit=carry_out(workspace, sequel, None, at))
     say("retrain", outcome.sentence)
     if outcome.state == "promoted":
         score_at_once(workspace, max(at, clock()))

@@ -30,7 +30,7 @@ from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.reading.landed import batch_id
-from retrim.release.approval import ask_for_refit, let_wait
+from retrim.release.approval import let_wait
 from retrim.release.versions import keep_copies
 from retrim.retraining.retrain import claim_run
 from retrim.settings import Env, Params, to_settings_file
@@ -54,6 +54,7 @@ FEW: dict[str, dict[str, Any]] = {
     "judge": {"block_rows": 6},
     "gate": {"min_rows": 24, "season": "1D", "baselines": ["mean"]},
     "probe": {"min_rows": 24, "when": "every"},
+    "retrain": {"refit_after": False},
     "gain": {"rows_per_check": 48, "cost": 1.0, "cost_unit": "loss"},
 }
 FIXED = {"judge": {"draws": 100}}
@@ -158,18 +159,13 @@ class Desk:
         promote: bool = True,
         decision: str | None = None,
         waits: bool = False,
-        judged: int | None = None,
         losses: Mapping[str, float] | None = None,
     ) -> int:
         """A version as of a day: promoted, refused or waiting; of a check's decision, or else a person's.
 
-        With `judged` it stands for the recipe of that version, the newest, fitted once more. `losses` are those of its
-        verdict; its own is called `all`.
+        `losses` are those of its verdict; its own is called `all`.
         """
         now = self.day(at)
-        if judged is not None:
-            before = next(run for run in self.workspace.store.runs(self.workspace.model) if run.version == judged)
-            decision = ask_for_refit(self.workspace, before, judged, now=now)
         asked = decision or ask_for_run(self.workspace, as_of=now, by="a test", reason="a test", now=now)
         run = claim_run(self.workspace, asked, now=now)
         version = len(self.shelf.folders) + 1
@@ -181,7 +177,7 @@ class Desk:
             "reason": "as the test says",
             "checks": [],
         }
-        verdict |= {"rows": self.workspace.params.split.judge_rows, "agreement": judged}
+        verdict["rows"] = self.workspace.params.split.judge_rows
         row = {"run": run.id, "tag": f"retrim/generated/v{version}", "as_of": iso(now), "made": iso(now)}
         hashes = {
             "bundle": folder_digest(paths.candidate),

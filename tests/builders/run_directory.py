@@ -81,6 +81,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "decide": {"threshold": None},
     "gain": {"rows_per_check": 40},
     "previous_champions": {"most": 3, "judged": 2},
+    "retrain": {"refit_after": False},
     "reading": {"calendar": {}, "zone": "UTC"},
     "drift": {
         "alarms": {"at_most": 1, "draws": 1000, "seed": 7},
@@ -137,6 +138,7 @@ class Room:
             self.section("split", SplitParams),
             self.section("prepare", PrepareParams),
             self.paths,
+            retrain__refit_after=self.settings["retrain"]["refit_after"],
         )
 
     def tune(self, *, cores: int = 1) -> None:
@@ -180,13 +182,22 @@ class Room:
             cores,
         )
 
-    def compare(self) -> None:
+    def compare(self, *, cores: int = 1) -> None:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
             self.section("previous_champions", PreviousChampionParams),
             self.fairness,
+            self.section("split", SplitParams),
+            self.section("train", TrainParams),
+            self.settings["gain"]["rows_per_check"],
+            AlarmParams(**self.settings["drift"]["alarms"]),
+            JointParams(**self.settings["drift"]["joint"]),
+            {},
+            "UTC",
             self.paths,
+            cores,
+            retrain__refit_after=self.settings["retrain"]["refit_after"],
         )
 
     def run(self, *, cores: int = 1) -> "Room":
@@ -195,7 +206,7 @@ class Room:
         self.tune(cores=cores)
         self.train(cores=cores)
         self.backtest(cores=cores)
-        self.compare()
+        self.compare(cores=cores)
         return self
 
     @property

@@ -16,14 +16,13 @@ from retrim.decision.accumulated_gain import EMPTY
 from retrim.decision.check_record import CheckRecord, GainEvidence
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunClaim, RunDetail, as_text
 from retrim.lineage.workspace import Workspace
-from retrim.training.mode import FINAL
 from tests.builders.answers import QUIET
 from tests.builders.desk import START, make_desk
 
 COST, DEPOSIT = 1.0, 100.0  # a debit never meets the zero
 ENDS = ("refused", "rejected", "promoted", "restored", "failed", "deferred")
 STEPS = st.lists(
-    st.sampled_from(["check", "check", "check", "late check", "run", "run by a person", "refit", "crash", *ENDS]),
+    st.sampled_from(["check", "check", "check", "late check", "run", "run by a person", "crash", *ENDS]),
     max_size=40,
 )
 
@@ -51,11 +50,11 @@ class Life:
             self.store_check(
                 at, as_text(CheckRecord(as_of=at, gain=GainEvidence(now=EMPTY, retraining_cost=COST), decision=QUIET))
             )
-        elif step in ("run", "run by a person", "refit") and self.run is None and self.newest is not None:
+        elif step in ("run", "run by a person") and self.run is None and self.newest is not None:
             self.runs += 1
             as_of = self.newest if step == "run" else iso(self.now)
-            name, mode = f"{self.workspace.model}-{self.runs}", FINAL if step == "refit" else "refit"
-            self.run = RunClaim(f"run-{name}", self.workspace.model, name, as_of, mode, iso(self.now))
+            name = f"{self.workspace.model}-{self.runs}"
+            self.run = RunClaim(f"run-{name}", self.workspace.model, name, as_of, "refit", iso(self.now))
             self.workspace.store.claim_run(self.run)
         elif step == "crash" and self.run is not None:
             self.end("crashed")
@@ -88,7 +87,7 @@ class Life:
 
     def finish(self, run: RunClaim, end: str) -> None:
         dates = {"refused": run.as_of, "rejected": iso(self.now)}
-        if end in dates and run.mode != FINAL and self.first is not None and dates[end] >= self.first:
+        if end in dates and self.first is not None and dates[end] >= self.first:
             self.paid.append(run.id)
         if end == "promoted":
             self.champion, self.first = self.champion + 1, None

@@ -200,12 +200,3 @@ def test_what_served_a_window_is_measured_when_its_labels_come(
 
     # The newest labelled window is that before the check, or with late labels one that the first model served.
     assert (played.served[-1].model, loss) == (check - labels, matrix().mean_loss(measured, 0, check - labels))
-
-
-def test_a_second_fit_of_what_was_promoted_is_paid_for_and_of_what_was_refused_is_not() -> None:
-    judging = GateSimulation(OPEN, USUAL, 100, again=0.25)
-    played = replace(play_policy(setting(judging=judging), range(1, WINDOWS)), checks=(1, 3), refused=(3,))
-
-    assert played.again == 0.25
-    assert played.paid(8.0) == {1: 10.0, 3: 8.0}
-    assert played.cost(8.0) == played.loss + 18.0

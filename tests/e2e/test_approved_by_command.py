@@ -55,6 +55,7 @@ def test_the_login_is_who_answered_and_a_second_answer_is_refused(asked: dict[st
     assert "cannot be changed" in " ".join(asked["again"].lower().split())
 
 
-def test_the_word_holds_for_the_recipe_fitted_once_more_at_the_next_check(asked: dict[str, Any]) -> None:
-    assert [run["state"] for run in asked["check"]["resumed"]] == ["promoted"]
-    assert (asked["then"]["version"], asked["then"]["previous"]) == (2, None)
+def test_the_word_holds_for_both_fits(asked: dict[str, Any]) -> None:
+    assert asked["versions"][0]["final"] is not None
+    assert asked["check"]["resumed"] == []
+    assert (asked["then"]["version"], asked["then"]["previous"]) == (1, None)

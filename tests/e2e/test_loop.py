@@ -12,9 +12,7 @@ from retrim.checking.history import checks_of
 from retrim.decision.check_record import StoredCheck
 from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch
-from retrim.lineage.workspace import REFIT
 from retrim.reading.landed import Kind
-from retrim.training.mode import FINAL
 from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world, without_cooldown
 from tests.e2e.flows_here import at_work, make_check, retrain
@@ -33,8 +31,7 @@ def settings(world: World, **sections: dict[str, Any]) -> World:
 
 
 def states(world: World) -> list[str]:
-    """Of the runs that were decided on, without those that fit once more what one has promoted."""
-    return [run.state for run in world.workspace.store.runs(world.workspace.model) if run.mode != FINAL]
+    return [run.state for run in world.workspace.store.runs(world.workspace.model)]
 
 
 WIDE = drift_tests(psi=1.0, ks=0.4, chi2=1.0, psi_categories=1.0, missing_share=0.5)  # 48 rows are noisy
@@ -141,7 +138,7 @@ def test_the_first_check_after_that_date_opens_a_new_run_that_is_judged(unlabell
 def test_no_human_was_asked_and_a_deferral_costs_nothing(unlabelled: dict[str, Any]) -> None:
     decisions = unlabelled["world"].workspace.store.decisions("generated")
 
-    assert [row.source for row in decisions if row.source != REFIT] == ["person"] + ["check"] * 5
+    assert [row.source for row in decisions] == ["person"] + ["check"] * 5
     assert [row.record["gain"]["debited"] for row in decisions if row.source == "check"] == [[]] * 5
 
 

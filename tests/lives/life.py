@@ -24,7 +24,6 @@ from retrim.files import Paths, folder_digest, read_folder
 from retrim.landing.ingest import land_batch
 from retrim.lineage.workspace import Workspace, ask_for_run, open_workspace
 from retrim.reading.landed import Kind
-from retrim.release.approval import refit_waiting
 from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, conclude_run, defer_run, make_run_directory
 from retrim.stages import backtest, compare, features, train, tune, validate
@@ -59,7 +58,7 @@ class LifeCheck:
     Args:
         number: From 1.
         outcome: The check and its record.
-        promoted: Versions that went live after it, the second fit of each last.
+        promoted: The version that went live after it; None if none did.
         refused: Whether its run was refused.
         served_loss: Mean loss of the version that was live before the check, on the rows that landed with it.
         knowing_loss: The same of the champion's recipe fitted on the rows since the change that were due before them;
@@ -68,7 +67,7 @@ class LifeCheck:
 
     number: int
     outcome: CheckOutcome
-    promoted: tuple[int, ...]
+    promoted: int | None
     refused: bool
     served_loss: float
     knowing_loss: float | None
@@ -117,16 +116,11 @@ class Life:
         landed = land_batch(file, kind, **how, batches=params.batches, reading=params.reading)
         assert landed.outcome != "quarantined", (name, landed.faults)
 
-    def _act(self, outcome: CheckOutcome, now: pd.Timestamp) -> tuple[tuple[int, ...], bool]:
+    def _act(self, outcome: CheckOutcome, now: pd.Timestamp) -> tuple[int | None, bool]:
         if outcome.outcome != "retrain":
-            return (), False
+            return None, False
         state, version = self.retrain(outcome.id, now)
-        promoted = [version] if state == "promoted" and version is not None else []
-        sequel = refit_waiting(self.workspace)
-        if promoted and sequel is not None:
-            again, fitted = self.retrain(sequel, now)
-            promoted += [fitted] if again == "promoted" and fitted is not None else []
-        return tuple(promoted), state == "refused"
+        return version if state == "promoted" else None, state == "refused"
 
     def retrain(self, decision: str, now: pd.Timestamp) -> tuple[str, int | None]:
         """Carries out a decision, as the flow `retrain` does: how it ended, and the version."""
@@ -234,9 +228,6 @@ def begin_life(folder: Path, world: World) -> Life:
     first = ask_for_run(workspace, as_of=life.now(0), by="a life", reason="first version", now=life.now(0))
     state, _ = life.retrain(first, life.now(0))
     assert state == "promoted", state
-    sequel = refit_waiting(workspace)
-    if sequel is not None:
-        life.retrain(sequel, life.now(0))
     return life
 
 

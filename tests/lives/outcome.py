@@ -49,7 +49,8 @@ def find_answer(life: Life) -> Answer:
 
 def knowing_losses(life: Life, changed: int, fitted: int, weeks: int) -> np.ndarray:
     """Mean loss in each of some weeks of a model fitted at a check on the rows since the change, shape (weeks,)."""
-    live = next(version for each in life.checks if each.number == fitted for version in each.promoted[-1:])
+    live = next(each.promoted for each in life.checks if each.number == fitted)
+    assert live is not None
     predictor = load_stored_version(life.workspace, live).predictor
     frame = life.as_table(life.world.frame)
     since, known = (HISTORY + changed - 1) * WEEK, (HISTORY + fitted - life.world.late_weeks) * WEEK

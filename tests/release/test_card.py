@@ -12,6 +12,7 @@ from retrim.adapters.exhibits import Exhibits
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import folder_digest, write_folder
+from retrim.gate.agreement import AgreementParams
 from retrim.gate.verdict import mark_of
 from retrim.release.card import HTML, MARKDOWN, CardPages, keep_card, make_card, write_card
 from retrim.release.versions import stored_bundle
@@ -215,9 +216,12 @@ def test_a_version_that_was_refused_has_a_card_too(tmp_path: Path) -> None:
     assert "No check has run while this version was live." in pages.markdown
 
 
-def test_the_card_of_a_refitted_version_has_the_figures_of_the_judged_one(tmp_path: Path) -> None:
+def test_the_card_of_a_final_fit_has_the_figures_of_the_judged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrim.stages.compare.AgreementParams", lambda: AgreementParams(difference=1.0, loss=0.5))
     first = make_run_directory(tmp_path / "first", stream(480)).run()
-    again = make_run_directory(tmp_path / "again", stream(480), mode="final", champion=first.bundle).run()
+    again = make_run_directory(tmp_path / "again", stream(480), retrain={"refit_after": True}).run()
     desk = twelve_days(tmp_path / "desk")
     cards = []
     for made in (first, again):
@@ -226,14 +230,13 @@ def test_the_card_of_a_refitted_version_has_the_figures_of_the_judged_one(tmp_pa
             digest = folder_digest(desk.shelf.folders[1])
             connection.execute(sa.update(VERSIONS).values(bundle=digest, verdict=made.record("verdict/verdict.json")))
         cards.append(make_card(desk.workspace, 1, pictures={}).markdown)
-    loss = f"{first.record('verdict/verdict.json')['losses']['all']:.4g}"
-    seen = f"{again.record('verdict/verdict.json')['training']['loss']:.4g}"
+    seen = f"{again.record('verdict/verdict.json')['final']['training']['loss']:.4g}"
 
     for heading in ("Metrics", "Calibration"):
         tables = [re.findall(r"(?m)^\|.*$", card.partition(f"## {heading}")[2].partition("\n## ")[0]) for card in cards]
         assert tables[0] == tables[1]
-    assert f"{loss}, of version 1, which was judged" in cards[1]
-    assert f"- **training error on these rows**: mae {seen}" in cards[1]
+    assert "These figures are those of the judged fit" in cards[1]
+    assert f"- **training error of the final fit on these rows**: mae {seen}" in cards[1]
     assert all("training error" in line for line in cards[1].splitlines() if seen in line)
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from retrim.adapters.database import iso
-from retrim.decision.stored_rows import VersionRow
 from retrim.release.versions import load_stored_version
 from retrim.retraining.judge_import import judge_import
 from retrim.stats.codec import to_json
@@ -45,16 +43,6 @@ def test_a_refit_that_won_is_held_to_its_own_interval(desk: Desk) -> None:
 
     # No row lies within it, and all of them within that of the other recipe.
     assert check_of(desk, files, "calibration")["text"].startswith("0.0% of rows lie within the ")
-
-
-def test_a_verdict_of_agreement_has_used_up_no_rows(desk: Desk) -> None:
-    judged = {"judged_from": iso(desk.day(20.5)), "judged_until": iso(desk.day(26))}
-    row = {"model": "generated", "version": 9, "run": "run-again", "tag": "retrim/generated/v9", "bundle": "9" * 64}
-    row |= {"as_of": iso(desk.day(26)), "made": iso(desk.day(26)), "model_sha256": "9" * 64, "lineage": {}}
-    verdict = {"winner": "all", "agreement": 2, "promote": True, "reason": "", "losses": {}, "rows": 0}
-    desk.workspace.store.add_version(VersionRow(**row, verdict=verdict | judged))
-
-    assert check_of(desk, dict(load_stored_version(desk.workspace, 1).files), "re-use")["figure"] == 0
 
 
 def test_a_model_with_features_from_the_past_is_judged_where_none_are_declared(

@@ -11,9 +11,9 @@ def version(number: int, **verdict: Any) -> Any:
     return SimpleNamespace(version=number, judged=VerdictRecord("all", True, "", {}, 0, **verdict))
 
 
-def test_a_verdict_that_chose_nothing_uses_no_rows_up() -> None:
+def test_a_verdict_without_holdout_rows_uses_no_rows_up() -> None:
     span = {"judged_from": "2024-01-01T00:00:00+00:00", "judged_until": "2024-02-01T00:00:00+00:00"}
-    versions = [version(1, **span), version(2, **span, agreement=1), version(3, judged_from=None)]
+    versions = [version(1, **span), version(2, judged_from=None)]
     workspace: Any = SimpleNamespace(model="bike", store=SimpleNamespace(versions=lambda _model: versions))
 
     assert [used.version for used in earlier_verdicts(workspace)] == [1]

@@ -10,6 +10,7 @@ import pytest
 from retrim.adapters import dvc
 from retrim.adapters.dvc import NotFetchedError
 from retrim.adapters.processes import StageHungError
+from retrim.gate.agreement import AgreementParams
 from retrim.retraining import reproduce
 from retrim.retraining.reproduce import largest_difference, pick
 from retrim.training.bundle import load_predictor
@@ -30,15 +31,14 @@ def test_what_could_not_be_compared_is_no_difference(monkeypatch: pytest.MonkeyP
         reproduce._rebuild(given, given, Path(), prove=False, gently=False, say=str)
 
 
-def test_what_was_fitted_once_more_is_compared_on_the_rows_that_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = make_run_directory(tmp_path / "1", stream(480)).run()
-    made = make_run_directory(tmp_path / "2", stream(480), mode="final", champion=first.bundle).run()
+def test_a_final_fit_is_compared_on_the_rows_that_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrim.stages.compare.AgreementParams", lambda: AgreementParams(difference=1.0, loss=0.5))
+    made = make_run_directory(tmp_path, stream(480), retrain={"refit_after": True}).run()
     stored = SimpleNamespace(predictor=load_predictor(made.bundle))
     monkeypatch.setattr(reproduce, "load_stored_version", lambda *_: stored)
     version: Any = SimpleNamespace(version=2)
 
+    assert made.record("verdict/verdict.json")["final"]["used"]
     assert reproduce._largest_difference(version, version, made.paths) == 0.0
 
 

@@ -187,13 +187,6 @@ def test_cells_that_are_blank_while_the_answer_is_to_come_end_the_run(run_direct
         run(catches(run_directory, waiting=30, labels="later"), as_of=day(42))
 
 
-def test_a_run_that_fits_a_recipe_once_more_looks_for_no_leak_again(leaking: Room) -> None:
-    pins = json.loads(leaking.paths.pins.read_bytes())
-    write_file(leaking.paths.pins, to_json({**pins, "mode": "final"}))
-
-    assert len(run(leaking, as_of=day(6))) == 96
-
-
 class TestAChangedTable:
     """A column appeared, one went, one was renamed, and a champion knew the old ones."""
 

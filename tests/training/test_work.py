@@ -57,24 +57,6 @@ def test_a_retraining_is_paid_for_at_the_price_of_its_time() -> None:
     assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=9.0).retrainings_cost == 2.0
 
 
-def test_a_recipe_fitted_once_more_costs_its_share_once() -> None:
-    once = NOTHING.after(
-        loss=1.0, share=1.0, probe_cost=None, retrainings=2, retraining_cost=8.0, refits=1, refit_share=0.25
-    )
-    later = once.after(
-        loss=1.0, share=1.0, probe_cost=None, retrainings=2, retraining_cost=8.0, refits=1, refit_share=0.25
-    )
-
-    assert (once.retrainings_cost, later.retrainings_cost) == (18.0, 18.0)
-
-
-def test_sums_from_before_there_were_second_fits_are_read() -> None:
-    record = to_record(LifeTotals(1, 1.5, 2, 16.0, 1, 0.1))
-    del record["refits"]
-
-    assert from_record(LifeTotals, record) == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
-
-
 def test_its_record_makes_it_anew() -> None:
     sums = NOTHING.after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, retraining_cost=0.7)
 

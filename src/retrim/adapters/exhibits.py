@@ -21,6 +21,7 @@ from retrim.stats.metrics import Task, row_losses
 from retrim.stats.windows import spans
 from retrim.training.bundle import (
     BACKTEST,
+    FINAL_FOLDER,
     FORMAT_FILE,
     HYPERPARAMETERS,
     SETTINGS,
@@ -29,6 +30,7 @@ from retrim.training.bundle import (
     VERDICT,
     VIEW,
     FitRecord,
+    JudgedRecord,
     SplitRecord,
 )
 from retrim.training.predicted import Importance
@@ -116,7 +118,23 @@ class Exhibits:
         return self.typed(FeatureView, VIEW)
 
     @cached_property
+    def use(self) -> JudgedRecord:
+        """Which of its two fits predicts."""
+        return self.typed(JudgedRecord, VERDICT)
+
+    @cached_property
+    def predicting_view(self) -> FeatureView:
+        """The view of the fit that predicts."""
+        return self.typed(FeatureView, self.use.view)
+
+    @cached_property
+    def final(self) -> FitRecord | None:
+        """What the final fit was fitted on; None where there is none."""
+        return self.typed_if_there(FitRecord, f"{FINAL_FOLDER}/fit.json")
+
+    @cached_property
     def fit(self) -> FitRecord:
+        """What the judged fit of the winner was fitted with and on."""
         return self.typed(FitRecord, f"models/{self.winner}/fit.json")
 
     @cached_property
@@ -150,20 +168,22 @@ class Exhibits:
     @property
     def predicting(self) -> list[str]:
         """Names of the files that predicting takes."""
-        folder = f"models/{self.winner}"
+        folder, view = self.use.folder, self.use.view
         model_files = [f"{folder}/{path.name}" for path in sorted((self.bundle / folder).iterdir()) if path.is_file()]
-        return [FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, *model_files]
+        return [FORMAT_FILE, view, SPLIT, HYPERPARAMETERS, VERDICT, *model_files]
 
     def trials(self) -> list[Trial]:
         return [from_record(Trial, record) for record in self.read(TRIALS)]
 
     def parameters(self) -> dict[str, str]:
         """Hyperparameters under their own names; windows and rows; each setting under its section and name."""
-        split, fit = self.split, self.fit
+        split, fit, final = self.split, self.fit, self.final
         parameters = {plain_name(name): str(value) for name, value in fit.recipe.hyperparameters.items()}
         for section, stated in (self.optional(SETTINGS) or {}).items():
             if isinstance(stated, dict):
                 parameters |= {f"{section}.{name}": _as_text(value) for name, value in stated.items()}
+        if final is not None:
+            parameters |= {"rows.final": str(final.rows), "final.from": final.since, "final.until": final.until}
         return parameters | {
             "rounds": str(fit.recipe.rounds),
             "model": fit.recipe.model,
@@ -183,14 +203,15 @@ class Exhibits:
     def points(self) -> list[MetricPoint]:
         """Judging loss of every model, the winner's metrics, the gate's figures, the backtest's losses by origin.
 
-        What a version that was fitted once more loses on rows it has seen is its training error, `train/...`.
+        What the final fit loses on the holdout rows, which it has seen, is its training error, `train/...`.
         """
         verdict = self.verdict
         winner = verdict.winner
         points = [MetricPoint(f"judging_loss/{name}", loss, 0) for name, loss in verdict.losses.items()]
         measured = verdict.metrics.get(winner, {}).items()
         points += [MetricPoint(f"judged/{plain_name(name)}", value, 0) for name, value in measured]
-        points += [MetricPoint(f"train/{plain_name(name)}", value, 0) for name, value in verdict.training.items()]
+        training = {} if verdict.final is None else verdict.final.training
+        points += [MetricPoint(f"train/{plain_name(name)}", value, 0) for name, value in training.items()]
         points += [MetricPoint(f"gate/{plain_name(check.name)}", check.figure, 0) for check in verdict.checks]
         if winner in verdict.losses:
             points.append(MetricPoint("judging_loss", verdict.losses[winner], 0))

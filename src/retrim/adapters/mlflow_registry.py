@@ -44,12 +44,8 @@ def verdict_note(verdict: VerdictRecord) -> str:
     seen = verdict.detectable
     lines += [] if seen is None else [f"- detectable gain: {escape(seen.text)}"]
     lines += [f"- note: {escape(text)}" for text in verdict.notes]
+    lines += [] if verdict.final is None else [f"- final fit: {escape(verdict.final.reason)}"]
     sentence = f"{word} the gate: challenger {escape(verdict.winner)} on {verdict.rows} holdout rows."
-    if verdict.agreement is not None:
-        sentence = (
-            f"Fitted once more on all mature rows. Its figures are those of version {verdict.agreement}, which was "
-            f"judged on {verdict.rows} holdout rows that its fit had not seen."
-        )
     where = "The model card is card/model_card.html in the run's artifacts; `retrim versions card` writes it again."
     return f"{sentence} {where}\n\n" + "\n".join(lines)
 
@@ -145,7 +141,7 @@ class ModelRegistry(Experiment):
             (part / CALENDAR).write_bytes(to_json(to_record(calendar)))
         (part / DIGESTS).write_bytes(to_json(digests_of(read_folder(part))))
         history = HistoryParams.model_validate(shown.optional(HISTORY) or {})
-        save_model(folder / "model", part, shown.view, example, history.columns, calendar)
+        save_model(folder / "model", part, shown.predicting_view, example, history.columns, calendar)
 
     def _published(self, bundle_id: str) -> int | None:
         registered = self._search_versions(f"name = '{self.model}' and tag.bundle = '{quotable(bundle_id)}'")

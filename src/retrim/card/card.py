@@ -13,7 +13,7 @@ JUDGED_SECTIONS = ("gate", "metrics", "calibration", "importance", "fairness")
 def card_of(facts: VersionFacts) -> Card:
     """The card of a version; the same facts give the same card."""
     verdict, name = facts.verdict, facts.fit.recipe.loss
-    agreed = verdict.agreement
+    final = verdict.final
     listed = [
         sections.intended_use(facts),
         sections.data(facts),
@@ -31,20 +31,20 @@ def card_of(facts: VersionFacts) -> Card:
         sections.lineage(facts),
     ]
     written = [one for one in listed if not one.empty]
-    if agreed is not None:
+    if final is not None and final.used:
         whose = (
-            f"These figures are those of version {agreed}, which was judged on rows that its fit had not seen. This "
-            "version is the same recipe, fitted once more on all mature rows."
+            "These figures are those of the judged fit, which had not seen the holdout rows. The final fit, which "
+            "predicts, is the same recipe on all mature rows."
         )
         written = [
             replace(one, sentences=(whose, *one.sentences)) if one.anchor in JUDGED_SECTIONS else one for one in written
         ]
-    judged = "" if agreed is None else f", of version {agreed}, which was judged"
-    seen = verdict.training.get("loss")
+    seen = None if final is None else final.training.get("loss")
     summary = (
         ("verdict", verdict.reason),
-        ("mean loss on the holdout rows", f"{name} {shown(verdict.losses.get(verdict.winner))}{judged}"),
-        ("training error on these rows", None if seen is None else f"{name} {shown(seen)}"),
+        ("mean loss on the holdout rows", f"{name} {shown(verdict.losses.get(verdict.winner))}"),
+        ("final fit", None if final is None else final.reason),
+        ("training error of the final fit on these rows", None if seen is None else f"{name} {shown(seen)}"),
         ("as of", facts.version.as_of),
         ("run in MLflow", "not known" if facts.run is None else facts.run),
     )

@@ -40,6 +40,7 @@ class VersionFacts:
     """Everything known of one version.
 
     Args:
+        final: What the final fit was fitted on; None where there is none.
         importance: Exact contributions by feature; None where the model has none.
         fairness: Figures by group; None where no groups are declared.
         run: MLflow's id of its run; None where the registry does not say.
@@ -57,6 +58,7 @@ class VersionFacts:
     outcome: str
     view: FeatureView
     fit: FitRecord
+    final: FitRecord | None
     split: SplitRecord
     found: FoundRecord
     trials: int
@@ -89,7 +91,7 @@ class VersionFacts:
         return [(row.at, end) for row, end in zip(self.releases, ends, strict=False) if row.version == self.number]
 
     def predicted(self) -> np.ndarray:
-        """What the winner said of the judged rows, without having seen them: shape (n,), or (n, classes)."""
+        """What the winner's judged fit predicts for the judged rows: shape (n,), or (n, classes)."""
         winner = self.verdict.winner
         names = [f"{winner}_{number}" for number in range(len(self.view.classes))]
         return np.asarray(self.judged[winner if winner in self.judged else names])

@@ -72,11 +72,12 @@ def intended_use(facts: VersionFacts) -> CardSection:
 def data(facts: VersionFacts) -> CardSection:
     """The data window, rows by part, and the features."""
     split, fit, origin = facts.split, facts.fit, facts.version.made_from
-    whose = "" if facts.verdict.agreement is None else f", as version {facts.verdict.agreement}"
-    judged = f"{facts.verdict.rows} rows, {shown(split.judged_from)} to {shown(split.judged_until)}{whose}"
+    judged = f"{facts.verdict.rows} rows, {shown(split.judged_from)} to {shown(split.judged_until)}"
+    final = facts.final and f"{facts.final.rows} rows, {shown(facts.final.since)} to {shown(facts.final.until)}"
     pairs = (
         ("as of", facts.version.as_of),
         ("trained on", f"{fit.rows} rows, {shown(fit.since)} to {shown(fit.until)}"),
+        ("final fit on", final),
         ("training window", fit.window),
         ("evaluated on", judged),
         ("mature rows by part", split.rows),

@@ -8,7 +8,6 @@ from retrim.decision.probe import ProbeReading
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import worth_of_live
-from retrim.training.mode import FINAL
 
 
 def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> AccumulatedGain:
@@ -31,13 +30,13 @@ def refused_since(workspace: Workspace, past: Sequence[StoredCheck]) -> list[Run
     """Runs refused since the first check of the newest one's champion that no check has debited.
 
     Further checks may be made before a run ends, and it is debited at the first one after. A version may wait for a
-    person until another is live: then its end counts, not its beginning. A run that brought a previous champion back,
-    or fitted a promoted recipe once more, is not among them: nobody paid in vain.
+    person until another is live: then its end counts, not its beginning. A run that brought a previous champion back is
+    not among them: nobody paid in vain.
     """
     if not past:
         return []
     refused = workspace.store.runs(workspace.model, state="refused")
-    mine = [run for run in refused if run.detail.restored is None and run.mode != FINAL]
+    mine = [run for run in refused if run.detail.restored is None]
     first = _first_of_champion(past).as_of if mine else ""
     left = {run.id: run for run in mine if run.as_of >= first or (run.answered or "") >= first}
     for check in reversed(past):  # newest first: those of a champion are debited while it is live, or dated ahead

@@ -10,7 +10,6 @@ import pandas as pd
 from retrim.adapters.database import iso
 from retrim.decision.check_record import (
     AcknowledgedKind,
-    AskedRefit,
     AskedRun,
     CheckRecord,
     DecisionEvidence,
@@ -20,17 +19,16 @@ from retrim.decision.check_record import (
     StartedBy,
     StoredCheck,
 )
-from retrim.decision.history import UNFINISHED, Acknowledgement, CheckHistory, PastCheck, PastRun
+from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun
 from retrim.decision.retraining_cost import MonthSpent
 from retrim.decision.stored_rows import DecisionRow, RunRow
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_times_as_of
-from retrim.lineage.workspace import MUTE, PAUSE, PERSON, REFIT, SETTLEMENT, Workspace
+from retrim.lineage.workspace import MUTE, PAUSE, PERSON, SETTLEMENT, Workspace
 from retrim.release.versions import load_champion
 from retrim.stats.codec import Moment, from_record
 from retrim.table.data import mature, overdue_labels
 from retrim.training.enough import cut_first, enough_at, rows_missing
-from retrim.training.mode import FINAL
 
 CHECK = "check"  # source of the decisions that checks take
 LOOKED_BACK = 60
@@ -113,7 +111,6 @@ def evidence_of(row: DecisionRow) -> DecisionEvidence:
     """What the store keeps of a decision, whoever took it."""
     kinds: dict[str, type[DecisionEvidence]] = {
         SETTLEMENT: HoldAnswer,
-        REFIT: AskedRefit,
         PERSON: AskedRun,
         PAUSE: PauseChange,
         MUTE: AcknowledgedKind,
@@ -163,7 +160,7 @@ def past_of_store(
         decided: All decisions of the model, oldest first.
     """
     decisions = {row.id: row for row in decided}
-    runs = [row for row in workspace.store.runs(workspace.model) if not _is_sequel(row)]
+    runs = workspace.store.runs(workspace.model)
     known = what_is_known(workspace, as_of=now) if any(row.state == "deferred" for row in runs) else {}
     return CheckHistory(
         runs=[_run(row, decisions, known) for row in runs],
@@ -187,14 +184,14 @@ def month_spent(workspace: Workspace, *, now: pd.Timestamp) -> MonthSpent | None
 
 
 def runs_paid(workspace: Workspace, month: str) -> list[RunRow]:
-    """The retrainings of a month that were paid for: not those that were deferred, nor a recipe fitted once more."""
+    """The retrainings of a month that were paid for: not those that were deferred."""
     runs = workspace.store.runs(workspace.model)
-    return [run for run in runs if run.as_of.startswith(month) and run.state != "deferred" and not _is_sequel(run)]
+    return [run for run in runs if run.as_of.startswith(month) and run.state != "deferred"]
 
 
 def new_rows(workspace: Workspace, table: pd.DataFrame) -> tuple[int, int] | None:
     """Rows that have matured since the newest refusal, and those that judged it; None where nothing was refused."""
-    refused = [run for run in workspace.store.runs(workspace.model, state="refused") if run.mode != FINAL]
+    refused = workspace.store.runs(workspace.model, state="refused")
     version = None if not refused else workspace.store.version(workspace.model, refused[-1].made)
     if version is None:
         return None
@@ -213,11 +210,6 @@ def past_check(record: CheckRecord | EarlierCheck) -> PastCheck:
         balance=record.gain.now.balance,
         retraining_cost=record.gain.retraining_cost,
     )
-
-
-def _is_sequel(row: RunRow) -> bool:
-    """Whether a run that is over only fitted a promoted recipe once more: no rule asked for it, and none counts it."""
-    return bool(row.mode == FINAL and row.state not in UNFINISHED)
 
 
 def _run(row: RunRow, decisions: dict[str, DecisionRow], known: dict[str, str]) -> PastRun:

@@ -146,7 +146,7 @@ def beside_judged(
 def judged_rows(workspace: Workspace, table: AsOfTable, champion: Stored, counts: RowCounts) -> SlicedRows:
     """The rows that judged the champion, as far as they are in the table, with its loss on each.
 
-    Of one that was fitted once more, on these rows too, the losses are those of the model that was judged.
+    Where the final fit predicts, which has seen these rows, the losses are those of the judged fit.
     """
     mature, predictor = table.mature(), champion.predictor
     if champion.judged_losses is not None:

@@ -3,7 +3,7 @@
 from retrim.checking.history import CHECK, newest_check
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version, live_kind
-from retrim.training.mode import FINAL, MODES, ChosenMode, PastMode, choose_mode
+from retrim.training.mode import MODES, ChosenMode, PastMode, choose_mode
 from retrim.training.recipe import retraining_work
 
 USUAL_ROUNDS = 100  # rounds are the same in every mode, so their number drops out of the shares
@@ -21,10 +21,9 @@ def mode_now(workspace: Workspace) -> ChosenMode:
         )
     if retrain.mode != "auto":
         return ChosenMode(retrain.mode, "retrain.mode")
-    ended = [
+    runs = [
         run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused") and run.version
     ]
-    runs = [run for run in ended if run.mode != FINAL]
     versions = {row.version: row for row in workspace.store.versions(workspace.model)}
     checks = workspace.store.decisions(workspace.model, source=CHECK)
     judged = [(run, versions[run.version].judged) for run in runs if run.version in versions]

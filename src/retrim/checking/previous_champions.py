@@ -15,33 +15,25 @@ from retrim.decision.history import RunOutcome
 from retrim.decision.previous_champions import PreviousChampions, judge_previous_champions
 from retrim.decision.stored_rows import VersionRow
 from retrim.errors import BadInputError, BusyError, RefusedError
-from retrim.gate.fairness import CHALLENGER, GroupedModel, compare_groups
-from retrim.gate.verdict import Check
+from retrim.gate.fairness import limit_checks
+from retrim.gate.verdict import Check, ScoredModel, score_stored
 from retrim.landing.as_of_view import AsOfTable, withdrawn_batches
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
 from retrim.release.versions import LiveVersion, champions_before, find_live_version, load_stored_version
 from retrim.stats.codec import to_json
-from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor, predicting
-from retrim.training.groups import Outcomes
 
 
-def group_checks(workspace: Workspace, predictor: Predictor, rows: pd.DataFrame) -> list[Check]:
+def group_checks(workspace: Workspace, scored: ScoredModel, rows: pd.DataFrame) -> list[Check]:
     """The gate's checks on fairness, as `fairness` in params.yaml has them; none where it sets no limit.
 
     Args:
         rows: Whole rows of the table that it has not seen, in time order.
     """
-    fairness, judge = workspace.params.fairness, workspace.params.judge
-    if not fairness.limits() or len(rows) < 2:
-        return []
-    actual, predicted = predictor.view.actual(rows), predictor.predict(rows)
-    cut = fairness.threshold if predictor.threshold is None else predictor.threshold
-    outcomes = Outcomes.of(predictor.view.task, actual, predicted, threshold=cut)
-    given = GroupedModel(CHALLENGER, outcomes, row_losses(judge.loss, actual, predicted))
-    return compare_groups([given], rows, fairness, judge, workspace.params.gate).checks
+    params = workspace.params
+    return limit_checks(scored, rows, params.data.task, params.fairness, params.judge, params.gate)
 
 
 def forbidden_in(workspace: Workspace, features: Sequence[str]) -> list[str]:
@@ -83,21 +75,22 @@ def score_previous_champions(
     before = None if previous is None else previous.record.previous_champions
     if before is not None and before.rests_on == rests_on:
         return before
-    losses = {}
+    scored = {}
     for number, previous_champion in previous_champions.items():
         with suppress(RefusedError, BadInputError):  # code of one's own that may not run, or predict no number
-            losses[number] = row_losses(
-                params.judge.loss, previous_champion.view.actual(judged), previous_champion.predict(judged)
-            )
-    if not losses:
+            scored[number] = score_stored(previous_champion, judged, loss=params.judge.loss)
+    if not scored:
         return None
-    live_losses = row_losses(params.judge.loss, champion.view.actual(judged), champion.predict(judged))
     comparison = judge_previous_champions(
-        losses, live_losses, params.gate, draws=params.judge.draws, block_rows=params.judge.block_rows
+        {number: each.losses for number, each in scored.items()},
+        score_stored(champion, judged, loss=params.judge.loss).losses,
+        params.gate,
+        draws=params.judge.draws,
+        block_rows=params.judge.block_rows,
     )
     if comparison is None:
         return None
-    checks = group_checks(workspace, previous_champions[comparison.best], judged)
+    checks = group_checks(workspace, scored[comparison.best], judged)
     return replace(comparison, verdict=comparison.verdict.with_checks(checks), rests_on=rests_on)
 
 

@@ -26,7 +26,7 @@ from retrim.landing.as_of_view import AsOfTable
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.pause import refuse_while_paused
 from retrim.release.release import make_live
-from retrim.release.versions import PROBATION_ROLLBACK, find_live_version, load_stored_version, replaced
+from retrim.release.versions import PROBATION_ROLLBACK, find_live_version, load_stored_version
 from retrim.stats.codec import from_record, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training.bundle import Predictor
@@ -42,7 +42,7 @@ def begin_probation(workspace: Workspace) -> ReleaseRow | None:
     if not releases or not workspace.params.probation.checks:
         return None
     newest = releases[-1]
-    return newest if newest.action in WATCHED and replaced(workspace, releases) is not None else None
+    return newest if newest.action in WATCHED and newest.previous is not None else None
 
 
 def look_at_probation(
@@ -168,11 +168,8 @@ def _begin(workspace: Workspace, move: ReleaseRow) -> ProbationCheck:
     row = workspace.store.version(workspace.model, move.version)
     assert row is not None, move.version
     since = row.as_of if move.action == "promote" else move.as_of
-    against = replaced(
-        workspace, [row for row in workspace.store.releases(workspace.model) if row.sequence <= move.sequence]
-    )
-    assert against is not None, move.version
-    watch, params = ProbationState.begin(move.version, against), workspace.params.probation
+    assert move.previous is not None, move.version
+    watch, params = ProbationState.begin(move.version, move.previous), workspace.params.probation
     judged = watch.judge(params)
     return _of(
         watch,

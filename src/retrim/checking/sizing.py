@@ -17,7 +17,7 @@ from retrim.release.versions import newest_recipe
 from retrim.stats.codec import to_json, to_record
 from retrim.stats.windows import POSITIVES
 from retrim.training.bundle import Predictor
-from retrim.training.mode import RunMode
+from retrim.training.mode import Mode
 from retrim.training.recipe import BASELINE, FEWEST_RECENT, Recipe, WindowLengths
 
 
@@ -104,7 +104,7 @@ def size_of_run(
     judged: Sequence[EarlierVerdict],
     *,
     as_of: pd.Timestamp,
-    mode: RunMode,
+    mode: Mode,
     changed: pd.Timestamp | None,
     previous_champions: int,
     eased: bool,

@@ -7,7 +7,6 @@ from retrim.decision.accumulated_gain import (
 )
 from retrim.decision.check_record import CheckEvidence, StoredCheck
 from retrim.lineage.workspace import Workspace
-from retrim.training.mode import FINAL
 
 
 def fits_of_a_retraining(workspace: Workspace) -> int:
@@ -15,13 +14,6 @@ def fits_of_a_retraining(workspace: Workspace) -> int:
     params = workspace.params
     trials = params.tune.trials if params.retrain.mode == "search" else 0
     return 1 + params.backtest.origins + -(-trials * params.tune.folds // len(params.train.windows))
-
-
-def share_of_refit(workspace: Workspace) -> float:
-    """What fitting a promoted recipe once more costs, as a share of a retraining: one of its fits; 0 where none is."""
-    if not workspace.params.retrain.refit_after:
-        return 0.0
-    return 1 / (fits_of_a_retraining(workspace) * len(workspace.params.train.windows))
 
 
 def read_totals(workspace: Workspace, previous: StoredCheck | None, evidence: CheckEvidence) -> LifeTotals:
@@ -32,15 +24,12 @@ def read_totals(workspace: Workspace, previous: StoredCheck | None, evidence: Ch
     first = None if not releases else workspace.store.version(workspace.model, releases[0].version)
     ended = [run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused", "waiting")]
     since = [run for run in ended if first is not None and run.as_of > first.as_of]
-    refits = sum(run.mode == FINAL for run in since)
     return (NOTHING if before is None else before).after(
         loss=evidence.performance.loss,
         share=0.0 if measured is None else measured.window.rows / workspace.params.gain.rows_per_check,
         probe_cost=None if cost is None else cost.cost,
-        retrainings=len(since) - refits,
+        retrainings=len(since),
         retraining_cost=evidence.gain.retraining_cost,
-        refits=refits,
-        refit_share=share_of_refit(workspace),
     )
 
 

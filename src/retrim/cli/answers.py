@@ -34,9 +34,9 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of, withdrawn_of_versions
 from retrim.landing.overdue import Overdue, overdue
 from retrim.landing.quarantine import Quarantine
-from retrim.lineage.workspace import BESIDE_RUNS, REFIT, Workspace
+from retrim.lineage.workspace import BESIDE_RUNS, Workspace
 from retrim.operations.costs import MonthCost, cost_of_month, priced_gb
-from retrim.release.approval import WAITING, WaitingVersion, answer_of, sequel_of, waiting
+from retrim.release.approval import WAITING, WaitingVersion, answer_of, waiting
 from retrim.release.canary import newest_canary
 from retrim.release.outcome import version_outcome
 from retrim.release.pause import pause_now
@@ -66,9 +66,8 @@ class VersionAnswer:
         as_of: As-of date of the run that made it.
         model_sha256: SHA-256 of the model.
         made: When the version was made.
-        loss: Mean loss on the holdout rows, as judged; None if there were none. A version that was fitted once more has
-            the loss of the version that was judged.
-        judged_version: The version that was judged, if this one is its recipe fitted once more; else None.
+        loss: Mean loss on the holdout rows, as judged; None if there were none.
+        final: Whether its final fit, on all mature rows, makes the predictions; None if there is no final fit.
         outcome: What became of it: `passed the gate` (its run has not ended), `refused by the gate`, `refused at
             release`, `waiting for approval`, `rejected`, `expired`, `outdated`, `promoted` or `rolled back`.
         promote: Whether the gate promoted it.
@@ -88,7 +87,7 @@ class VersionAnswer:
     model_sha256: str
     made: str
     loss: float | None
-    judged_version: int | None
+    final: bool | None
     outcome: str
     promote: bool
     verdict: str
@@ -134,7 +133,7 @@ def find_versions(workspace: Workspace) -> list[VersionAnswer]:
             model_sha256=row.model_sha256,
             made=row.made,
             loss=judged_loss(row),
-            judged_version=row.judged.agreement,
+            final=None if row.judged.final is None else row.judged.final.used,
             outcome=version_outcome(workspace, row, releases),
             promote=row.judged.promote,
             verdict=row.judged.reason,
@@ -199,7 +198,6 @@ class DecisionAnswer:
         reason: The reason, in one sentence.
         record: The evidence.
         run: The [run](#run) that it started; None if there was none.
-        refit: The run that fitted the promoted recipe again; None if there was none.
         verdict: The gate's verdict on the version that the run made; None if there is no version.
         release_checks: Results of that version's release checks before it went live.
         answered: A person's answer to the hold; None if nobody has answered.
@@ -214,7 +212,6 @@ class DecisionAnswer:
     reason: str
     record: DecisionEvidence
     run: RunFacts | None
-    refit: RunFacts | None
     verdict: dict[str, JsonValue] | None
     release_checks: dict[str, JsonValue] | None
     answered: GivenAnswer | None
@@ -239,7 +236,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     if not decisions:
         raise BadInputError("no decision has been made yet; run `retrim check` or `retrim retrain`")
     matching = [row for row in decisions if row.id == which] or [
-        row for row in decisions if row.source != REFIT and (which is None or row.as_of.startswith(which))
+        row for row in decisions if which is None or row.as_of.startswith(which)
     ]
     if not matching:
         raise BadInputError(
@@ -247,7 +244,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
         )
     row = matching[-1]
     checks = checks_in(decision for decision in decisions if decision.as_of <= row.as_of)
-    run, sequel = workspace.store.run(f"run-{row.id}"), workspace.store.run(f"run-{sequel_of(row.id)}")
+    run = workspace.store.run(f"run-{row.id}")
     return DecisionAnswer(
         id=row.id,
         source=row.source,
@@ -257,7 +254,6 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
         reason=row.reason,
         record=evidence_of(row),
         run=None if run is None else _run_facts(run),
-        refit=None if sequel is None else _run_facts(sequel),
         verdict=None if run is None or run.version is None else _verdict(workspace, run.version),
         release_checks=None if run is None or run.version is None else _release_checks(workspace, run.version),
         answered=answer_to(workspace, row),

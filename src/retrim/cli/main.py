@@ -189,7 +189,7 @@ def retrain(
     it, as in `cd "$(retrim retrain --by-hand)"`, and run `dvc repro`.
     """
     from retrim.cli.answers import resumed_runs
-    from retrim.cli.screens import refit_report, resumed_report
+    from retrim.cli.screens import resumed_report
     from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 
@@ -203,10 +203,8 @@ def retrain(
     outcome, finished = retrain_now(workspace, at, mode=chosen, by=by, reason=reason)
     resumed = resumed_runs(workspace, finished)
     answer = to_record(outcome) | {"resumed": resumed}
-    sequel = outcome.refit
-    last = outcome if sequel is None or sequel.state != "promoted" else sequel
-    where = () if outcome.version is None else (f"version {last.version}; see `retrim versions`",)
-    report = (*resumed_report(resumed), f"{outcome.state}: {outcome.reason}", *refit_report(outcome), *where)
+    where = () if outcome.version is None else (f"version {outcome.version}; see `retrim versions`",)
+    report = (*resumed_report(resumed), f"{outcome.state}: {outcome.reason}", *where)
     render.show(answer, report, as_json=as_json)
     raise typer.Exit(0 if outcome.state == "promoted" else 1)
 

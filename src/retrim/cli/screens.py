@@ -8,7 +8,7 @@ from retrim.batches.concern import suspicion_of
 from retrim.card.report import Facts, Report, Table, brief, counted, figure, moment
 from retrim.checking.history import named_suspects
 from retrim.cli.answers import LastDecision, RunFacts, StatusAnswer, find_versions
-from retrim.decision.check_record import AskedRefit, CheckRecord, HoldAnswer
+from retrim.decision.check_record import CheckRecord, HoldAnswer
 from retrim.decision.check_verdict import CALM
 from retrim.decision.model_health import LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE
 from retrim.decision.release_checks import ReleaseCheck
@@ -75,9 +75,7 @@ IN_VERDICT = (LOSS_ABOVE_EXPECTED, WORSE_THAN_NAIVE)  # findings of health that 
 def decision_report(decision: "DecisionAnswer") -> Report:
     """A decision: the evidence, the rules, the outcome, the verdict."""
     check, run, evidence = decision.check, decision.run, decision.record
-    mode = evidence.mode if isinstance(evidence, CheckRecord | AskedRefit) else None
-    refit = decision.refit
-    version = "" if refit is None or refit.version is None else f"version {refit.version} "
+    mode = None if check is None else check.mode
     facts = Facts(
         (
             ("decision", decision.id),
@@ -89,7 +87,6 @@ def decision_report(decision: "DecisionAnswer") -> Report:
             *([] if check is None else _evidence(check)),
             ("mode", None if mode is None else f"{mode.mode}: {mode.reason}"),
             ("run", None if run is None else f"{run.state}: {run.reason}"),
-            ("fitted once more", None if refit is None else f"{version}{refit.state}: {refit.reason}"),
             ("answered", answered(decision.answered)),
             ("answers", f"retrim why {evidence.answers}" if isinstance(evidence, HoldAnswer) else None),
             ("otherwise", None if check is None else check.decision.change or None),
@@ -348,21 +345,21 @@ def version_report(workspace: "Workspace", version: int) -> Report:
     if row is None:
         raise BadInputError(f"{workspace.model} has no version {version}; list them with `retrim versions`")
     (record,) = (one for one in find_versions(workspace) if one.version == version)
-    run, judged = workspace.store.run(row.run), record.judged_version
+    run = workspace.store.run(row.run)
     released = [
         f"{move.action} on {moment(move.as_of)} by {move.actor}"
         for move in workspace.store.releases(workspace.model)
         if move.version == version
     ]
-    whose = "" if judged is None else f", as version {judged}, before it was refitted"
     facts = Facts(
         (
             ("version", version),
             ("now", ", ".join(record.aliases) or None),
             ("released", "; ".join(released) or "never"),
             ("outcome", record.outcome),
-            ("loss", judged_in_words(record.loss) + whose),
+            ("loss", judged_in_words(record.loss)),
             ("verdict", record.verdict),
+            ("final fit", None if row.judged.final is None else row.judged.final.reason),
             ("as of", moment(record.as_of)),
             ("made", moment(record.made)),
             ("run", row.run),
@@ -432,11 +429,6 @@ def resumed_report(runs: Sequence[RunFacts]) -> Report:
     return tuple(f"resumed {run.id}, as of {moment(run.as_of)}: {run.state}: {run.reason}" for run in runs)
 
 
-def refit_report(outcome: "RunOutcome") -> Report:
-    """What came of fitting once more what a run promoted, where that was done."""
-    return () if outcome.refit is None else (f"fitted once more: {outcome.refit.sentence}",)
-
-
 def check_report(checked: "CheckOutcome", run: "RunOutcome | None", resumed: Sequence[RunFacts]) -> Report:
     """A check that was just made, and the run it started."""
     landed, verdict = checked.record.landed, checked.record.verdict
@@ -446,7 +438,7 @@ def check_report(checked: "CheckOutcome", run: "RunOutcome | None", resumed: Seq
     if verdict is not None:
         lines.append(verdict.text)
     lines.append(f"{checked.outcome}: {checked.reason}")
-    ended = () if run is None else (f"run {run.state}: {run.reason}", *refit_report(run))
+    ended = () if run is None else (f"run {run.state}: {run.reason}",)
     return (*resumed_report(resumed), *lines, *ended, f"evidence: retrim why {checked.id}")
 
 

@@ -283,17 +283,13 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
     """Approve a version that waits for approval, so that it goes live.
 
     The release checks run, and the champion must still be the version that the new version was judged against. If the
-    version does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again. The
-    approval also covers the later refit of the same recipe (retrain.refit_after).
+    version does not go live, the exit code is 1 and the reason is printed. If the command is killed, run it again.
     """
     from retrim.release.approval import approve as op
-    from retrim.release.approval import refit_waiting
 
     workspace = workspace_here()
     answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
     render.show(answer, f"version {answer.version} is live: {answer.words}", as_json=as_json)
-    if not as_json and refit_waiting(workspace) is not None:
-        render.OUT.print("the next check refits its recipe on all mature rows")
 
 
 @versions_app.command(epilog=example("retrim versions reject 3 --reason 'the north is worse'"))

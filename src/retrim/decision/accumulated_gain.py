@@ -117,10 +117,9 @@ class LifeTotals:
         checks: Checks that measured a loss.
         loss: Sum over these checks of the mean loss times the window's rows over the rows of a usual check.
         retrainings: Runs that were promoted or refused after the first version.
-        retrainings_cost: Cost of these retrainings and of the refits counted under `refits`.
+        retrainings_cost: Cost of these retrainings.
         probes: Checks that probed.
         probes_cost: Cost of these probes.
-        refits: Promoted recipes after the first version that were fitted again with the holdout rows.
     """
 
     checks: int
@@ -129,7 +128,6 @@ class LifeTotals:
     retrainings_cost: float
     probes: int
     probes_cost: float
-    refits: int = 0
 
     @written
     def without_probes(self) -> float:
@@ -149,25 +147,20 @@ class LifeTotals:
         probe_cost: float | None,
         retrainings: int,
         retraining_cost: float,
-        refits: int = 0,
-        refit_share: float = 0.0,
     ) -> "LifeTotals":
         """The sums after one more check.
 
         Args:
             loss: Mean loss it measured; None if it measured none.
             probe_cost: What its probe cost; None if it did not probe.
-            refit_share: What each that is new costs, as a share of the retraining cost.
         """
         return LifeTotals(
             checks=self.checks + (loss is not None),
             loss=self.loss + (0.0 if loss is None else loss * share),
             retrainings=retrainings,
-            retrainings_cost=self.retrainings_cost
-            + retraining_cost * (retrainings - self.retrainings + refit_share * (refits - self.refits)),
+            retrainings_cost=self.retrainings_cost + retraining_cost * (retrainings - self.retrainings),
             probes=self.probes + (probe_cost is not None),
             probes_cost=self.probes_cost + (probe_cost or 0.0),
-            refits=refits,
         )
 
 

@@ -23,7 +23,7 @@ from retrim.drift.slices import Slice
 from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import Moment, read_record
 from retrim.table.granularity import RowParams
-from retrim.training.mode import ChosenMode, RunMode
+from retrim.training.mode import ChosenMode
 from retrim.training.recipe import ProbeCost
 
 
@@ -374,31 +374,6 @@ class AskedRun:
 
 
 @dataclass(frozen=True)
-class FixedMode:
-    """A mode that is fixed rather than chosen, and the reason."""
-
-    mode: RunMode
-    reason: str
-
-
-@dataclass(frozen=True)
-class AskedRefit:
-    """What is stored of a decision to fit a promoted recipe again.
-
-    Args:
-        as_of: As-of date of the run.
-        of: The version that was promoted.
-        mode: Mode of the run.
-        fired: Rules that started the run that was promoted.
-    """
-
-    as_of: Moment
-    of: int
-    mode: FixedMode
-    fired: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class FiredRules:
     """Of a check's decision, the rules that started a run."""
 
@@ -410,19 +385,17 @@ class StartedBy:
     """What the record of any decision says of its cause.
 
     Args:
-        fired: Rules that started the run that was promoted, where a recipe is fitted again.
         decision: Of a check.
         mode: Of the run; None where it is chosen when the run begins.
     """
 
-    fired: tuple[str, ...] = ()
     decision: FiredRules = FiredRules()
-    mode: FixedMode | None = None
+    mode: ChosenMode | None = None
 
     @property
     def rules(self) -> tuple[str, ...]:
         """Rules that started a run; none where a person did."""
-        return self.fired or self.decision.fired
+        return self.decision.fired
 
 
 @dataclass(frozen=True)
@@ -466,6 +439,6 @@ class AcknowledgedKind:
     until: Moment
 
 
-DecisionEvidence = CheckRecord | HoldAnswer | AskedRefit | AskedRun | PauseChange | AcknowledgedKind
-"""What a decision keeps: that of a check, of an acknowledgement, of a second fit, of a person's wish for a run, of a
-pause, of acknowledged warnings."""
+DecisionEvidence = CheckRecord | HoldAnswer | AskedRun | PauseChange | AcknowledgedKind
+"""What a decision keeps: that of a check, of an acknowledgement, of a person's wish for a run, of a pause, of
+acknowledged warnings."""

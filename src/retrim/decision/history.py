@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from retrim.stats.codec import Absent
-
 TIMETABLE = "schedule"  # a rule whose alarm never goes quiet by itself
 RUN_STATES = ("running", "crashed", "failed", "unpushed", "deferred", "waiting", "promoted", "refused", "restored")
 UNFINISHED = ("running", "crashed", "unpushed")
@@ -53,14 +51,12 @@ class RunOutcome:
             restored or rolled back.
         reason: The reason, in one sentence.
         version: The version that was made or went live; None if there is none.
-        refit: Outcome of the run that fitted the promoted recipe again; None if there was none.
     """
 
     run: str | None
     state: str
     reason: str
     version: int | None
-    refit: Absent["RunOutcome"] = None
 
     @property
     def sentence(self) -> str:

@@ -6,7 +6,7 @@ from retrim.gate.losses import EarlierVerdict
 from retrim.gate.size import Size
 from retrim.gate.support import ShownEvidence
 from retrim.stats.codec import Absent, Moment
-from retrim.training.mode import FINAL, RunMode
+from retrim.training.mode import Mode
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pins:
     """
 
     as_of: Moment
-    mode: RunMode
+    mode: Mode
     model: str = ""
     champion: int | None = None
     judged: tuple[EarlierVerdict, ...] = ()
@@ -58,8 +58,3 @@ class Pins:
     raw_digest: str = ""
     champion_digest: str = ""
     previous_digest: str = ""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the run fits the champion's recipe once more, on the rows that judged the champion too."""
-        return self.mode == FINAL

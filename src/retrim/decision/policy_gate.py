@@ -156,16 +156,14 @@ class GateSimulation:
     Args:
         rows: Newest rows that judge, at most: `split.judge_rows`.
         draws: Bootstrap draws.
-        apart: Blocks before the newest labels that the judged model leaves out, at most, where another is released
-            that is fitted once more on all rows; 0: what is judged is released, and the matrix says what it leaves out.
-        again: What that second fit costs, as a share of a retraining.
+        apart: Blocks before the newest labels that the judged fit leaves out, at most, where a final fit on all rows
+            is released; 0: what is judged is released, and the matrix says what it leaves out.
     """
 
     gate: GateParams
     rows: int
     draws: int
     apart: int = 0
-    again: float = 0.0
 
     def verdict(
         self, setting: Setting, live: LiveModel, *, model: int, until: int, probed: Sequence[int] | None = None

@@ -58,7 +58,6 @@ class PlayedPolicy:
         losses: Mean loss times share of each window, shape (windows,); 0 before the first window that counts.
         balances: Accumulated gain after each check, shape (windows,); the first entry is the balance before any check.
         probed: Training rows, over all fits of the probe.
-        again: Cost of fitting a promoted recipe again, as a share of a retraining; 0 if that is not done.
     """
 
     checks: tuple[int, ...]
@@ -69,25 +68,19 @@ class PlayedPolicy:
     losses: np.ndarray
     balances: np.ndarray
     probed: int
-    again: float
 
     @property
     def loss(self) -> float:
         return float(self.losses.sum())
 
-    def paid(self, retraining_cost: float) -> dict[int, float]:
-        """What each check paid that started a retraining, a promoted recipe's second fit included."""
-        return {check: retraining_cost * (1 + self.again * (check not in self.refused)) for check in self.checks}
-
     def cost(self, retraining_cost: float) -> float:
         """Loss and what the retrainings cost, in mean loss times checks."""
-        return self.loss + sum(self.paid(retraining_cost).values())
+        return self.loss + retraining_cost * len(self.checks)
 
     def costs(self, retraining_cost: float) -> np.ndarray:
         """The same by window, shape (windows,); a retraining is paid in the window that it would first serve."""
         costs = self.losses.copy()
-        for check, price in self.paid(retraining_cost).items():
-            costs[check] += price
+        costs[list(self.checks)] += retraining_cost
         return costs
 
 
@@ -121,7 +114,6 @@ def play_policy(setting: Setting, policy: PlayedRules | Collection[int]) -> Play
         losses=losses,
         balances=balances,
         probed=walk.probed_rows,
-        again=0.0 if setting.judging is None else setting.judging.again,
     )
 
 

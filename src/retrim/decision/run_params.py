@@ -19,8 +19,8 @@ class RetrainParams(SettingsSection):
     )
     refit_after: bool = Field(
         default=True,
-        description="whether the recipe of a promoted version is refitted on all mature rows, including the "
-        "holdout rows",
+        description="whether the winner of a promotion is fitted again on all mature rows, including the holdout "
+        "rows; this final fit makes the predictions if it agrees with the judged one",
     )
     attempts: int = Field(
         exclude=True,

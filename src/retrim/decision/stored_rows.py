@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from retrim.gate.verdict import VerdictRecord
 from retrim.stats.codec import Absent, from_record, to_record
 from retrim.table.data import ColumnType
-from retrim.training.mode import RunMode
+from retrim.training.mode import Mode
 
 Said = Literal["approved", "rejected", "expired", "outdated"]
 PROOF = "proof"  # kind of row of a release envelope
@@ -23,10 +23,10 @@ def as_text(evidence: object) -> str:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision: of a check, a person, an acknowledgement, a pause, or to fit a recipe once more.
+    """A decision: of a check, a person, an acknowledgement, or a pause.
 
     Args:
-        source: `check`, `person`, `settlement` or `refit`.
+        source: `check`, `person`, `settlement`, `pause` or `mute`.
         outcome: `none`, `retrain`, `restore`, `held` or `settled`.
         actor: Who took it: a person, or `schedule`.
         text: The evidence as JSON; read when it is first asked for, as a life has thousands of checks.
@@ -131,7 +131,7 @@ class RunClaim:
     model: str
     decision: str
     as_of: str
-    mode: RunMode
+    mode: Mode
     started: str
 
 
@@ -213,7 +213,7 @@ class Lineage:
     row_order: str | None = None
     python: str | None = None
     platform: str | None = None
-    mode: RunMode | None = None
+    mode: Mode | None = None
     allowed_leaks: dict[str, str] = field(default_factory=dict)
     repository: str | None = None
     needs: dict[str, ColumnType] = field(default_factory=dict)

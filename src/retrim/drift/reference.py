@@ -175,8 +175,8 @@ def make_reference(
     return Reference(profile, keep(scored, usual, alone=(tuple(scored.columns),), together=()))
 
 
-def load_reference(files: Mapping[str, bytes], winner: str) -> Reference | None:
-    """The reference of a bundle's winner, from the bytes of the bundle's files; None where an older bundle has none."""
-    prefix = f"models/{winner}/profile/"
+def load_reference(files: Mapping[str, bytes], folder: str) -> Reference | None:
+    """The reference of a fit, from the files of its bundle and its folder there; None where an older one has none."""
+    prefix = f"{folder}/profile/"
     stored = {name.removeprefix(prefix): content for name, content in files.items() if name.startswith(prefix)}
     return Reference.from_files(stored) if stored else None

@@ -1,7 +1,7 @@
-"""A model fitted once more, on the rows that judged too: whether it says what the judged model said.
+"""A winner's final fit, on the rows that judged too: whether it predicts what the judged fit predicts.
 
-It cannot be judged on rows that it was made with. It goes live on the other model's
-verdict, and only if the two agree: what it says of these rows hardly moves, and its loss is not worse.
+It cannot be judged on rows that it was made with. It predicts on the judged fit's verdict, and only if the two agree:
+its predictions of these rows hardly move, and its loss is not worse.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from retrim.gate.verdict import Check, ScoredModel, Verdict
+from retrim.gate.verdict import Check, FinalFit, ScoredModel, Verdict
 from retrim.stats.plugins import SettingsSection
 
 MOST = 0.99  # the quantile of the rows' differences that is held against the bound
 
 
 class AgreementParams(SettingsSection):
-    """How far a model that was fitted once more may be from the one that was judged: no settings."""
+    """How far a final fit may be from the judged fit: no settings."""
 
     difference: float = Field(
         default=0.5,
@@ -26,7 +26,7 @@ class AgreementParams(SettingsSection):
     loss: float = Field(
         default=0.05,
         ge=0,
-        description="maximum relative increase of the refitted model's mean loss on the holdout rows",
+        description="maximum relative increase of the final fit's mean loss on the holdout rows",
     )
 
 
@@ -58,7 +58,7 @@ def changes(judged: ScoredModel, again: ScoredModel) -> tuple[np.ndarray, float]
 
 
 def agree(name: str, judged: ScoredModel, again: ScoredModel, params: AgreementParams) -> Verdict:
-    """The verdict on a model that was fitted once more."""
+    """Whether a final fit agrees with the judged one."""
     n = len(judged.losses)
     checks = [Check("agreement: rows", n > 0, n, 1, f"{n} holdout rows of the judged model, at least 1 needed", None)]
     losses = {}
@@ -85,8 +85,12 @@ def _loss(training: float, judged: float, params: AgreementParams) -> Check:
     return Check("agreement: loss", worse <= params.loss, worse, params.loss, text, None)
 
 
-def agreement_reason(version: int | None, verdict: Verdict, judged: str) -> str:
-    """What a verdict says of itself when it is one of agreement."""
-    agrees = "agrees" if verdict.promote else "does not agree"
-    texts = "; ".join(check.text for check in verdict.checks[1:])
-    return f"fitted on all mature rows; it {agrees} with version {version}, which was judged ({judged}): {texts}"
+def final_fit(verdict: Verdict, training: dict[str, float]) -> FinalFit:
+    """What is recorded of a final fit whose agreement has this verdict.
+
+    Args:
+        training: Its metrics and mean loss on the holdout rows, which it has seen.
+    """
+    agrees = "agrees with the judged fit" if verdict.promote else "does not agree with the judged fit, which predicts"
+    texts = "; ".join(check.text for check in verdict.checks[1:] or verdict.checks)
+    return FinalFit(verdict.promote, f"the final fit, on all mature rows, {agrees}: {texts}", verdict.checks, training)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.gate.verdict import Check, GateParams
+from retrim.gate.verdict import Check, GateParams, ScoredModel
 from retrim.stats.bootstrap import Resampling, block_means, block_size, count_blocks
 from retrim.stats.metrics import JudgeParams
 from retrim.training.groups import SIZES, FairnessParams, GroupParams, Outcomes, group_of
@@ -104,6 +104,30 @@ class FairnessLook:
     record: FairnessRecord | None
     checks: list[Check]
     notes: list[str]
+
+
+def grouped_model(of: str, scored: ScoredModel, task: str, params: FairnessParams) -> GroupedModel:
+    """A model as the look by group takes it; it selects by its own threshold, else by that of the settings."""
+    cut = params.threshold if scored.threshold is None else scored.threshold
+    return GroupedModel(of, Outcomes.of(task, scored.actual, scored.predicted, threshold=cut), scored.losses)
+
+
+def limit_checks(
+    scored: ScoredModel,
+    rows: pd.DataFrame,
+    task: str,
+    params: FairnessParams,
+    judge: JudgeParams,
+    gate: GateParams,
+) -> list[Check]:
+    """The checks on fairness that every model has to pass before it goes live; none where no limit is set.
+
+    Args:
+        rows: Rows that it has not seen, in time order, with the columns of the groups.
+    """
+    if not params.limits() or len(rows) < 2:
+        return []
+    return compare_groups([grouped_model(CHALLENGER, scored, task, params)], rows, params, judge, gate).checks
 
 
 def compare_groups(

@@ -19,7 +19,7 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, SomeSpan
 from retrim.table.data import ColumnType
 from retrim.training.baseline import BASELINES
-from retrim.training.bundle import BACKTEST, judged_in
+from retrim.training.bundle import BACKTEST, Predictor, judged_in
 from retrim.training.recipe import StatedErrors, competed_as
 
 
@@ -136,6 +136,7 @@ class ScoredModel:
     losses: np.ndarray  # shape (n,)
     # the interval that a regression promised; None with classes, and where its bundle does not say
     stated: StatedInterval | None
+    threshold: float | None = None  # probability from which it selects a row; None where it was not asked for one
 
     @property
     def labels(self) -> np.ndarray:
@@ -152,7 +153,7 @@ class HoldoutJudgement:
     rows: pd.DataFrame
     features: Mapping[str, ColumnType]  # the feature columns of today's view and their types
     task: str
-    challengers: Mapping[str, ScoredModel]  # by training window
+    challengers: Mapping[str, ScoredModel]  # by training window, or by version
     champion: ScoredModel | None  # None before the first version
     floors: Mapping[str, np.ndarray]  # loss of each row of the naive baselines, shape (n,)
 
@@ -163,11 +164,20 @@ def score(
     predicted: np.ndarray,
     *,
     loss: str,
-    stated: StatedInterval | None,
+    stated: StatedInterval | None = None,
+    threshold: float | None = None,
 ) -> ScoredModel:
     """A model's predictions for judged rows, held against what its own view makes of their targets."""
     actual = view.actual(rows)
-    return ScoredModel(predicted, actual, view.classes, row_losses(loss, actual, predicted), stated)
+    return ScoredModel(predicted, actual, view.classes, row_losses(loss, actual, predicted), stated, threshold)
+
+
+def score_stored(
+    model: Predictor, rows: pd.DataFrame, *, loss: str, stated: StatedInterval | None = None
+) -> ScoredModel:
+    """A stored version on judged rows: the live one, one that was live, or an imported one."""
+    predicted = model.predict(rows)
+    return score(model.view, rows, predicted, loss=loss, stated=stated, threshold=model.threshold)
 
 
 class NonInferiorityParams(SettingsSection):
@@ -244,6 +254,23 @@ class DetectableGain:
 
 
 @dataclass(frozen=True)
+class FinalFit:
+    """The winner of a promotion, fitted again on all mature rows: whether it predicts in place of the judged fit.
+
+    Args:
+        used: Whether it predicts: all checks passed.
+        reason: What decided, in a sentence.
+        checks: How it agrees with the judged fit.
+        training: Its metrics and mean loss (`loss`) on the holdout rows, which it has seen.
+    """
+
+    used: bool
+    reason: str
+    checks: tuple[Check, ...]
+    training: dict[str, float]
+
+
+@dataclass(frozen=True)
 class VerdictRecord:
     """A verdict as its bundle and the store keep it; what is younger than the oldest bundle has a default."""
 
@@ -259,11 +286,7 @@ class VerdictRecord:
     detectable: DetectableGain | None = None  # the smallest gain that could have been seen; None where nothing was live
     notes: tuple[str, ...] = ()  # sentences beside the checks
     previous_champions: LookAtPrevious | None = None  # previous champions that it looked at; None where there were none
-    # the version that was judged, if this one is its recipe fitted once more: every figure of this record but
-    # `training` and the checks of agreement is that version's. None of any other
-    agreement: int | None = None
-    # metrics and mean loss (`loss`) on rows that the fit has seen; empty if it has not seen the holdout
-    training: dict[str, float] = field(default_factory=dict)
+    final: FinalFit | None = None  # the winner fitted again on all mature rows; None where that was not done
 
     @property
     def loss(self) -> float:

@@ -35,9 +35,9 @@ ALERTS_LOGGER = logging.getLogger("retrim.alerts")
 PROGRESS_LOGGER = logging.getLogger("retrim.progress")
 TRIAL = re.compile(r"trial (\d+) of (\d+): loss (\S+)")
 TRIAL_LOG = re.compile(r"trial log (\S+)")
-PERSON, SETTLEMENT, REFIT, PAUSE, MUTE = "person", "settlement", "refit", "pause", "mute"
+PERSON, SETTLEMENT, PAUSE, MUTE = "person", "settlement", "pause", "mute"
 """Sources of decisions beside the checks."""
-BESIDE_RUNS = (REFIT, PAUSE, MUTE)
+BESIDE_RUNS = (PAUSE, MUTE)
 """Those that start nothing by themselves."""
 
 

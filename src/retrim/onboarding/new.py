@@ -20,7 +20,6 @@ from retrim.lineage.locks import alone_in, alone_with_cache, is_alive
 from retrim.lineage.own_code import lock_of
 from retrim.lineage.workspace import Workspace
 from retrim.onboarding.ci import add_ci, lay_ci
-from retrim.release.approval import refit_waiting
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
 from retrim.settings import Env, load_params
@@ -218,9 +217,8 @@ def upgrade_workspace(paths: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
 
 
 def _has_begun(workspace: Workspace) -> bool:
-    """Whether a run began and has not ended, or a promotion is still to be followed by its second run."""
-    runs = (workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
-    return any(runs) or refit_waiting(workspace) is not None
+    """Whether a run began and has not ended."""
+    return any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
 
 
 def _written(wheel: Wheel) -> dict[str, bytes]:

@@ -119,9 +119,7 @@ def review_change(workspace: Workspace, *, base: str, last: int, say: Say) -> Ch
 
 
 def past_retrainings(root: Path, model: str, *, last: int) -> list[PastRetraining]:
-    """The last retrainings that have a tag, oldest first; not the second fits of a promoted recipe, which nothing
-    judges.
-    """
+    """The last retrainings that have a tag, oldest first."""
     prefix = f"retrim/{model}/v"
     names = git.git(root, "tag", "--list", f"{prefix}*").splitlines()
     numbers = sorted(int(name.removeprefix(prefix)) for name in names if name.removeprefix(prefix).isdigit())
@@ -131,8 +129,7 @@ def past_retrainings(root: Path, model: str, *, last: int) -> list[PastRetrainin
         if commit is None or len(retrainings) == last:
             break
         pins = from_record(Pins, json.loads(git.file_at(root, commit, PINS)))
-        if not pins.is_final:
-            retrainings.append(PastRetraining(number, commit, pins))
+        retrainings.append(PastRetraining(number, commit, pins))
     return retrainings[::-1]
 
 

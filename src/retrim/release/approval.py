@@ -1,4 +1,4 @@
-"""What holds a promoted version back: a final fit that has to agree with it, or a person who has to approve it."""
+"""What holds a promoted version back: a person who has to approve it."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,66 +8,17 @@ from pydantic import JsonValue
 
 from retrim.adapters.database import iso
 from retrim.decision.alerts import AlertKind
-from retrim.decision.check_record import AskedRefit, FixedMode, StartedBy
-from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunDetail, RunRow, Said, as_text
+from retrim.decision.stored_rows import ApprovalAnswer, RunDetail, RunRow, Said
 from retrim.errors import BadInputError, MachineFaultError, RefusedError
-from retrim.lineage.workspace import REFIT, Workspace, record_alert, require_who_and_why
+from retrim.lineage.workspace import Workspace, record_alert, require_who_and_why
 from retrim.release.outcome import REFUSED_AT_RELEASE, WAITING_FOR_APPROVAL, show_outcome
 from retrim.release.release import promote_version, require_reason_for_withdrawn, show_challenger
 from retrim.release.versions import find_live_version
 from retrim.stats.codec import from_record
-from retrim.training.mode import FINAL
 
 EXPIRES = pd.Timedelta("7D")
 """Time after which a version that waits for approval is refused."""
 ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
-
-
-def sequel_of(decision: str) -> str:
-    """Id of the decision to fit once more what the run of another decision promoted."""
-    return f"{decision}-{REFIT}"
-
-
-def ask_for_refit(workspace: Workspace, run: RunRow, version: int, *, now: pd.Timestamp) -> str | None:
-    """Records the decision to fit a promoted recipe once more; gives its id, or None where that is not wanted.
-
-    It is recorded before the run that promoted is ended, so a kill in between loses
-    neither. Of two runs as of one moment the first alone is followed by one.
-    """
-    if not workspace.params.retrain.refit_after or run.mode == FINAL:
-        return None
-    identity = sequel_of(run.decision)
-    asked = workspace.store.decision(run.decision)
-    assert asked is not None, run.decision
-    mode, started = FixedMode(FINAL, "retrain.refit_after"), from_record(StartedBy, asked.record)
-    row = DecisionRow(
-        identity,
-        workspace.model,
-        REFIT,
-        as_of=run.as_of,
-        at=iso(now),
-        outcome="retrain",
-        actor=asked.actor,
-        reason=f"retrain.refit_after: version {version} was promoted, and its recipe is fitted on all mature rows",
-        text=as_text(AskedRefit(pd.Timestamp(run.as_of), version, mode, started.rules)),
-    )
-    workspace.store.add_decision(row)
-    return identity if workspace.store.decision(identity) is not None else None
-
-
-def refit_waiting(workspace: Workspace) -> str | None:
-    """The decision to fit the live version's recipe once more that has had no run yet, as after a kill; else None."""
-    now_live = find_live_version(workspace)
-    for row in reversed(workspace.store.decisions(workspace.model, source=REFIT)):
-        if workspace.store.run(f"run-{row.id}") is None:
-            return (
-                str(row.id)
-                if now_live is not None and from_record(AskedRefit, row.record).of == now_live.version
-                else None
-            )
-    return None
-
-
 APPROVAL, WAITING = "approval", "waiting"
 
 
@@ -240,7 +191,6 @@ def _finish(workspace: Workspace, run: RunRow, answer: ApprovalAnswer, *, now: p
         against = row.made_from.champion
         try:
             promote_version(workspace, run.made, judged_against=against, by=answer.by, reason=reason, now=now)
-            ask_for_refit(workspace, run, run.made, now=now)
         except RefusedError as error:
             _end(workspace, run, "refused", f"{answer.words}; but {error}", answer, now=now)
             raise

@@ -73,6 +73,7 @@ def _facts(workspace: Workspace, version: int, folder: Path, pictures: frozenset
         verdict=shown.verdict,
         view=shown.view,
         fit=shown.fit,
+        final=shown.final,
         split=shown.split,
         found=shown.found,
         trials=len(shown.trials()),

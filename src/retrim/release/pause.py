@@ -11,8 +11,7 @@ from retrim.decision.brakes import Paused
 from retrim.decision.check_record import PauseChange
 from retrim.decision.stored_rows import DecisionRow, as_text
 from retrim.errors import RefusedError
-from retrim.lineage.workspace import PAUSE, PERSON, REFIT, Workspace, require_who_and_why
-from retrim.release.approval import sequel_of
+from retrim.lineage.workspace import PAUSE, PERSON, Workspace, require_who_and_why
 
 RESUME = "retrim policy pause --end --reason WHY"
 
@@ -74,10 +73,8 @@ def refuse_while_paused(workspace: Workspace, decision: str) -> None:
 
 
 def _is_automatic(workspace: Workspace, decision: str) -> bool:
-    """Whether no person took a decision; a second fit counts as the decision whose version is fitted once more."""
+    """Whether no person took a decision."""
     row = workspace.store.decision(decision)
-    if row is not None and row.source == REFIT:
-        row = workspace.store.decision(decision.removesuffix(sequel_of("")))
     return row is None or row.source != PERSON
 
 

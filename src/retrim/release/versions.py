@@ -29,7 +29,7 @@ from retrim.files import folder_digest, read_folder
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.workspace import Workspace
 from retrim.stats.codec import from_parquet, from_record, to_json
-from retrim.training.bundle import VERDICT, Predictor, open_predictor
+from retrim.training.bundle import VERDICT, Predictor, judged_in, open_predictor
 from retrim.training.estimators import trust_all
 from retrim.training.predicted import half_width
 from retrim.training.recipe import BASELINE, Recipe
@@ -254,12 +254,11 @@ def _last(workspace: Workspace, rows: Sequence[ReleaseRow]) -> LiveVersion | Non
         return None
     row = rows[-1]
     loss = judged_loss(workspace.store.version(workspace.model, row.version))
-    previous = replaced(workspace, rows)
-    return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, previous, loss)
+    return LiveVersion(row.version, row.as_of, row.at, row.actor, row.reason, row.action, row.previous, loss)
 
 
 def judged_loss(row: VersionRow | None) -> float | None:
-    """Mean loss of a version on rows that its fit had not seen; of one that was fitted once more, of the judged fit."""
+    """Mean loss of a version's judged fit on the holdout rows."""
     return None if row is None else row.judged.losses.get(row.judged.winner)
 
 
@@ -292,20 +291,6 @@ def find_rollback_target(workspace: Workspace) -> RollbackTarget | None:
     return RollbackTarget(live.version, live.previous, loss)
 
 
-def replaced(workspace: Workspace, releases: Sequence[ReleaseRow]) -> int | None:
-    """The champion that the newest of these moves replaced; None where it is the first.
-
-    A version that was fitted once more went live right after the one that was judged: the two are one move.
-    """
-    newest = releases[-1]
-    judged = judged_in_place_of(workspace, newest.version)
-    if newest.action == "promote" and judged is not None and newest.previous == judged:
-        before: int | None = releases[-2].previous
-        return before
-    found: int | None = newest.previous
-    return found
-
-
 def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
     """Versions that a rollback took out of service and that were not released again since.
 
@@ -321,14 +306,8 @@ def rolled_back_from(releases: Sequence[ReleaseRow]) -> set[int]:
     return gone
 
 
-def judged_in_place_of(workspace: Workspace, version: int) -> int | None:
-    """The version that was judged, where this one is its recipe fitted once more; None for any other."""
-    row = workspace.store.version(workspace.model, version)
-    return None if row is None else row.judged.agreement
-
-
 def worth_of_live(workspace: Workspace) -> ModelWorth | None:
-    """What the live version is worth, by the judged version's figures where it was fitted once more.
+    """What the live version is worth, as judged.
 
     It is the live version's, and not the first one's: what a retraining can bring back is what the model in use is
     better than a naive baseline, and that of a first model on little history is soon out of date. Before a release it
@@ -340,19 +319,13 @@ def worth_of_live(workspace: Workspace) -> ModelWorth | None:
     first = versions[min(versions)]
     live = find_live_version(workspace)
     judged = first if live is None else versions.get(live.version, first)
-    if judged.agreement is not None:
-        judged = versions.get(judged.agreement, judged)
     return ModelWorth(judged.loss, judged.naive_loss)
 
 
 def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:
-    """Those that were live before, the newest first, without `version`.
-
-    Of a recipe that was fitted once more only the second version counts: the one that was judged says the same.
-    """
-    numbers = list(dict.fromkeys(row.version for row in reversed(releases)))
-    twins = {judged_in_place_of(workspace, number) for number in numbers}
-    return [number for number in numbers if number != version and number not in twins]
+    """Those that were live before, the newest first, without `version`."""
+    numbers = dict.fromkeys(row.version for row in reversed(releases))
+    return [number for number in numbers if number != version]
 
 
 def trusted_live(workspace: Workspace) -> LiveVersion | None:
@@ -406,16 +379,13 @@ class Stored:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The winning model with its own preprocessing; the model itself is loaded when first asked for."""
+        """The model that predicts, with its own preprocessing; it is loaded when first asked for."""
         return open_predictor(self.files)
 
     @cached_property
     def judged_losses(self) -> pd.Series | None:
-        """Of a version that was fitted once more, on the rows that judged too: the judged model's loss on each, by key.
-
-        None of any other: its own model was judged.
-        """
-        if self.verdict.agreement is None:
+        """Where the final fit predicts, the judged fit's loss on each of the rows that judged, by key; else None."""
+        if not judged_in(self.files).predicts_final:
             return None
         judged = from_parquet(self.files["verdict/judged.parquet"], ["_key", "_judged_loss"])
         return judged.set_index("_key")["_judged_loss"]
@@ -423,7 +393,7 @@ class Stored:
     @cached_property
     def reference(self) -> Reference | None:
         """The profiles of what it was made from; None where its bundle is older than they are."""
-        return load_reference(self.files, self.verdict.winner)
+        return load_reference(self.files, judged_in(self.files).folder)
 
 
 def stored_bundle(workspace: Workspace, version: int) -> Path:
@@ -459,7 +429,7 @@ def load_stored_version(workspace: Workspace, version: int) -> Stored:
 
 
 def interval_width(found: Stored) -> float | None:
-    """Half the width of the interval around a number: from the holdout rows of the model that was judged."""
+    """Half the width of the interval around a number: from the holdout rows of the judged fit."""
     if found.predictor.view.task != "regression":
         return None
     rows, winner = from_parquet(found.files["verdict/judged.parquet"]), found.verdict.winner

@@ -18,7 +18,7 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
 from retrim.reading.shipped import DATASETS
-from retrim.release.versions import judged_in_place_of, load_stored_version
+from retrim.release.versions import load_stored_version
 from retrim.stats.metrics import row_losses
 
 NO_RUN_READS = ("bench", "deploy", "docs", "tests")
@@ -72,14 +72,6 @@ class Loss:
 
 
 NO_LOSS = Loss(0.0, 0)
-
-
-def first_live(workspace: Workspace) -> int:
-    """The first version that stayed live: version 1, or its recipe fitted once more."""
-    releases = workspace.store.releases(workspace.model)
-    first: int = releases[0].version
-    again = [row.version for row in releases[1:2] if judged_in_place_of(workspace, row.version) == first]
-    return again[0] if again else first
 
 
 def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:

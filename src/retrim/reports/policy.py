@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.sizing import refitted
-from retrim.checking.totals import fits_of_a_retraining, share_of_refit
+from retrim.checking.totals import fits_of_a_retraining
 from retrim.decision.policy_backtest import (
     FitInputs,
     FitJob,
@@ -232,9 +232,7 @@ def _setting(
         delays=PolicyDelays(delay, kept_back // blocks),
         blocks=params.probe.blocks,
         moments=moments,
-        judging=GateSimulation(
-            params.gate, params.split.judge_rows, params.judge.draws, apart, share_of_refit(workspace)
-        ),
+        judging=GateSimulation(params.gate, params.split.judge_rows, params.judge.draws, apart),
         labels_until=None if label_times is None else newest_labels(label_times, moments),
     )
 

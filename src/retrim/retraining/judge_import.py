@@ -12,7 +12,7 @@ from retrim.checking.previous_champions import forbidden_in, group_checks
 from retrim.errors import RefusedError
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
-from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval, VerdictRecord, score
+from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval, VerdictRecord, score_stored
 from retrim.landing.as_of_view import known_table
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored
@@ -70,20 +70,22 @@ def judge_import(
     past = table.iloc[past_of(table["_event"], table["_due"], int(unseen[0]))]
     if not len(past):
         return Judgement(None, "no row precedes the holdout rows, so the naive baselines cannot be computed", example)
+    judged = _judgement(workspace, imported, files, champion, rows, past)
     verdict = judge_models(
-        _judgement(workspace, imported, files, champion, rows, past),
+        judged,
         params.gate,
         draws=params.judge.draws,
         block_rows=params.judge.block_rows,
         uses=uses(earlier_verdicts(workspace), rows["_event"]),
-    ).with_checks(group_checks(workspace, imported, rows))
-    actual, predicted = imported.view.actual(rows), imported.predict(rows)
+    )
+    scored = judged.challengers[verdict.winner]
+    verdict = verdict.with_checks(group_checks(workspace, scored, rows))
     record = to_record(verdict) | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),
         "detectable": None,
         "notes": [],
-        "metrics": {verdict.winner: measure(params.judge.metrics, actual, predicted, task=imported.view.task)},
+        "metrics": {verdict.winner: measure(params.judge.metrics, scored.actual, scored.predicted, task=judged.task)},
     }
     return Judgement(record, "", example)
 
@@ -93,7 +95,7 @@ def earlier_verdicts(workspace: Workspace) -> list[EarlierVerdict]:
     return [
         EarlierVerdict(row.version, pd.Timestamp(row.judged.judged_from), pd.Timestamp(row.judged.judged_until))
         for row in workspace.store.versions(workspace.model)
-        if row.judged.judged_from and row.judged.judged_until and row.judged.agreement is None
+        if row.judged.judged_from and row.judged.judged_until
     ]
 
 
@@ -138,8 +140,7 @@ def _judgement(
     season, actual = pd.Timedelta(gate.season), view.actual(rows)
 
     def scored(predictor: Predictor, bundle: Mapping[str, bytes]) -> ScoredModel:
-        stated = StatedInterval.in_bundle(bundle)
-        return score(predictor.view, rows, predictor.predict(rows), loss=loss, stated=stated)
+        return score_stored(predictor, rows, loss=loss, stated=StatedInterval.in_bundle(bundle))
 
     cut = {"season": season, "cells": gate.season_cells, "entity": workspace.params.data.series}
     winner = from_record(VerdictRecord, json.loads(files[VERDICT])).winner

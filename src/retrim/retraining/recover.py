@@ -23,8 +23,8 @@ from retrim.checking.holds import rolled_back
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import DecisionRow, RunDetail, RunRow
 from retrim.lineage.locks import BEAT_SECONDS, clear_lock, holder_of, is_alive, left_behind, silent_for
-from retrim.lineage.workspace import PERSON, REFIT, Workspace, record_alert
-from retrim.release.approval import end_waiting, refit_waiting
+from retrim.lineage.workspace import PERSON, Workspace, record_alert
+from retrim.release.approval import end_waiting
 from retrim.release.pause import pause_of
 from retrim.release.release import sync_aliases, tell_move_back
 from retrim.release.versions import find_live_version
@@ -40,8 +40,7 @@ def recover(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
     """Marks dead runs crashed and clears their run directories; gives the decisions that still wait for their run to be
     finished.
 
-    Those are the crashed ones, and the newest one if it says *retrain* and a kill came before
-    its run; likewise that to fit the live version's recipe once more.
+    Those are the crashed ones, and the newest one if it says *retrain* and a kill came before its run.
     """
     for run in workspace.store.runs(workspace.model, state="running"):
         if not is_alive(workspace, run.id):
@@ -136,8 +135,8 @@ def _detail(workspace: Workspace, run: RunRow) -> RunDetail:
 
 
 def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
-    every = workspace.store.decisions(workspace.model)
-    by_id, decisions = {row.id: row for row in every}, [row for row in every if row.source != REFIT]
+    decisions = workspace.store.decisions(workspace.model)
+    by_id = {row.id: row for row in decisions}
     waiting = []
     stopped = (workspace.store.runs(workspace.model, state=state) for state in ("crashed", UNPUSHED))
     for run in chain.from_iterable(stopped):
@@ -151,9 +150,6 @@ def _waiting(workspace: Workspace, *, now: pd.Timestamp) -> list[str]:
             waiting.append(str(run.decision))
     if decisions and decisions[-1].outcome == "retrain" and workspace.store.run(f"run-{decisions[-1].id}") is None:
         waiting += [] if _overtaken(workspace, decisions[-1], decisions) else [str(decisions[-1].id)]
-    sequel = refit_waiting(workspace)
-    if sequel is not None and sequel not in waiting:
-        waiting.append(sequel)
     return [decision for decision in waiting if pause_of(workspace, decision) is None]
 
 

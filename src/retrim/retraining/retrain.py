@@ -1,10 +1,4 @@
-"""One retraining, from a decision to a verdict: claim, run directory, stages, publish, conclude.
-
-What a run has made becomes a version: committed, registered, tagged, recorded.
-
-What goes on around a run: its trials shown in MLflow while the search runs, its failure recorded. A check or a
-retraining that has nothing to do is answered at once: no server has to start for that.
-"""
+"""One retraining, from a decision to a verdict: claim, run directory, stages, publish, conclude."""
 
 import json
 import threading
@@ -23,21 +17,19 @@ from retrim.checking.previous_champions import restore_after_run
 from retrim.checking.rows import used_rows
 from retrim.decision.alerts import AlertKind
 from retrim.decision.brakes import Paused
-from retrim.decision.check_record import AskedRefit, StartedBy
+from retrim.decision.check_record import StartedBy
 from retrim.decision.history import UNFINISHED, RunOutcome
 from retrim.decision.release_checks import ReleaseChecks
 from retrim.decision.stored_rows import RunClaim, RunDetail, RunRow, RunSnapshot, VersionRow
 from retrim.errors import BadInputError, RefusedError, RetrimError, is_machine_fault
 from retrim.features.view import FeatureView
 from retrim.files import Paths, file_digest, folder_digest, read_folder
-from retrim.gate.verdict import VerdictRecord
 from retrim.landing.as_of_view import HISTORY, NEEDS
 from retrim.landing.overdue import tell_overdue
 from retrim.lineage.locks import held_locks, is_alive, left_behind
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.workspace import (
     PERSON,
-    REFIT,
     TRIAL_LOG,
     Workspace,
     ask_for_run,
@@ -46,12 +38,12 @@ from retrim.lineage.workspace import (
     tell_suspicious,
 )
 from retrim.parquet import read_parquet
-from retrim.release.approval import ask_for_refit, let_wait, refit_waiting
+from retrim.release.approval import let_wait
 from retrim.release.card import keep_card
 from retrim.release.outcome import REFUSED_AT_RELEASE, show_outcome
 from retrim.release.pause import pause_of, refuse_while_paused
 from retrim.release.release import held_withdrawn, promote_version, release_checks, show_challenger
-from retrim.release.versions import MLFLOW_RUN, REPOSITORY, find_live_version
+from retrim.release.versions import MLFLOW_RUN, REPOSITORY
 from retrim.retraining.recover import (
     clear_run_directories,
     clear_run_directory,
@@ -62,9 +54,9 @@ from retrim.retraining.recover import (
 )
 from retrim.retraining.run_directory import UNPUSHED, RunDirectory, open_run_directory, wait_for_remote
 from retrim.stats.codec import from_record, to_record
-from retrim.training.bundle import SplitRecord, model_digest, needs_of
+from retrim.training.bundle import JudgedRecord, SplitRecord, model_digest, needs_of
 from retrim.training.estimators import MODELS
-from retrim.training.mode import FINAL, Mode
+from retrim.training.mode import Mode
 from retrim.training.recipe import BASELINE
 from retrim.training.tuning import Trial, read_trials
 
@@ -108,8 +100,6 @@ def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOut
     Raises:
         BadInputError: No rows had landed by the run's date.
     """
-    if run.mode == FINAL:
-        return _over(workspace, run, now=now)
     asked = workspace.store.decision(run.decision)
     by_person = asked is not None and asked.source == PERSON
     wait = rows_to_wait_for(workspace, as_of=pd.Timestamp(run.as_of), by_person=by_person)
@@ -121,25 +111,9 @@ def defer_run(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOut
     return RunOutcome(run.id, "deferred", wait.reason, None)
 
 
-def _over(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> RunOutcome | None:
-    """Ends a run that was to fit a recipe once more, if its version is no longer live; it needs no new rows."""
-    asked, now_live = workspace.store.decision(run.decision), find_live_version(workspace)
-    assert asked is not None
-    judged = from_record(AskedRefit, asked.record).of
-    if now_live is not None and now_live.version == judged:
-        return None
-    reason = f"version {judged} is no longer live, so its recipe is not refitted"
-    detail = RunDetail(reason=reason)
-    workspace.store.end_run(run.id, state="deferred", ended=iso(now), version=None, detail=detail)
-    return RunOutcome(run.id, "deferred", reason, None)
-
-
 def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
     """The run directory of this attempt, from the snapshot of a killed one; a crashed run directory itself is never
     used again.
-
-    One that fits a recipe once more is made from the snapshot of the version that was judged: with settings or
-    code that were edited since it would be another recipe, which nobody has judged.
     """
     for left in run_directories_of(workspace, run.id):
         clear_run_directory(workspace, left)
@@ -147,7 +121,7 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
         kind = MODELS[workspace.params.train.model]
         kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
         kind.check_space(workspace.params.tune.space)
-    kept = run.detail.snapshot or _snapshot_of_judged(workspace, run)
+    kept = run.detail.snapshot
     taken = None
     if kept is not None and git.has_commit(workspace.paths.root, kept.commit):
         taken = git.Snapshot(kept.commit, kept.untracked)
@@ -160,17 +134,6 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
     snapshot = RunSnapshot(run_directory.snapshot, run_directory.untracked)
     workspace.store.note_run(run.id, RunDetail(snapshot=snapshot))
     return run_directory
-
-
-def _snapshot_of_judged(workspace: Workspace, run: RunRow) -> RunSnapshot | None:
-    """The snapshot of the version whose recipe a run fits once more; None for any other run."""
-    asked = workspace.store.decision(run.decision) if run.mode == FINAL else None
-    judged = (
-        None if asked is None else workspace.store.version(workspace.model, from_record(AskedRefit, asked.record).of)
-    )
-    if judged is None or judged.made_from.snapshot is None:
-        return None
-    return RunSnapshot(judged.made_from.snapshot, judged.made_from.untracked)
 
 
 def made_before(workspace: Workspace, run: RunRow) -> int | None:
@@ -199,15 +162,13 @@ def conclude_run(workspace: Workspace, run: RunRow, version: int, parent: str, *
     against, paused = row.made_from.champion, pause_of(workspace, run.decision)
     if promotes and paused is not None:
         reason = f"{reason}; {paused.text}"
-    asks = run.mode != FINAL and workspace.params.release.approval.asks(against)  # a word holds for both fits
-    if promotes and (asks or paused is not None):
+    if promotes and (workspace.params.release.approval.asks(against) or paused is not None):
         workspace.registry.finish(parent, "FINISHED")
         said = let_wait(workspace, run, version, reason=reason, now=now)
         clear_run_directories(workspace)
         return RunOutcome(run.id, "waiting", said, version)
     if promotes:
         promote_version(workspace, version, judged_against=against, by=asked.actor, reason=reason, now=now)
-        ask_for_refit(workspace, run, version, now=now)
     back, reason = _brought_back(workspace, row, reason, by=asked.actor, paused=paused, now=now)
     show_challenger(workspace, None)
     workspace.registry.finish(parent, "FINISHED")
@@ -262,7 +223,7 @@ def publish(
             return None
     bundle = folder_digest(paths.candidate)
     verdict = json.loads((paths.verdict / "verdict.json").read_bytes())
-    model_sha256 = model_digest(read_folder(paths.models / from_record(VerdictRecord, verdict).winner))
+    model_sha256 = model_digest(read_folder(paths.candidate / from_record(JudgedRecord, verdict).folder))
     lineage = {
         "run": run.id,
         "decision": run.decision,
@@ -465,8 +426,8 @@ def _is_settled(workspace: Workspace) -> bool:
     """Whether nothing waits to be finished: no run that was killed, and no decision without its run."""
     if any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED):
         return False
-    if left_behind(workspace, "") or refit_waiting(workspace) is not None:
+    if left_behind(workspace, ""):
         return False
-    decisions = [row for row in workspace.store.decisions(workspace.model) if row.source != REFIT]
+    decisions = workspace.store.decisions(workspace.model)
     newest = decisions[-1] if decisions else None
     return newest is None or newest.outcome not in ACTS or workspace.store.run(f"run-{newest.id}") is not None

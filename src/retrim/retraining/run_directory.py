@@ -43,7 +43,7 @@ from retrim.lineage.workspace import Workspace, record_alert
 from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
-from retrim.training.mode import FINAL, Mode, RunMode
+from retrim.training.mode import Mode
 
 UNPUSHED = "unpushed"  # state of the run
 
@@ -63,7 +63,7 @@ def open_run_directory(
     name: str,
     *,
     as_of: pd.Timestamp,
-    mode: RunMode,
+    mode: Mode,
     taken: git.Snapshot | None,
     by_gain: bool = False,
 ) -> RunDirectory:
@@ -83,7 +83,6 @@ def open_run_directory(
             was altered; the code of the snapshot is another than the one that runs.
     """
     champion = trusted_live(workspace)
-    life = [] if mode == FINAL else _shown(workspace, champion, as_of=as_of)
     return _open(
         workspace,
         name,
@@ -92,8 +91,8 @@ def open_run_directory(
         champion=champion,
         judged_before=None,
         taken=taken,
-        life=life,
-        eased=by_gain and mode != FINAL and champion is not None,
+        life=_shown(workspace, champion, as_of=as_of),
+        eased=by_gain and champion is not None,
     )
 
 
@@ -139,9 +138,7 @@ def _judged(workspace: Workspace, *, before: pd.Timestamp | None) -> list[Earlie
     return [
         EarlierVerdict(row.version, pd.Timestamp(row.judged.judged_from), pd.Timestamp(str(row.judged.judged_until)))
         for row in workspace.store.versions(workspace.model)
-        if row.judged.judged_from is not None
-        and row.judged.agreement is None  # that chose nothing
-        and (before is None or pd.Timestamp(row.as_of) < before)
+        if row.judged.judged_from is not None and (before is None or pd.Timestamp(row.as_of) < before)
     ]
 
 
@@ -150,7 +147,7 @@ def _open(
     name: str,
     *,
     as_of: pd.Timestamp,
-    mode: RunMode,
+    mode: Mode,
     champion: LiveVersion | None,
     judged_before: pd.Timestamp | None,
     taken: git.Snapshot | None,
@@ -173,7 +170,7 @@ def _open(
         taken = git.snapshot(workspace.paths.root, max_file_mb=workspace.params.run_directory.max_file_mb)
     require_running_code(git.file_at(workspace.paths.root, taken.commit, LOCK).decode())
     judged = _judged(workspace, before=judged_before)
-    previous_champion = {} if mode == FINAL else files_for_run(workspace, champion, before=judged_before)
+    previous_champion = files_for_run(workspace, champion, before=judged_before)
     previous_champions = len({name.partition("/")[0] for name in previous_champion})
     size = None
     changed = None if champion is None else _change(workspace, champion, as_of=as_of)

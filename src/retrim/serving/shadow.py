@@ -14,7 +14,7 @@ from time import time_ns
 from prometheus_client import Counter
 
 from retrim.lineage.workspace import Workspace
-from retrim.release.versions import find_live_version, load_stored_version, replaced
+from retrim.release.versions import find_live_version, load_stored_version
 from retrim.serving.request_log import Line
 from retrim.serving.request_rows import rows_of_json
 from retrim.serving.served import ServedVersion, serve_version
@@ -27,13 +27,13 @@ LARGEST = 256 << 10
 
 def shadows_of(workspace: Workspace, who: Sequence[str]) -> list[int]:
     """Versions that answer as shadows now: never the live one, each once."""
-    live, rows = find_live_version(workspace), workspace.store.releases(workspace.model)
+    live = find_live_version(workspace)
     if live is None:
         return []
     numbers: list[int | None] = []
     for name in who:
         if name == "previous":
-            numbers.append(replaced(workspace, rows))
+            numbers.append(live.previous)
         elif name == "challenger":
             newest = max((row.version for row in workspace.store.versions(workspace.model)), default=0)
             numbers.append(newest if newest > live.version else None)

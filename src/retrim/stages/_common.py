@@ -191,14 +191,14 @@ def read_split(features: Path) -> SplitRecord:
     return from_record(SplitRecord, read_json(features / "split.json"))
 
 
-def read_winner(bundle: Path) -> str:
-    """The name of the challenger that won in a bundle."""
-    return from_record(JudgedRecord, read_json(bundle / VERDICT)).winner
+def read_judged(bundle: Path) -> JudgedRecord:
+    """What the verdict of a bundle says to those who predict."""
+    return from_record(JudgedRecord, read_json(bundle / VERDICT))
 
 
 def read_fit(bundle: Path) -> FitRecord:
     """What the winner of a bundle was fitted with."""
-    return from_record(FitRecord, read_json(bundle / "models" / read_winner(bundle) / "fit.json"))
+    return from_record(FitRecord, read_json(bundle / "models" / read_judged(bundle).winner / "fit.json"))
 
 
 def read_feature_view(paths: Paths) -> FeatureView:

@@ -8,25 +8,21 @@ from retrim.stages._common import (
     grouped,
     main,
     read_feature_view,
-    read_json,
-    read_pins,
     read_tuned,
     read_view,
     read_window_lengths,
-    read_winner,
 )
-from retrim.stats.codec import from_record, to_json, to_record
+from retrim.stats.codec import to_json, to_record
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, folds, part_of
 from retrim.training import backtest as rolled
-from retrim.training import recipe as rolling
 from retrim.training.classes import DecideParams, threshold_of
 from retrim.training.groups import GroupParams, Mitigation
-from retrim.training.recipe import TrainParams, challengers_of, recipes_of, windows_of
+from retrim.training.recipe import BacktestParams, TrainParams, challengers_of, recipes_of
 
 
 def run(
-    backtest: rolling.BacktestParams,
+    backtest: BacktestParams,
     train: TrainParams,
     judge: JudgeParams,
     split: SplitParams,
@@ -36,13 +32,7 @@ def run(
     paths: Paths,
     cores: int,
 ) -> None:
-    """Writes the loss of each challenger at each origin.
-
-    A recipe that is fitted once more was backtested by the run that judged it: that stands, and how it decides.
-    """
-    if read_pins(paths).is_final:
-        _write_judged(paths)
-        return
+    """Writes the loss of each challenger at each origin."""
     lightgbm_alone()
     rows = grouped(part_of(read_view(paths), "train"), paths, fairness__groups, fairness__mitigate)
     view, tuned = read_feature_view(paths), read_tuned(paths)
@@ -51,8 +41,8 @@ def run(
         cut = folds(rows["_event"], rows["_due"], count=backtest.origins, rows=backtest.origin_rows)
     except ValueError as error:
         raise RefusedError(f"backtest: {error}; wait for more rows or lower backtest.origins") from error
-    lengths, windows = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows), windows_of(tuned, train)
-    origins = rolled.backtest(recipes, view, rows, cut, windows, lengths=lengths, cores=cores)
+    lengths = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows)
+    origins = rolled.backtest(recipes, view, rows, cut, train.windows, lengths=lengths, cores=cores)
     interval = rolled.stated_interval(origins)
     record = {
         "loss": judge.loss,
@@ -62,7 +52,7 @@ def run(
     files = {"backtest.json": to_json(record)}
     if decide.threshold is not None:
         truth = view.actual(rows.iloc[np.concatenate([fold.score for fold in cut])])
-        competing = challengers_of(recipes, windows, len(rows), lengths=lengths)
+        competing = challengers_of(recipes, train.windows, len(rows), lengths=lengths)
         thresholds = {
             challenger.name: threshold_of(
                 np.concatenate([origin.of(challenger.name) for origin in origins]), truth, decide
@@ -72,17 +62,6 @@ def run(
         record["decide"] = {name: to_record(chosen) for name, chosen in thresholds.items()}
         cuts = {name: chosen.threshold for name, chosen in thresholds.items()}
         files |= {"backtest.json": to_json(record), "thresholds.json": to_json(cuts)}
-    write_folder(paths.backtest, files)
-
-
-def _write_judged(paths: Paths) -> None:
-    """Writes the champion's own backtest, as far as it is that of the recipe that won."""
-    folder = paths.champion / "backtest"
-    winner, name = read_winner(paths.champion), read_tuned(paths).window or "all"
-    record = from_record(rolling.BacktestRecord, read_json(folder / "backtest.json"))
-    files = {"backtest.json": to_json(to_record(rolling.of_judged(record, winner, name)))}
-    if (folder / "thresholds.json").is_file():
-        files["thresholds.json"] = to_json(rolling.renamed(read_json(folder / "thresholds.json"), winner, name))
     write_folder(paths.backtest, files)
 
 

@@ -3,19 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import RefusedError
 from retrim.features.fitted import PrepareParams
 from retrim.features.view import FeatureView, order_digest
 from retrim.files import Paths, write_folder
-from retrim.parquet import read_parquet
 from retrim.reading.frames import PIECE, read_frame, writing
-from retrim.stages._common import main, read_pins, read_split
+from retrim.stages._common import main, read_judged, read_pins, read_split
 from retrim.stats.codec import rows_at, to_json, to_record
 from retrim.stats.windows import SplitParams, past_of
 from retrim.table.data import DataParams
 from retrim.training.bundle import SplitRecord
 
-PARTS = ("train", "embargo", "judge", "both")
+PARTS = ("train", "embargo", "judge")
 
 
 def run(
@@ -23,8 +22,13 @@ def run(
     split: SplitParams,
     prepare: PrepareParams,
     paths: Paths,
+    *,
+    retrain__refit_after: bool,
 ) -> None:
-    """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge."""
+    """Learns the view on training rows alone; the newest rows that no champion has used are kept to judge.
+
+    The final fit takes a view of its own, learned on all rows.
+    """
     names = ["_key", "_event", "_due", data.time, *data.features, data.target, *data.series]
     coded = [name for name, kind in data.features.items() if kind == "category"]
     if prepare.steps:  # these take text
@@ -32,7 +36,7 @@ def run(
     table = read_frame(paths.table, list(dict.fromkeys(names)), coded=coded)
     pins = read_pins(paths)
     size = split.judge_rows if pins.size is None else pins.size.rows
-    train, judge = _all_rows(table, paths) if pins.is_final else _apart(table, size, paths)
+    train, judge = _apart(table, size, paths)
     fitted = rows_at(table, train)
     view = FeatureView.learn(fitted, data, prepare.steps)
     _require_classes(view, fitted)
@@ -51,6 +55,8 @@ def run(
         series=tuple(data.series) or None,
     )
     files = {"view.json": to_json(view.as_record()), "split.json": to_json(to_record(cut))}
+    if retrain__refit_after:
+        files["final_view.json"] = to_json(FeatureView.learn(table, data, prepare.steps).as_record())
     if data.history.features:
         files["history.json"] = to_json(data.history.model_dump(mode="json"))
     write_folder(paths.features, files)
@@ -60,7 +66,6 @@ def _parts(rows: int, train: np.ndarray, judge: np.ndarray) -> pd.Series:
     """Which part each row is of, by name, as categories, shape (rows,)."""
     codes = np.full(rows, PARTS.index("embargo"), dtype="int8")
     codes[train], codes[judge] = PARTS.index("train"), PARTS.index("judge")
-    codes[np.intersect1d(train, judge, assume_unique=True)] = PARTS.index("both")
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(PARTS)))
 
 
@@ -75,16 +80,6 @@ def _apart(table: pd.DataFrame, judge_rows: int, paths: Paths) -> tuple[np.ndarr
             "for more rows, or lower split.judge_rows"
         )
     return train, judge
-
-
-def _all_rows(table: pd.DataFrame, paths: Paths) -> tuple[np.ndarray, np.ndarray]:
-    """All row numbers, and among them those that judged the champion, whose recipe is fitted once more."""
-    if not paths.has_champion:
-        raise BadInputError(
-            "mode 'final' refits the champion's recipe, but there is no champion; train with mode search"
-        )
-    judged = read_parquet(paths.champion / "verdict" / "judged.parquet", columns=["_key"])["_key"]
-    return np.arange(len(table)), np.flatnonzero(table["_key"].isin(judged).to_numpy())
 
 
 def _require_classes(view: FeatureView, train: pd.DataFrame) -> None:
@@ -104,7 +99,8 @@ def champion_used_until(paths: Paths) -> pd.Timestamp | None:
     """Event time of the newest row the champion has trained, tuned or stopped on; None before version 1."""
     if not paths.has_champion:
         return None
-    return pd.Timestamp(read_split(paths.champion / "features").used_until)
+    split = read_split(paths.champion / "features")
+    return pd.Timestamp(read_judged(paths.champion).used_until(split))
 
 
 def judging_start(table: pd.DataFrame, judge_rows: int, used_until: pd.Timestamp | None) -> int:

@@ -7,8 +7,7 @@ import pandas as pd
 
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
-from retrim.drift.profile import ProfileParams
-from retrim.drift.reference import ExpectedWindows, make_reference
+from retrim.drift.reference import ExpectedWindows
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import BEFORE_FILE, Paths, lightgbm_alone, write_folder
@@ -20,11 +19,11 @@ from retrim.stages._common import (
     read_view,
     read_window_lengths,
 )
-from retrim.stats.codec import rows_at, to_json, to_parquet, to_record
+from retrim.stages._fit import FittedRows, ProfileSettings, fit_files
+from retrim.stats.codec import rows_at, to_parquet
 from retrim.stats.metrics import JudgeParams
 from retrim.stats.windows import SplitParams, part_of
 from retrim.table.reading import CalendarPart
-from retrim.training.bundle import FitRecord
 from retrim.training.estimators import Model
 from retrim.training.groups import GroupParams, Mitigation
 from retrim.training.recipe import (
@@ -35,7 +34,6 @@ from retrim.training.recipe import (
     fit_recipe,
     in_parallel,
     recipes_of,
-    windows_of,
 )
 
 
@@ -56,9 +54,8 @@ def run(
     """Writes a folder a challenger: a recipe on a window; windows that hold the same rows make one."""
     lightgbm_alone()
     usual = ExpectedWindows(gain__rows_per_check, drift__alarms, drift__joint, cores)
-    task = TrainTask(
-        train, judge, split, usual, fairness__groups, fairness__mitigate, tuple(reading__calendar), reading__zone
-    )
+    profile = ProfileSettings(train.seed, usual, tuple(reading__calendar), reading__zone)
+    task = TrainTask(train, judge, split, profile, fairness__groups, fairness__mitigate)
     made = _made(paths, task)
     names = [each.name for each in made.competing]
     folders = _all_files(made, task, cores)
@@ -75,11 +72,9 @@ class TrainTask:
     train: TrainParams
     judge: JudgeParams
     split: SplitParams
-    usual: ExpectedWindows
+    profile: ProfileSettings
     groups: tuple[GroupParams, ...]
     mitigate: Mitigation | None
-    calendar: tuple[str, ...]
-    zone: str
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def _made(paths: Paths, task: TrainTask) -> _Rows:
     tuned, past = read_tuned(paths), np.arange(len(rows))
     recipes = recipes_of(tuned, train, loss=task.judge.loss, reweight=reweight)
     lengths = read_window_lengths(paths, rows, sliding_rows=split.sliding_rows)
-    competing = challengers_of(recipes, windows_of(tuned, train), len(rows), lengths=lengths)
+    competing = challengers_of(recipes, train.windows, len(rows), lengths=lengths)
     if not competing:
         raise RefusedError("fewer than 48 rows since the change are left to fit on; retrain when more have matured")
     cut = {each.window: lengths.rows(past, each.window) for each in competing}
@@ -143,33 +138,9 @@ def _unweighted(each: Challenger) -> Challenger:
 
 def _files(made: _Rows, task: TrainTask, each: Challenger, model: Model, twin: Model | None) -> dict[str, bytes]:
     """All files of a challenger's folder."""
-    view, judged, fitted = made.view, made.judged, rows_at(made.rows, made.cut[each.window])
-    record = FitRecord(
-        recipe=each.recipe,
-        rows=len(fitted),
-        since=fitted["_event"].iloc[0].isoformat(),
-        until=fitted["_event"].iloc[-1].isoformat(),
-        gains=dict(zip(view.needs, map(float, view.by_feature(model.gains())), strict=True)),
-        recipe_of=each.kind,
-        window=each.window,
-    )
-    files = {**model.files(), "fit.json": to_json(to_record(record))}
-    if twin is not None:
-        files[BEFORE_FILE] = _predictions(twin, view, judged)
-    table = made.table
-    since = table.iloc[int(table["_event"].searchsorted(fitted["_event"].iloc[0])) :]  # in order of event
-    profile = ProfileParams(seed=task.train.seed)
-    kept = make_reference(
-        since,
-        judged,
-        model.predict(view.matrix(judged)),
-        view,
-        profile,
-        task.usual,
-        calendar=task.calendar,
-        zone=task.zone,
-    )
-    return files | {f"profile/{file}": content for file, content in kept.as_files().items()}
+    rows = FittedRows(made.table, rows_at(made.rows, made.cut[each.window]), made.judged)
+    files = fit_files(each, model, made.view, rows, task.profile)
+    return files if twin is None else {**files, BEFORE_FILE: _predictions(twin, made.view, made.judged)}
 
 
 def _predictions(model: Model, view: FeatureView, judged: pd.DataFrame) -> bytes:

@@ -27,7 +27,6 @@ from retrim.stats.windows import folds, keep_back, part_of
 from retrim.training.classes import fit_balanced
 from retrim.training.estimators import MODELS, FitTask, Hyperparameters
 from retrim.training.groups import GROUP, GroupParams, Mitigation, reweighting
-from retrim.training.mode import FINAL
 from retrim.training.recipe import BASELINE, CONSTANT, LINEAR, Recipe, TrainParams
 from retrim.training.tuning import Trial, TuneParams, best, importance, read_trials, search
 
@@ -99,18 +98,18 @@ def _copied(paths: Paths, champion: Recipe | None, train: TrainParams) -> dict[s
     mode = read_pins(paths).mode
     if mode == BASELINE:
         return {"model": LINEAR, "hyperparameters": CONSTANT, "rounds": 1}
-    if mode not in ("refit", FINAL):
+    if mode != "refit":
         return None
     if champion is None:
         raise BadInputError(
-            f"mode '{mode}' copies the champion's hyperparameters, but there is no champion; train with mode search"
+            "mode 'refit' copies the champion's hyperparameters, but there is no champion; train with mode search"
         )
-    if mode == "refit" and champion.kind != train.model:
+    if champion.kind != train.model:
         raise BadInputError(
             f"mode 'refit' copies the champion's recipe, which is for {champion.kind}, but train.model is "
             f"{train.model}; search with `retrim retrain --mode search`, or set train.model: {champion.model}"
         )
-    return _fitted_with(champion) | ({} if mode == "refit" else {"window": read_fit(paths.champion).window})
+    return _fitted_with(champion)
 
 
 def _champion(paths: Paths) -> Recipe | None:

@@ -70,7 +70,7 @@ def run(
     mature_rows = mature(table)
     if not len(mature_rows):
         raise RefusedError(f"no row is mature as of {as_of.isoformat()}; wait until labels are due")
-    if leaks.probe and not pins.is_final:  # of a recipe that is fitted once more the judged run has looked
+    if leaks.probe:
         newest = pd.concat(list(_pieces(table.tail(LOOKED).reset_index(drop=True), landed)), ignore_index=True)
         _refuse_leaks(newest, data, leaks, split__judge_rows, reading__calendar, cores)
     report = {

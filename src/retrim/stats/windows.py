@@ -40,9 +40,8 @@ class Fold:
 
 
 def part_of(view: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The rows of one part of a stored view: `train`, `embargo` or `judge`; rows that are `both` train and judge."""
-    wanted = view["_part"].isin((part, "both") if part != "embargo" else (part,))
-    return rows_at(view, np.flatnonzero(wanted.to_numpy())).reset_index(drop=True)
+    """The rows of one part of a stored view: `train`, `embargo` or `judge`."""
+    return rows_at(view, np.flatnonzero((view["_part"] == part).to_numpy())).reset_index(drop=True)
 
 
 def past_of(event: pd.Series, due: pd.Series, start: int) -> np.ndarray:

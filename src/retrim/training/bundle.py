@@ -22,6 +22,10 @@ from retrim.training.recipe import Recipe, RecipeKind, WindowKind
 
 FORMAT_FILE = "format.json"
 VIEW = "features/view.json"
+FINAL_VIEW = "features/final_view.json"
+"""The view of the final fit, learned on all mature rows; not there where `retrain.refit_after` is off."""
+FINAL_FOLDER = "verdict/final"
+"""The winner of a promotion fitted again on all mature rows, with the profile of these."""
 SETTINGS = "settings.json"
 """Every setting that its run was made with, defaults among them."""
 HISTORY = "features/history.json"
@@ -146,18 +150,17 @@ def refuse_altered(files: Mapping[str, bytes]) -> None:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A stored model with its own preprocessing.
+    """A stored model with its own preprocessing: the final fit where it predicts, else the judged one.
 
     Args:
         view: How rows become numbers.
         load: Gives the winning model.
         recipe: What it was fitted with: of several that competed, the one that won.
         window: The training window that won.
-        used_until: Event time of the newest row it was fitted, tuned or stopped on.
+        used_until: Event time of the newest row it was fitted, tuned or stopped on; `judged_until` for a final fit.
         trained_from: Event time of the oldest row it was fitted on.
         judged_until: Event time of the newest row it was judged on.
-        judged_loss: Its mean loss on the rows it was judged on; of one that was fitted once more, on them too, the
-            loss of the model that was judged.
+        judged_loss: Mean loss of the judged fit on the rows it was judged on.
         threshold: Probability from which a row is selected; None where nothing is decided.
     """
 
@@ -211,8 +214,9 @@ def model_digest(files: Mapping[str, bytes]) -> str:
 
 def predicting(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files of a bundle that `load_predictor` reads, and no others."""
-    folder = f"models/{judged_in(files).winner}/"
-    wanted = {FORMAT_FILE, VIEW, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
+    judged = judged_in(files)
+    folder = f"{judged.folder}/"
+    wanted = {FORMAT_FILE, VIEW, judged.view, SPLIT, HYPERPARAMETERS, VERDICT, THRESHOLDS, HISTORY}
     return {name: content for name, content in files.items() if name in wanted or _is_in(folder, name)}
 
 
@@ -222,11 +226,38 @@ def _is_in(folder: str, name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class FinalUse:
+    """Of what a verdict says of the final fit, whether it predicts."""
+
+    used: bool
+
+
+@dataclass(frozen=True)
 class JudgedRecord:
     """Of verdict.json, what predicting reads."""
 
     winner: str
     losses: dict[str, float]
+    final: FinalUse | None = None
+
+    @property
+    def predicts_final(self) -> bool:
+        """Whether the final fit predicts, and not the judged one."""
+        return self.final is not None and self.final.used
+
+    @property
+    def folder(self) -> str:
+        """The folder of the fit that predicts."""
+        return FINAL_FOLDER if self.predicts_final else f"models/{self.winner}"
+
+    @property
+    def view(self) -> str:
+        """The file of the view of the fit that predicts."""
+        return FINAL_VIEW if self.predicts_final else VIEW
+
+    def used_until(self, split: SplitRecord) -> str:
+        """Event time of the newest row that the fit that predicts was fitted, tuned or stopped on."""
+        return split.judged_until if self.predicts_final else split.used_until
 
 
 def judged_in(files: Mapping[str, bytes]) -> JudgedRecord:
@@ -254,24 +285,23 @@ def open_predictor(files: Mapping[str, bytes]) -> Predictor:
         KeyError: A file beside those of the model is missing.
     """
     format_of(files)
-    view = from_record(FeatureView, json.loads(files[VIEW]))
-    split = from_record(SplitRecord, json.loads(files[SPLIT]))
     judged = judged_in(files)
-    winner = judged.winner
-    fit = from_record(FitRecord, json.loads(files[f"models/{winner}/fit.json"]))
+    view = from_record(FeatureView, json.loads(files[judged.view]))
+    split = from_record(SplitRecord, json.loads(files[SPLIT]))
+    fit = from_record(FitRecord, json.loads(files[f"{judged.folder}/fit.json"]))
     recipe = fit.recipe
-    folder = f"models/{winner}/"
+    folder = f"{judged.folder}/"
     model_files = {name.removeprefix(folder): content for name, content in files.items() if _is_in(folder, name)}
     return Predictor(
         view=view,
         load=partial(load_balanced, recipe.model, view, model_files),
         recipe=recipe,
         window=fit.window,
-        used_until=pd.Timestamp(split.used_until),
+        used_until=pd.Timestamp(judged.used_until(split)),
         trained_from=pd.Timestamp(fit.since),
         judged_until=pd.Timestamp(split.judged_until),
-        judged_loss=judged.losses[winner],
-        threshold=thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(winner),
+        judged_loss=judged.losses[judged.winner],
+        threshold=thresholds_by_name(files.get(THRESHOLDS, b"{}")).get(judged.winner),
     )
 
 

@@ -6,15 +6,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import pandas as pd
 
 Mode = Literal["search", "refit", "baseline"]
-FINAL: Final = "final"
-"""The mode of a run that fits a promoted recipe once more, on the rows that judged too. Nobody asks for it by name."""
-RunMode = Literal["search", "refit", "baseline", "final"]
-
 MODES: tuple[Mode, ...] = ("refit", "search")  # that make a model; a baseline is asked for by name
 TRY_AFTER = 5  # versions made by refitting, one after the other, after which a search is tried
 AUTO = "auto"
@@ -27,7 +23,7 @@ FIRST = pd.Timedelta("3D")  # nothing is known of a stage that never ran
 class PastMode:
     """A run that was judged against a champion: how it was made, and its gain in mean loss."""
 
-    mode: RunMode
+    mode: Mode
     gain: float
 
 

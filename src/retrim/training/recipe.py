@@ -200,7 +200,6 @@ class FoundRecord:
         hyperparameters: By name.
         rounds: Of boosting.
         model: Kind of the champion's model, where it was copied.
-        window: Its training window, where its recipe is fitted once more.
         importance: What moved the loss of the search, by hyperparameter.
         champion: The champion's recipe, where it competes.
     """
@@ -208,7 +207,6 @@ class FoundRecord:
     hyperparameters: Hyperparameters
     rounds: int
     model: str | None = None
-    window: WindowKind | None = None
     importance: dict[str, float] | None = None
     champion: "FoundRecord | None" = None
 
@@ -271,11 +269,6 @@ def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: b
     return {"found": searched} if champion in (None, searched) else {"found": searched, "champion": champion}
 
 
-def windows_of(tuned: FoundRecord, train: TrainParams) -> tuple[WindowKind, ...]:
-    """The training windows that compete: the one that `tune` names where a recipe is fitted once more, else the set."""
-    return train.windows if tuned.window is None else (tuned.window,)
-
-
 def challengers_of(
     recipes: Mapping[RecipeKind, Recipe], windows: Sequence[WindowKind], rows: int, *, lengths: WindowLengths
 ) -> list[Challenger]:
@@ -291,23 +284,6 @@ class BacktestParams(SettingsSection):
         default=3, ge=1, description="number of earlier dates (origins) at which the recipe is refitted"
     )
     origin_rows: Annotated[int, FOLLOWS] = Field(default=336, ge=2, description="number of rows scored at each origin")
-
-
-def of_judged(record: BacktestRecord, winner: str, name: str) -> BacktestRecord:
-    """What a recipe that is fitted once more has of the backtest of the run that judged it, under its own name."""
-    interval, decide = record.interval, record.decide
-    return replace(
-        record,
-        origins=tuple(replace(origin, losses=renamed(origin.losses, winner, name)) for origin in record.origins),
-        interval=interval and replace(interval, residuals=renamed(interval.residuals, winner, name)),
-        decide=None if decide is None else renamed(decide, winner, name),
-    )
-
-
-def renamed(by_name: Mapping[str, T], winner: str, name: str) -> dict[str, T]:
-    """The winner's value under another name; empty where it has none."""
-    known_as = competed_as(winner, by_name)
-    return {name: by_name[known_as]} if known_as in by_name else {}
 
 
 @dataclass(frozen=True)
