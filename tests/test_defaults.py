@@ -129,21 +129,10 @@ def table_with(**sections: Any) -> dict[str, Any]:
     return {"data": DOCUMENT["data"], **sections}
 
 
-def test_one_seed_is_that_of_every_section() -> None:
-    found = Params.model_validate(table_with(seed=11))
-    seeds = [found.tune.seed, found.train.seed, found.gate.seed, found.policy.seed]
-    assert found.drift.alarms is not None
-
-    assert [*seeds, found.drift.joint.seed, found.drift.alarms.seed] == [11] * 6
-
-
-def test_a_section_that_is_off_takes_no_seed() -> None:
-    assert Params.model_validate(table_with(drift={"alarms": None}, seed=11)).drift.alarms is None
-
-
-def test_a_seed_of_a_section_alone_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.seed: 8 .*7"):
-        parse_params(table_with(gate={"seed": 8}), "params.yaml")
+@pytest.mark.parametrize("stated", [{"seed": 8}, {"gate": {"seed": 8}}, {"drift": {"alarms": {"seed": 8}}}])
+def test_seeds_are_fixed(stated: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError, match=r"seed is fixed at 7 \(seed of .*8 is set"):
+        parse_params(table_with(**stated), "params.yaml")
 
 
 def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:

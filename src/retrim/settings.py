@@ -36,7 +36,7 @@ from retrim.files import read_yaml
 from retrim.gate.verdict import GateParams
 from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require
-from retrim.stats.plugins import FOLLOWS, FOLLOWS_SEED, SettingsSection, explain, is_setting
+from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, explain, is_setting
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
@@ -207,34 +207,8 @@ def with_derived(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return complete
 
 
-def with_seed(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The document with its one seed wherever a section takes it.
-
-    Raises:
-        ValueError: A section states another.
-    """
-    return _seeded(Params, document, document.get("seed", Params.model_fields["seed"].default))
-
-
-def _seeded(
-    kind: type[SettingsSection], stated: Mapping[str, JsonValue], seed: Any, section: str = ""
-) -> dict[str, JsonValue]:
-    filled = dict(stated)
-    for name, field in kind.model_fields.items():
-        if FOLLOWS_SEED in field.metadata and filled.setdefault(name, seed) != seed:
-            raise ValueError(
-                f"{section}{name}: {filled[name]!r} differs from seed, which is {seed!r}; retrim uses one seed: set "
-                "only the key seed"
-            )
-        for below in nested_sections(field.annotation):
-            inner = filled.get(name, None if field.default is None else {})
-            if isinstance(inner, Mapping) and (seeded := _seeded(below, inner, seed, f"{section}{name}.")):
-                filled[name] = seeded
-    return filled
-
-
 def stated_by(params: "Params") -> dict[str, JsonValue]:
-    """What a params.yaml would state for these settings: without what follows from the rest, as seeds and sizes do."""
+    """What a params.yaml would state for these settings: without what follows from the rest, as sizes do."""
     document = settings_alone(Params, params.model_dump(mode="json", exclude_unset=True))
     for key, derived in DERIVED.items():
         section, name = key.split(".")
@@ -245,7 +219,7 @@ def stated_by(params: "Params") -> dict[str, JsonValue]:
 
 
 def settings_alone(kind: type[SettingsSection], stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What a section states, without values that follow others, as seeds do."""
+    """What a section states, without values that are fixed or follow others."""
     recorded: dict[str, JsonValue] = {}
     for name, value in stated.items():
         field = kind.model_fields[name]
@@ -304,13 +278,17 @@ class Params(SettingsSection):
     triggers: TriggerParams = TriggerParams()
     policy: PolicyParams = Field(default=PolicyParams(), exclude=True)
     card: CardParams = CardParams()
-    previous_champions: PreviousChampionParams = PreviousChampionParams()
+    previous_champions: PreviousChampionParams = Field(default=PreviousChampionParams(), exclude=True)
     probation: ProbationParams = ProbationParams()
     retrain: RetrainParams = RetrainParams()
     release: ReleaseParams = ReleaseParams()
     run_directory: RunDirectoryParams = Field(default=RunDirectoryParams(), exclude=True)
     schedule: ScheduleParams = ScheduleParams()
-    seed: int = Field(default=7, ge=0, description="seed of every random draw: searches, fits, bootstraps, samples")
+    seed: Seed = Field(
+        default=7,
+        description="seed of every random draw: searches, fits, bootstraps, samples; fixed, because with another one a "
+        "refused verdict could be drawn again",
+    )
 
     def as_stated(self) -> dict[str, JsonValue]:
         """A params.yaml that states every setting."""
@@ -319,7 +297,7 @@ class Params(SettingsSection):
     @model_validator(mode="before")
     @classmethod
     def _with_derived(cls, given: Any) -> Any:
-        return with_seed(with_derived(given)) if isinstance(given, Mapping) else given
+        return with_derived(given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
     def _judge_fits_the_task(self) -> "Params":

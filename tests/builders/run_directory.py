@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 import retrim
-from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.features.fitted import PrepareParams
@@ -80,7 +79,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "decide": {"threshold": None},
     "gain": {"rows_per_check": 40},
-    "previous_champions": {"most": 3, "judged": 2},
     "reading": {"calendar": {}, "zone": "UTC"},
     "drift": {
         "alarms": {"at_most": 1, "draws": 1000, "seed": 7},
@@ -184,7 +182,6 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
-            self.section("previous_champions", PreviousChampionParams),
             self.fairness,
             self.paths,
         )

@@ -59,7 +59,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
     "judge": {"block_rows": 12},
     "tune": {
-        "trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
+        "trials": 2, "fold_rows": 48, "max_rounds": 20,
     },
     "backtest": {"origins": 1},
     "gate": {"season": "1D"},

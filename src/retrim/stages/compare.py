@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.decision.pins import Pins
-from retrim.decision.previous_champions import PreviousChampionParams, may_compete, settle, shortlist
+from retrim.decision.previous_champions import COMPETING, may_compete, settle, shortlist
 from retrim.drift.slices import slice_table
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
@@ -68,21 +68,18 @@ class PreviousChampionOnHoldout:
 
 
 def previous_champions_on(
-    judged: pd.DataFrame, paths: Paths, previous_champions: PreviousChampionParams, judge: JudgeParams
+    judged: pd.DataFrame, paths: Paths, judge: JudgeParams
 ) -> tuple[dict[int, PreviousChampionOnHoldout], dict[int, str]]:
     """Those that compete, each with its own view and bundle; and why each of the others does not.
 
     Args:
         judged: Judging rows, whole rows of the table in time order.
-        previous_champions: How many are judged, at most.
     """
     laid = _laid(paths)
     if not laid or not len(judged):
         return {}, {}
     able, unable = may_compete(laid, columns=list(judged.columns), judged_from=judged["_event"].iloc[0])
-    kept, passed_over = shortlist(
-        able, _before(paths), loss=judge.loss, most=previous_champions.judged, rows=len(judged)
-    )
+    kept, passed_over = shortlist(able, _before(paths), loss=judge.loss, most=COMPETING, rows=len(judged))
     scored = {
         version: score(each.view, judged, each.predict(judged), loss=judge.loss, stated=None)
         for version, each in kept.items()
@@ -178,7 +175,6 @@ def support_in(pins: Pins, judged: HoldoutJudgement, gate: GateParams) -> dict[s
 def run(
     gate: GateParams,
     judge: JudgeParams,
-    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> None:
@@ -193,7 +189,7 @@ def run(
     if read_pins(paths).is_final:
         files = _refit_files(judged, paths, view, judge)
     else:
-        files = _judged_files(judged, paths, view, gate, judge, previous_champions, fairness)
+        files = _judged_files(judged, paths, view, gate, judge, fairness)
     won = judged.challengers[from_record(JudgedRecord, json.loads(files["verdict.json"])).winner].predicted
     files["reference.parquet"] = to_parquet(with_answers(judged.rows, view, won))
     write_folder(paths.verdict, files)
@@ -205,11 +201,10 @@ def _judged_files(
     view: FeatureView,
     gate: GateParams,
     judge: JudgeParams,
-    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
 ) -> dict[str, bytes]:
     """What the gate says of challengers that have not seen the judging rows."""
-    verdict, told, by_group = _verdict(judged, gate, judge, previous_champions, fairness, paths)
+    verdict, told, by_group = _verdict(judged, gate, judge, fairness, paths)
     split = read_split(paths.features)
     record = to_record(verdict) | {"judged_from": split.judged_from, "judged_until": split.judged_until} | told
     record["metrics"] = {name: _metrics(scored, view, judge) for name, scored in judged.challengers.items()}
@@ -270,14 +265,13 @@ def _verdict(
     judged: HoldoutJudgement,
     gate: GateParams,
     judge: JudgeParams,
-    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> tuple[Verdict, dict[str, JsonValue], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
     pins = read_pins(paths)
     times = uses(pins.judged, judged.rows["_event"])
-    competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
+    competing, left_out = previous_champions_on(judged.rows, paths, judge)
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = support_in(pins, judged, gate)
     verdict = judged_by(judged, gate, rivals=len(competing), support=support)

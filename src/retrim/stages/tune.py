@@ -128,7 +128,7 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
         all_folds = folds(event, due, count=tune.folds, rows=tune.fold_rows)
         return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in all_folds]
     except ValueError as error:
-        raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
+        raise RefusedError(f"tune: {error}; wait for more rows or lower tune.fold_rows") from error
 
 
 @dataclass(frozen=True)
