@@ -295,7 +295,6 @@ def _data(name: str, columns: dict[str, Any], task: str) -> DataParams:
             "labels": "with_rows",
             "label_horizon": "0h",
             "batch_every": "30D",
-            "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "expectations/none.json",
             "rows": {"where": []},

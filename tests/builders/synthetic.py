@@ -103,7 +103,6 @@ def data_section(task: Literal["regression", "binary"], *, labels: str, horizon:
         "labels": labels,
         "label_horizon": horizon,
         "batch_every": "7d",
-        "batch_grace": "1d",
         "times_ahead": "1h",
         "suite": suite,
         "rows": {"where": []},

@@ -280,8 +280,6 @@ def describe(
     root: Path, *, task: str, labels: str = "with_rows", changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     """Writes the settings and the suite of a generated table, as `make_world` takes them."""
-    (root / SUITE).parent.mkdir(exist_ok=True)
-    (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
     params = whole()
     params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
     params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
@@ -290,6 +288,10 @@ def describe(
     for part in (SMALL, changes or {}):
         for section, values in part.items():
             params[section] |= values
+    path = root / f"expectations/{params['data']['model']}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(suite()), encoding="utf-8")
+    params["data"]["suite"] = f"expectations/{path.name}"
     (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
 
 

@@ -81,7 +81,7 @@ def test_a_preparation_step_can_be_tried(desk: Desk) -> None:
         ),
         ({"train.windws": ["all"]}, "params.yaml as tried: train.windws: extra inputs are not permitted"),
         ({"train.windows": ["slidin"]}, r"input should be 'all' or 'sliding' \(got 'slidin'\)"),
-        ({"reading.decimal": ","}, "reading.decimal cannot be tried"),
+        ({"reading.numbers": "1234,5"}, "reading.numbers cannot be tried"),
         ({"train.model": "linear", "tune.space": {"l3": {"low": 0.1, "high": 1.0}}}, "tune.space: 'l3' is no"),
         (
             {"data.columns.level.type": "integer"},

@@ -31,7 +31,7 @@ def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
     if recipe.kind == BASELINE:
         recipe = newest_recipe(workspace) or recipe
     recipe = replace(recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
-    return replace(recipe, balance=params.train.balance)
+    return replace(recipe, balance=params.train.class_balance)
 
 
 def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:

@@ -199,7 +199,7 @@ def _laid(
 
 def _score(task: FitTask, train: TrainParams, fold: _Laid) -> tuple[float, int]:
     how = replace(task, weights=fold.weights, stop=fold.stop)
-    fitted = fit_balanced(train.model, train.balance, fold.view, *fold.fit, how)
+    fitted = fit_balanced(train.model, train.class_balance, fold.view, *fold.fit, how)
     matrix, actual = fold.scored
     losses = row_losses(task.loss, actual, fitted.model.predict(matrix))
     return float(np.mean(losses)), fitted.rounds
