@@ -28,8 +28,6 @@ PEERS = {
     "evidently": ("evidently==0.7.23", "pandas==2.3.3"),  # breaks with pandas 3
 }
 NUMBERS, CATEGORIES = 20, 10
-PART = 20  # joint tests need a reference of many windows: they are timed on this part of the current one
-DOMAIN = {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000}
 Timed = Callable[[], Any]
 
 
@@ -69,52 +67,36 @@ def prepare(folder: Path, rows: int) -> None:
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()
-    for name, usual, alone, together in (("whole", rows, True, False), ("part", rows // PART, False, True)):
-        begin = time.perf_counter()
-        asked = ExpectedWindows(usual, drift.alarms if alone else None, drift.joint, cores=2)
-        columns = tuple(kinds)
-        kept = keep(profile, asked, alone=[columns], together=columns if together else ())
-        print(f"made at training for windows of {usual:,} rows: {time.perf_counter() - begin:.2f} s")
-        for file, content in kept.as_files().items():
-            (folder / name).mkdir(exist_ok=True)
-            (folder / name / file).write_bytes(content)
+    begin = time.perf_counter()
+    kept = keep(profile, ExpectedWindows(rows, drift.alarms, drift.joint, cores=2), alone=[tuple(kinds)], together=())
+    print(f"made at training for windows of {rows:,} rows: {time.perf_counter() - begin:.2f} s")
+    (folder / "profile").mkdir()
+    for file, content in kept.as_files().items():
+        (folder / "profile" / file).write_bytes(content)
 
 
 def _drift() -> Any:
-    """The section `drift` of params.yaml, with the domain classifier whether it is on there or not."""
-
-    from retrim.drift.params import DriftParams
+    """The section `drift` of params.yaml."""
     from retrim.settings import load_params
 
-    section = load_params(ROOT / "params.yaml").model_dump(mode="json")["drift"]
-    section["joint"]["tests"] = {"domain": DOMAIN, **section["joint"]["tests"]}
-    return DriftParams(**section)
+    return load_params(ROOT / "params.yaml").drift
 
 
-def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
-    from dataclasses import replace
-
-    from retrim.drift.alarms import AlarmRequest, Nulls
-    from retrim.drift.findings import findings, together
+def ours(folder: Path) -> tuple[Timed, dict[str, float]]:
+    from retrim.drift.alarms import AlarmRequest
+    from retrim.drift.findings import findings
     from retrim.drift.profile import Profile
 
-    params, asked = _drift(), None if kind == "tests" else AlarmRequest(0.01, 1.0, 4000, 7)
+    params, asked = _drift(), AlarmRequest(0.01, 1.0, 4000, 7)
     begin = time.perf_counter()
-    files = (folder / ("part" if kind == "joint" else "whole")).iterdir()
-    profile = Profile.from_files({file.name: file.read_bytes() for file in files})
+    profile = Profile.from_files({file.name: file.read_bytes() for file in (folder / "profile").iterdir()})
     loaded = time.perf_counter() - begin
-    if kind == "drawn":
-        profile = replace(profile, nulls=Nulls())
     current, read = _read(folder / "current.parquet")
-    window = float(current.memory_usage(deep=True).sum()) / 2**20
-    newest = current.tail(len(current) // PART)
 
     def check() -> Any:
-        if kind == "joint":
-            return together(profile, newest, params, time="_event", alarms=asked, cores=2)
         return findings(profile, current, params, time="_event", importances={}, alarms=asked)
 
-    return check, {"read_s": read, "load_s": loaded, "window_mb": window}
+    return check, {"read_s": read, "load_s": loaded, **_size(current)}
 
 
 def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
@@ -141,7 +123,7 @@ def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
 
 def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
     import numpy as np
-    from frouros.detectors.data_drift import PSI, ChiSquareTest, KSTest
+    from frouros.detectors.data_drift import ChiSquareTest, KSTest
 
     reference, _ = _read(folder / "reference.parquet")
     current, read = _read(folder / "current.parquet")
@@ -149,10 +131,9 @@ def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
     def check() -> Any:
         found = []
         for place in range(NUMBERS):
-            for kind in (KSTest, PSI) if folder.name == "both" else (KSTest,):
-                test = kind()
-                test.fit(X=reference[f"x{place}"].dropna().to_numpy())
-                found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
+            test = KSTest()
+            test.fit(X=reference[f"x{place}"].dropna().to_numpy())
+            found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
         for place in range(CATEGORIES):
             test = ChiSquareTest()
             test.fit(X=np.asarray(reference[f"k{place}"].astype(object)))
@@ -202,23 +183,8 @@ def evidently(folder: Path) -> tuple[Timed, dict[str, float]]:
     return check, {"read_s": read, **_size(current)}
 
 
-def ours_on_counts(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "tests")
-
-
-def ours_drawn(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "drawn")
-
-
-def ours_together(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "joint")
-
-
 SYSTEMS = {
     "retrim": ours,
-    "retrim, without alarms": ours_on_counts,
-    "retrim, 4,000 windows drawn anew": ours_drawn,
-    "retrim, joint tests, newest 1/20": ours_together,
     "scipy": scipy,
     "frouros": frouros,
     "nannyml": nannyml,
