@@ -109,7 +109,7 @@ def make(folder: Path) -> Any:
     for part, day in ((rows[:half], 10), (rows[half:], 20)):
         desk.land(part.reset_index(drop=True), day)
         desk.make_version(day)
-    suite = desk.workspace.paths.root / "expectations" / "none.json"
+    suite = desk.workspace.paths.root / "expectations" / "generated.json"
     suite.write_text(json.dumps(SUITE), encoding="utf-8")
     files = read_folder(desk.shelf.folders[2])
     (folder / "params.json").write_text(json.dumps(desk.workspace.params.model_dump(mode="json")))

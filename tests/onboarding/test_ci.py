@@ -93,7 +93,7 @@ def test_a_custom_model_is_tested(tmp_path: Path, *, broken: bool, code: int) ->
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.py").write_text(text, encoding="utf-8")
     params = whole() | {
-        "data": data_section("regression", labels="with_rows", horizon="1h", suite="expectations/none.json")
+        "data": data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
     }
     params["train"] |= {"model": "own:models/mine.py"}
     params["tune"] |= {"space": SPACE}
