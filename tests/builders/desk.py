@@ -282,7 +282,7 @@ def make_desk(
     With `version_at` the rows up to that day have landed, and a version of them is live.
     """
     document = whole()
-    document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/generated.json") | (data or {})  # type: ignore[arg-type]
+    document["data"] = data_section(task, labels=labels, horizon="1h") | (data or {})  # type: ignore[arg-type]
     if document["data"]["task"] != "regression":
         document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
     document["train"]["windows"] = ["all"]

@@ -110,9 +110,7 @@ class Room:
 
     @property
     def data(self) -> DataParams:
-        document = data_section(
-            self.task, labels=self.labels, horizon=self.horizon, suite="expectations/generated.json"
-        )
+        document = data_section(self.task, labels=self.labels, horizon=self.horizon)
         return DataParams.model_validate({**document, "key": self.key})
 
     @property

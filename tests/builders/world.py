@@ -51,7 +51,6 @@ from tests.builders.synthetic import data_section, generate, suite
 
 REPOSITORY = Path(__file__).parents[2]
 BUSY_SECONDS = 30
-SUITE = "expectations/generated.json"
 START = pd.Timestamp("2024-01-01", tz="UTC")
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 
@@ -281,7 +280,7 @@ def describe(
 ) -> None:
     """Writes the settings and the suite of a generated table, as `make_world` takes them."""
     params = whole()
-    params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
+    params["data"] = data_section(task, labels=labels, horizon="1h")  # type: ignore[arg-type]
     params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
     if task == "binary":
         params["gate"]["baselines"] = ["mean"]

@@ -279,7 +279,7 @@ def reopened(folder: Path) -> Desk:
     from tests.builders.synthetic import data_section
 
     document = whole()
-    document["data"] = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
+    document["data"] = data_section("regression", labels="with_rows", horizon="1h")
     workspace = Workspace(WorkspacePaths(folder), parse_params(document, "params.yaml"), Env())
     shelf = Shelf({1: folder / "var" / "bundle-1" / "data" / "candidate"})
     workspace.__dict__["registry"] = shelf
