@@ -6,7 +6,7 @@ Each line is a process of its own. Ours reads the profile and the current window
 hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
 least of the repeats, the first beside it; processor seconds are the mean of the later ones, and tell more where others
 use the machine too. Memory is how far it rose during the first check, above what lay there before.
-With `--peers` Frouros, NannyML and Evidently are installed into environments of their own in a temporary folder.
+With `--peers FOLDER` Frouros, NannyML and Evidently too, in the environments of false_alarms.py.
 """
 
 import argparse
@@ -16,17 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = {
-    "frouros": ("frouros==0.9.0", "pandas==2.3.3"),
-    "nannyml": ("nannyml==0.13.1", "statsmodels==0.15.0"),  # which it imports and does not ask for
-    "evidently": ("evidently==0.7.23", "pandas==2.3.3"),  # breaks with pandas 3
-}
 NUMBERS, CATEGORIES = 20, 10
 Timed = Callable[[], Any]
 
@@ -237,20 +231,14 @@ def _size(frame: Any) -> dict[str, float]:
     return {"window_mb": float(frame.memory_usage(deep=True).sum()) / 2**20}
 
 
-def environment(folder: Path, needs: tuple[str, ...]) -> Path:
-    """The Python of a new environment with a peer and what it needs."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", *needs, "pyarrow"], check=True)
-    return python
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--peers", action="store_true", help="installs and times Frouros, NannyML and Evidently too")
+    parser.add_argument(
+        "--peers", type=Path, metavar="FOLDER", help="times Frouros, NannyML, Evidently; FOLDER keeps them"
+    )
     parser.add_argument("--only", nargs="*", default=list(SYSTEMS), metavar="NAME", help="these alone")
     parser.add_argument("--system", choices=sorted(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -258,13 +246,16 @@ def main() -> None:
     if asked.system:
         print(json.dumps(measure(asked.system, asked.folder, asked.repeats)))
         return
+    from false_alarms import PEERS, environment
+
+    peers = {peer.name.lower(): peer for peer in PEERS if peer.name.lower() in SYSTEMS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, asked.rows)
         print("| system | reading, s | check, s (first) | processor, s | window, MB | rose by, MB | window and rise |")
         print("|---|---|---|---|---|---|---|")
-        for system in (name for name in asked.only if name not in PEERS or asked.peers):
-            python = environment(folder / "env" / system, PEERS[system]) if system in PEERS else Path(sys.executable)
+        for system in (name for name in asked.only if name not in peers or asked.peers):
+            python = environment(asked.peers or folder, peers[system]) if system in peers else sys.executable
             command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
             quiet = {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=quiet)

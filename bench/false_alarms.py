@@ -254,20 +254,12 @@ HERE = Path(__file__).resolve().parent / "peers"
 
 @dataclass(frozen=True, eq=False)
 class Peer:
-    """One of them.
+    """One of them, with what it imports and does not ask for (NannyML: statsmodels), or breaks with (pandas 3)."""
 
-    Args:
-        name: As tables call it; its first word is the folder of its environment.
-        script: Under bench/peers.
-        needs: What pip installs, pinned. Beyond the peer itself: what it imports and does not ask for
-            (NannyML: statsmodels), or breaks with the newest of (Evidently: pandas 3).
-        counts: By rows of a window: references and windows of each; without an entry it is not asked.
-    """
-
-    name: str
-    script: str
-    needs: tuple[str, ...]
-    counts: dict[int, tuple[int, int]]
+    name: str  # its first word is the folder of its environment
+    script: str  # under bench/peers
+    needs: tuple[str, ...]  # what pip installs
+    counts: dict[int, tuple[int, int]]  # by rows of a window: references and windows; without an entry it is not asked
 
 
 SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (3, 10)}, {50_000: (1, 5)}

@@ -289,19 +289,8 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
             retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01%": never * LOW}
             for label, retraining_cost in retraining_costs.items():
                 found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
-                yield (
-                    label,
-                    Run(
-                        stream.name,
-                        windows,
-                        late,
-                        0,
-                        setting,
-                        retraining_cost,
-                        found.cost(retraining_cost),
-                        len(found.checks),
-                    ),
-                )
+                least, best = found.cost(retraining_cost), len(found.checks)
+                yield label, Run(stream.name, windows, late, 0, setting, retraining_cost, least, best)
 
 
 AFTER = PARAMS.retrain.refit_after
@@ -327,17 +316,11 @@ def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
         probes = np.array(
             [fits_beside(run.setting, run.retraining_cost, each) for run, each in zip(gated, judged, strict=True)]
         ) / least.reshape(-1, 1)
-        rules = {
-            f"every {period}": np.array(
-                [
-                    play_policy(run.setting, range(period, run.setting.matrix.windows, period)).cost(
-                        run.retraining_cost
-                    )
-                    for run in free
-                ]
-            )
-            for period in CALENDARS
-        }
+        rules = {}
+        for period in CALENDARS:
+            checks = range(period, WINDOWS, period)
+            costs = [play_policy(run.setting, checks).cost(run.retraining_cost) for run in free]
+            rules[f"every {period}"] = np.array(costs)
         rules["never"] = np.array([play_policy(run.setting, ()).loss for run in free])
         means = {rule: float((costs / least).mean()) for rule, costs in rules.items()}
         calendar = min(means, key=lambda rule: means[rule])

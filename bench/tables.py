@@ -55,36 +55,20 @@ AT_CHECK_IN = ("AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges",
 
 @dataclass(frozen=True)
 class Table:
-    """A raw table.
+    """A raw table; event and label time are what its owner says where `retrim init` cannot know."""
 
-    Args:
-        raw: Its file, from the folder of packages; those of `RAW` lie beside the checkout.
-        target: Its target.
-        features: What the script's author makes of the raw rows: numbers and categories, index as they are.
-        times: When a row's event was, from the raw rows; None: order of the file.
-        task: regression (absolute error), binary or multiclass (log loss).
-        positive: The class whose probability is predicted.
-        suffix: Of the file.
-        separator: Of its cells.
-        forbid: What its owner knows to be known too late, or to be another reading of the target.
-        event_time: What its owner says of it, where `retrim init` cannot know.
-        label_time: The same.
-        due: When a row's answer had to be known, from the raw rows: the script learns from rows that were due. None:
-            with the row.
-    """
-
-    raw: Callable[[Path], bytes]
+    raw: Callable[[Path], bytes]  # its file, from the folder of packages; those of `RAW` lie beside the checkout
     target: str
-    features: Callable[[pd.DataFrame], pd.DataFrame]
-    times: Callable[[pd.DataFrame], pd.Series] | None
-    task: str = "regression"
+    features: Callable[[pd.DataFrame], pd.DataFrame]  # what the script's author makes of the raw rows
+    times: Callable[[pd.DataFrame], pd.Series] | None  # when a row's event was; None: order of the file
+    task: str = "regression"  # judged by absolute error; binary and multiclass by log loss
     positive: Any = 1
     suffix: str = ".csv"
     separator: str = ","
-    forbid: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()  # known too late, or another reading of the target
     event_time: str | None = None
     label_time: str | None = None
-    due: Callable[[pd.DataFrame], pd.Series] | None = None
+    due: Callable[[pd.DataFrame], pd.Series] | None = None  # when an answer had to be known; None: with the row
 
     @property
     def options(self) -> list[str]:
@@ -282,11 +266,7 @@ TABLES = {
 def by_hand(table: Table, rows: pd.DataFrame, past: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     """Predictions of the script for the rows ahead: values, or the probability of the class that came.
 
-    Args:
-        table: What they are.
-        rows: As the raw file has them, in order of time.
-        past: Places of rows whose answers were known, in order.
-        ahead: Places of rows to predict, of classes that the past has.
+    `past` are places of rows whose answers were known, `ahead` of rows of classes that the past has, in order of time.
     """
     features = table.features(rows)
     answers = rows[table.target]
