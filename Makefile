@@ -104,11 +104,11 @@ drill-restore: $(ready) ## Back up a workspace, wipe it, restore it elsewhere an
 
 .PHONY: gameday
 gameday: $(ready) ## Inject faults into a copy of WORKSPACE and print what still worked; ONLY=disk takes some (minutes).
-	@$(python) bench/gameday.py $(WORKSPACE) $(if $(ONLY),--only "$(ONLY)")
+	@$(python) deploy/gameday.py $(WORKSPACE) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: capacity
 capacity: $(ready) ## Measure a copy of WORKSPACE and estimate the machine for LOAD="--models 20 --rows 100000 --requests 50".
-	@$(python) bench/capacity.py $(WORKSPACE) $(LOAD)
+	@$(python) deploy/capacity.py $(WORKSPACE) $(LOAD)
 
 # How long each state machine draws anew.
 MINUTES ?= 10

@@ -6,7 +6,7 @@ Each line is a process of its own. Ours reads the profile and the current window
 hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
 least of the repeats, the first beside it; processor seconds are the mean of the later ones, and tell more where others
 use the machine too. Memory is how far it rose during the first check, above what lay there before.
-With `--peers` Frouros, NannyML and Evidently are installed into environments of their own in a temporary folder.
+With `--peers FOLDER` Frouros, NannyML and Evidently too, in the environments of false_alarms.py.
 """
 
 import argparse
@@ -16,20 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = {
-    "frouros": ("frouros==0.9.0", "pandas==2.3.3"),
-    "nannyml": ("nannyml==0.13.1", "statsmodels==0.15.0"),  # which it imports and does not ask for
-    "evidently": ("evidently==0.7.23", "pandas==2.3.3"),  # breaks with pandas 3
-}
 NUMBERS, CATEGORIES = 20, 10
-PART = 20  # joint tests need a reference of many windows: they are timed on this part of the current one
-DOMAIN = {"rounds": 10, "leaves": 8, "folds": 2, "rows": 2000}
 Timed = Callable[[], Any]
 
 
@@ -69,52 +61,36 @@ def prepare(folder: Path, rows: int) -> None:
     kinds: dict[str, Any] = {f"x{place}": "number" for place in range(NUMBERS)}
     kinds |= {f"k{place}": "category" for place in range(CATEGORIES)}
     profile, drift = make_profile(reference, kinds, params, time="_event"), _drift()
-    for name, usual, alone, together in (("whole", rows, True, False), ("part", rows // PART, False, True)):
-        begin = time.perf_counter()
-        asked = ExpectedWindows(usual, drift.alarms if alone else None, drift.joint, cores=2)
-        columns = tuple(kinds)
-        kept = keep(profile, asked, alone=[columns], together=columns if together else ())
-        print(f"made at training for windows of {usual:,} rows: {time.perf_counter() - begin:.2f} s")
-        for file, content in kept.as_files().items():
-            (folder / name).mkdir(exist_ok=True)
-            (folder / name / file).write_bytes(content)
+    begin = time.perf_counter()
+    kept = keep(profile, ExpectedWindows(rows, drift.alarms, drift.joint, cores=2), alone=[tuple(kinds)], together=())
+    print(f"made at training for windows of {rows:,} rows: {time.perf_counter() - begin:.2f} s")
+    (folder / "profile").mkdir()
+    for file, content in kept.as_files().items():
+        (folder / "profile" / file).write_bytes(content)
 
 
 def _drift() -> Any:
-    """The section `drift` of params.yaml, with the domain classifier whether it is on there or not."""
-
-    from retrim.drift.params import DriftParams
+    """The section `drift` of params.yaml."""
     from retrim.settings import load_params
 
-    section = load_params(ROOT / "params.yaml").model_dump(mode="json")["drift"]
-    section["joint"]["tests"] = {"domain": DOMAIN, **section["joint"]["tests"]}
-    return DriftParams(**section)
+    return load_params(ROOT / "params.yaml").drift
 
 
-def ours(folder: Path, kind: str = "kept") -> tuple[Timed, dict[str, float]]:
-    from dataclasses import replace
-
-    from retrim.drift.alarms import AlarmRequest, Nulls
-    from retrim.drift.findings import findings, together
+def ours(folder: Path) -> tuple[Timed, dict[str, float]]:
+    from retrim.drift.alarms import AlarmRequest
+    from retrim.drift.findings import findings
     from retrim.drift.profile import Profile
 
-    params, asked = _drift(), None if kind == "tests" else AlarmRequest(0.01, 1.0, 4000, 7)
+    params, asked = _drift(), AlarmRequest(0.01, 1.0, 4000, 7)
     begin = time.perf_counter()
-    files = (folder / ("part" if kind == "joint" else "whole")).iterdir()
-    profile = Profile.from_files({file.name: file.read_bytes() for file in files})
+    profile = Profile.from_files({file.name: file.read_bytes() for file in (folder / "profile").iterdir()})
     loaded = time.perf_counter() - begin
-    if kind == "drawn":
-        profile = replace(profile, nulls=Nulls())
     current, read = _read(folder / "current.parquet")
-    window = float(current.memory_usage(deep=True).sum()) / 2**20
-    newest = current.tail(len(current) // PART)
 
     def check() -> Any:
-        if kind == "joint":
-            return together(profile, newest, params, time="_event", alarms=asked, cores=2)
         return findings(profile, current, params, time="_event", importances={}, alarms=asked)
 
-    return check, {"read_s": read, "load_s": loaded, "window_mb": window}
+    return check, {"read_s": read, "load_s": loaded, **_size(current)}
 
 
 def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
@@ -141,7 +117,7 @@ def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
 
 def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
     import numpy as np
-    from frouros.detectors.data_drift import PSI, ChiSquareTest, KSTest
+    from frouros.detectors.data_drift import ChiSquareTest, KSTest
 
     reference, _ = _read(folder / "reference.parquet")
     current, read = _read(folder / "current.parquet")
@@ -149,10 +125,9 @@ def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
     def check() -> Any:
         found = []
         for place in range(NUMBERS):
-            for kind in (KSTest, PSI) if folder.name == "both" else (KSTest,):
-                test = kind()
-                test.fit(X=reference[f"x{place}"].dropna().to_numpy())
-                found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
+            test = KSTest()
+            test.fit(X=reference[f"x{place}"].dropna().to_numpy())
+            found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
         for place in range(CATEGORIES):
             test = ChiSquareTest()
             test.fit(X=np.asarray(reference[f"k{place}"].astype(object)))
@@ -202,23 +177,8 @@ def evidently(folder: Path) -> tuple[Timed, dict[str, float]]:
     return check, {"read_s": read, **_size(current)}
 
 
-def ours_on_counts(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "tests")
-
-
-def ours_drawn(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "drawn")
-
-
-def ours_together(folder: Path) -> tuple[Timed, dict[str, float]]:
-    return ours(folder, "joint")
-
-
 SYSTEMS = {
     "retrim": ours,
-    "retrim, without alarms": ours_on_counts,
-    "retrim, 4,000 windows drawn anew": ours_drawn,
-    "retrim, joint tests, newest 1/20": ours_together,
     "scipy": scipy,
     "frouros": frouros,
     "nannyml": nannyml,
@@ -271,20 +231,14 @@ def _size(frame: Any) -> dict[str, float]:
     return {"window_mb": float(frame.memory_usage(deep=True).sum()) / 2**20}
 
 
-def environment(folder: Path, needs: tuple[str, ...]) -> Path:
-    """The Python of a new environment with a peer and what it needs."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", *needs, "pyarrow"], check=True)
-    return python
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--peers", action="store_true", help="installs and times Frouros, NannyML and Evidently too")
+    parser.add_argument(
+        "--peers", type=Path, metavar="FOLDER", help="times Frouros, NannyML, Evidently; FOLDER keeps them"
+    )
     parser.add_argument("--only", nargs="*", default=list(SYSTEMS), metavar="NAME", help="these alone")
     parser.add_argument("--system", choices=sorted(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -292,13 +246,16 @@ def main() -> None:
     if asked.system:
         print(json.dumps(measure(asked.system, asked.folder, asked.repeats)))
         return
+    from false_alarms import PEERS, environment
+
+    peers = {peer.name.lower(): peer for peer in PEERS if peer.name.lower() in SYSTEMS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, asked.rows)
         print("| system | reading, s | check, s (first) | processor, s | window, MB | rose by, MB | window and rise |")
         print("|---|---|---|---|---|---|---|")
-        for system in (name for name in asked.only if name not in PEERS or asked.peers):
-            python = environment(folder / "env" / system, PEERS[system]) if system in PEERS else Path(sys.executable)
+        for system in (name for name in asked.only if name not in peers or asked.peers):
+            python = environment(asked.peers or folder, peers[system]) if system in peers else sys.executable
             command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
             quiet = {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=quiet)

@@ -7,11 +7,11 @@ drawn between them: in the middle (*equal*), or so that the challenger's mean lo
 params.yaml (*worse*), or lower by twice the gain that the gate says it can see on such rows (*better*). Errors are
 independent or follow one another (AR(1), 0.8 from row to row: where the models differ, who leans where, the
 noise). All checks of the gate are on, by default, and the rows have never judged. In the same trials: a bare
-comparison of the means, and a plain paired t-test at 5%.
+comparison of the means.
 
 *Promoted* is the share of trials with its 95% interval; *refused by* the share in which a check refused, and in
 brackets that in which it alone did, and so what it costs; where the losses alone already close the gate, the checks
-that look at rows and predictions are not made. A second table shows the winner's curse.
+that look at rows and predictions are not made.
 """
 
 import argparse
@@ -29,17 +29,16 @@ from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.stats import beta, norm
 
-from retrim.gate.losses import corrected_gain, judge
+from retrim.gate.losses import judge
 from retrim.gate.models import judge_models
 from retrim.gate.size import detectable
 from retrim.gate.verdict import GateParams, HoldoutJudgement, ScoredModel, StatedInterval
 from retrim.settings import load_params
-from retrim.stats.bootstrap import Resampling
 from retrim.stats.metrics import row_losses
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 24
-LEAN = {"mae": 1.0, "log_loss": 2.5, "error": 2.5}  # how far either model leans: in sd of the noise, or log-odds
+LEAN = {"mae": 1.0, "log_loss": 2.5}  # how far either model leans: in sd of the noise, or log-odds
 STICKS = 0.8  # from row to row, where errors follow one another
 CLASSES = ("no", "yes")
 FEATURES = {**{f"x{place}": "number" for place in range(4)}, "k0": "category", "k1": "category"}
@@ -61,7 +60,7 @@ class Kind:
         return self.loss != "mae"
 
 
-KINDS = (*(Kind(loss, sticks) for sticks in (True, False) for loss in ("log_loss", "mae")), Kind("error", False))
+KINDS = tuple(Kind(loss, sticks) for sticks in (True, False) for loss in ("log_loss", "mae"))
 
 
 def wander(draw: np.random.Generator, n: int, *, sticks: bool) -> np.ndarray:
@@ -117,11 +116,8 @@ def expected(kind: Kind, leaning: float) -> float:
     truth = (1 + leaning) / 2 * given + (1 - leaning) / 2 * (1 - given)
     places = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
     chances = 1 / (1 + np.exp(-1.5 * places))
-    if kind.loss == "error":
-        same, other = np.minimum(chances, 1 - chances).mean(), 1 - truth
-    else:
-        same = -(chances * np.log(chances) + (1 - chances) * np.log(1 - chances)).mean()
-        other = -(truth * np.log(given) + (1 - truth) * np.log(1 - given))
+    same = -(chances * np.log(chances) + (1 - chances) * np.log(1 - chances)).mean()
+    other = -(truth * np.log(given) + (1 - truth) * np.log(1 - given))
     return float(0.9 * same + 0.1 * other)
 
 
@@ -151,11 +147,10 @@ def losses(kind: Kind, drawn: Drawn) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Trials:
-    """What became of many trials: promoted by the gate, by a bare comparison, by a t-test; checks that refused."""
+    """What became of many trials: promoted by the gate, by a bare comparison; checks that refused."""
 
     promoted: int
     bare: int
-    tested: int
     refused: Counter[str]
     alone: Counter[str]
     count: int
@@ -163,7 +158,7 @@ class Trials:
 
 def play(kind: Kind, n: int, leaning: float, gate: GateParams, *, trials: int, draws: int, seed: int) -> Trials:
     draw = np.random.default_rng([seed, n, KINDS.index(kind), int(1e4 * (leaning + 1))])
-    promoted = bare = tested = 0
+    promoted = bare = 0
     refused: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     for _ in range(trials):
@@ -177,10 +172,8 @@ def play(kind: Kind, n: int, leaning: float, gate: GateParams, *, trials: int, d
         refused.update(failed)
         alone.update(failed if len(failed) == 1 else [])
         promoted += verdict.promote
-        saved = its - own
-        bare += saved.mean() >= 0
-        tested += saved.mean() > norm.isf(0.05) * saved.std(ddof=1) / n**0.5
-    return Trials(promoted, bare, tested, refused, alone, trials)
+        bare += (its - own).mean() >= 0
+    return Trials(promoted, bare, refused, alone, trials)
 
 
 def seen(kind: Kind, n: int, gate: GateParams, *, draws: int, seed: int) -> float:
@@ -212,39 +205,10 @@ def rows_of(kind: Kind, n: int, gate: GateParams, *, trials: int, draws: int, se
             "challenger": f"{name} ({gain:+.1%})",
             "promoted": share(found.promoted, trials),
             "bare >=": f"{found.bare / trials:.1%}",
-            "t-test": f"{found.tested / trials:.1%}",
             "refused by (alone)": ", ".join(
                 f"{check} {count / trials:.1%} ({found.alone[check] / trials:.1%})"
                 for check, count in found.refused.most_common()
             ),
-        }
-
-
-def curse(*, trials: int, seed: int) -> Iterator[dict[str, str]]:
-    """Mean gain told of the best of several challengers, with and without the luck of the choice."""
-    for count, ahead in ((2, 0.0), (4, 0.0), (8, 0.0), (4, 0.02)):
-        draw = np.random.default_rng([seed, count])
-        told, corrected, true = [], [], []
-        for _ in range(trials):
-            common = 10 + wander(draw, 2000, sticks=True)
-            gains = [ahead if place == 0 else 0.0 for place in range(count)]
-            losses = {
-                str(place): common - 10 * gains[place] + 2 * wander(draw, 2000, sticks=True) for place in range(count)
-            }
-            champion = common + 2 * wander(draw, 2000, sticks=True)
-            best = min(losses, key=lambda name: losses[name].mean())
-            told.append(1 - losses[best].mean() / champion.mean())
-            true.append(gains[int(best)])
-            found = corrected_gain(losses, champion, Resampling(500, BLOCK, seed))
-            assert found is not None
-            corrected.append(found)
-        error = np.std(corrected) / trials**0.5
-        yield {
-            "challengers": str(count),
-            "true gains": f"{ahead:.0%} of one, 0 of the others" if ahead else "all 0",
-            "true gain of the chosen": f"{np.mean(true):+.2%}",
-            "gain on the rows that chose": f"{np.mean(told):+.2%}",
-            "corrected": f"{np.mean(corrected):+.2%} ± {error:.2%}",
         }
 
 
@@ -276,8 +240,6 @@ def main() -> None:
         show(part)
     print(f"\n{perf_counter() - begun:.0f} s; all of it:")
     show(table)
-    if not asked.only:
-        show(list(curse(trials=asked.trials, seed=asked.seed)))
 
 
 if __name__ == "__main__":

@@ -30,33 +30,19 @@ CHECKS, LONG = 52, {"nothing": 104}
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a life.
-
-    Args:
-        world: Its name.
-        seed: Of the world.
-        said: Checks from the change to the first fault that was said; None: no change, or nothing was said.
-        answered: Checks from the change to the promotion; None: no change, or none came.
-        ratio: Loss of the four checks after it, further retrainings included, over that of a model that knew.
-        fresh_ratio: The same over one that is fitted anew at each check, at no price.
-        cost: Cost of the whole life over that of the best schedule in hindsight; None: not asked for.
-        hindsight: Retrainings of that schedule.
-        retrainings: Promoted and refused ones.
-        probes: Checks that probed.
-        faults: Checks with a fault of the model.
-    """
+    """What came of a life; None where there was no change, nothing was said or answered, or nobody asked."""
 
     world: str
     seed: int
-    said: int | None
-    answered: int | None
-    ratio: float | None
-    fresh_ratio: float | None
-    cost: float | None
-    hindsight: int | None
-    retrainings: int
-    probes: int
-    faults: int
+    said: int | None  # checks from the change to the first fault that was said
+    answered: int | None  # checks from the change to the promotion
+    ratio: float | None  # loss of the four checks after it, further retrainings included, over a model that knew
+    fresh_ratio: float | None  # the same over one that is fitted anew at each check, at no price
+    cost: float | None  # of the whole life, over that of the best schedule in hindsight
+    hindsight: int | None  # retrainings of that schedule
+    retrainings: int  # promoted and refused ones
+    probes: int  # checks that probed
+    faults: int  # checks with a fault of the model
 
 
 def play(world: str, seed: int, checks: int, *, hindsight: bool) -> Played:
@@ -97,20 +83,9 @@ def show(lives: list[Played]) -> None:
     for life in lives:
         worlds[life.world].append(life)
     columns = (
-        "world",
-        "lives",
-        "said at check",
-        "answered at check",
-        "by the 4th",
-        "loss after, over a model that knew",
-        "over one fitted anew at each check",
-        "at most 1.25 of the first",
-        "cost over hindsight",
-        "retrainings",
-        "at most one",
-        "in hindsight",
-        "probes",
-        "lives with a fault",
+        *("world", "lives", "said at check", "answered at check", "by the 4th", "loss after, over a model that knew"),
+        *("over one fitted anew at each check", "at most 1.25 of the first", "cost over hindsight", "retrainings"),
+        *("at most one", "in hindsight", "probes", "lives with a fault"),
     )
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     for name, own in worlds.items():

@@ -7,28 +7,120 @@
 retraining minus that of retraining at every window (where that is no gain, the larger one of the two training windows
 alone); labels at once and 2 windows late; all past rows, a sliding window of as many rows as the first part, and both.
 The accumulated gain is the shipped one: rules and settings of params.yaml, asked through the code that runs live.
+Printed are the policies with every retraining released, and with the gate and final fits; then for each stream what
+the rule `gain` reaches with the gate, what gate and probes add, the cheapest calendar, and runs that came late. With
+`--controls` the streams are shuffled. Cost is over the best schedule in hindsight.
 """
 
 import argparse
+import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matrices import BLOCKS, KINDS, matrix_of
-from streams import NAMES, ROOT, Stream, load
+from streams import NAMES, ROOT, Stream, load, shuffled
 
 from retrim.decision.accumulated_gain import EMPTY
-from retrim.decision.policy_backtest import LossMatrix, PolicyDelays
-from retrim.decision.policy_compare import best_in_hindsight, periodic_costs, usual_fit
+from retrim.decision.policy_backtest import (
+    FitInputs,
+    FitJob,
+    FitLosses,
+    LossMatrix,
+    PolicyDelays,
+    WindowCuts,
+    cut,
+    equal_rows,
+    jobs,
+)
+from retrim.decision.policy_compare import best_in_hindsight, usual_fit
 from retrim.decision.policy_gate import GateSimulation, Setting
 from retrim.decision.policy_play import PlayedPolicy, PlayedRules, play_policy
+from retrim.decision.policy_rules import PERIODS
 from retrim.decision.probe import NEEDED
 from retrim.decision.triggers import TriggerParams
 from retrim.settings import load_params
+from retrim.stats.codec import to_record
+from retrim.training.recipe import Recipe, WindowKind
+
+FIRST, WINDOWS, BLOCKS = 0.2, 50, 4
+KINDS: tuple[WindowKind, ...] = ("all", "sliding")
+HYPERPARAMETERS = {"num_leaves": 31, "learning_rate": 0.1, "min_child_samples": 20}
+ROUNDS = {"rodents": 30}  # of twelve classes 30 rounds are 360 trees
+USUAL_ROUNDS = 100
+
+
+def recipe_of(stream: Stream) -> Recipe:
+    """LightGBM with its own defaults, the same for every stream but for the rounds of some."""
+    rounds = ROUNDS.get(stream.name.partition(",")[0], USUAL_ROUNDS)
+    return Recipe("gbm", stream.loss, HYPERPARAMETERS, rounds, 7)
+
+
+def cut_of(stream: Stream, blocks: int) -> WindowCuts:
+    """50 windows of equal rows after the first 20%, each in that many blocks."""
+    n = len(stream.table)
+    return cut(equal_rows(n, first=round(n * FIRST), windows=WINDOWS), blocks=blocks, block_rows=stream.block_rows)
+
+
+def matrix_of(stream: Stream, cache: Path, *, cores: int, between: bool = True) -> LossMatrix:
+    """The loss matrix of a stream; fits that are in `cache` already are not made again.
+
+    Without `between` the fit made before a window stands for those inside it, which a probe of one block never asks.
+    """
+    whole = cut_of(stream, BLOCKS)
+    file = cache / f"{stream.name.replace(', ', '-')}.jsonl"
+    cache.mkdir(parents=True, exist_ok=True)
+    done = [_read(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    known = {each.job for each in done}
+    wanted = [job for job in jobs(whole, KINDS) if between or job.origin % BLOCKS == 0]
+    todo = [job for job in wanted if job not in known]
+    if todo:
+        with ProcessPoolExecutor(cores, initializer=_start, initargs=(stream, whole)) as pool, file.open("a") as out:
+            for number, scored in enumerate(pool.map(_work, todo)):
+                done.append(scored)
+                out.write(json.dumps(to_record(scored)) + "\n")
+                out.flush()
+                if number % 50 == 0:
+                    print(f"{stream.name}: fit {number + 1} of {len(todo)}", flush=True)
+    if not between:
+        done = [
+            _as_of(each, each.origin + inside, whole)
+            for each in done
+            if each.origin % BLOCKS == 0
+            for inside in range(BLOCKS)
+        ]
+    rows = (len(stream.table) - int(whole.starts[0])) / WINDOWS
+    return LossMatrix.of(KINDS, whole, done, rows_per_check=rows, back=0)
+
+
+def _as_of(each: FitLosses, origin: int, whole: WindowCuts) -> FitLosses:
+    """A fit taken for one made at a later block."""
+    since = whole.first_cell(origin) - whole.first_cell(each.origin)
+    return FitLosses(each.kind, origin, each.fitted_rows, each.sums[since:])
+
+
+def _read(line: str) -> FitLosses:
+    stored = json.loads(line)
+    return FitLosses(stored["kind"], stored["origin"], stored["fitted_rows"], np.array(stored["sums"]))
+
+
+_OF: dict[str, tuple[Stream, WindowCuts]] = {}
+
+
+def _start(stream: Stream, whole: WindowCuts) -> None:
+    _OF["stream"] = stream, whole
+
+
+def _work(job: FitJob) -> FitLosses:
+    stream, whole = _OF["stream"]
+    sliding_rows = round(len(stream.table) * FIRST)
+    return FitInputs(stream.table, whole, recipe_of(stream), stream.data, sliding_rows).score(job)
+
 
 SOON = 2  # checks from that at which the accumulated gain would have paid to the run
 PARTS, LATE = (40, 15), (0, 2)
@@ -114,12 +206,10 @@ def shipped(retraining_cost: float) -> PlayedRules:
 
 
 POLICIES: dict[str, Callable[[Run], PlayedRules | Collection[int]]] = {
-    "account, by default": lambda run: shipped(run.retraining_cost),
+    "gain, by default": lambda run: shipped(run.retraining_cost),
     "every 8 windows": lambda run: range(8, run.setting.matrix.windows, 8),
-    "every 4 windows": lambda run: range(4, run.setting.matrix.windows, 4),
     "champion's loss > mean + 1 sd": lambda run: PlayedRules(BAND, run.retraining_cost, errors=0.0, seed=7),
     "never": lambda _: (),
-    "always": lambda run: range(1, run.setting.matrix.windows),
 }
 
 
@@ -165,37 +255,6 @@ def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
     return found + ([] if crossed is None else [matrix.windows - crossed])
 
 
-def records(runs: Sequence[Run]) -> pd.DataFrame:
-    """The accumulated gain, run by run."""
-    lines: list[dict[str, Any]] = []
-    for run in runs:
-        played = play_policy(run.setting, shipped(run.retraining_cost))
-        median, best = periodic_costs(run.setting, len(played.checks), retraining_cost=run.retraining_cost)
-        late = delays_to_run(run, played)
-        cost = played.cost(run.retraining_cost)
-        lines.append(
-            {
-                "stream": run.stream,
-                "windows": run.windows,
-                "late": run.late,
-                "price": f"1/{run.part}",
-                "retrainings": len(played.checks),
-                "refused": len(played.refused),
-                "waited": played.waited,
-                "due": len(late),
-                "came late": sum(checks > SOON for checks in late),
-                "in hindsight": run.retrainings,
-                "ratio": cost / run.least,
-                "with probe, refit": (cost + probe_cost(run.setting, run.retraining_cost, played, "refit")) / run.least,
-                "with probe, search": (cost + probe_cost(run.setting, run.retraining_cost, played, "search"))
-                / run.least,
-                "periodic, median": median / run.least,
-                "periodic, best": best / run.least,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
 def show(frame: pd.DataFrame, digits: int = 3) -> None:
     print("| " + " | ".join(frame.columns) + " |\n|" + "---|" * len(frame.columns))
     for row in frame.itertuples(index=False):
@@ -219,30 +278,6 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def by_stream(told: pd.DataFrame) -> pd.DataFrame:
-    """Means over the runs of each stream, and the worst of them."""
-    columns = ["retrainings", "refused", "waited", "in hindsight", "ratio", "with probe, refit", "with probe, search"]
-    frame = told.groupby("stream", sort=False)[[*columns, "periodic, median", "periodic, best"]].mean()
-    frame.loc["all"] = told[frame.columns].mean()
-    worst = told.groupby("stream")["ratio"].max()
-    frame.insert(5, "worst", [*worst[frame.index[:-1]], told["ratio"].max()])
-    return frame.reset_index(names="stream")
-
-
-def summary(told: pd.DataFrame) -> None:
-    for late, part in told.groupby("late"):
-        acted = part[part["retrainings"] > 0]
-        won = int((acted["ratio"] < acted["periodic, median"]).sum())
-        columns = ("ratio", "with probe, refit", "with probe, search", "periodic, median", "periodic, best")
-        means = "; ".join(f"{name} {part[name].mean():.3f} (worst {part[name].max():.3f})" for name in columns)
-        print(f"labels {late} late, {len(part)} runs: {means}; below the median phase in {won} of {len(acted)}")
-    due, late = told["due"].sum(), told["came late"].sum()
-    print(f"a run at most {SOON} checks after the accumulated gain would have paid: {due - late} of {due}")
-    for name in ("ratio", "with probe, refit", "with probe, search"):
-        print(f"all {len(told)} runs: {name} mean {told[name].mean():.3f}, worst {told[name].max():.3f}")
-    print(flush=True)
-
-
 def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any) -> Iterator[tuple[str, Run]]:
     """Runs on the shuffled stream, at the real stream's costs and at a low one, each with that cost."""
     for windows in RUNS:
@@ -253,58 +288,135 @@ def control_runs(stream: Stream, real: LossMatrix, still: LossMatrix, **how: Any
             retraining_costs = {f"1/{part}": gain / part for part in PARTS if gain > 0} | {"0.01%": never * LOW}
             for label, retraining_cost in retraining_costs.items():
                 found = best_in_hindsight(setting.totals, setting.delays, retraining_cost=retraining_cost)
-                yield (
-                    label,
-                    Run(
-                        stream.name,
-                        windows,
-                        late,
-                        0,
-                        setting,
-                        retraining_cost,
-                        found.cost(retraining_cost),
-                        len(found.checks),
-                    ),
-                )
+                least, best = found.cost(retraining_cost), len(found.checks)
+                yield label, Run(stream.name, windows, late, 0, setting, retraining_cost, least, best)
 
 
-def in_words(gated: float, *, after: bool) -> str:
-    judged = f"gate on {gated:g} of a window" if gated else "every retraining is released"
-    return judged + (", then fitted once more on all rows" if after else "")
+AFTER = PARAMS.retrain.refit_after
+CALENDARS = (*PERIODS, 1)
 
 
-def kept_free(told: pd.DataFrame, own: np.ndarray, fresh: np.ndarray) -> pd.DataFrame:
-    """Mean and worst by stream over hindsight with models that keep nothing back."""
-    free = told.assign(ratio=told["ratio"] * own / fresh).groupby("stream", sort=False)["ratio"]
-    frame = pd.DataFrame({"mean": free.mean(), "worst": free.max()})
-    frame.loc["all"] = [frame["mean"].mean(), frame["worst"].max()]
-    return frame.reset_index(names="stream")
+def accumulated_gain(run: Run) -> PlayedPolicy:
+    return play_policy(run.setting, shipped(run.retraining_cost))
+
+
+def reached(made: dict[str, tuple[Stream, LossMatrix]]) -> pd.DataFrame:
+    """By stream: cost with the gate and without, what gate and probes add, the cheapest calendar, late runs."""
+    lines: list[dict[str, Any]] = []
+    for name, pair in made.items():
+        blocks = PARAMS.probe.blocks
+        free, gated = runs_of(*pair, blocks=blocks, gated=0.0), runs_of(*pair, blocks=blocks, gated=1.0, after=AFTER)
+        least = np.array([run.least for run in free])
+        released, judged = [accumulated_gain(run) for run in free], [accumulated_gain(run) for run in gated]
+        cost, without = (
+            np.array([each.cost(run.retraining_cost) for run, each in zip(free, played, strict=True)]) / least
+            for played in (judged, released)
+        )
+        probes = np.array(
+            [fits_beside(run.setting, run.retraining_cost, each) for run, each in zip(gated, judged, strict=True)]
+        ) / least.reshape(-1, 1)
+        rules = {}
+        for period in CALENDARS:
+            checks = range(period, WINDOWS, period)
+            costs = [play_policy(run.setting, checks).cost(run.retraining_cost) for run in free]
+            rules[f"every {period}"] = np.array(costs)
+        rules["never"] = np.array([play_policy(run.setting, ()).loss for run in free])
+        means = {rule: float((costs / least).mean()) for rule, costs in rules.items()}
+        calendar = min(means, key=lambda rule: means[rule])
+        late = [checks for run, each in zip(gated, judged, strict=True) for checks in delays_to_run(run, each)]
+        stopped = sum((Counter(each.stopped) for each in judged), Counter[str]())
+        lines.append(
+            {
+                "stream": name,
+                "retrainings": float(np.mean([len(each.checks) for each in judged])),
+                "refused": float(np.mean([len(each.refused) for each in judged])),
+                "in hindsight": float(np.mean([run.retrainings for run in free])),
+                "cost": float(cost.mean()),
+                "worst": float(cost.max()),
+                "without the gate": float(without.mean()),
+                "the gate adds": float((cost - without).mean()),
+                "probes add, refit": float(probes[:, 0].mean()),
+                "search": float(probes[:, 1].mean()),
+                "best calendar": calendar,
+                "its cost": means[calendar],
+                "due": len(late),
+                "in time": sum(checks <= SOON for checks in late),
+                "stopped": ", ".join(f"{guard} {count}" for guard, count in sorted(stopped.items())) or "-",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def goals(frame: pd.DataFrame) -> None:
+    means = frame[["cost", "without the gate", "the gate adds", "probes add, refit", "search"]].mean()
+    print("; ".join(f"{name} {value:.3f}" for name, value in means.items()), end="; ")
+    print(f"worst {frame['worst'].max():.3f} ({frame.loc[frame['worst'].idxmax(), 'stream']})")
+    above = frame[frame["cost"] > frame["its cost"]]["stream"]
+    print(f"above the cheapest calendar: {', '.join(above) or 'none'}")
+    due, come = int(frame["due"].sum()), int(frame["in time"].sum())
+    print(f"a run at most {SOON} checks after the accumulated gain would have paid: {come} of {due}\n")
+
+
+def controls(stream: Stream, real: LossMatrix, still: LossMatrix) -> list[dict[str, Any]]:
+    """The accumulated gain on a shuffled stream, at the prices of the real one and at a low one."""
+    lines = []
+    for label, run in control_runs(stream, real, still, blocks=PARAMS.probe.blocks, gated=1.0, after=AFTER):
+        played = accumulated_gain(run)
+        refit, search = fits_beside(run.setting, run.retraining_cost, played)
+        lines.append(
+            {
+                "stream": stream.name,
+                "windows": run.windows,
+                "late": run.late,
+                "price": label,
+                "retrainings": len(played.checks),
+                "refused": len(played.refused),
+                "in hindsight": run.retrainings,
+                "cost": played.cost(run.retraining_cost) / run.least,
+                "probes add, refit": refit / run.least,
+                "search": search / run.least,
+            }
+        )
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", type=Path, help="folder that keeps the fits; default: one that is removed")
     parser.add_argument("--streams", nargs="*", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--controls", action="store_true", help="the streams in random order, so that nothing drifts")
     parser.add_argument("--cores", type=int, default=1)
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cache = arguments.cache or Path(folder)
-        streams = [load(name, cache / "packages") for name in arguments.streams]
-        pairs = [(stream, matrix_of(stream, cache, cores=arguments.cores)) for stream in streams]
-        least = None  # of every run, with models that keep nothing back
-        for gated, after in ((0.0, False), (1.0, PARAMS.retrain.refit_after)):
-            runs = [
-                run for pair in pairs for run in runs_of(*pair, blocks=PARAMS.probe.blocks, gated=gated, after=after)
-            ]
-            print(f"training windows {', '.join(KINDS)} and both; {len(runs)} runs; {in_words(gated, after=after)}\n")
+        cache = given.cache or Path(folder)
+        loaded = [load(name, cache / "packages") for name in given.streams]
+        made = {stream.name: (stream, matrix_of(stream, cache, cores=given.cores)) for stream in loaded}
+        if given.controls:
+            show_controls(made, cache, given.cores)
+            return
+        for gated, after in ((0.0, False), (1.0, AFTER)):
+            how = {"blocks": PARAMS.probe.blocks, "gated": gated, "after": after}
+            runs = [run for pair in made.values() for run in runs_of(*pair, **how)]
+            print(f"{len(runs)} runs, {'gate and final fits' if gated else 'every retraining is released'}\n")
             show(compared(runs))
-            show(lines := records(runs))
-            show(by_stream(lines))
-            summary(lines)
-            own = np.array([run.least for run in runs])
-            least = own if least is None else least
-            print("over hindsight with models that keep nothing back")
-            show(kept_free(lines, own, least))
+        show(frame := reached(made))
+        goals(frame)
+
+
+def show_controls(made: dict[str, tuple[Stream, LossMatrix]], cache: Path, cores: int) -> None:
+    """The table of the shuffled streams, and their retrainings at each kind of price."""
+    lines = []
+    for stream, matrix in made.values():
+        still = shuffled(stream, seed=1)
+        lines += controls(still, matrix, matrix_of(still, cache, cores=cores, between=False))
+    show(frame := pd.DataFrame(lines))
+    for own, part in frame.groupby(frame["price"] == "0.01%"):
+        label = "at 0.01% of the loss" if own else "at prices of the real streams"
+        print(
+            f"{label}, {len(part)} runs: retrainings mean {part['retrainings'].mean():.2f}, most "
+            f"{part['retrainings'].max()}; probes add {part['probes add, refit'].mean():.3f} (refit), "
+            f"{part['search'].mean():.3f} (search), most {part['probes add, refit'].max():.3f}"
+        )
 
 
 if __name__ == "__main__":

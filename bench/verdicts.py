@@ -35,18 +35,19 @@ SHIPPED = {"bike": ("params.yaml", 3, "14D"), "bank": ("data/samples/bank.params
 OTHERS = {"chicago": "60D", "traffic": "14D", "rain": "90D"}  # a batch has 60, 340, 90 rows
 FIRST = 0.15  # of the rows of the others land first
 
-
+Frame = pd.DataFrame
+Draw = np.random.Generator
 BOUNDS: dict[str, dict[str, tuple[float | None, float | None]]] = {}
-Change = Callable[[pd.DataFrame, pd.DataFrame, DataParams, np.random.Generator], pd.DataFrame | None]
+Change = Callable[[Frame, Frame, DataParams, Draw], Frame | None]
 
 
-def numbers(data: DataParams, rows: pd.DataFrame) -> list[str]:
+def numbers(data: DataParams, rows: Frame) -> list[str]:
     """Features that are numbers and vary, the ones a unit can be mistaken in."""
     kinds = data.features
     return [n for n, k in kinds.items() if k in ("number", "integer") and rows[n].nunique() > 5 and n != "hour"]
 
 
-def measures(data: DataParams, before: pd.DataFrame) -> list[str]:
+def measures(data: DataParams, before: Frame) -> list[str]:
     """Numbers that are measured or counted, not codes: more than 20 values, none of them in a fifth of the rows."""
     return [
         n
@@ -55,7 +56,7 @@ def measures(data: DataParams, before: pd.DataFrame) -> list[str]:
     ]
 
 
-def physical(values: pd.Series, name: str, data: DataParams, before: pd.DataFrame) -> pd.Series:
+def physical(values: pd.Series, name: str, data: DataParams, before: Frame) -> pd.Series:
     """Values as they could come: whole where the column is, and within the bounds of the contract."""
     low, high = BOUNDS[data.model].get(name, (None, None))
     clipped = values.clip(low, high)
@@ -65,7 +66,7 @@ def physical(values: pd.Series, name: str, data: DataParams, before: pd.DataFram
 def shift(change: Callable[[pd.Series], pd.Series]) -> Change:
     """A shift of one measured column, and of those that go with it (felt temperature with temperature)."""
 
-    def made(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+    def made(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
         names = measures(data, before)
         name = str(draw.choice(names))
         tied = before[names].astype("float64").corr("spearman")[name].abs()
@@ -79,8 +80,8 @@ def categories(data: DataParams) -> list[str]:
     return [name for name, kind in data.features.items() if kind == "category"]
 
 
-def on_number(change: Callable[[pd.Series, np.random.Generator], pd.Series]) -> Change:
-    def made(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def on_number(change: Callable[[pd.Series, Draw], pd.Series]) -> Change:
+    def made(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
         name = str(draw.choice(numbers(data, rows)))
         values = rows[name].astype("float64")
         return rows.assign(**{name: change(values, draw)})
@@ -88,9 +89,7 @@ def on_number(change: Callable[[pd.Series, np.random.Generator], pd.Series]) -> 
     return made
 
 
-def fahrenheit(
-    rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator
-) -> pd.DataFrame | None:
+def fahrenheit(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     """In a column whose values could be degrees."""
     names = [n for n in numbers(data, rows) if before[n].quantile(0.02) >= -60 and before[n].quantile(0.98) <= 60]
     names = [n for n in names if data.columns[n].type == "number"]
@@ -100,7 +99,7 @@ def fahrenheit(
     return rows.assign(**{name: rows[name] * 1.8 + 32})
 
 
-def codes(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame | None:
+def codes(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     names = categories(data)
     if not names:
         return None
@@ -109,9 +108,7 @@ def codes(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.r
     return rows.assign(**{name: pd.Series([f"c{code}" for code in found], index=rows.index, dtype="str")})
 
 
-def capitals(
-    rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator
-) -> pd.DataFrame | None:
+def capitals(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     names = [n for n in categories(data) if (rows[n].astype("str").str.upper() != rows[n].astype("str")).mean() > 0.3]
     if not names:
         return None
@@ -119,7 +116,7 @@ def capitals(
     return rows.assign(**{name: rows[name].str.upper() + " "})
 
 
-def swap(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame | None:
+def swap(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     names = numbers(data, rows)
     pairs = [(a, b) for a in names for b in names if a < b and far(before[a], before[b])]
     if not pairs:
@@ -134,31 +131,31 @@ def far(one: pd.Series, other: pd.Series) -> bool:
     return bool(abs(a.median() - b.median()) > 1.5 * max(a.std(), b.std()))
 
 
-def constant(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def constant(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     name = str(draw.choice(numbers(data, rows)))
     return rows.assign(**{name: rows[name].iloc[0]})
 
 
-def missing(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def missing(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     name = str(draw.choice(list(data.features)))
     return rows.assign(**{name: rows[name].mask(np.ones(len(rows), dtype=bool))})
 
 
-def cut(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def cut(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     return rows.iloc[: max(len(rows) // 10, 5)]
 
 
-def doubled(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def doubled(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     return pd.concat([rows, rows.iloc[: len(rows) // 2]])
 
 
-def resent(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def resent(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     old = before.iloc[-2 * len(rows) : -len(rows)] if len(before) >= 2 * len(rows) else before.iloc[-len(rows) :]
     times = np.sort(draw.choice(rows[data.time].to_numpy(), len(old)))
     return old.assign(**{data.time: pd.DatetimeIndex(times, tz="UTC")})
 
 
-def sentinel(values: pd.Series, draw: np.random.Generator) -> pd.Series:
+def sentinel(values: pd.Series, draw: Draw) -> pd.Series:
     return values.mask(draw.random(len(values)) < 0.3, -999.0)
 
 
@@ -178,20 +175,18 @@ BROKEN: dict[str, Change] = {
 }
 
 
-def grow(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def grow(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     names = measures(data, before)
     sds = {n: float(before[n].astype("float64").std()) for n in names}
     return rows.assign(**{n: physical(rows[n].astype("float64") + 0.5 * sds[n], n, data, before) for n in names})
 
 
-def subgroup(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def subgroup(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     name = str(draw.choice(numbers(data, rows)))
     return rows[rows[name] >= rows[name].median()]
 
 
-def new_category(
-    rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator
-) -> pd.DataFrame | None:
+def new_category(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     names = categories(data)
     if not names:
         return None
@@ -199,9 +194,7 @@ def new_category(
     return rows.assign(**{name: rows[name].astype("str").mask(draw.random(len(rows)) < 0.1, "newcomer")})
 
 
-def category_gone(
-    rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator
-) -> pd.DataFrame | None:
+def category_gone(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame | None:
     names = [name for name in categories(data) if rows[name].nunique() > 2]
     if not names:
         return None
@@ -210,23 +203,23 @@ def category_gone(
     return kept if len(kept) else None
 
 
-def some_missing(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def some_missing(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     name = str(draw.choice(list(data.features)))
     return rows.assign(**{name: rows[name].mask(draw.random(len(rows)) < 0.1)})
 
 
-def target(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def target(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     if data.task == "regression":
         grown = physical(rows[data.target].astype("float64") * 1.5, data.target, data, before)
         return rows.assign(**{data.target: grown})
     return rows.assign(**{data.target: rows[data.target].sample(frac=1, random_state=1).to_numpy()})
 
 
-def thinned(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def thinned(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     return rows.iloc[::2]
 
 
-def busier(rows: pd.DataFrame, before: pd.DataFrame, data: DataParams, draw: np.random.Generator) -> pd.DataFrame:
+def busier(rows: Frame, before: Frame, data: DataParams, draw: Draw) -> Frame:
     more = before.tail(2 * len(rows)).sample(len(rows) // 2, random_state=2)
     times = pd.DatetimeIndex(draw.choice(rows[data.time].to_numpy(), len(more)), tz="UTC")
     return pd.concat([rows, more.assign(**{data.time: times})])
@@ -254,7 +247,7 @@ def bounds(suite: dict[str, Any]) -> dict[str, tuple[float | None, float | None]
     return {kwargs["column"]: (kwargs.get("min_value"), kwargs.get("max_value")) for kwargs in asked}
 
 
-def by_contract(rows: pd.DataFrame, data: DataParams) -> bool:
+def by_contract(rows: Frame, data: DataParams) -> bool:
     """Whether whole numbers are not whole: their type is refused before anybody looks."""
     whole = [name for name, column in data.columns.items() if column.type == "integer" and name in rows]
     return any(bool((rows[name].dropna().astype("float64") % 1 != 0).any()) for name in whole)
@@ -265,7 +258,7 @@ class Batches:
     """A table as it lands: batches in order, and when each arrives."""
 
     data: DataParams
-    frames: list[pd.DataFrame]
+    frames: list[Frame]
     arrives: list[pd.Timestamp]
 
 

@@ -60,7 +60,6 @@ SHOP: dict[str, Any] = {
     "labels": "with_rows",
     "label_horizon": "1d",
     "batch_every": "7d",
-    "batch_grace": "1d",
     "times_ahead": "1h",
     "suite": "expectations/shop.json",
     "rows": {"where": []},

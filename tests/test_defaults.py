@@ -9,7 +9,7 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.files import load_yaml
-from retrim.settings import DERIVED, Params, load_params, parse_params, setting_fields
+from retrim.settings import DERIVED, Params, load_params, nested_sections, parse_params, setting_fields
 from retrim.training.tuning import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,9 +37,7 @@ def test_what_a_file_states_is_what_counts(name: str) -> None:
 
 
 def test_a_table_alone_is_enough() -> None:
-    table = {
-        name: DOCUMENT["data"][name] for name in ("model", "columns", "task", "batch_every", "suite", "label_horizon")
-    }
+    table = {name: DOCUMENT["data"][name] for name in ("model", "columns", "task", "batch_every", "label_horizon")}
 
     params = Params.model_validate({"data": table})
 
@@ -48,7 +46,7 @@ def test_a_table_alone_is_enough() -> None:
 
 def test_a_setting_that_is_newer_than_a_workspace_does_not_break_it() -> None:
     document = load_params(ROOT / "data/samples/bank.params.yaml").model_dump(mode="json")
-    table = ("model", "columns", "task", "batch_every", "suite", "label_horizon", "positive")
+    table = ("model", "columns", "task", "batch_every", "label_horizon", "positive")
     lacking = [
         {**document, section: {each: value for each, value in stated.items() if each != name}}
         for section, stated in document.items()
@@ -70,7 +68,6 @@ CLASSES = {
     },
     "label_horizon": "1D",
     "batch_every": "1D",
-    "suite": "expectations/m.json",
 }
 
 
@@ -119,31 +116,19 @@ def test_a_key_that_is_no_setting_is_told_with_the_nearest() -> None:
 
 
 def test_a_derived_default_is_that_of_a_field() -> None:
-    assert [key for key in DERIVED if Params.model_fields[key.split(".")[0]].default is None] == []
-    assert [
-        key for key in DERIVED if not hasattr(Params.model_fields[key.split(".")[0]].default, key.split(".")[1])
-    ] == []
+    names = [key.split(".") for key in DERIVED]
+    sections = {section: nested_sections(Params.model_fields[section].annotation)[0] for section, _ in names}
+    assert [f"{section}.{name}" for section, name in names if name not in sections[section].model_fields] == []
 
 
 def table_with(**sections: Any) -> dict[str, Any]:
     return {"data": DOCUMENT["data"], **sections}
 
 
-def test_one_seed_is_that_of_every_section() -> None:
-    found = Params.model_validate(table_with(seed=11))
-    seeds = [found.tune.seed, found.train.seed, found.gate.seed, found.policy.seed]
-    assert found.drift.alarms is not None
-
-    assert [*seeds, found.drift.joint.seed, found.drift.alarms.seed] == [11] * 6
-
-
-def test_a_section_that_is_off_takes_no_seed() -> None:
-    assert Params.model_validate(table_with(drift={"alarms": None}, seed=11)).drift.alarms is None
-
-
-def test_a_seed_of_a_section_alone_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"gate\.seed: 8 .*7"):
-        parse_params(table_with(gate={"seed": 8}), "params.yaml")
+@pytest.mark.parametrize("stated", [{"seed": 8}, {"gate": {"seed": 8}}, {"drift": {"alarms": {"seed": 8}}}])
+def test_seeds_are_fixed(stated: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError, match=r"seed is fixed at 7 \(seed of .*8 is set"):
+        parse_params(table_with(**stated), "params.yaml")
 
 
 def test_a_fixed_value_is_no_setting_and_not_pinned() -> None:

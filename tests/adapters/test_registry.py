@@ -70,7 +70,7 @@ def make_bundle(folder: Path, task: str, *, seed: int, promote: bool = True) -> 
         "y": column("category" if task == "multiclass" else "number", "target"),
     }
     told = {"model": "m", "columns": columns, "key": ["at"], "task": task, "positive": None, "labels": "with_rows"}
-    told |= {"label_horizon": "1h", "batch_every": "1d", "batch_grace": "1h", "times_ahead": "1h", "suite": "none.json"}
+    told |= {"label_horizon": "1h", "batch_every": "1d", "times_ahead": "1h", "suite": "none.json"}
     told["rows"] = {"where": []}
     told["history"] = {"entity": [], "ahead": None, "known_ahead": [], "features": []}
     rows = make_rows(task)

@@ -128,7 +128,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.make_version(12, decision=first.id)
     assert beat(desk, 14, level=-6).outcome == "held"
     workspace = desk.workspace
-    (workspace.paths.root / "expectations" / "none.json").write_text(BOUNDED)
+    (workspace.paths.root / "expectations" / "generated.json").write_text(BOUNDED)
     file = workspace.paths.root / "heavy.csv"
     desk.rows(14, 14.5).assign(level=5000.0).to_csv(file, index=False)
     params, at = workspace.params, desk.day(14.6)

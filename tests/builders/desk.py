@@ -278,7 +278,7 @@ def make_desk(
     With `version_at` the rows up to that day have landed, and a version of them is live.
     """
     document = whole()
-    document["data"] = data_section(task, labels=labels, horizon="1h", suite="expectations/none.json") | (data or {})  # type: ignore[arg-type]
+    document["data"] = data_section(task, labels=labels, horizon="1h") | (data or {})  # type: ignore[arg-type]
     if document["data"]["task"] != "regression":
         document["judge"] |= {"loss": "log_loss", "metrics": ["log_loss", "accuracy"]}
     document["train"]["windows"] = ["all"]
@@ -287,7 +287,7 @@ def make_desk(
             document[section] |= values
     (folder / "var").mkdir(parents=True)
     (folder / "expectations").mkdir()
-    (folder / "expectations" / "none.json").write_text('{"name": "none", "expectations": []}')
+    (folder / "expectations" / "generated.json").write_text('{"name": "none", "expectations": []}')
     git.git(folder, "init", "-q")
     git.git(folder, *git.IDENTITY, "commit", "-q", "--allow-empty", "-m", "start")
     desk = Desk(

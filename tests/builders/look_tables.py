@@ -40,7 +40,6 @@ def section(
             "labels": "later",
             "label_horizon": "1h",
             "batch_every": "7D",
-            "batch_grace": "1D",
             "times_ahead": "1h",
             "suite": "expectations/own.json",
             "rows": {"where": []},

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 import retrim
-from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.features.fitted import PrepareParams
@@ -80,7 +79,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "decide": {"threshold": None},
     "gain": {"rows_per_check": 40},
-    "previous_champions": {"most": 3, "judged": 2},
     "retrain": {"refit_after": False},
     "reading": {"calendar": {}, "zone": "UTC"},
     "drift": {
@@ -113,9 +111,7 @@ class Room:
 
     @property
     def data(self) -> DataParams:
-        document = data_section(
-            self.task, labels=self.labels, horizon=self.horizon, suite="expectations/generated.json"
-        )
+        document = data_section(self.task, labels=self.labels, horizon=self.horizon)
         return DataParams.model_validate({**document, "key": self.key})
 
     @property
@@ -186,7 +182,6 @@ class Room:
         compare.run(
             self.section("gate", GateParams),
             self.section("judge", JudgeParams),
-            self.section("previous_champions", PreviousChampionParams),
             self.fairness,
             self.section("split", SplitParams),
             self.section("train", TrainParams),

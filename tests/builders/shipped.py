@@ -6,10 +6,11 @@ from typing import Any
 
 from retrim.drift.joint import JOINT_TESTS
 from retrim.drift.params import SHIPPED
-from retrim.settings import Params, load_params
+from retrim.settings import Params, load_params, nested_sections
 
 ROOT = Path(__file__).resolve().parents[2]
-_ALL: dict[str, Any] = {name: {} for name in Params.model_fields} | load_params(ROOT / "params.yaml").as_stated()
+SECTIONS = [name for name, field in Params.model_fields.items() if nested_sections(field.annotation)]
+_ALL: dict[str, Any] = {name: {} for name in SECTIONS} | load_params(ROOT / "params.yaml").as_stated()
 
 
 def whole() -> dict[str, Any]:

@@ -86,7 +86,7 @@ def generate(
     return frame
 
 
-def data_section(task: Literal["regression", "binary"], *, labels: str, horizon: str, suite: str) -> dict[str, Any]:
+def data_section(task: Literal["regression", "binary"], *, labels: str, horizon: str) -> dict[str, Any]:
     """The `data` section of params.yaml for a generated stream; one row a key, `number`."""
     return {
         "model": "generated",
@@ -103,9 +103,8 @@ def data_section(task: Literal["regression", "binary"], *, labels: str, horizon:
         "labels": labels,
         "label_horizon": horizon,
         "batch_every": "7d",
-        "batch_grace": "1d",
         "times_ahead": "1h",
-        "suite": suite,
+        "suite": "expectations/generated.json",
         "rows": {"where": []},
         "history": {"entity": [], "ahead": None, "known_ahead": [], "features": []},
     }

@@ -51,7 +51,6 @@ from tests.builders.synthetic import data_section, generate, suite
 
 REPOSITORY = Path(__file__).parents[2]
 BUSY_SECONDS = 30
-SUITE = "expectations/generated.json"
 START = pd.Timestamp("2024-01-01", tz="UTC")
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"
 
@@ -59,7 +58,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "split": {"judge_rows": 96, "sliding_rows": 300},
     "judge": {"block_rows": 12},
     "tune": {
-        "trials": 2, "folds": 2, "fold_rows": 48, "max_rounds": 20,
+        "trials": 2, "fold_rows": 48, "max_rounds": 20,
     },
     "backtest": {"origins": 1},
     "gate": {"season": "1D"},
@@ -280,16 +279,18 @@ def describe(
     root: Path, *, task: str, labels: str = "with_rows", changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     """Writes the settings and the suite of a generated table, as `make_world` takes them."""
-    (root / SUITE).parent.mkdir(exist_ok=True)
-    (root / SUITE).write_text(json.dumps(suite()), encoding="utf-8")
     params = whole()
-    params["data"] = data_section(task, labels=labels, horizon="1h", suite=SUITE)  # type: ignore[arg-type]
+    params["data"] = data_section(task, labels=labels, horizon="1h")  # type: ignore[arg-type]
     params["judge"] |= {"regression": {}, "binary": {"loss": "log_loss", "metrics": ["log_loss", "auc"]}}[task]
     if task == "binary":
         params["gate"]["baselines"] = ["mean"]
     for part in (SMALL, changes or {}):
         for section, values in part.items():
             params[section] |= values
+    path = root / f"expectations/{params['data']['model']}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(suite()), encoding="utf-8")
+    params["data"]["suite"] = f"expectations/{path.name}"
     (root / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
 
 

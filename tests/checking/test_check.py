@@ -689,7 +689,7 @@ def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, com
 
 
 def _multiclass() -> dict[str, Any]:
-    section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
+    section = data_section("binary", labels="with_rows", horizon="1h")
     return {"task": "multiclass", "columns": section["columns"], "positive": None}
 
 

@@ -14,7 +14,7 @@ NARROW = {"split": {"judge_rows": 48, "sliding_rows": 30}, "train": {"windows": 
 
 
 def desk_of(folder: Path, task: str) -> Desk:
-    section = data_section("binary", labels="with_rows", horizon="1h", suite="expectations/none.json")
+    section = data_section("binary", labels="with_rows", horizon="1h")
     of_many = {"task": "multiclass", "columns": section["columns"], "positive": None}
     return make_desk(
         folder / "workspace", task="binary", data=of_many if task == "multiclass" else None, changes=NARROW

@@ -1,19 +1,15 @@
 """What the retrainings of a month cost: counted from the runs, warned of, and a stop for those that start alone."""
 
-from typing import Any
-
 import pytest
 
 from retrim.checking.history import month_spent
 from retrim.decision.alerts import AlertKind
 from tests.builders.desk import Desk, make_desk, with_params
 
-MONEY = {"cost": 40.0, "per_unit": 0.5, "currency": "EUR"}
-
 
 def with_budget(desk: Desk, budget: float | None) -> Desk:
-    limit: dict[str, Any] = {"runs": 13, "checks": 26, "money": budget}
-    return with_params(desk, gain={"money": MONEY, "cost": 80.0, "cost_unit": "loss"}, triggers={"budget": limit})
+    money = {"cost": 40.0, "per_unit": 0.5, "currency": "EUR", "budget": budget}
+    return with_params(desk, gain={"money": money, "cost": 80.0, "cost_unit": "loss"})
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.e2e.flows_here import check_at, retrain_at
 pytestmark = [pytest.mark.e2e(minutes=3), pytest.mark.server]
 
 QUICKER: dict[str, dict[str, Any]] = {
-    "tune": {"trials": 2, "folds": 2, "max_rounds": 60},
+    "tune": {"trials": 2, "max_rounds": 60},
 }
 """All that a test has other than the shipped settings: fewer and shorter fits."""
 CHECKS = {

@@ -27,9 +27,19 @@ SUITE = '{"name": "none", "expectations": [{"type": "expect_column_values_to_be_
 BOUND = '{"column": "level", "max_value": 1000}'
 
 
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_pieces(monkeypatch, PIECE_MB)
+
+
+def set_pieces(monkeypatch: pytest.MonkeyPatch, megabytes: float) -> None:
+    """Cuts files of more than so many megabytes into pieces of this size."""
+    monkeypatch.setattr("retrim.landing.take_in.PIECE_MB", megabytes)
+
+
 def fresh(folder: Path, **changes: Any) -> Desk:
     """A desk at which a file of more than `PIECE_MB` megabytes is large."""
-    desk = make_desk(folder, changes={"batches": {"skip": "all", "piece_mb": PIECE_MB}}, **changes)
+    desk = make_desk(folder, changes={"batches": {"skip": "all"}}, **changes)
     suite = desk.workspace.paths.root / desk.workspace.params.data.suite
     suite.write_text(SUITE % BOUND, encoding="utf-8")
     return desk
@@ -63,10 +73,11 @@ def tree(desk: Desk) -> dict[str, bytes]:
 
 
 class TestAFileInPieces:
-    def test_is_the_table_that_it_is_whole(self, desk: Desk, tmp_path: Path) -> None:
+    def test_is_the_table_that_it_is_whole(self, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         frame = desk.rows(0, DAYS)
         pieces = hand_in(desk, file_of(desk, frame))
-        whole = with_params(fresh(tmp_path / "whole"), batches={"piece_mb": 1})
+        whole = fresh(tmp_path / "whole")
+        set_pieces(monkeypatch, 1)
         (one,) = hand_in(whole, file_of(whole, frame))
 
         assert len(pieces) > 5
@@ -105,18 +116,21 @@ class TestAFileInPieces:
         assert outcomes == ["already"] * len(begun) + ["landed"] * (len(outcomes) - 2)
         assert tree(desk) == tree(other)
 
-    def test_that_landed_whole_before_is_known(self, desk: Desk) -> None:
+    def test_that_landed_whole_before_is_known(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         path = file_of(desk, desk.rows(0, DAYS))
-        (whole,) = hand_in(with_params(desk, batches={"piece_mb": 1}), path)
+        set_pieces(monkeypatch, 1)
+        (whole,) = hand_in(desk, path)
+        set_pieces(monkeypatch, PIECE_MB)
 
         assert [(each.outcome, each.batch) for each in hand_in(desk, path)] == [("already", whole.batch)]
 
-    def test_that_landed_in_other_pieces_is_refused(self, desk: Desk) -> None:
+    def test_that_landed_in_other_pieces_is_refused(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         path = file_of(desk, desk.rows(0, DAYS))
         hand_in(desk, path)
+        set_pieces(monkeypatch, PIECE_MB * 2)
 
-        with pytest.raises(BadInputError, match=r"different chunks .*batches\.piece_mb"):
-            hand_in(with_params(desk, batches={"piece_mb": PIECE_MB * 2}), path)
+        with pytest.raises(BadInputError, match=r"different chunks .*pyarrow has changed"):
+            hand_in(desk, path)
 
     def test_with_a_key_twice_far_apart_is_set_aside_where_it_comes_again(self, desk: Desk) -> None:
         frame = desk.rows(0, DAYS)
@@ -145,7 +159,7 @@ class TestAFileInPieces:
         desk = with_params(desk, data={**desk.workspace.params.data.model_dump(), "key": ()})
         path = file_of(desk, pd.concat([desk.rows(0, DAYS).iloc[[0]]] * 1000))
 
-        with pytest.raises(BadInputError, match=r"batches\.piece_mb"):
+        with pytest.raises(BadInputError, match=r"equal chunks land only once; .*data\.key"):
             hand_in(desk, path)
         assert tree(desk) == {}
 
@@ -286,8 +300,9 @@ def test_the_pieces_of_a_file_are_one_batch_of_history(tmp_path: Path) -> None:
     assert (len(history.ends), history.counts) == (1, [sum(each.rows for each in pieces)])
 
 
-def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 1})
+def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = with_params(fresh(tmp_path / "look"), batches={"skip": ()})
+    set_pieces(monkeypatch, 1)
     hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     (landed,) = hand_in(desk, file_of(desk, rows, "week.csv"), now=desk.day(48))
@@ -302,7 +317,8 @@ def test_a_suspicious_batch_lands_and_raises_an_alert(tmp_path: Path) -> None:
 def test_a_suspicious_batch_whose_alert_was_lost_to_a_kill_is_told_at_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, next_command: str
 ) -> None:
-    desk = with_params(fresh(tmp_path / "look"), batches={"skip": (), "piece_mb": 1})
+    desk = with_params(fresh(tmp_path / "look"), batches={"skip": ()})
+    set_pieces(monkeypatch, 1)
     hand_in(desk, file_of(desk, desk.rows(0, 40)), now=desk.day(40))
     rows = desk.rows(40, 48).assign(level=lambda rows: rows["level"].mask(rows.index % 2 == 0))
     week = file_of(desk, rows, "week.csv")

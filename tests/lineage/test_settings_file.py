@@ -15,7 +15,6 @@ from retrim.lineage.settings_file import (
     pin_settings,
     set_settings,
     settings_within,
-    slim,
 )
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
@@ -53,10 +52,10 @@ def test_a_section_that_was_not_stated_is_added_in_the_order_of_the_settings(wor
 
 def test_a_comment_above_a_section_stays_there(workspace: WorkspacePaths) -> None:
     workspace.params.write_text(SHIPPED.replace("gain:", "# asked at each check\ngain:"), encoding="utf-8")
-    set_settings(workspace, {"seed": 8, "gate.min_gain": 0.02})
+    set_settings(workspace, {"schedule.prove": None, "gate.min_gain": 0.02})
 
     assert "\ngate:\n  min_gain: 0.02\n\n# asked at each check\ngain:" in workspace.params.read_text(encoding="utf-8")
-    assert workspace.params.read_text(encoding="utf-8").endswith("\nseed: 8\n")
+    assert workspace.params.read_text(encoding="utf-8").endswith("\nschedule:\n  prove: null\n")
 
 
 def test_part_of_a_mapping_keeps_the_rest_of_it(workspace: WorkspacePaths) -> None:
@@ -99,7 +98,13 @@ def test_what_shares_an_anchor_stays_as_it_was(workspace: WorkspacePaths) -> Non
 
 
 def test_of_several_at_once_none_is_lost(workspace: WorkspacePaths) -> None:
-    wanted = {"gain.rows_per_check": 50, "gate.min_gain": 0.02, "seed": 8, "triggers.every": "30D", "gain.cost": 3.0}
+    wanted = {
+        "gain.rows_per_check": 50,
+        "gate.min_gain": 0.02,
+        "tune.trials": 8,
+        "triggers.every": "30D",
+        "gain.cost": 3.0,
+    }
     with ThreadPoolExecutor(len(wanted)) as pool:
         list(pool.map(lambda one: set_settings(workspace, dict([one])), wanted.items()))
 
@@ -173,19 +178,6 @@ def test_what_a_setting_holds_is_named_by_its_place(key: str, first: list[tuple[
 
     assert [row[:3] for row in found[:1]] == first
     assert all(row[3] for row in found)
-
-
-def test_the_seed_is_listed_where_it_is_stated(workspace: WorkspacePaths) -> None:
-    set_settings(workspace, {"seed": 8})
-    (one,) = effective_settings(workspace, "seed")
-    lines = workspace.params.read_text(encoding="utf-8").splitlines()
-
-    assert (one.value, one.default, lines[(one.line or 0) - 1]) == (8, 7, "seed: 8")
-
-
-def test_a_seed_that_is_the_default_is_left_out() -> None:
-    assert slim(f"{SHIPPED}\nseed: 7\n", "params.yaml").strip() == SHIPPED.strip()
-    assert slim(f"{SHIPPED}\nseed: 8\n", "params.yaml").rstrip().endswith("seed: 8")
 
 
 def test_one_that_is_not_stated_has_its_default(workspace: WorkspacePaths) -> None:

@@ -92,9 +92,7 @@ def test_a_custom_model_is_tested(tmp_path: Path, *, broken: bool, code: int) ->
         text = text.replace('"random_state": about.seed', '"random_state": about.threads')
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "mine.py").write_text(text, encoding="utf-8")
-    params = whole() | {
-        "data": data_section("regression", labels="with_rows", horizon="1h", suite="expectations/none.json")
-    }
+    params = whole() | {"data": data_section("regression", labels="with_rows", horizon="1h")}
     params["train"] |= {"model": "own:models/mine.py"}
     params["tune"] |= {"space": SPACE}
     (tmp_path / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")

@@ -22,12 +22,11 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> WorkspacePaths:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkspacePaths:
     """One whose pieces hold 256 rows of the table below, or a few more."""
-    paths = empty_workspace(tmp_path)
-    text = paths.params.read_text(encoding="utf-8")
-    paths.params.write_text(text + "batches: {piece_mb: 0.015}\n", encoding="utf-8")
-    return paths
+    for module in ("landing.take_in", "onboarding.init"):
+        monkeypatch.setattr(f"retrim.{module}.PIECE_MB", 0.015)
+    return empty_workspace(tmp_path)
 
 
 def settled(workspace: WorkspacePaths, looked: InspectedTable, *, overwrite: bool = True) -> Any:

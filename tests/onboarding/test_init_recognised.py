@@ -39,7 +39,7 @@ def test_a_plain_table_needs_nothing_declared() -> None:
     drafted = looked_at(csv(table()))
 
     assert drafted.reading.model_dump(exclude={"calendar"}) == {
-        "encoding": "utf-8", "separator": ",", "decimal": ".", "thousands": "", "missing": (),
+        "encoding": "utf-8", "separator": ",", "numbers": "1234.5", "missing": (),
         "dates": {}, "zone": "UTC", "skip": (), "arrival": None,
     }  # fmt: skip
 

@@ -67,7 +67,7 @@ def test_what_is_drafted_suffices_for_a_first_version(rows: int) -> None:
     from retrim.training.enough import cut_first
 
     drafted = looked_at(csv(table(rows)))
-    document = {**whole(), "data": drafted.data.model_dump(), "reading": drafted.reading.model_dump()}
+    document = {**whole(), "data": drafted.data.model_dump(exclude_unset=True), "reading": drafted.reading.model_dump()}
     for (section, name, *deeper), choice in drafted.choices.items():
         if not deeper:
             document[section] = {**document[section], name: choice.value}

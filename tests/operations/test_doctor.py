@@ -65,7 +65,7 @@ def worst(workspace: Workspace, check: str, *, now: pd.Timestamp = NOW) -> Findi
 
 
 def spoil_settings(workspace: Workspace) -> None:
-    set_key(workspace.paths.params, "seed", "seven")
+    set_key(workspace.paths.params, "split", "seven")
 
 
 def lose_suite(workspace: Workspace) -> None:
@@ -128,7 +128,7 @@ def stop_parts(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("plant", "check", "level", "said", "cure"),
     [
-        (spoil_settings, "settings", "critical", "seed", "correct what the message describes"),
+        (spoil_settings, "settings", "critical", "split", "correct what the message describes"),
         (lose_suite, "settings", "critical", "is missing", "git"),
         (name_other_code, "versions", "critical", "pinned to retrim 0.0.9", "correct what the message describes"),
         (lock_other_packages, "packages", "warning", "requirements.lock has 0.1", "pip install"),

@@ -22,7 +22,7 @@ from tests.lives import worlds
 from tests.oracle.player import Player
 
 STAGES = ("validate", "features", "tune", "train", "backtest", "compare")
-SMALL = ("tune.trials=2", "tune.folds=2", "backtest.origins=1")  # a run in half a minute
+SMALL = ("tune.trials=2", "backtest.origins=1")  # a run in half a minute
 READY_SECONDS = 60
 WEEK = pd.Timedelta("7D")
 

@@ -279,7 +279,7 @@ def reopened(folder: Path) -> Desk:
     from tests.builders.synthetic import data_section
 
     document = whole()
-    document["data"] = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/none.json")
+    document["data"] = data_section("regression", labels="with_rows", horizon="1h")
     workspace = Workspace(WorkspacePaths(folder), parse_params(document, "params.yaml"), Env())
     shelf = Shelf({1: folder / "var" / "bundle-1" / "data" / "candidate"})
     workspace.__dict__["registry"] = shelf
@@ -427,7 +427,7 @@ def with_suite(desk: Desk, folder: Path, most: float) -> Desk:
 def bound_by(desk: Desk, most: float) -> None:
     expectation = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "level", "max_value": most}}
     suite = {"name": "s", "expectations": [expectation]}
-    (desk.workspace.paths.root / "expectations" / "none.json").write_text(json.dumps(suite))
+    (desk.workspace.paths.root / "expectations" / "generated.json").write_text(json.dumps(suite))
 
 
 def test_what_is_gone_from_out_is_predicted_again(desk: Desk, tmp_path: Path) -> None:
@@ -544,7 +544,7 @@ def test_what_came_to_out_after_a_kill_is_not_written_over(
 
 def test_without_its_suite_nothing_is_predicted(desk: Desk, tmp_path: Path) -> None:
     own = copy_of(desk, tmp_path / "workspace")
-    suite = own.workspace.paths.root / "expectations" / "none.json"
+    suite = own.workspace.paths.root / "expectations" / "generated.json"
     suite.unlink()
 
     with pytest.raises(BadInputError, match=f"git checkout {suite}"):

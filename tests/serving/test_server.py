@@ -45,7 +45,7 @@ def desk_of(folder: Path, task: str) -> Desk:
     desk = make_desk(folder, task=task)
     desk.land(desk.rows(0, 10), 10)
     desk.make_version(10)
-    suite = folder / "expectations" / "none.json"
+    suite = folder / "expectations" / "generated.json"
     suite.write_text(json.dumps({"name": "bounds", "expectations": SUITE}), encoding="utf-8")
     return desk
 
@@ -284,7 +284,7 @@ def test_a_suite_of_bounds_needs_no_great_expectations(desks: dict[str, Desk]) -
         "suite_of_rows(Path(sys.argv[1]), {'level': 'number', 'group': 'category', 'slope': 'number',"
         "'noise': 'number'}); assert not {'great_expectations', 'mlflow'} & set(sys.modules)"
     )
-    suite = desks["binary"].workspace.paths.root / "expectations" / "none.json"
+    suite = desks["binary"].workspace.paths.root / "expectations" / "generated.json"
     subprocess.run([sys.executable, "-c", code, str(suite)], check=True)
 
 

@@ -82,8 +82,8 @@ def test_without_a_threshold_nothing_is_decided(tmp_path: Path) -> None:
         ),
         (
             "data/samples/bank.params.yaml",
-            {"train": {"balance": "weights"}, "fairness": {"mitigate": "reweight"}},
-            r"train\.balance: fairness\.mitigate already weights the classes",
+            {"train": {"balance": "groups"}},
+            r"fairness\.groups: train\.balance is 'groups', but none are listed",
         ),
     ],
 )

@@ -14,7 +14,7 @@ OWN = ("at", "number", "level", "slope", "noise", "group", "outcome")
 
 def declared(drop: tuple[str, ...] = (), **columns: Any) -> DataParams:
     """The generated table without some columns and with others beside them."""
-    section = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
+    section = data_section("regression", labels="with_rows", horizon="1h")
     section["columns"] = {name: one for name, one in section["columns"].items() if name not in drop} | columns
     return DataParams.model_validate(section)
 
@@ -99,7 +99,7 @@ class TestARename:
         assert (name_faults(files.values(), whole), schema_faults(files, whole)) == ([], [])
 
     def test_of_a_key_or_target_stays_the_same_key_and_target(self) -> None:
-        section = data_section("regression", labels="with_rows", horizon="1h", suite="expectations/generated.json")
+        section = data_section("regression", labels="with_rows", horizon="1h")
         columns, now = section["columns"], {"number": "id", "outcome": "result"}
         section["columns"] = {
             now.get(name, name): one | ({"was": name} if name in now else {}) for name, one in columns.items()

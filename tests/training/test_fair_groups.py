@@ -62,8 +62,7 @@ def group(column: str, *cuts: float) -> dict[str, Any]:
         ({"groups": [group("country", 3)]}, "groups: 'country' is a category"),
         ({"groups": [group("country"), group("country")]}, "groups: 'country' is listed twice"),
         ({"at_most": {"selection_rate": 0.1}}, "at_most.selection_rate: not available for a regression task"),
-        ({"mitigate": "reweight"}, "mitigate: 'reweight' needs groups"),
-        ({"mitigate": "reweight", "groups": [group("country")]}, "'reweight' balances classes"),
+        ({"mitigate": "reweight"}, "groups: train.balance is 'groups', but none are listed"),
     ],
 )
 def test_a_section_that_does_not_fit_the_table_is_refused(shop: DataParams, changed: Any, said: str) -> None:

@@ -64,15 +64,8 @@ def suspicion_of(faults: str) -> str:
 
 
 class BatchParams(SettingsSection):
-    """How large a batch may be, and what is compared with earlier ones."""
+    """What of a batch is compared with earlier ones."""
 
-    piece_mb: float = Field(
-        default=128.0,
-        gt=0,
-        le=512,
-        description="maximum unpacked size, in megabytes, of a file that lands as one batch; a larger file "
-        "lands in chunks of this size",
-    )
     skip: tuple[str, ...] | Literal["all"] = Field(
         default=(),
         description=(

@@ -176,11 +176,11 @@ def past_of_store(
 
 def month_spent(workspace: Workspace, *, now: pd.Timestamp) -> MonthSpent | None:
     """What the retrainings of this calendar month cost, by the moments that they are about; None where nobody says."""
-    money, budget = workspace.params.gain.money, workspace.params.triggers.budget
-    if money is None or budget is None or budget.money is None:
+    money = workspace.params.gain.money
+    if money is None or money.budget is None:
         return None
     month = f"{now:%Y-%m}"
-    return MonthSpent(month, len(runs_paid(workspace, month)), money, budget.money)
+    return MonthSpent(month, len(runs_paid(workspace, month)), money, money.budget)
 
 
 def runs_paid(workspace: Workspace, month: str) -> list[RunRow]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from retrim.checking.history import CHECK
 from retrim.decision.check_record import StoredCheck
+from retrim.decision.previous_champions import COMPETING
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.size import KEPT_BACK, Size, rows_holding, size_for
 from retrim.gate.support import ShownEvidence
@@ -30,7 +31,7 @@ def refitted(workspace: Workspace, predictor: Predictor) -> Recipe:
     if recipe.kind == BASELINE:
         recipe = newest_recipe(workspace) or recipe
     recipe = replace(recipe, loss=params.judge.loss, reweight=params.fairness.reweights)
-    return replace(recipe, balance=params.train.balance)
+    return replace(recipe, balance=params.train.class_balance)
 
 
 def recipe_digest(workspace: Workspace, predictor: Predictor) -> str:
@@ -118,7 +119,7 @@ def size_of_run(
         workspace,
         mature.only(mature.times["_event"] > champion.used_until),
         life,
-        tries=len(windows) * recipes + min(previous_champions, params.previous_champions.judged),
+        tries=len(windows) * recipes + min(previous_champions, COMPETING),
         judged=judged,
         eased=eased,
         mature=len(mature),

@@ -15,6 +15,9 @@ from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import SettingsSection
 from retrim.training.bundle import Predictor
 
+COMPETING = 1
+"""Previous champions that a run judges beside its challengers, at most: each makes the gate stricter for all models."""
+
 
 @dataclass(frozen=True)
 class PreviousChampions:
@@ -103,19 +106,13 @@ def restore_instead(
 
 
 class PreviousChampionParams(SettingsSection):
-    """How previous champions are scored, at checks and in runs."""
+    """How previous champions are scored at checks."""
 
     most: int = Field(
-        default=3, ge=0, description="number of previous champions that are scored, newest first; 0: none"
-    )
-    judged: int = Field(
         exclude=True,
-        default=1,
-        ge=1,
-        description=(
-            "maximum number of previous champions that a run judges beside its challengers; each additional model "
-            "makes the gate stricter for all models"
-        ),
+        default=3,
+        ge=0,
+        description="number of previous champions that are scored, newest first; older ones rarely fit the newest rows",
     )
 
 

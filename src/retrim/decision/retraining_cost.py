@@ -38,6 +38,11 @@ class MoneyParams(SettingsSection):
         ge=0,
         description="cost of storing 1 GB on disk for a month, in `currency`; null: storage is not counted",
     )
+    budget: float | None = Field(
+        default=None,
+        gt=0,
+        description="maximum cost of retrainings per calendar month (UTC), in `currency`; null: no limit",
+    )
 
     @property
     def retraining_cost(self) -> float:
@@ -57,7 +62,7 @@ class MonthSpent:
         month: Such as 2026-11.
         runs: Retrainings that were paid for.
         money: What one costs, and the currency.
-        budget: What all of them may cost.
+        budget: What all of them may cost; `gain.money.budget`.
     """
 
     month: str

@@ -33,12 +33,6 @@ class BudgetParams(SettingsSection):
             "the current one; fixed, because triggers.budget.runs alone sets the rate"
         ),
     )
-    money: float | None = Field(
-        default=None,
-        gt=0,
-        description="maximum cost of retrainings per calendar month (UTC), in the currency of gain.money; "
-        "null: no limit",
-    )
 
 
 class TriggerParams(SettingsSection):
@@ -86,7 +80,7 @@ class TriggerParams(SettingsSection):
         ),
     )
     budget: BudgetParams | None = Field(
-        default=BudgetParams(), description="limits on the number and the cost of retrainings; null: no limit"
+        default=BudgetParams(), description="limit on the number of retrainings; null: no limit"
     )
     max_wait: Span | None = Field(
         exclude=True,

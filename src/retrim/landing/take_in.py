@@ -11,7 +11,7 @@ from retrim.errors import BadInputError
 from retrim.landing.ingest import Landed, land_batch
 from retrim.landing.withdraw import A_SECOND, refuse_withdrawn
 from retrim.lineage.workspace import Workspace, clock, record_alert, tell_suspicious
-from retrim.reading.chunks import Chunk, LargeFile, large_at
+from retrim.reading.chunks import PIECE_MB, Chunk, LargeFile, large_at
 from retrim.table.data import DataParams
 
 TOLD = 3
@@ -49,8 +49,7 @@ def take_in(
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
                 f"{path} landed before in different chunks (such as batch {batch.batch}), because "
-                "batches.piece_mb or pyarrow has changed since; undo that change, or land the missing rows in a "
-                "separate file"
+                "pyarrow has changed since; install its earlier version, or land the missing rows in a separate file"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))
@@ -73,8 +72,7 @@ def _refuse_equal_pieces(path: Path, large: LargeFile, data: DataParams, *, land
     if again and not data.key and not landed.issuperset(large.digests):
         raise BadInputError(
             f"{path} has {again} chunks that are equal to an earlier chunk, and equal chunks land only once; "
-            "remove repeated rows, or raise batches.piece_mb, so that the chunks differ or the file lands as a "
-            "whole"
+            f"remove repeated rows, set data.key, or send the file in parts of less than {PIECE_MB:g} MB"
         )
 
 
@@ -88,8 +86,8 @@ def with_alert(workspace: Workspace, landed: Landed, *, now: pd.Timestamp | None
 
 
 def large_file(workspace: Workspace, path: Path) -> LargeFile | None:
-    """The file as pieces, if it is larger than `batches.piece_mb`; None: it lands as one batch."""
-    return large_at(path, piece_mb=workspace.params.batches.piece_mb, reading=workspace.params.reading)
+    """The file as pieces, if it is larger than `PIECE_MB`; None: it lands as one batch."""
+    return large_at(path, piece_mb=PIECE_MB, reading=workspace.params.reading)
 
 
 def _take_in(

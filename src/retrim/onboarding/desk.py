@@ -196,8 +196,7 @@ def reading_of(desk: TablePlan) -> ReadingParams:
     return ReadingParams(
         encoding=desk.raw.encoding,
         separator=desk.raw.separator,
-        decimal=desk.spelling.decimal,
-        thousands=desk.spelling.thousands,
+        numbers=desk.spelling.form,
         missing=desk.spelling.missing,
         dates={
             spelt_as(desk, column.name): column.dates.formats

@@ -181,7 +181,6 @@ def data_of(
             "no column is left to predict from; add a usable column to the file. Notes on its columns: "
             + "; ".join(str(note) for note in desk.notes if note.column)[:600]
         )
-    every = pd.Timedelta(rhythm.batch_every)
     return DataParams.model_validate(
         {
             "model": desk.wishes.model,
@@ -192,7 +191,6 @@ def data_of(
             "labels": labels,
             "label_horizon": None if desk.wishes.label_due else "0h",
             "batch_every": rhythm.batch_every,
-            "batch_grace": "1D" if every >= pd.Timedelta("3D") else "6h" if every >= pd.Timedelta("1D") else "1h",
             "times_ahead": TIMES_AHEAD,
             "suite": f"expectations/{desk.wishes.model}.json",
             "rows": {"where": []},

@@ -27,13 +27,14 @@ from retrim.reading.address import is_address
 from retrim.reading.chunks import LargeFile, large_at
 from retrim.reading.container import ARROW, GZIP, PARQUET
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
-from retrim.settings import Env, load_params, parse_params
+from retrim.settings import Env, load_params, parse_params, settings_alone
 from retrim.stats.codec import Instant, Unwritten, key, to_record, written
 from retrim.stats.plugins import SettingChoice
+from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
 
 LOOKED = 4
-"""Pieces of `batches.piece_mb` that are looked at: the last of the file."""
+"""Pieces of a large file that are looked at: the last of the file."""
 HEAD = 1 << 20
 """Bytes that say how a text is spelled."""
 
@@ -189,7 +190,8 @@ def unsaved(workspace: WorkspacePaths, suite: Path) -> list[str]:
 
 def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, ...], SettingChoice]:
     """Every value of params.yaml that is set, by its place."""
-    data, reading = drafted.data.model_dump(mode="json"), drafted.reading.model_dump(mode="json")
+    data = settings_alone(DataParams, drafted.data.model_dump(mode="json"))
+    reading = drafted.reading.model_dump(mode="json")
     changes: dict[tuple[str, ...], SettingChoice] = {
         ("data", name): SettingChoice(value, "") for name, value in data.items()
     }

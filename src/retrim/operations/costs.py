@@ -63,7 +63,7 @@ def cost_of_month(
     seconds = workspace.store.seconds_of_runs(workspace.model)
     in_month = [check for check in checks if check.as_of.startswith(month)]
     probes = sum(_probe(check) for check in in_month)
-    money, budget = workspace.params.gain.money, workspace.params.triggers.budget
+    money = workspace.params.gain.money
     return MonthCost(
         month=month,
         retrainings=len(paid),
@@ -73,7 +73,7 @@ def cost_of_month(
         money=None if money is None else money.cost * len(paid),
         probe_money=None if money is None else money.cost * probes,
         currency=None if money is None else money.currency,
-        budget=None if budget is None else budget.money,
+        budget=None if money is None else money.budget,
         kept_gb=kept_gb,
         storage_money=None if money is None or kept_gb is None else (money.gb_month or 0.0) * kept_gb,
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from retrim.profile.dates import DateSpelling, spelling_of_dates, unix_format
 from retrim.profile.table import Notes, personal
 from retrim.table.data import ColumnType, Role
-from retrim.table.reading import SAID_MISSING, SAMPLED, RawColumn, share_of
+from retrim.table.reading import SAID_MISSING, SAMPLED, NumberForm, RawColumn, share_of
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
@@ -57,6 +57,11 @@ class NumberSpelling:
     decimal: Decimal
     thousands: Thousands
     missing: tuple[str, ...]
+
+    @property
+    def form(self) -> NumberForm:
+        """How a number is written, as `reading.numbers` says it."""
+        return cast("NumberForm", f"1{self.thousands}234{self.decimal}5")
 
     def are_numbers(self, words: "pd.Series[int]") -> np.ndarray:
         """Which of a column's distinct words are numbers spelled so, shape (words,)."""
@@ -276,14 +281,12 @@ def note_spelling(columns: Mapping[str, InitColumn], spelling: NumberSpelling, n
     texts = [column for column in columns.values() if column.look.stored == "text"]
     numeric = [column.look for column in texts if column.type in ("number", "integer")]
     decimal = "," if spelling.decimal == "," else ""
-    for about, setting, sign in (
-        ("decimal comma", "decimal", decimal),
-        ("thousands separator", "thousands", spelling.thousands),
-    ):
+    done = f"declared, reading.numbers: {spelling.form!r}"
+    for about, sign in (("decimal comma", decimal), ("thousands separator", spelling.thousands)):
         shown = [look for look in numeric if sign and look.words.index.str.contains(sign, regex=False).any()]
         for look in shown[:5]:
             example = next(word for word in look.words.index if sign in word)
-            notes.tell(about, look.name, f"numbers such as {example!r}", f"declared, reading.{setting}: {sign!r}")
+            notes.tell(about, look.name, f"numbers such as {example!r}", done)
     for word in spelling.missing:
         holding = [column for column in texts if word in column.look.words.index]
         cells = sum(int(column.look.words[word]) for column in holding)

@@ -42,6 +42,7 @@ LONGEST = 64 << 20
 
 
 MB = 1 << 20
+PIECE_MB = 128.0  # megabytes, unpacked: a larger file lands in chunks of this size, which bounds the memory
 HEAD = 1 << 16
 BATCH = 1 << 16  # rows decoded at once, at most
 CELL = 16  # bytes of a cell, so that few rows of very many columns are decoded at once

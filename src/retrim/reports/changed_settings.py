@@ -211,7 +211,7 @@ def _recipes(
                 past, side.data, side.tune, side.train, side.prepare.steps, loss=side.judge.loss, threads=count_cores()
             )
         recipe = replace(recipe, loss=side.judge.loss, reweight=side.fairness.reweights)
-        recipes.append(replace(recipe, balance=side.train.balance))
+        recipes.append(replace(recipe, balance=side.train.class_balance))
     return recipes
 
 

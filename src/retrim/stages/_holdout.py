@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from retrim.decision.previous_champions import PreviousChampionParams, may_compete, shortlist
+from retrim.decision.previous_champions import COMPETING, may_compete, shortlist
 from retrim.errors import RefusedError
 from retrim.features.view import FeatureView
 from retrim.files import Paths, read_folder
@@ -52,7 +52,7 @@ def judged_models(paths: Paths, view: FeatureView, gate: GateParams, judge: Judg
 
 
 def previous_champions_on(
-    judged: pd.DataFrame, paths: Paths, params: PreviousChampionParams, judge: JudgeParams
+    judged: pd.DataFrame, paths: Paths, judge: JudgeParams
 ) -> tuple[dict[int, ScoredModel], dict[int, str]]:
     """The previous champions that compete, each with its own view, by version; and why each of the others does not.
 
@@ -63,9 +63,7 @@ def previous_champions_on(
     if not stored or not len(judged):
         return {}, {}
     able, unable = may_compete(stored, columns=list(judged.columns), judged_from=judged["_event"].iloc[0])
-    competing, passed_over = shortlist(
-        able, _training_rows(paths), loss=judge.loss, most=params.judged, rows=len(judged)
-    )
+    competing, passed_over = shortlist(able, _training_rows(paths), loss=judge.loss, most=COMPETING, rows=len(judged))
     scored = {version: score_stored(model, judged, loss=judge.loss) for version, model in competing.items()}
     return scored, unable | passed_over
 

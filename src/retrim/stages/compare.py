@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from retrim.decision.pins import Pins
-from retrim.decision.previous_champions import PreviousChampionParams, settle
+from retrim.decision.previous_champions import settle
 from retrim.drift.alarms import AlarmParams
 from retrim.drift.joint import JointParams
 from retrim.drift.reference import ExpectedWindows
@@ -48,7 +48,6 @@ from retrim.training.recipe import REFITTED, TrainParams
 def run(
     gate: GateParams,
     judge: JudgeParams,
-    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     split: SplitParams,
     train: TrainParams,
@@ -70,7 +69,7 @@ def run(
     lightgbm_alone()
     view = read_feature_view(paths)
     judged = judged_models(paths, view, gate, judge)
-    verdict, told, by_group = _verdict(judged, view, gate, judge, previous_champions, fairness, paths)
+    verdict, told, by_group = _verdict(judged, view, gate, judge, fairness, paths)
     won = judged.challengers[verdict.winner]
     files = _shown_files(judged, verdict.winner, view, judge, paths)
     scored, answers = _scored(judged, view), with_answers(judged.rows, view, won.predicted)
@@ -114,14 +113,13 @@ def _verdict(
     view: FeatureView,
     gate: GateParams,
     judge: JudgeParams,
-    previous_champions: PreviousChampionParams,
     fairness: FairnessParams,
     paths: Paths,
 ) -> tuple[Verdict, dict[str, JsonValue], FairnessLook]:
     """The gate's verdict, what the record tells beside it, and the look by group."""
     pins = read_pins(paths)
     times = uses(pins.judged, judged.rows["_event"])
-    competing, left_out = previous_champions_on(judged.rows, paths, previous_champions, judge)
+    competing, left_out = previous_champions_on(judged.rows, paths, judge)
     judged_by = partial(judge_models, draws=judge.draws, block_rows=judge.block_rows, uses=times)
     support = _support_in(pins, judged, gate)
     verdict = judged_by(judged, gate, rivals=len(competing), support=support)

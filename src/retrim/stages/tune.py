@@ -127,7 +127,7 @@ def _cuts(rows: pd.DataFrame, tune: TuneParams) -> list[Cut]:
         all_folds = folds(event, due, count=tune.folds, rows=tune.fold_rows)
         return [(*keep_back(fold.fit, share=tune.stop_share), fold.score) for fold in all_folds]
     except ValueError as error:
-        raise RefusedError(f"tune: {error}; wait for more rows or lower tune.folds") from error
+        raise RefusedError(f"tune: {error}; wait for more rows or lower tune.fold_rows") from error
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _laid(
 
 def _score(task: FitTask, train: TrainParams, fold: _Laid) -> tuple[float, int]:
     how = replace(task, weights=fold.weights, stop=fold.stop)
-    fitted = fit_balanced(train.model, train.balance, fold.view, *fold.fit, how)
+    fitted = fit_balanced(train.model, train.class_balance, fold.view, *fold.fit, how)
     matrix, actual = fold.scored
     losses = row_losses(task.loss, actual, fitted.model.predict(matrix))
     return float(np.mean(losses)), fitted.rounds

@@ -28,9 +28,8 @@ T = TypeVar("T")
 AROUND = 200
 FOLLOWS = object()
 """Marks a field whose value other settings say (`DERIVED` in `settings.py`) and that is none of its own."""
-FOLLOWS_SEED = object()
-"""Marks a field that has the value of the setting `seed` and is none of its own."""
-Seed = Annotated[int, Field(ge=0), FOLLOWS_SEED]
+Seed = Annotated[int, Field(ge=0, exclude=True)]
+"""A seed of random draws: fixed, because with another one a refused verdict could be drawn again."""
 Several = Annotated[int, Field(ge=2)]
 """An argument of a plug-in that counts what there have to be at least two of."""
 
@@ -111,7 +110,7 @@ def is_setting(field: FieldInfo) -> bool:
     It may not where the value is fixed (`exclude=True`: an argument of the code, with the reason as its description),
     or where it follows other settings.
     """
-    return not field.exclude and FOLLOWS not in field.metadata and FOLLOWS_SEED not in field.metadata
+    return not field.exclude and FOLLOWS not in field.metadata
 
 
 class SettingsForm(SettingsSection):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from retrim.stats.plugins import SettingsForm, SettingsSection, SomeSpan, Span
+from retrim.stats.plugins import FOLLOWS, SettingsForm, SettingsSection, SomeSpan, Span
 from retrim.table.granularity import RowParams, kept, row_faults
 from retrim.table.history_faults import history_faults
 from retrim.table.keys import at_keys, first, latest, total_order
@@ -93,11 +93,15 @@ class DataParams(SettingsSection):
     batch_every: SomeSpan = Field(
         description="usual time between two batches, above 0; retrim uses it to detect a missing batch"
     )
-    batch_grace: Span = Field(default="1D", description="how late a batch may be before it is reported")
+    batch_grace: Annotated[Span, FOLLOWS] = Field(
+        default="1D", description="how late a batch may be before it is reported"
+    )
     times_ahead: Span = Field(
         default="1h", description="how far an event time or a label time may lie after the arrival of its batch"
     )
-    suite: str = Field(description="path of the Great Expectations suite, relative to the workspace")
+    suite: Annotated[str, FOLLOWS] = Field(
+        default="", description="path of the Great Expectations suite, relative to the workspace"
+    )
     rows: RowParams = Field(
         default=RowParams(), description="which landed rows the table contains, and at what granularity"
     )

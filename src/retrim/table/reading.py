@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from retrim.stats.plugins import SettingsSection
 
 CalendarPart = Literal["hour", "weekday", "month", "day_of_month", "day_of_year"]
+NumberForm = Literal["1234.5", "1,234.5", "1234,5", "1.234,5", "1 234,5", "1 234.5", "1'234.5", "1'234,5"]
 UNIX = {"unix": "s", "unix_ms": "ms"}
 """Formats that are no strptime pattern: seconds and milliseconds since 1970."""
 
@@ -85,9 +86,9 @@ class ReadingParams(SettingsSection):
     separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_known_separator)] = Field(
         default=",", description="character that separates the cells of a CSV line"
     )
-    decimal: Literal[".", ","] = Field(default=".", description="decimal separator of numbers")
-    thousands: Literal["", ",", ".", " ", "'"] = Field(
-        default="", description="separator between groups of three digits; empty: none"
+    # YAML reads 1234.5 without quotes as a number
+    numbers: Annotated[NumberForm, BeforeValidator(str)] = Field(
+        default="1234.5", description="how files write the number 1234.5: with which separators"
     )
     missing: tuple[str, ...] = Field(
         default=(), description="texts of a cell that mean a missing value, in addition to an empty cell"
@@ -108,11 +109,15 @@ class ReadingParams(SettingsSection):
     )
     calendar: dict[str, CalendarPart] = Field(default={}, description="feature columns computed from the event time")
 
-    @model_validator(mode="after")
-    def _separators_differ(self) -> "ReadingParams":
-        if self.thousands == self.decimal:
-            raise ValueError(f"thousands and decimal are both {self.decimal!r}; set two different separators")
-        return self
+    @property
+    def decimal(self) -> str:
+        """The decimal separator."""
+        return self.numbers[-2]
+
+    @property
+    def thousands(self) -> str:
+        """The separator between groups of three digits; empty: there is none."""
+        return self.numbers[1:-5]
 
     @property
     def made(self) -> tuple[str, ...]:

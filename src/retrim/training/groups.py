@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
 from retrim.errors import BadInputError
-from retrim.stats.plugins import SettingsSection
+from retrim.stats.plugins import FOLLOWS, SettingsSection
 from retrim.table.data import DataParams
 
 Mitigation = Literal["reweight"]
@@ -94,7 +94,7 @@ class FairnessParams(SettingsSection):
         description="probability at or above which a row is selected if decide.threshold is null; 0.5 selects "
         "the likelier class",
     )
-    mitigate: Mitigation | None = Field(
+    mitigate: Annotated[Mitigation | None, FOLLOWS] = Field(
         default=None,
         description="reweight: training weights give every group the same share of each class; null: no mitigation",
     )
@@ -155,7 +155,7 @@ def with_groups(rows: pd.DataFrame, groups: Sequence[GroupParams]) -> pd.DataFra
 
 
 def as_trained(rows: pd.DataFrame, fairness: FairnessParams) -> pd.DataFrame:
-    """Rows of the table as a recipe that reweights wants them: with their groups where `fairness.mitigate` says so."""
+    """Rows of the table as a recipe that reweights wants them: with their groups where `train.balance` says so."""
     return with_groups(rows, fairness.groups) if fairness.reweights else rows
 
 
@@ -220,10 +220,8 @@ def _faults(fairness: FairnessParams, data: DataParams) -> Iterator[str]:
         if data.task not in MEASURES[measure]:
             fitting = ", ".join(name for name, tasks in MEASURES.items() if data.task in tasks)
             yield f"at_most.{measure}: not available for a {data.task} task; set it to null. Available: {fitting}"
-    if fairness.mitigate is not None and not fairness.groups:
-        yield f"mitigate: {fairness.mitigate!r} needs groups; list columns under groups, or set mitigate to null"
-    if fairness.reweights and data.task == "regression":
-        yield "mitigate: 'reweight' balances classes, but a regression has none; set mitigate to null"
+    if fairness.reweights and not fairness.groups:
+        yield "groups: train.balance is 'groups', but none are listed; list columns, or set train.balance to null"
 
 
 def _faults_of_groups(fairness: FairnessParams, data: DataParams) -> Iterator[str]:

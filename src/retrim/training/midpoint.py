@@ -39,7 +39,7 @@ def usual_recipe(
     view = FeatureView.learn(fitted, data, steps)
     fitted_model = fit_balanced(
         train.model,
-        train.balance,
+        train.class_balance,
         view,
         view.training(fitted),
         view.actual(fitted),
@@ -53,7 +53,7 @@ def usual_recipe(
             patience=tune.patience,
         ),
     )
-    return Recipe(train.model, loss, middle, max(fitted_model.rounds, 1), train.seed, balance=train.balance)
+    return Recipe(train.model, loss, middle, max(fitted_model.rounds, 1), train.seed, balance=train.class_balance)
 
 
 def _middle(dimension: Dimension) -> Any:

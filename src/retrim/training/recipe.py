@@ -53,11 +53,12 @@ class TrainParams(SettingsSection):
             "recipes that compete in a search; the champion's recipe is included to show what the search itself adds"
         ),
     )
-    balance: Balance | None = Field(
+    balance: Balance | Literal["groups"] | None = Field(
         default=None,
         description=(
-            "how a fit balances classes; weights: all classes have the same total weight; sample: each "
-            "class has as many rows as the rarest class; null: classes are not balanced"
+            "how a fit balances classes; weights: all classes have the same total weight; sample: each class has as "
+            "many rows as the rarest class; groups: weights give every group in fairness.groups the same share of each "
+            "class; null: classes are not balanced"
         ),
     )
     seed: Seed = Field(default=7, description="seed of the fits and of their random draws")
@@ -73,6 +74,11 @@ class TrainParams(SettingsSection):
         except (BadInputError, UnknownNameError) as wrong:
             raise ValueError(str(wrong)) from wrong
         return name
+
+    @property
+    def class_balance(self) -> Balance | None:
+        """How a fit balances classes, whatever their group."""
+        return None if self.balance == "groups" else self.balance
 
 
 @dataclass(frozen=True)
@@ -263,7 +269,7 @@ def recipes_of(tuned: FoundRecord, train: TrainParams, *, loss: str, reweight: b
 
     def made(record: FoundRecord) -> Recipe:
         model = record.model or train.model
-        return Recipe(model, loss, record.hyperparameters, record.rounds, train.seed, reweight, train.balance)
+        return Recipe(model, loss, record.hyperparameters, record.rounds, train.seed, reweight, train.class_balance)
 
     searched, champion = made(tuned), None if tuned.champion is None else made(tuned.champion)
     return {"found": searched} if champion in (None, searched) else {"found": searched, "champion": champion}

@@ -39,7 +39,7 @@ SET_BY_RETRIM = {
     "num_class": "the table sets it",
     "num_iterations": "tune.max_rounds and early stopping set it",
     "early_stopping_round": "early stopping is used wherever possible",
-    "seed": "the setting seed sets it",
+    "seed": "it is fixed",
     "num_threads": "it changes no result",
     "deterministic": "versions must be reproducible byte for byte",
     "force_row_wise": "versions must be reproducible byte for byte",

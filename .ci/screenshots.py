@@ -1,6 +1,6 @@
 """The pictures of the page in the README, of a demo that has been run: `make demo`, then
 
-    .venv/bin/python bench/screenshots.py [WORKSPACE] [FOLDER]
+    .venv/bin/python .ci/screenshots.py [WORKSPACE] [FOLDER]
 
 WORKSPACE is var/demo by default, FOLDER docs/images. Debian's Chromium takes them of the page as of the last check;
 each has to stay below 150 kB.

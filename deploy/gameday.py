@@ -1,6 +1,6 @@
 """Injects faults into a copy of a workspace, one after the other, and prints what still worked.
 
-python bench/gameday.py WORKSPACE [--only WORDS ...]
+python deploy/gameday.py WORKSPACE [--only WORDS ...]
 
 The copy is a restored backup, so the workspace itself is only read. During a fault each command has to end with a code
 and an error that are documented, and a prediction server has to answer. After it a check works, and no batch, decision,
