@@ -16,7 +16,15 @@ from retrim.files import folder_digest, read_folder
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.gate.verdict import SlicesRecord
 from retrim.stats.codec import from_record, to_record
-from retrim.training.bundle import FORMAT, FORMAT_FILE, VERDICT, FitRecord, SplitRecord, format_of, load_predictor
+from retrim.training.bundle import (
+    FORMAT,
+    FORMAT_FILE,
+    FitRecord,
+    SplitRecord,
+    format_of,
+    judged_in,
+    load_predictor,
+)
 from retrim.training.predicted import Importance
 
 STORED = Path(__file__).parents[1] / "fixtures" / "bundles"
@@ -63,7 +71,7 @@ class TestAStoredBundle:
         assert farthest(load_predictor(files).predict(reference), answers_of(reference)) <= TOLERANCE
 
     def test_keeps_the_profiles_that_a_check_reads(self, number: str, files: dict[str, bytes]) -> None:
-        reference = load_reference(files, json.loads(files[VERDICT])["winner"])
+        reference = load_reference(files, judged_in(files).folder)
 
         assert reference is not None
         assert reference.scores is not None

@@ -222,7 +222,7 @@ class TestEveryShippedSuite:
         assert rows is not None
         rows.insert(0, "_key", row_keys(rows, data.key, "b"))
 
-        assert validate(rows, read_suite(ROOT / data.suite)) == ()
+        assert validate(rows, read_suite(ROOT / "expectations" / f"{data.model}.json")) == ()
 
     def test_says_where_each_bound_comes_from(self, name: str) -> None:
         for one in read_suite(ROOT / "expectations" / f"{name}.json").expectations:
