@@ -32,7 +32,6 @@ class CheckDone:
     """A check and what came of it.
 
     Args:
-        check: The check.
         run: How the run ended that it started here, or the move of the champion; None: nothing was done here.
         resumed: Decisions whose runs were finished first.
     """

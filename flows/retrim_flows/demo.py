@@ -26,7 +26,6 @@ class Beat:
 
     Args:
         date: The day.
-        rows: Rows that landed.
         check: The check's record; None on the first date, when version 1 is made.
         run: How the retraining ended, if there was one.
         live: The version that is live after it.

@@ -54,7 +54,6 @@ class WorkerSchedule:
 
     Args:
         workspaces: Whose flows they are; of one workspace, or of many that share the worker.
-        pool: The work pool.
         home: The folder of Prefect's state.
         spread: Whether runs that are due at the same moment begin one after the other.
     """

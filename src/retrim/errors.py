@@ -51,8 +51,6 @@ class UnknownNameError(BadInputError):
 
     Args:
         kind: Of what, such as `metric`.
-        name: What was asked for.
-        known: Names there are.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:

@@ -41,9 +41,7 @@ class RowsToWaitFor:
     """Rows that have to mature before a retraining can be judged.
 
     Args:
-        reason: Why, in a sentence.
         until: When there will be enough; None where that cannot be said.
-        missing: How many.
         known: What was known when that was said: see `what_is_known`.
     """
 

@@ -44,7 +44,6 @@ class ProbeOutcome:
         refits: Mean loss of the refits by training window.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         losses: Its blocks and the recipe that was refitted, for the gate of a run to come.
-        cost: What the probe cost.
         taken: Rows of the table that enter the accumulated gain, shape (rows,).
     """
 

@@ -82,7 +82,6 @@ class KindFacts:
     """What holds of every alert of a kind.
 
     Args:
-        severity: How grave it is.
         to_do: What the reader does, before a command or instead of one.
         commands: Of retrim, one of which answers; `{about}` is what the alert is about, such as a batch or a version.
         lasts: Whether it goes on until somebody does something: about the same thing it is told again as a reminder
@@ -173,7 +172,6 @@ class Alert:
 
     Args:
         id: Of its row in the store.
-        kind: What happened.
         about: What it happened to, such as a batch, a version or a run.
         text: Why, in a sentence or two.
         at: The moment that it is about.
@@ -228,7 +226,6 @@ class WaitingAlert:
     """An alert that an address has not taken yet.
 
     Args:
-        alert: The alert.
         attempts: How often it was tried.
         due: When it is tried next; None: at once.
         claimed: Whether a process is at it; after `due` that process is taken for dead.

@@ -329,12 +329,10 @@ class StoredCheck:
     """A check as the store has it.
 
     Args:
-        id: Of its decision.
         sequence: Its number among the checks; None: an older store did not count them.
         as_of: The moment it was about, ISO 8601 in UTC.
         outcome: `none`, `retrain`, `restore`, `rollback` or `held`.
         actor: Who or what made it.
-        reason: Why, in a sentence.
         row: Of the store; its evidence is read when it is first asked for, as a life has thousands of checks.
     """
 
@@ -385,7 +383,6 @@ class StartedBy:
     """What the record of any decision says of its cause.
 
     Args:
-        decision: Of a check.
         mode: Of the run; None where it is chosen when the run begins.
     """
 

@@ -20,7 +20,6 @@ class DriftNews:
 
     Args:
         about: What calls: `loss`, `target`, `predictions`, `confidence` or the columns that the model leans on.
-        why: The reason, in words.
     """
 
     about: str

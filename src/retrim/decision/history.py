@@ -18,7 +18,6 @@ class PastRun:
     One that was refused because a previous champion won is `restored`: it ends a row of refusals.
 
     Args:
-        id: Its name.
         as_of: The moment it pretended was now.
         state: How it stands or ended.
         rules: Rules that started it; empty for a person's and for version 1.
@@ -70,7 +69,6 @@ class Deferral:
 
     Args:
         until: When there will be rows enough; None where that cannot be said.
-        rules: Rules that started it.
         changed: Whether rows, labels or settings have changed since: then it is tried again at once.
     """
 
@@ -84,13 +82,10 @@ class PastCheck:
     """A check: when, on which version, and what it left behind.
 
     Args:
-        as_of: When.
-        champion: The live version.
         drifted: Columns over a threshold; None where there were too few rows to look at.
         held: Rules whose alarm it left to a person.
         settled: Rules whose alarm a person had settled before, and that was still up.
         balance: What the accumulated gain held after it.
-        retraining_cost: Of a retraining then.
     """
 
     as_of: pd.Timestamp
@@ -115,7 +110,6 @@ class CheckHistory:
     """All that went before a check, each in time order.
 
     Args:
-        runs: Of every state.
         checks: Those before.
         asked: As-of dates of the runs that a person asked for.
         settled: What a person settled without a run, in time order.

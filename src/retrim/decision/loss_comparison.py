@@ -128,7 +128,6 @@ class RowLosses:
     """Losses on the same rows in time order, each shape (n,).
 
     Args:
-        champion: The champion's.
         constant: Those of the best constant fitted on these rows.
     """
 

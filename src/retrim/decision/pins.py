@@ -24,14 +24,11 @@ class Pins:
     Args:
         as_of: Rows that were mature by then are used.
         mode: How the run makes its version.
-        model: Name in the registry.
         champion: The version that is live; None before version 1.
         judged: Earlier verdicts, with the rows of each.
         shown: Results of the checks since the champion went live; None if no check started the run.
         size: Number of holdout rows; None: as in the settings.
         changed: Event time from which the table differs from what the champion was judged on; None: nothing says so.
-        python: Version of the interpreter.
-        platform: System and processor.
         params_digest: Digest of the contents of params.yaml.
         settings_digest: Digest of `data/settings.json`.
         code_digest: Digest of the package whose stages run.

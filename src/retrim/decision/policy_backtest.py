@@ -213,8 +213,6 @@ class LossMatrix:
     Model `i` is made `back` blocks before window `i`, counted from 0: the first is made from the first part alone.
 
     Args:
-        kinds: Training windows.
-        cut: Windows, blocks and cells.
         sums: Loss summed over each cell's rows; NaN before a fit's origin; shape (kinds, windows * blocks, cells).
         fitted_rows: Rows each fit was made from, shape (kinds, windows * blocks).
         usual_rows: Rows of a usual check: a window of n rows counts n / usual_rows.

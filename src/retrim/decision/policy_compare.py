@@ -220,7 +220,6 @@ class PolicyChoice:
         name: The retraining policy to compare with never retraining: the shipped rule, or a calendar.
         chosen: The policy that each stretch is charged with: the rule, or the cheapest on the other stretches.
         outcomes: The shipped rule, the cheapest calendar and never retraining, the cheapest first.
-        windows: Windows that count.
         ratio: Cost of never retraining divided by the cost of those policies.
         low: Lower end of the ratio's 95% interval.
         high: Upper end of this interval.

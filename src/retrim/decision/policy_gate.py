@@ -40,7 +40,6 @@ class Setting:
 
     Args:
         kinds: Indices of the training windows that a retraining may choose between.
-        blocks: Blocks of the probe.
         moments: When each window begins, and the last ends: a check is at the end of each.
         judging: The gate that a retraining has to pass; None: every one is released.
         labels_until: When the newest label had matured by each moment; None: they come all the time.
@@ -155,7 +154,6 @@ class GateSimulation:
 
     Args:
         rows: Newest rows that judge, at most: `split.judge_rows`.
-        draws: Bootstrap draws.
         apart: Blocks before the newest labels that the judged fit leaves out, at most, where a final fit on all rows
             is released; 0: what is judged is released, and the matrix says what it leaves out.
     """

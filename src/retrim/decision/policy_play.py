@@ -188,7 +188,6 @@ def _retrain(setting: Setting, walk: _Walk, check: int, rules: tuple[str, ...], 
     """A run as of a check: deferred where too few rows have come to judge it, refused by the gate, or on its way.
 
     Args:
-        rules: Those that start it.
         debit: Amount that a refusal takes from the accumulated gain.
     """
     delays, judging = setting.delays, setting.judging

@@ -41,7 +41,6 @@ def policies(setting: Setting, rules: PlayedRules, drifted: Drifted, *, window_s
     """Never, the accumulated gain, calendars, the performance band, drift; and params.yaml, if it names several rules.
 
     Args:
-        rules: Those of params.yaml.
         drifted: What the drift tests of params.yaml say of a window.
     """
 

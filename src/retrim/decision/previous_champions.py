@@ -50,7 +50,6 @@ def judge_previous_champions(
 
     Args:
         losses: Loss of each judged row, in time order, of each previous champion.
-        block_rows: Rows of a block.
     """
     if not losses or not len(champion):
         return None

@@ -277,7 +277,6 @@ def chosen_losses(refits: Mapping[str, np.ndarray], *, block_rows: int) -> np.nd
 
     Args:
         refits: Loss on each judged row by training window, each shape (n,), in time order.
-        block_rows: Rows of a block.
 
     Returns:
         Losses, shape (n,). With a single block the first window's.

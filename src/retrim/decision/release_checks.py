@@ -34,7 +34,6 @@ class Latency:
     Args:
         least: The lowest of them, which a busy machine changes least.
         median: Half of them took less.
-        tries: How many were timed.
     """
 
     least: float

@@ -29,8 +29,6 @@ class LedgerEntry:
 
     Args:
         check: Id of the check; empty while it is not recorded.
-        kind: What it did.
-        batch: The batch.
         rows: A bit for each row of the file, the lowest first; empty where the kind is of the whole batch.
     """
 
@@ -81,7 +79,6 @@ class RowMembers:
     """Which landed row each row of the table is.
 
     Args:
-        numbering: Of the landed rows.
         row_of: The table's row of each landed row, shape (landed rows,); `TO_COME`, `REPLACES`, `LEFT_OUT` or
             `WITHDRAWN` where it is in none.
         rows: How many rows the table has.
@@ -201,7 +198,6 @@ class Balance:
     """Rows counted for one purpose.
 
     Args:
-        kind: The purpose.
         rows: Rows to account for: landed rows for `tested`, mature rows for every other purpose.
         counted: Rows that checks counted; a row that was counted twice adds two.
         waiting: Rows that the next check that counts, or a later one, will take.

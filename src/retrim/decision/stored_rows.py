@@ -97,7 +97,6 @@ class RunDetail:
     """Stored details of a run; each run has only those that apply to it.
 
     Args:
-        reason: Why it ended.
         why: What killed or stopped it.
         snapshot: Snapshot from which its run directories are made.
         run_directory: Run directory in which all stages have run.
@@ -186,13 +185,11 @@ class Lineage:
 
     Args:
         decision: Id of the decision that asked for its run.
-        commit: Commit of the run.
         snapshot: Commit of the workspace from which the run was made.
         untracked: Files in that snapshot that git does not track.
         champion: The version that it was compared with; None if none was live.
         champion_digest: Digest of that version's bundle.
         raw_digest: Digest of the raw batches.
-        mode: Mode of the run.
         allowed_leaks: Columns that are used as features although they look like leaks, with the reasons.
         repository: First commit of the repository.
         needs: Columns of landed rows that it reads, with their types at that time.
@@ -355,11 +352,9 @@ class DeliveryRow:
     """Delivery of an alert to an address.
 
     Args:
-        attempts: Number of attempts.
         tried: Time of the last attempt.
         due: Time of the next attempt.
         claim: Mark of the process that is sending it now.
-        sent: When it was accepted.
         error: Why it was not accepted, without secrets.
     """
 

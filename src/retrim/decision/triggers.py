@@ -107,7 +107,6 @@ class Evidence(HistorySummary):
     """All that a decision rests on.
 
     Args:
-        now: When it is taken.
         champion: The live version; None before the first.
         accumulated_gain: After this check's deposit.
         deposited: What this check put in: balance and variance, the balance possibly below zero; None if nothing.

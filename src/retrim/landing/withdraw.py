@@ -104,7 +104,6 @@ class ShownBatch(ListedBatch):
 
     Args:
         columns: Type of each column.
-        versions: Versions made with it.
     """
 
     columns: dict[str, str]

@@ -190,7 +190,6 @@ class PredictionLog:
         Args:
             keys: Whatever their event, which a correction may have moved.
             events: The first and the last event.
-            at: When they were made.
         """
         conditions = [] if keys is None else [pads.field("key").isin(_as_keys(keys))]
         conditions += [] if events is None else [_within(events)]

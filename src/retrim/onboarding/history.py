@@ -28,7 +28,6 @@ class HistoryFile:
     """One file of the history.
 
     Args:
-        arrives: When it lands.
         kind: Rows, or labels of rows that landed before.
         rows: Places of its rows in the whole table, in the order of the file.
     """

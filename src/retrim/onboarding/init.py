@@ -54,7 +54,6 @@ class ReplacedSetup:
 
     Args:
         batches: That have landed, rows and labels.
-        rows: In them.
         aside: Batches that lie in quarantine.
         kept: The folder, from the workspace, where all of that is kept.
     """

@@ -140,7 +140,6 @@ class _LandedColumns:
     """Columns of landed files in the order of the table, a few read at a time.
 
     Args:
-        landed: The files.
         names: All columns, in the order in which they will be asked for.
         places: Row of the files that each row of the table is.
         assembled: Columns that no file has so: the target with labels that came later, features from the past.

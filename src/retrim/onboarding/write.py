@@ -104,7 +104,6 @@ class WrittenFiles:
 
     Args:
         params: The settings, and the suite beside them.
-        suite: The suite's file.
         landed: Batches that landed, oldest first; empty when none was to.
         first: When the first of them arrived: as of then version 1 can be made, and the others checked one by one.
         last: When the last did.

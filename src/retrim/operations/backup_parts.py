@@ -54,7 +54,6 @@ class SourceFile:
 
     Args:
         place: Where it lies, as seen from the workspace.
-        mode: Its rights.
         state: What tells one content of it from another; empty where its system says nothing of that.
         path: Its path, where it lies on this machine.
     """

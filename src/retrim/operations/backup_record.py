@@ -48,7 +48,6 @@ class GitState:
     """A repository: all its refs, and how the working tree differs from the newest commit.
 
     Args:
-        bundle: File with its objects.
         refs: Commit or tag, by ref.
         head: The branch that is checked out, or a commit.
         changed: Files that differ from the commit or are not committed.
@@ -70,7 +69,6 @@ class Backup:
     Args:
         at: Time of the snapshot. Everything that was decided or landed by then is included.
         retrim: The retrim version that made it.
-        root: Folder of the workspace.
         artifacts: Folder or address of MLflow's files.
         databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
         repository: First commit of the repository.

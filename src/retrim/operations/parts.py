@@ -34,7 +34,6 @@ class Installation:
 
     Args:
         folder: Of the workspace, or of the workspaces; its own state is in `var/up` below it.
-        roots: The workspaces.
         prefect_url: A Prefect server that somebody else runs; None: one is a part.
     """
 

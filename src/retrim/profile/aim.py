@@ -33,8 +33,6 @@ class Aim:
     """What is predicted, and how it is judged.
 
     Args:
-        metrics: Reported beside the loss.
-        why: Why this loss.
         unsure: What else it could be; empty: nothing.
         rarest: Share of the rarer class; None for a regression.
     """

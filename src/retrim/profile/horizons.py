@@ -37,7 +37,6 @@ class LabelHistory:
     Args:
         table: Typed rows in order of time, labelled and not, with `_event`.
         known: When each label became known, not before its event, index of `table`; missing where no time says so.
-        target: Name of the target.
     """
 
     table: pd.DataFrame
@@ -93,7 +92,6 @@ class HorizonTrial:
     """A horizon on the history, mean over the moments, in units of the loss.
 
     Args:
-        horizon: Which.
         loss: Of a model made from the rows that were due and known by each moment, on the rows that came next.
         bias: What it lost beyond one that knows the labels of all rows due by then.
         stale: What that one lost beyond one that knows the labels of all rows.

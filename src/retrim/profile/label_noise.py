@@ -38,8 +38,6 @@ class LabelNoise:
     """What a look for wrong labels found.
 
     Args:
-        rows: Labelled rows looked at.
-        suspects: How many are suspects.
         surest: How many of those with a probability of 90% or more of another class; of a regression all.
         explained: Share of the labels' uncertainty (of a regression of their mean absolute deviation) that the model
             takes away on rows it has not seen; below 0 where it is worse than nothing.

@@ -202,7 +202,6 @@ class TableNote:
         column: The column that it is about; empty if it is about the table.
         seen: What was found, with its figure.
         done: What was done about it, or what to do.
-        weight: How important it is.
     """
 
     about: str
@@ -221,7 +220,6 @@ class Leak:
     """A column, or several together, that leak the target.
 
     Args:
-        columns: Names of the columns.
         probe: Test that found the leak.
         seen: What was found, with an example value if that helps.
         bare: The same without an example value; empty if `seen` has none.

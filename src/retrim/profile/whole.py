@@ -29,14 +29,11 @@ class ColumnLook:
     """Summary of a column.
 
     Args:
-        name: Name of the column.
         type: Type, as in params.yaml.
         role: Role, as in params.yaml.
         hidden: Why its values are not shown; empty if they may be.
-        rows: Rows of the table.
         missing: Rows without a value.
         missing_by: Share of missing values in each part of the history.
-        distinct: Number of different values.
         most: Rows with the most frequent value.
     """
 

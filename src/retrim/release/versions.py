@@ -365,7 +365,6 @@ class Stored:
     """A stored version, read once; what is in it is made when first asked for.
 
     Args:
-        version: Its number.
         files: Of its bundle, by relative name.
     """
 

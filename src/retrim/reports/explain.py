@@ -38,7 +38,6 @@ class PredictionLineage:
 
     Args:
         request: Id of the call that made it; None if it was made before calls had ids.
-        at: When it was made.
         batch: The landed batch of its row; None if it is not known.
         version: The version that made it.
         run: The run that made the version.

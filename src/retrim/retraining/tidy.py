@@ -29,7 +29,6 @@ class Tidied:
     Args:
         pieces: Of what `retrim versions gc` looks at.
         prediction_files: With predictions of months long past.
-        bytes: That are free now.
     """
 
     pieces: int

@@ -59,8 +59,6 @@ class Job:
     """A job as it is kept and told.
 
     Args:
-        rows: IN.
-        out: OUT.
         version: Whose predictions; None: the live version's.
         asked: When, ISO 8601.
         ended: When; None: not yet.

@@ -23,7 +23,6 @@ class NeededColumns:
         past: Features from the past: taken as they are where they are there, else made.
         calendar: Features that are a part of the event's time, where they are not there.
         filled: Columns that may not be blank.
-        suite: Expectations on single rows.
     """
 
     required: Mapping[str, ColumnType]

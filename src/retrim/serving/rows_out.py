@@ -32,7 +32,6 @@ class RowsOut:
 
     Args:
         where: As it was given.
-        table: Of a database.
     """
 
     where: str

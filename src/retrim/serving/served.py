@@ -29,8 +29,6 @@ class RowAnswer(NamedTuple):
 
     Args:
         event: In microseconds since 1970.
-        label: The class, of several.
-        probabilities: By class.
         features: Digest of the features, as the version sees them.
         unseen: Columns with a category that training did not know; None without any.
     """

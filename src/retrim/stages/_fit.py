@@ -35,7 +35,6 @@ class FittedRows:
     Args:
         table: All mature rows, in order of event.
         fitted: Those that it was fitted on.
-        judged: Those that judge.
     """
 
     table: pd.DataFrame

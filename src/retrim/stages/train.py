@@ -83,10 +83,6 @@ class _Rows:
 
     Args:
         table: Rows that train, judge or lie between, in order of event.
-        rows: Those that train.
-        judged: Those that judge.
-        view: How they become numbers.
-        competing: The challengers.
         cut: Row numbers of each training window.
         reweight: Whether rows are weighted, so that there is a twin without weights.
     """

@@ -37,8 +37,6 @@ class Expectation:
 
     Args:
         type: Name of the expectation in Great Expectations, such as `expect_column_values_to_not_be_null`.
-        kwargs: Its arguments.
-        meta: Notes of its author.
     """
 
     type: str

@@ -134,7 +134,6 @@ class RawColumn:
     """A raw column.
 
     Args:
-        name: Its name.
         stored: How the file holds it; all of a CSV is text.
         cells: Its cells in the order of the file, missing where blank; text columns hold str, shape (n,).
     """

@@ -87,7 +87,6 @@ class ReadColumns:
 
     Args:
         types: Name and type of each, those of params.yaml first.
-        names: Their names in files.
         renamed: Of those that are not declared and have another name by now: that name.
     """
 

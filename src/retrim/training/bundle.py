@@ -87,7 +87,6 @@ class FitRecord:
         until: Event time of the newest of these rows.
         gains: Gain of the splits, by feature.
         recipe_of: `found`: by its search; `champion`: the champion's recipe.
-        window: Training window.
     """
 
     recipe: Recipe
@@ -104,7 +103,6 @@ class SplitRecord:
     """split.json: how the rows were split.
 
     Args:
-        rows: Mature rows by part.
         used_until: Event time of the newest row used for training, tuning or early stopping.
         judged_from: Event time of the first holdout row; None if there are none.
         judged_until: Event time of the newest row.
@@ -153,8 +151,6 @@ class Predictor:
     """A stored model with its own preprocessing: the final fit where it predicts, else the judged one.
 
     Args:
-        view: How rows become numbers.
-        load: Gives the winning model.
         recipe: What it was fitted with: of several that competed, the one that won.
         window: The training window that won.
         used_until: Event time of the newest row it was fitted, tuned or stopped on; `judged_until` for a final fit.

@@ -165,7 +165,6 @@ class ChosenThreshold:
         cost: Mean cost of a backtest row by it.
         expected: The threshold that would be cheapest were probabilities exact ...
         expected_cost: ... and its mean cost.
-        rows: Backtest rows.
     """
 
     threshold: float

@@ -203,8 +203,6 @@ class FoundRecord:
     """hyperparameters.json: what the search found, or what was copied from the champion.
 
     Args:
-        hyperparameters: By name.
-        rounds: Of boosting.
         model: Kind of the champion's model, where it was copied.
         importance: What moved the loss of the search, by hyperparameter.
         champion: The champion's recipe, where it competes.
