@@ -311,10 +311,10 @@ BROKEN = {
     "gate.min_gain": (lambda params: params["gate"].update(min_gain="much"), "gate.min_gain"),
     "another suite": (
         lambda params: params["data"].update(suite="/etc/mine.json"),
-        "data.suite is fixed at 'expectations/bike.json' (it is derived from other settings",
+        "data.suite is fixed at 'expectations/generated.json' (it is derived from other settings",
     ),
     "a name with a space": (
-        lambda params: params["data"].update(model="my bikes"),
+        lambda params: params["data"].update(model="my bikes", suite="expectations/my bikes.json"),
         "data.model: use only lower-case letters a to z, digits, '_' and '-', and begin with a letter (got 'my bikes')",
     ),
     "a class that YAML takes for a truth value": (

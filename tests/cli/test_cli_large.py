@@ -11,14 +11,15 @@ import pytest
 from retrim.cli.main import main
 from retrim.files import dump_yaml
 from tests.builders.desk import Desk
-from tests.landing.test_take_in import fresh
+from tests.landing.test_take_in import PIECE_MB, fresh, set_pieces
 
 Ask = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A workspace with a large file whose fourth day is out of bounds, and one that is in order."""
+    set_pieces(monkeypatch, PIECE_MB)
     desk = fresh(tmp_path / "workspace")
     root = desk.workspace.paths.root
     params = dump_yaml(desk.workspace.params.as_stated())

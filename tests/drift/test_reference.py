@@ -83,14 +83,14 @@ def test_a_bundle_gives_the_reference_of_its_winner() -> None:
     own, other = reference(), reference(ROWS.tail(200))
     files = {f"models/{kind}/profile/{name}": content for kind, kept in (("all", own), ("sliding", other))
              for name, content in kept.as_files().items()}  # fmt: skip
-    found = load_reference(files, "sliding")
+    found = load_reference(files, "models/sliding")
 
     assert found is not None
     assert found.rows.rows == 200
 
 
 def test_a_bundle_that_is_older_has_none() -> None:
-    assert load_reference({"models/all/model.txt": b""}, "all") is None
+    assert load_reference({"models/all/model.txt": b""}, "models/all") is None
 
 
 def test_a_reference_that_lacks_a_file_is_not_taken_for_an_older_one() -> None:
@@ -98,7 +98,7 @@ def test_a_reference_that_lacks_a_file_is_not_taken_for_an_older_one() -> None:
     del files["models/all/profile/scores/blocks.parquet"]
 
     with pytest.raises(KeyError, match=r"scores/blocks\.parquet"):
-        load_reference(files, "all")
+        load_reference(files, "models/all")
 
 
 def test_the_score_of_two_classes_is_a_probability_and_its_confidence() -> None:

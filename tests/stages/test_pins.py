@@ -34,7 +34,11 @@ STAGES = [backtest, compare, features, train, tune]
 def run_directory(tmp_path: Path) -> Room:
     """A room whose pins name the very code that runs."""
     made = make_run_directory(tmp_path, stream(480))
-    document = {**made.settings, "data": made.data.model_dump(mode="json")}
+    document = {
+        **made.settings,
+        "data": made.data.model_dump(mode="json"),
+        "fairness": made.fairness.model_dump(mode="json"),
+    }
     lay_settings(made.paths, document)
     return made
 
