@@ -31,7 +31,7 @@ def _renumbered(act: Act, finals: Sequence[int], numbers: Mapping[int, int]) -> 
     if act.words == "versions":
         joined: dict[int, dict[str, Fact]] = {}  # the recipe fitted once more is the one that predicts
         for item in _items(facts):
-            joined.setdefault(numbers[int(str(item["version"]))], {}).update({**item, "judged_version": None})
+            joined[numbers[int(str(item["version"]))]] = {**item, "judged_version": None}
         facts = _listed(list(joined.values()))
     elif act.words == "versions log":
         moves = [
