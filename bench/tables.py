@@ -33,7 +33,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 import pandas as pd
-from streams import RAW, unpickled
+from pickled import unpickled
+from streams import RAW
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "import sys; from retrim.cli.main import main; sys.argv[0] = 'retrim'; main()"

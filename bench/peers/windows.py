@@ -85,7 +85,7 @@ def write(file: Path, columns: dict[str, tuple[np.ndarray, np.ndarray]], *, rows
 def read(folder: Path) -> Iterator[Windows]:
     """Every reference of a folder."""
     for file in sorted(folder.glob("*.npz")):
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(file) as kept:
             sides = {side: _frame({n[2:]: kept[n] for n in kept.files if n[:2] == f"{side}_"}) for side in "ba"}
             rows = int(kept["rows"])
         after = sides["a"]

@@ -224,7 +224,7 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
 
     Raises:
         NotFetchedError: The cache lacks some, and the remote did not give them.
-        RetrimError: They are not what was recorded, or the cache lacks some and there is no remote.
+        RetrimError: What was checked out is not what was recorded, or the cache lacks some and there is no remote.
     """
     share_cache(workspace, run_directory)
     notes = noted(run_directory) if notes is None else notes
@@ -275,7 +275,7 @@ def noted(run_directory: Path) -> list[str]:
 
 
 def _lost(cache: Path, run_directory: Path, notes: Sequence[str]) -> list[str]:
-    """The inputs, by path, of which a cache lacks a file."""
+    """Paths of the inputs that are not whole in a cache."""
     return [note.removesuffix(".dvc") for note in notes if not _has(cache, run_directory / note)]
 
 

@@ -38,7 +38,7 @@ SPECIAL = re.compile(r"[&<>\[\]`*_|\\~]|(?<=:)//")
 
 
 def verdict_note(verdict: VerdictRecord) -> str:
-    """A verdict in Markdown: the word of the gate, then a line a check."""
+    """A verdict in Markdown: what the gate decided, then one line per check."""
     word = "Passed" if verdict.promote else "Refused by"
     lines = check_lines(verdict.checks)
     seen = verdict.detectable
@@ -211,7 +211,7 @@ class ModelRegistry(Experiment):
             self.client.set_registered_model_alias(self.model, alias, str(version))
 
     def drop_alias(self, alias: str) -> None:
-        """Takes an alias away; one that is not there is no error."""
+        """Removes an alias, if it is there."""
         if alias in self.aliases():
             with self.wrapped(f"remove alias {alias}"):
                 self.client.delete_registered_model_alias(self.model, alias)

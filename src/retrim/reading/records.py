@@ -107,9 +107,9 @@ def first_record(stream: BinaryIO, ends: Ends, *, longest: int, step: int = STEP
     while True:
         fresh = _read(stream, min(max(step, len(read)), longest + step - len(read)))  # never much more than one may be
         read = (read + fresh).lstrip(b"\r\n")
-        found, _ = ends(read)
-        if len(found):
-            return read[: found[0]], read[found[0] :]
+        record_ends, _ = ends(read)
+        if len(record_ends):
+            return read[: record_ends[0]], read[record_ends[0] :]
         if not fresh:
             return read, b""
         if len(read) > longest:

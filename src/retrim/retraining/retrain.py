@@ -121,10 +121,9 @@ def make_run_directory(workspace: Workspace, run: RunRow) -> RunDirectory:
         kind = MODELS[workspace.params.train.model]
         kind.check_aim(workspace.params.data.task, workspace.params.judge.loss)
         kind.check_space(workspace.params.tune.space)
-    kept = run.detail.snapshot
-    taken = None
-    if kept is not None and git.has_commit(workspace.paths.root, kept.commit):
-        taken = git.Snapshot(kept.commit, kept.untracked)
+    earlier, taken = run.detail.snapshot, None
+    if earlier is not None and git.has_commit(workspace.paths.root, earlier.commit):
+        taken = git.Snapshot(earlier.commit, earlier.untracked)
     name = f"{run.id}-{run.attempt}"
     asked = workspace.store.decision(run.decision)
     by_gain = asked is not None and "gain" in from_record(StartedBy, asked.record).rules

@@ -251,16 +251,16 @@ def _columns(name: str, predicted: np.ndarray) -> dict[str, np.ndarray]:
 def _slices(judged: HoldoutJudgement, winner: str, judge: JudgeParams) -> SlicesRecord:
     """The losses of the winner and the champion, slice by slice."""
     champion = None if judged.champion is None else judged.champion.losses
-    own = judged.challengers[winner].losses
-    sliced = slice_table(judged.rows, own, champion, judged.features, block_rows=judge.block_rows)
+    losses = judged.challengers[winner].losses
+    sliced = slice_table(judged.rows, losses, champion, judged.features, block_rows=judge.block_rows)
     return SlicesRecord(judge.loss, sliced)
 
 
 def _importance(paths: Paths, view: FeatureView, judged: pd.DataFrame, winner: str) -> dict[str, JsonValue] | None:
     """How much each feature weighs in the winner's predictions of the judged rows; None where nobody can say."""
     model = load_fit(view, read_folder(paths.models / winner))
-    found = importance(model, view, judged)
-    return None if found is None else to_record(found)
+    weights = importance(model, view, judged)
+    return None if weights is None else to_record(weights)
 
 
 if __name__ == "__main__":
