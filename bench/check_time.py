@@ -1,6 +1,6 @@
 """How long the drift part of a check takes, and its memory: 1,000,000 x 30 rows against a stored profile, and peers.
 
-    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers] [--only NAME ...]
+    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers FOLDER] [--only NAME ...]
 
 Each line is a process of its own. Ours reads the profile and the current window, counts, tests and ranks; the others
 hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
@@ -256,6 +256,9 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|")
         for system in (name for name in asked.only if name not in peers or asked.peers):
             python = environment(asked.peers or folder, peers[system]) if system in peers else sys.executable
+            if isinstance(python, str) and system in peers:
+                print(f"| {system} | not installed: {python} |")
+                continue
             command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
             quiet = {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=quiet)

@@ -265,7 +265,7 @@ class Peer:
 SMALL, MIDDLE, LARGE = {500: (5, 40)}, {5_000: (3, 10)}, {50_000: (1, 5)}
 RIVER = ("river==0.26.1", "pandas==2.3.3")
 PEERS = (
-    Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3"), SMALL | MIDDLE | LARGE),
+    Peer("Frouros", "by_frouros.py", ("frouros==0.9.0", "pandas==2.3.3", "pyarrow"), SMALL | MIDDLE | LARGE),
     Peer("alibi-detect", "by_alibi_detect.py", ("alibi-detect==0.13.0",), SMALL | MIDDLE),
     Peer("NannyML", "by_nannyml.py", ("nannyml==0.13.1", "statsmodels==0.15.0"), SMALL | MIDDLE | LARGE),
     Peer("Evidently", "by_evidently.py", ("evidently==0.7.23", "pandas==2.3.3"), {500: (3, 10), 5_000: (1, 3)}),

@@ -397,14 +397,16 @@ def model(table: Table, raw: Path, place: Path) -> dict[str, Any]:
 
 
 def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
-    """Losses on the next tenth of the rows: of the first version, released or not; of its recipe fitted once more on
-    all rows of its window, those that judged too, as `retrain.refit_after` does; and of the script.
+    """Losses on the next tenth of the rows: of the first version's judged fit, released or not; of its recipe fitted
+    again on all rows of its window, those that judged too, as a final fit is; and of the script.
     """
     from retrim.features.view import FeatureView
     from retrim.lineage.workspace import open_workspace
     from retrim.reading.landed import landed_files
     from retrim.release.versions import load_stored_version
+    from retrim.stats.codec import to_json
     from retrim.table.data import assemble, mature
+    from retrim.training.bundle import VERDICT, load_predictor
     from retrim.training.recipe import WindowLengths, fit_recipe
     from tests.builders.landed import read_landed
 
@@ -419,7 +421,9 @@ def against(table: Table, raw: Path, place: Path) -> dict[str, Any]:
     if table.times is not None:
         own = own.iloc[np.argsort(table.times(own), kind="stable")].reset_index(drop=True)
     assert len(own) == len(known), (len(own), len(known))
-    start, predictor = int((known["_arrived"] <= first).sum()), load_stored_version(workspace, 1).predictor
+    start, files = int((known["_arrived"] <= first).sum()), load_stored_version(workspace, 1).files
+    verdict = json.loads(files[VERDICT]) | {"final": None}  # else the final fit predicts
+    predictor = load_predictor({**files, VERDICT: to_json(verdict)})
     past = np.arange(start)
     if table.due is not None:
         past = np.flatnonzero((table.due(own) <= first.tz_localize(None)).to_numpy()[:start])

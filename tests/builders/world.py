@@ -68,7 +68,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What the small params.yaml has other than the shipped one, section by section.
 
-A promotion is followed by no second run: most tests that make a version are not about that. `SHIPPED` switches it on.
+A promotion has no final fit: most tests that make a version are not about that. `SHIPPED` switches it on.
 """
 SHIPPED: dict[str, dict[str, Any]] = {"retrain": {"refit_after": True}}
 

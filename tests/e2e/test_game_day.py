@@ -10,7 +10,7 @@ from retrim.files import folder_digest
 from tests.builders.world import World
 
 pytestmark = [pytest.mark.drill, pytest.mark.server, pytest.mark.slow]
-SCRIPT = Path(__file__).parents[2] / "bench" / "gameday.py"
+SCRIPT = Path(__file__).parents[2] / "deploy" / "gameday.py"
 
 
 def game_day(world: World, *words: str) -> "subprocess.CompletedProcess[str]":

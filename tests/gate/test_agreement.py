@@ -1,4 +1,4 @@
-"""A model fitted once more agrees with the judged one, or it does not go live."""
+"""A final fit agrees with the judged fit, or the judged fit predicts."""
 
 import numpy as np
 import pytest

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from retrim.adapters.exhibits import Exhibits
+from retrim.drift.reference import load_reference
 from retrim.files import write_folder
 from retrim.gate.agreement import AgreementParams
-from retrim.training.bundle import Predictor, load_predictor, predicting
+from retrim.training.bundle import Predictor, judged_in, load_predictor, predicting
 from retrim.training.recipe import fit_recipe
 from tests.builders.run_directory import Room, make_run_directory, stream
 
@@ -49,6 +50,17 @@ def test_what_predicts_is_the_recipe_on_all_rows_of_its_window(judged: Room, bot
     assert fit_recipe(final.recipe, final.view, rows, threads=1).files() == final.model.files()
     assert final.used_until == final.judged_until == table["_event"].iloc[-1]
     assert predictor(judged).used_until < final.used_until
+
+
+def test_its_profile_is_the_reference_of_checks(both: Room) -> None:
+    record = judged_in(both.bundle)
+    own, judged = (load_reference(both.bundle, folder) for folder in (record.folder, f"models/{record.winner}"))
+
+    assert record.predicts_final
+    assert own is not None
+    assert own.scores is not None
+    assert judged is not None
+    assert own.as_files() != judged.as_files()
 
 
 def test_it_loads_from_the_files_that_predicting_takes(both: Room) -> None:
@@ -166,4 +178,5 @@ def test_it_decides_by_the_threshold_of_the_judged_fit(tmp_path: Path, monkeypat
     winner = room.record("verdict/verdict.json")["winner"]
 
     assert room.record("verdict/verdict.json")["final"]["used"]
+    assert predictor(room).threshold is not None
     assert predictor(room).threshold == room.record("backtest/thresholds.json")[winner]
