@@ -188,8 +188,7 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
     workspaces: dict[Path, WorkspacePaths] = {}
     for folder in folders:
         root = folder.resolve()
-        below = sorted(path.parent for path in root.glob("*/dvc.yaml"))
-        roots = [root] if _is_workspace(root) else [path for path in below if _is_workspace(path)]
+        roots = [root] if _is_workspace(root) else _below(root)
         if not roots:
             raise BadInputError(
                 f"{folder} is not a workspace and contains none (a workspace has params.yaml and dvc.yaml); choose a "
@@ -197,6 +196,13 @@ def workspaces(folders: Sequence[Path]) -> list[WorkspacePaths]:
             )
         workspaces |= {path: WorkspacePaths(path) for path in roots}
     return list(workspaces.values())
+
+
+def _below(folder: Path) -> list[Path]:
+    """The workspaces right below a folder; those that may not be looked into are left out."""
+    with suppress(OSError):
+        return sorted(path.parent for path in folder.glob("*/dvc.yaml") if _is_workspace(path.parent))
+    return []
 
 
 def _is_workspace(folder: Path) -> bool:

@@ -190,7 +190,7 @@ class Desk:
             lineage[HISTORY] = read_json(paths.features / "history.json")
         self.workspace.store.add_version(
             VersionRow(self.workspace.model, version, **row, **hashes, lineage=lineage, verdict=verdict),
-            used=used_rows(paths, self.workspace.params.data),
+            used=used_rows(paths),
         )
         if promote:
             pass_checks(self.workspace.store, self.workspace.model, version, at=iso(now))

@@ -357,6 +357,14 @@ def test_params_that_are_no_yaml_are_wrong_use(ask: Ask, params: dict[str, Any],
     assert "params.yaml, line 2, column 1: " in ended.err
 
 
+def test_the_public_key_is_printed_alone_and_its_fingerprint_beside_it(ask: Ask, world: World) -> None:
+    ended = ask(world.root, "versions", "export", "--key")
+    public = world.workspace.keys.public
+
+    assert (ended.code, ended.out) == (0, f"{public}\n")
+    assert public.fingerprint in ended.err
+
+
 def test_a_server_that_does_not_answer_ends_with_3(with_rows: World) -> None:
     ended = with_rows.retrim("check", code=3)
 

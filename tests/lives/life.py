@@ -160,7 +160,7 @@ class Life:
                 lineage=lineage,
                 verdict=verdict,
             ),
-            used=used_rows(paths, self.workspace.params.data),
+            used=used_rows(paths),
         )
         pass_checks(self.workspace.store, self.workspace.model, version, at=iso(now))
         return version

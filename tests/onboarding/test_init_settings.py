@@ -44,6 +44,12 @@ def test_what_is_left_out_means_the_same(tmp_path: Path) -> None:
     assert parse_params(load_yaml(short), "short") == parse_params(load_yaml(text), "whole")
 
 
+def test_a_default_that_stands_in_no_section_is_left_out(workspace: WorkspacePaths) -> None:
+    text = workspace.params.read_text(encoding="utf-8")
+
+    assert "seed" not in load_yaml(slim(f"{text}seed: 7\n", "params.yaml"))
+
+
 def test_the_demo_states_sixty_lines_at_most() -> None:
     text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
 

@@ -26,7 +26,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """A table under its title, and a line below it; `nothing` stands for a table without rows."""
+    """A table under its title, and a line below it.
+
+    Args:
+        nothing: What stands for a table without rows.
+        brief_last: Whether the last column is cut to the terminal's width, so that a row is a line.
+    """
 
     title: str
     heads: tuple[str, ...]
@@ -34,6 +39,7 @@ class Table:
     note: str = ""
     nothing: str = ""
     source: str = ""
+    brief_last: bool = False
 
 
 Report = tuple[str | Facts | Table, ...]

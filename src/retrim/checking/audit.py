@@ -94,7 +94,7 @@ def audit(workspace: Workspace, *, now: pd.Timestamp) -> Audit:
     landed = {file.batch for file in workspace.landing.batches()}
     lost = sorted({entry.batch for entry in counts.entries} - landed)
     faults = _faults(workspace, counts, balances)
-    return Audit(tuple(balances), faults, tuple(lost), _disagree(workspace, list(checks.values()), counts))
+    return Audit(tuple(balances), faults, tuple(lost), _disagree(list(checks.values()), counts))
 
 
 def _due(
@@ -145,7 +145,7 @@ def _faults(workspace: Workspace, counts: RowCounts, balances: Sequence[Balance]
     return tuple(faults)
 
 
-def _disagree(workspace: Workspace, checks: Sequence[StoredCheck], counts: RowCounts) -> tuple[str, ...]:
+def _disagree(checks: Sequence[StoredCheck], counts: RowCounts) -> tuple[str, ...]:
     """Checks whose record and whose notes differ."""
     noted: dict[tuple[str, str], int] = {}
     for entry in counts.entries:

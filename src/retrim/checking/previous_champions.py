@@ -57,7 +57,7 @@ def score_previous_champions(
     """
     params = workspace.params
     releases = workspace.store.releases(workspace.model)
-    numbers = champions_before(workspace, releases, version)
+    numbers = champions_before(releases, version)
     if not params.previous_champions.most or not numbers:
         return None
     judged = table.only(table.times["_event"] > champion.judged_until).mature().tail(params.split.judge_rows).read()
@@ -120,7 +120,7 @@ def files_for_run(
     if champion is None:
         return {}
     releases = [row for row in workspace.store.releases(workspace.model) if before is None or row.as_of < iso(before)]
-    numbers = champions_before(workspace, releases, champion.version)
+    numbers = champions_before(releases, champion.version)
     files: dict[str, bytes] = {}
     for number in numbers[: params.most]:
         with suppress(RefusedError):

@@ -12,7 +12,6 @@ from retrim.parquet import read_parquet
 from retrim.reading.landed import facts_of, landed_paths
 from retrim.reading.landed_rows import read_column
 from retrim.release.versions import Stored
-from retrim.table.data import DataParams
 
 
 def row_counts(workspace: Workspace, table: AsOfTable, champion: Stored | None) -> RowCounts:
@@ -41,7 +40,7 @@ def used_by(workspace: Workspace, table: AsOfTable, version: Stored) -> np.ndarr
     return np.asarray(used)
 
 
-def used_rows(paths: Paths, data: DataParams) -> dict[str, bytes]:
+def used_rows(paths: Paths) -> dict[str, bytes]:
     """The landed rows behind the rows of a run's table, by batch: a bit a row; batches of labels have none."""
     wanted = np.sort(hash_keys(read_parquet(paths.table, columns=["_key"])["_key"]))
     used_by_batch = {}

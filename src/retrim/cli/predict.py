@@ -74,7 +74,10 @@ def predict(
         return
     if rows is None:
         if version is not None or explained or query is not None or table is not None:
-            raise BadInputError("--version, --explain, --query and --table need IN, the rows to predict; pass IN too")
+            raise BadInputError(
+                "--version, --explain, --query and --table need IN, the rows to predict; pass IN, or leave these "
+                "options out"
+            )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
     if out is None:
         raise BadInputError("OUT is missing; pass a file to write the predictions to: retrim predict IN OUT")

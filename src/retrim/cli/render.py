@@ -72,7 +72,7 @@ def show_report(report: Report) -> None:
         elif not part.rows and part.nothing:
             _show_title(part.title, part.nothing)
         else:
-            show_table(part.heads, part.rows, title=part.title, brief_last=part.title == "Alerts")
+            show_table(part.heads, part.rows, title=part.title, brief_last=part.brief_last)
             if part.note:
                 OUT.print(part.note)
 

@@ -468,7 +468,8 @@ def first_steps(
 def status_report(status: StatusAnswer) -> Report:
     """The status on one screen."""
     rows = tuple((moment(alert.at), f"{alert.kind}: {alert.text}") for alert in status.alerts)
-    return (Facts(tuple(status_facts(status))), *([Table("Alerts", ("at", "what"), rows)] if rows else []))
+    alerts = Table("Alerts", ("at", "what"), rows, brief_last=True)
+    return (Facts(tuple(status_facts(status))), *((alerts,) if rows else ()))
 
 
 def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:

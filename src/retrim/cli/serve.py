@@ -94,7 +94,7 @@ def serve(
         shadows=shadows,
         jobs_under=jobs_under or [],
     )
-    _answer(roots, open_one, listener, host, wait=wait, cert=cert, key=key)
+    _answer(roots, open_one, listener, host, port, wait=wait, cert=cert, key=key)
 
 
 def _refuse_versions(version: int | None, shadows: list[str], *, workspaces: int) -> None:
@@ -114,12 +114,13 @@ def _answer(
     open_one: "Callable[[Callable[[], Workspace]], ServedModel]",
     listener: "socket",
     host: str,
+    port: int,
     *,
     wait: bool,
     cert: Path | None,
     key: Path | None,
 ) -> None:
-    """Serves the workspaces, none: the one here."""
+    """Serves these workspaces; without any, the one here."""
     from retrim.adapters.mlflow_server import bind
     from retrim.lineage.workspace import open_workspace, refuse_same_names
 
@@ -127,7 +128,6 @@ def _answer(
         from retrim.serving.newcomers import Newcomers, all_at_work
         from retrim.serving.routes import run_server
 
-    address, port = listener.getsockname()[:2]
     places = [paths.root for paths in roots or [WorkspacePaths.find(Path.cwd())]]
     newcomers = Newcomers(places, lambda root: open_one(partial(open_workspace, root))) if wait else None
     if newcomers is not None:
@@ -138,6 +138,7 @@ def _answer(
         with uncollected(for_good=True):
             refuse_same_names([open_workspace(root).model for root in places])
             models = [open_one(partial(open_workspace, root)) for root in places]
+    address, port = listener.getsockname()[:2]
     for number, model in enumerate(models):
         path = f"/models/{model.name}/predict" if number else "/predict"
         who = f"version {model.serving.served.version}{f' of {model.name}' if roots else ''}"

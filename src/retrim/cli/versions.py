@@ -330,14 +330,21 @@ def export(
     workspace = workspace_here()
     if key:
         public = workspace.keys.public
-        render.show({"public": str(public), "fingerprint": public.fingerprint}, str(public), as_json=as_json)
+        if as_json:
+            render.show_json({"public": str(public), "fingerprint": public.fingerprint})
+        else:
+            render.print_now(public)
+            render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         if not as_json:
             render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")
     outcome = op(workspace, version, to=to)
-    render.show(outcome, str(outcome.file), as_json=as_json)
+    if as_json:
+        render.show_json(outcome)
+    else:
+        render.print_now(outcome.file)
 
 
 @versions_app.command("import", epilog=example("retrim versions import bike-v3.tar --key staging.pub"))
@@ -397,7 +404,7 @@ def gc(
             for (what, why), freed in groups.items()
         )
         if rows:
-            tables.append(Table(title, ("what", "which or how many", "size", "why"), rows))
+            tables.append(Table(title, ("what", "which or how many", "size", "why"), rows, brief_last=True))
     total = f"\n{render.size(done.freed)} {'would be freed' if dry_run else 'freed'}"
     render.show(done, (*tables, total), as_json=as_json)
 

@@ -114,6 +114,12 @@ def slim(text: str, name: str) -> str:
     document, stated = yaml.load(text), parse_yaml(text, name)
     means = parse_params(stated, name)
     for section in list(stated):
+        if not isinstance(stated[section], Mapping):  # a setting that is in no section
+            fewer = {other: value for other, value in stated.items() if other != section}
+            if _meaning(fewer, name) == means:
+                stated = fewer
+                del document[section]
+            continue
         for key in section_in(stated, section):
             fewer_keys = {other: value for other, value in section_in(stated, section).items() if other != key}
             fewer = {**stated, section: fewer_keys}

@@ -322,7 +322,7 @@ def worth_of_live(workspace: Workspace) -> ModelWorth | None:
     return ModelWorth(judged.loss, judged.naive_loss)
 
 
-def champions_before(workspace: Workspace, releases: Sequence[ReleaseRow], version: int) -> list[int]:
+def champions_before(releases: Sequence[ReleaseRow], version: int) -> list[int]:
     """Those that were live before, the newest first, without `version`."""
     numbers = dict.fromkeys(row.version for row in reversed(releases))
     return [number for number in numbers if number != version]

@@ -291,7 +291,7 @@ def import_version(
         if row is None:
             folder = Path(scratch) / "bundle"
             write_folder(folder, archive.bundle)
-            _require_same_answers(workspace, folder, archive.manifest.bundle)
+            _require_same_answers(folder, archive.manifest.bundle)
             champion = live_version(workspace)
             judged = judge_import(workspace, archive.bundle, champion, now=now)
             if judged.verdict is None:
@@ -301,7 +301,7 @@ def import_version(
     return _release(workspace, row, archive, by=by, approval=approval, now=now)
 
 
-def _require_same_answers(workspace: Workspace, folder: Path, digest: str) -> None:
+def _require_same_answers(folder: Path, digest: str) -> None:
     """Loads the bundle in a fresh process, and compares its answers to the reference rows and its size.
 
     Raises:
@@ -312,7 +312,7 @@ def _require_same_answers(workspace: Workspace, folder: Path, digest: str) -> No
     if not checks.passed:
         raise RefusedError(
             f"the imported model cannot go live here: {checks.reason}; nothing was imported. Export it again from "
-            "the workspace that made it, or raise the limits under release in params.yaml"
+            "the workspace that made it"
         )
 
 

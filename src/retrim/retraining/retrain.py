@@ -268,7 +268,7 @@ def publish(
             lineage=lineage,
             verdict=verdict,
         ),
-        used=used_rows(paths, workspace.params.data),
+        used=used_rows(paths),
     )
     return version
 

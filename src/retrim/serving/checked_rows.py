@@ -66,7 +66,7 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
             rejected.append(_rejected(loaded.rows[places], file, name, _told(cells, places), f"{BREAKS}{rule}"))
 
     for name, kind in wanted.items():
-        cells = _cells(loaded.table, name, reading)
+        cells = _cells(loaded.table, name)
         columns[name], faults = typed(cells, name, kind, reading)
         for fault in faults:
             if not fault.examples or fault.examples[0].row is None:
@@ -148,7 +148,7 @@ def lacking_columns(there: Collection[str], needs: NeededColumns) -> list[str]:
     return [name for name in _required(there, needs) if name not in there]
 
 
-def _cells(table: pa.Table, name: str, reading: ReadingParams) -> pa.ChunkedArray:
+def _cells(table: pa.Table, name: str) -> pa.ChunkedArray:
     return table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
 
 

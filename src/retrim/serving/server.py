@@ -163,7 +163,7 @@ class Serving:
 
     def answer(self, body: bytes, *, version: str | None = None) -> bytes:
         """The answer to a request; a prediction by another version than the others of the answer names it."""
-        request, named, began = token_hex(8), self.pick(version), thread_time()
+        request, named, at, began = token_hex(8), self.pick(version), time_ns() // 1000, thread_time()
         rows = rows_of_json(body)
         served, answers, degraded = self._answered(rows, request, named)
         canary, by_canary = self.canary, dict[int, RowAnswer]()
@@ -171,10 +171,10 @@ class Serving:
             by_canary = canary.answer(rows, answers, thread_time() - began, request)
         is_live = named is None or named is self.served
         by_served = [answer for row, answer in enumerate(answers) if row not in by_canary]
-        self._keep(served.version, request, by_served, "request" if is_live else "named")
+        self._keep(served.version, request, at, by_served, "request" if is_live else "named")
         predictions, version_number = [served.as_record(answer) for answer in answers], served.version
         if canary is not None and by_canary:
-            self._keep(canary.served.version, request, [*by_canary.values()], "canary")
+            self._keep(canary.served.version, request, at, [*by_canary.values()], "canary")
             beside = {"version": canary.served.version} if by_served else {}
             version_number = served.version if by_served else canary.served.version
             for row, answer in by_canary.items():
@@ -204,13 +204,13 @@ class Serving:
                 degraded = f"version {version.version} cannot answer"
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
 
-    def _keep(self, version: int, request: str, answers: Sequence[RowAnswer], role: Role) -> None:
+    def _keep(self, version: int, request: str, at: int, answers: Sequence[RowAnswer], role: Role) -> None:
         for answer in answers:
             for column in answer.unseen or ():
                 self.metrics.unseen.labels(column).inc()
         if answers:
             with _stored("prediction"):
-                self.keep((version, request, time_ns() // 1000, answers, role))
+                self.keep((version, request, at, answers, role))
 
     def take_job(self, body: bytes) -> bytes:
         """Keeps a job for later."""
