@@ -10,6 +10,8 @@ ITEM = re.compile(r"^\[(\d+)\]\.(.+)")
 BY_VERSION = re.compile(r"(?<=losses\.)\d+$")
 NUMBERS = ("version", "champion", "previous", "against", "left", "best", "winner", "release", "checked_version")
 """Names of fields that hold the number of a version."""
+STORED = {"versions": 1, "releases": 1, "runs": 1, "decisions": 1, "alerts": 1, "stage_times": 6}
+"""Rows of the store that a recipe which was fitted once more had of its own, by table."""
 
 
 def as_one_version(acts: Sequence[Act]) -> list[Act]:
@@ -38,6 +40,9 @@ def _renumbered(act: Act, finals: Sequence[int], numbers: Mapping[int, int]) -> 
             item for item in _items(facts) if item["action"] != "promote" or int(str(item["version"])) not in finals
         ]
         facts = _listed([{**item, "sequence": place} for place, item in enumerate(moves, 1)])
+    elif act.words == "rows of the store":
+        again = sum(final <= int(str(facts["versions"])) for final in finals)
+        return {table: int(str(rows)) - again * STORED.get(table, 0) for table, rows in facts.items()}
     elif act.words.startswith("batch withdraw"):
         held = sorted({_number(fact, numbers) for path, fact in facts.items() if path.startswith("versions[")}, key=str)
         others = {path: fact for path, fact in facts.items() if not path.startswith("versions")}
