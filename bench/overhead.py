@@ -69,7 +69,7 @@ def bare(parquet: Path, params: dict[str, Any], tried: list[dict[str, Any]]) -> 
     """
     started = time.perf_counter()
     fixed = TuneParams()
-    tune = {**params["tune"], "batch": fixed.batch, "patience": fixed.patience, "stop_share": fixed.stop_share}
+    tune = {**params["tune"]} | {name: getattr(fixed, name) for name in ("batch", "folds", "patience", "stop_share")}
     backtest = {**params["backtest"], "origin_rows": params["split"]["judge_rows"]}
     given = json.dumps({**params, "tune": tune, "backtest": backtest, "tried": tried})
     code = BARE.replace("@PARQUET@", str(parquet)).replace("@PARAMS@", given)

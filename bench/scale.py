@@ -3,8 +3,8 @@
     python bench/scale.py [--rows 100000 1000000 10000000] [--one] [--search] [--keep DIR]
 
 The table has 34 numbers, 4 whole numbers, 9 categories, a key of text, an event time and a target, over three years.
-Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of one
-fold), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them; and `day`: what
+Phases: land (ten batches, or with `--one` a single file), then the stages validate, features, tune (one trial of
+three folds), train, backtest (one origin) and compare, each in a process of its own, as DVC runs them; and `day`: what
 `retrim predict` reads for the newest day. With `--search` the trials, folds, rounds, windows and origins are those of
 the shipped params.yaml. Core seconds are those that its processes worked. Memory is the most that a
 phase's whole process tree held at once (resident, sampled every 20 ms). A phase that goes beyond `--limit-gb` is ended
@@ -110,7 +110,7 @@ def settings(rows: int, *, search: bool) -> dict[str, Any]:
     params["split"] = {"judge_rows": block, "sliding_rows": rows // 4}
     params["tune"]["fold_rows"] = block
     if not search:
-        params["tune"] |= {"trials": 1, "folds": 1, "max_rounds": ROUNDS}
+        params["tune"] |= {"trials": 1, "max_rounds": ROUNDS}
         params["train"]["windows"] = ["all"]
         params["backtest"]["origins"] = 1
     params["gain"]["rows_per_check"] = max(rows // 100, 1000)
@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--one", action="store_true", help="land a single file")
-    parser.add_argument("--search", action="store_true", help="the shipped search instead of one trial of one fold")
+    parser.add_argument("--search", action="store_true", help="the shipped search instead of one trial of three folds")
     parser.add_argument("--only", nargs="+", default=["land", *STAGES, "day"], help="phases")
     parser.add_argument("--limit-gb", type=float, default=8.0)
     parser.add_argument("--keep", type=Path, help="a folder that is used and left")

@@ -36,7 +36,7 @@ from retrim.files import read_yaml
 from retrim.gate.verdict import GateParams
 from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require
-from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, check_span, explain, is_setting
+from retrim.stats.plugins import FOLLOWS, Seed, SettingsSection, check_span, explain, is_setting, span_text
 from retrim.stats.windows import SplitParams
 from retrim.table.data import DataParams
 from retrim.table.derived_columns import faults_of
@@ -142,7 +142,7 @@ def _cost_unit(document: Mapping[str, JsonValue]) -> str:
 
 def _grace(document: Mapping[str, JsonValue]) -> str | None:
     try:
-        return str(max(pd.Timedelta(check_span(str(_at(document, "data.batch_every")))) / 4, pd.Timedelta("1h")))
+        return span_text(max(pd.Timedelta(check_span(str(_at(document, "data.batch_every")))) / 4, pd.Timedelta("1h")))
     except ValueError:
         return None
 
@@ -205,7 +205,7 @@ DERIVED: Mapping[str, Derived] = {
         "a quarter of gain.rows_per_check, but at least 12",
         _of_rows("gain.rows_per_check", lambda rows: max(rows // 4, 12)),
     ),
-    "fairness.mitigate": Derived("reweight if train.balance is groups", _mitigation),
+    "fairness.mitigate": Derived("reweight if train.balance is groups, else null", _mitigation),
     "drift.min_rows": Derived(
         "half of gain.rows_per_check, but at least 20 and at most 100",
         _of_rows("gain.rows_per_check", lambda rows: min(max(rows // 2, 20), 100)),
@@ -501,8 +501,10 @@ def fixed_in(document: Mapping[str, JsonValue]) -> Iterator[tuple[str, Any, str,
         field = next(field for field_name, field in _fields(section) if field_name == name)
         if FOLLOWS in field.metadata and stated is not ABSENT:
             others = {other: value for other, value in section_in(document, section).items() if other != name}
-            fewer = {**document, section: others}
-            yield key, stated_at(with_derived(fewer), key), f"it is derived from other settings: {derived.said}", stated
+            value = stated_at(with_derived({**document, section: others}), key)
+            if value is ABSENT and field.default is not None:
+                continue  # what it follows is at fault, which its own bounds say
+            yield key, None if value is ABSENT else value, f"it is derived from other settings: {derived.said}", stated
 
 
 def _fields(section: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -313,6 +313,14 @@ BROKEN = {
         lambda params: params["data"].update(suite="/etc/mine.json"),
         "data.suite is fixed at 'expectations/generated.json' (it is derived from other settings",
     ),
+    "a span that is none, with what follows from it": (
+        lambda params: params["data"].update(batch_every="soon", batch_grace="1D"),
+        "data.batch_every: 'soon' is not a span of time",
+    ),
+    "weights by group, by the setting that follows": (
+        lambda params: params.update(fairness={"mitigate": "reweight"}),
+        "fairness.mitigate is fixed at None (it is derived from other settings: reweight if train.balance is groups",
+    ),
     "a name with a space": (
         lambda params: params["data"].update(model="my bikes", suite="expectations/my bikes.json"),
         "data.model: use only lower-case letters a to z, digits, '_' and '-', and begin with a letter (got 'my bikes')",

@@ -24,7 +24,7 @@ class KilledError(BaseException):
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkspacePaths:
     """One whose pieces hold 256 rows of the table below, or a few more."""
-    for module in ("landing.take_in", "onboarding.init"):
+    for module in ("landing.take_in", "onboarding.write"):
         monkeypatch.setattr(f"retrim.{module}.PIECE_MB", 0.015)
     return empty_workspace(tmp_path)
 

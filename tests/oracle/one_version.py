@@ -10,7 +10,7 @@ ITEM = re.compile(r"^\[(\d+)\]\.(.+)")
 BY_VERSION = re.compile(r"(?<=losses\.)\d+$")
 NUMBERS = ("version", "champion", "previous", "against", "left", "best", "winner", "release", "checked_version")
 """Names of fields that hold the number of a version."""
-STORED = {"versions": 1, "releases": 1, "runs": 1, "decisions": 1, "alerts": 1, "stage_times": 6}
+STORED = {"versions": 1, "releases": 1, "runs": 1, "decisions": 1, "alerts": 1, "stage_times": 6, "envelopes": 4}
 """Rows of the store that a recipe which was fitted once more had of its own, by table."""
 
 
@@ -41,8 +41,10 @@ def _renumbered(act: Act, finals: Sequence[int], numbers: Mapping[int, int]) -> 
         ]
         facts = _listed([{**item, "sequence": place} for place, item in enumerate(moves, 1)])
     elif act.words == "rows of the store":
-        again = sum(final <= int(str(facts["versions"])) for final in finals)
-        return {table: int(str(rows)) - again * STORED.get(table, 0) for table, rows in facts.items()}
+        counts = {table: int(str(rows)) for table, rows in facts.items()}
+        again = sum(final <= counts["versions"] for final in finals)
+        counts["used_rows"] -= counts["used_rows"] * again // max(counts["versions"], 1)  # both were made with the same
+        return {table: rows - again * STORED.get(table, 0) for table, rows in counts.items()}
     elif act.words.startswith("batch withdraw"):
         held = sorted({_number(fact, numbers) for path, fact in facts.items() if path.startswith("versions[")}, key=str)
         others = {path: fact for path, fact in facts.items() if not path.startswith("versions")}

@@ -49,7 +49,7 @@ def take_in(
         if batch.of == large.of and batch.digest not in large.digests:
             raise BadInputError(
                 f"{path} landed before in different chunks (such as batch {batch.batch}), because "
-                "pyarrow has changed since; install its earlier version, or land the missing rows in a separate file"
+                "retrim or pyarrow cuts files otherwise since; land the missing rows in a separate file"
             )
         if batch.of == large.of:
             refuse_withdrawn(batch, withdrawals.get(batch.batch))

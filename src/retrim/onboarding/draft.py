@@ -119,9 +119,11 @@ def draft(
     label_time = known_times(desk, event)
     data = data_of(desk, aim, reading, rhythm, choose_key(desk), labels=labels_of(desk, event))
     frame = _frame_to_land(desk, data, reading, event)
-    table = _table(frame, data)
-    known = _by_row(label_time, table)
-    history = LabelHistory(table, known, data.target) if known is not None and known.notna().any() else None
+    history = None
+    if label_time is not None and label_time.notna().any():
+        table = _table(frame, data)
+        known = _by_row(label_time, table)
+        history = LabelHistory(table, known, data.target) if known is not None and known.notna().any() else None
     data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
     table = with_past(_table(frame, data), data, data.history)
     labelled = _labelled(table, data)

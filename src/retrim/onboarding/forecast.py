@@ -4,7 +4,8 @@ import pandas as pd
 
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.onboarding.desk import TablePlan, checked_span
-from retrim.profile.rhythm import Rhythm, TableSeason, span_text
+from retrim.profile.rhythm import Rhythm, TableSeason
+from retrim.stats.plugins import span_text
 from retrim.table.data import DataParams
 
 SEASONS_BACK = 2

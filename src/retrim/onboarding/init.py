@@ -32,7 +32,7 @@ from retrim.onboarding.write import (
 from retrim.profile.leaks import DUPLICATES
 from retrim.profile.too_good import LEANS_ON
 from retrim.reading.address import address_of, is_address
-from retrim.reading.chunks import PIECE_MB, LargeFile
+from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Env, Params, load_params, read_code
@@ -243,7 +243,7 @@ def inspect_table(
     """
     settings = read_yaml(workspace.params)
     confidence = _stated_or_default(settings, "gate", "confidence")
-    large = large_table(where, piece_mb=PIECE_MB)
+    large = large_table(where)
     if large is not None and wishes.label_time:
         raise BadInputError(
             f"{where} has {large.rows} rows and lands in chunks, each row with its label, so --label-time cannot be "

@@ -10,8 +10,8 @@ from retrim.onboarding.desk import TablePlan, checked_span
 from retrim.profile.aim import Aim
 from retrim.profile.horizons import MOMENTS, SHARES, HorizonTrial, LabelHistory, least, try_horizons
 from retrim.profile.leaks import unanswered_tail
-from retrim.profile.rhythm import Rhythm, horizon_of, span_text
-from retrim.stats.plugins import SettingChoice, check_span
+from retrim.profile.rhythm import Rhythm, horizon_of
+from retrim.stats.plugins import SettingChoice, check_span, span_text
 from retrim.table.data import LABEL_TIME, DataParams
 
 

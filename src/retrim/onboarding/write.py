@@ -24,7 +24,7 @@ from retrim.onboarding.history import contents
 from retrim.profile.drafted_suite import suite_of
 from retrim.profile.table import TableNote
 from retrim.reading.address import is_address
-from retrim.reading.chunks import LargeFile, large_at
+from retrim.reading.chunks import PIECE_MB, LargeFile, large_at
 from retrim.reading.container import ARROW, GZIP, PARQUET
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
 from retrim.settings import Env, load_params, parse_params, settings_alone
@@ -39,7 +39,7 @@ HEAD = 1 << 20
 """Bytes that say how a text is spelled."""
 
 
-def large_table(where: str, *, piece_mb: float) -> LargeFile | None:
+def large_table(where: str) -> LargeFile | None:
     """The file at `where`, if it is too large to be looked at whole: then its last rows are; None of anything else.
 
     Raises:
@@ -49,7 +49,7 @@ def large_table(where: str, *, piece_mb: float) -> LargeFile | None:
     if is_address(where) or not path.is_file():
         return None
     reading = _spelled(path)
-    large = None if reading is None else large_at(path, piece_mb=piece_mb, reading=reading)
+    large = None if reading is None else large_at(path, piece_mb=PIECE_MB, reading=reading)
     return large if large is not None and len(large.counts) > LOOKED else None
 
 

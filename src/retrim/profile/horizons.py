@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from retrim.profile.first_model import MODEL, FirstRows
-from retrim.profile.rhythm import span_text
 from retrim.stats.metrics import row_losses
+from retrim.stats.plugins import span_text
 from retrim.table.data import DataParams
 from retrim.training.estimators import FitTask
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from retrim.profile.aim import Aim
 from retrim.profile.table import Notes
-from retrim.stats.plugins import SettingChoice
+from retrim.stats.plugins import SettingChoice, span_text
 from retrim.stats.windows import POSITIVES
 from retrim.training.baseline import season_cell
 
@@ -200,15 +200,6 @@ def alike_rows_of_series(losses: np.ndarray, event: pd.Series, *, most: int) -> 
     by_time = pd.Series(losses).groupby(event.to_numpy())
     rows = max(int(by_time.size().median()), 1)
     return min(rows * alike_rows(by_time.mean().to_numpy(), most=max(most // rows, 1)), max(most, 1))
-
-
-def span_text(span: pd.Timedelta) -> str:
-    """A span as params.yaml writes it, in the largest unit that makes it whole."""
-    for unit in ("D", "h", "min", "s", "ms"):
-        count, rest = divmod(span, pd.Timedelta(1, unit))
-        if count > 0 and not rest:
-            return f"{int(count)}{unit}"
-    return f"{span / pd.Timedelta('1us'):.0f}us" if span > pd.Timedelta(0) else "0s"
 
 
 def judging_rows(n: int, rhythm: Rhythm, aim: Aim) -> int:

@@ -135,6 +135,15 @@ def check_span(text: str) -> str:
     return text
 
 
+def span_text(span: pd.Timedelta) -> str:
+    """A span as params.yaml writes it, in the largest unit that makes it whole."""
+    for unit in ("D", "h", "min", "s", "ms"):
+        count, rest = divmod(span, pd.Timedelta(1, unit))
+        if count > 0 and not rest:
+            return f"{int(count)}{unit}"
+    return f"{span / pd.Timedelta('1us'):.0f}us" if span > pd.Timedelta(0) else "0s"
+
+
 def check_above_zero(text: str) -> str:
     """A span above 0."""
     if pd.Timedelta(text) == pd.Timedelta(0):

@@ -13,7 +13,6 @@ import pandas as pd
 Mode = Literal["search", "refit", "baseline"]
 MODES: tuple[Mode, ...] = ("refit", "search")  # that make a model; a baseline is asked for by name
 TRY_AFTER = 5  # versions made by refitting, one after the other, after which a search is tried
-AUTO = "auto"
 TIMES_LONGEST = 10  # times the longest of the earlier runs of a stage in the same mode ...
 LEAST = pd.Timedelta("6h")  # ... and never less: rows and machines change
 FIRST = pd.Timedelta("3D")  # nothing is known of a stage that never ran
