@@ -28,7 +28,8 @@ from retrim.drift.joint import JOINT_TESTS
 from retrim.drift.tests import DRIFT_TESTS
 from retrim.features import fitted  # noqa: F401  registers the steps
 from retrim.features.step import STEPS
-from retrim.settings import DERIVED, Params, bounds_said, default_said, fields_within, setting_fields
+from retrim.lineage.settings_list import bounds_said, default_said, fields_within
+from retrim.settings import DERIVED, Params, setting_fields
 from retrim.stats.metrics import METRICS
 from retrim.stats.plugins import SettingsSection
 from retrim.training.baseline import BASELINES

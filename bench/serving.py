@@ -143,9 +143,10 @@ def bare(folder: Path) -> None:
 
 def open_here(folder: Path) -> Any:
     """The workspace that `make` wrote, whose versions lie in plain folders."""
+    from retrim.environment import Env
     from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
-    from retrim.settings import Env, Params
+    from retrim.settings import Params
 
     class Shelf:
         def bundle_folder(self, version: int, *, run: str | None = None) -> Path:

@@ -25,10 +25,11 @@ from pathlib import Path
 import orjson
 
 from retrim.adapters import dvc
+from retrim.environment import Env
 from retrim.files import RETRIM, WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.parquet import read_parquet
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 
 AWAY = "http://127.0.0.1:9"  # the port of `discard`: nothing answers
 NO_DATABASE = "postgresql+psycopg://retrim@127.0.0.1:9/retrim"

@@ -12,7 +12,7 @@ from retrim.lineage.workspace import Workspace, ask_for_run, report_progress
 from retrim.reading.shipped import DATASETS, ShippedFile
 from retrim.release.approval import approve_all
 from retrim.release.versions import find_live_version
-from retrim.reports.demo import NO_LOSS, Loss, frozen_loss
+from retrim.reports.demo import Loss, frozen_loss
 from retrim_flows.check import check
 from retrim_flows.ingest import ingest
 from retrim_flows.retrain import retrain
@@ -68,7 +68,7 @@ def _first(workspace: Workspace, piece: ShippedFile) -> Beat:
     decision = ask_for_run(workspace, as_of=at, by=DEMO, reason=why, now=at)
     run = retrain(decision, at.isoformat())
     _approve(workspace, piece)
-    return Beat(f"{piece.arrives:%Y-%m-%d}", piece.rows, None, run, _live(workspace), NO_LOSS, NO_LOSS, NO_LOSS)
+    return Beat(f"{piece.arrives:%Y-%m-%d}", piece.rows, None, run, _live(workspace), Loss(), Loss(), Loss())
 
 
 def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
@@ -76,7 +76,7 @@ def _check(workspace: Workspace, piece: ShippedFile) -> Beat:
     _approve(workspace, piece)
     assert done is not None, piece.arrives
     reading = done.check.record.probe.reading
-    system = frozen = always = NO_LOSS
+    system = frozen = always = Loss()
     if reading is not None:
         system = Loss(reading.champion_loss * reading.rows, reading.rows)
         always = Loss(reading.probe_loss * reading.rows, reading.rows)

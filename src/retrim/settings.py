@@ -1,21 +1,19 @@
-"""Settings and environment, read once. `Params` changes results; `Env` says where things are.
+"""Settings, read once: what changes results.
 
 The file of a model of one's own is read from a workspace or a run directory here, and let run there.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import Field, JsonValue, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from retrim.batches.concern import BatchParams
 from retrim.card.facts import CardParams
@@ -49,10 +47,6 @@ from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.tuning import SPACES, TuneParams
 
 ABSENT = object()
-PREFIX = "RETRIM_"
-IN_FILES = ("store_url", "mlflow_url", "predictions_table", "ping", "backup")
-"""Addresses that may hold a password: `RETRIM_STORE_URL_FILE` names a file that holds the first, and so on."""
-BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "number of items: at least"}
 
 
 def section_in(document: Mapping[str, JsonValue], name: str) -> dict[str, JsonValue]:
@@ -394,78 +388,6 @@ class Params(SettingsSection):
         return self
 
 
-def text_in(file: Path, variable: str) -> str:
-    """What stands in the file that a variable names, without space around it.
-
-    Raises:
-        BadInputError: It cannot be read, or is empty.
-    """
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(
-            f"{variable} is set to {file}, which cannot be read: {error}; set it to a readable file"
-        ) from error
-    if not text:
-        raise BadInputError(f"{variable} is set to {file}, which is empty; write the value into that file")
-    return text
-
-
-def value_files() -> list[Path]:
-    """The files that variables such as `RETRIM_STORE_URL_FILE` name."""
-    named = [os.environ.get(f"{PREFIX}{name.upper()}_FILE") for name in IN_FILES]
-    return [Path(file) for file in named if file]
-
-
-class ValuesInFiles(PydanticBaseSettingsSource):
-    """Values in files that variables name, as containers and systemd lay secrets; the value itself, if set, wins."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        variable = f"{PREFIX}{field_name.upper()}_FILE"
-        named = os.environ.get(variable) if field_name in IN_FILES else None
-        return text_in(Path(named), variable) if named else None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        stated = {name for name in IN_FILES if os.environ.get(f"{PREFIX}{name.upper()}")}
-        fields = self.settings_cls.model_fields
-        values = {name: self.get_field_value(fields[name], name)[0] for name in IN_FILES if name not in stated}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-class Env(BaseSettings):
-    """Where things are. Every address has an embedded default under `var/`; none changes a result."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
-
-    store_url: str | None = None
-    mlflow_url: str | None = None
-    mlflow_artifacts: str | None = None
-    prefect_url: str | None = None
-    predictions: str | None = None
-    predictions_table: str | None = None
-    landing: str | None = None
-    alerts: SecretStr | None = None
-    alerts_file: Path | None = None
-    ping: SecretStr | None = None
-    backup: str | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there is no such file
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there is no such folder
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, ValuesInFiles(settings_cls)
-
-    @property
-    def tells(self) -> bool:
-        """Whether there is anybody to tell."""
-        return self.alerts is not None or self.alerts_file is not None
-
-
 def load_params(path: Path) -> Params:
     """The settings in a params.yaml.
 
@@ -571,43 +493,6 @@ def setting_fields(kind: type[SettingsSection] = Params, prefix: str = "") -> It
             yield f"{prefix}{name}", field
 
 
-def fields_within(annotation: Any, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    """What a setting holds that is no plain value: its fields by dotted place, `[]` for an item and NAME for a key."""
-    if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
-        for name, field in annotation.model_fields.items():
-            yield f"{prefix}.{name}", field
-            yield from fields_within(field.annotation, f"{prefix}.{name}")
-        return
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin in (dict, Mapping):
-        yield from fields_within(inner[1], f"{prefix}.NAME")
-    elif origin in (Union, UnionType):
-        for nested in inner:
-            yield from fields_within(nested, prefix)
-    elif origin is tuple:
-        yield from fields_within(inner[0], f"{prefix}[]")
-
-
 def plain_default(field: FieldInfo) -> Any:
     """The default of a field as plain JSON types."""
     return TypeAdapter(Any).dump_python(field.default, mode="json")
-
-
-def default_said(key: str, field: FieldInfo) -> str:
-    """The default of a setting in words or as JSON; empty where it has to be stated."""
-    if key in DERIVED:
-        return DERIVED[key].said
-    return "" if field.is_required() else json.dumps(plain_default(field), ensure_ascii=False)
-
-
-def bounds_said(field: FieldInfo) -> str:
-    """What values a setting may have, where its type has bounds or a choice."""
-    kinds = [field.annotation, *get_args(field.annotation)]
-    bounds = {**BOUNDS, "min_length": "number of characters: at least"} if field.annotation is str else BOUNDS
-    limits = [f"{word} {getattr(bound, name):g}" for bound in field.metadata for name, word in bounds.items()
-            if getattr(bound, name, None) is not None]  # fmt: skip
-    for kind in kinds:
-        if get_origin(kind) is Literal:
-            choices = get_args(kind)
-            limits += [", ".join(choice if isinstance(choice, str) else json.dumps(choice) for choice in choices)]
-    return "; ".join(limits)

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from retrim.adapters.mlflow_server import PasswordGate
 from retrim.adapters.signing import Keys
+from retrim.environment import Env
 from retrim.errors import BadInputError
 from retrim.files import keep_password
-from retrim.settings import Env
 
 ORIGIN = "http://testserver"
 

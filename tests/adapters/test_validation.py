@@ -213,7 +213,7 @@ def test_a_rule_is_said_in_words(kind: str, kwargs: dict[str, Any], words: str) 
     assert in_words(Expectation(kind, kwargs)) == words
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in DATASETS])
+@pytest.mark.parametrize("name", list(DATASETS))
 class TestEveryShippedSuite:
     def test_holds_on_its_table(self, name: str) -> None:
         section = load_yaml((ROOT / DATASETS[name].data).read_text(encoding="utf-8"))["data"]

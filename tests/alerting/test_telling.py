@@ -27,10 +27,11 @@ from retrim.alerting.telling import (
     unsent_alerts,
 )
 from retrim.decision.alerts import AlertKind, Message
+from retrim.environment import Env
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace, clock, record_alert
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from tests.builders.desk import make_desk
 from tests.builders.receivers import free_port, mail_server, webhook
 
@@ -173,7 +174,8 @@ from pathlib import Path
 from retrim.files import WorkspacePaths
 from retrim.alerting.telling import tell_people
 from retrim.lineage.workspace import Workspace, clock
-from retrim.settings import Env, load_params
+from retrim.environment import Env
+from retrim.settings import load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 sys.stdin.readline()
 print(sum(each.alerts for each in tell_people(workspace, now=clock())))

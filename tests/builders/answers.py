@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrim.checking.check import CheckOutcome
 from retrim.cli.answers import find_decision, find_status, resumed_runs
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import CheckRecord, GainEvidence
 from retrim.decision.rules import Decision
 from retrim.lineage.workspace import Workspace
@@ -50,7 +50,7 @@ QUIET = Decision("none", "", (), "", (), ())
 
 def kept_check(as_of: pd.Timestamp, **found: Any) -> dict[str, Any]:
     """What the store keeps of a check that found this, and nothing else."""
-    gain = GainEvidence(now=EMPTY, retraining_cost=1.0)
+    gain = GainEvidence(now=AccumulatedGain(), retraining_cost=1.0)
     return to_record(CheckRecord(**{"as_of": as_of, "gain": gain, "decision": QUIET, **found}))
 
 

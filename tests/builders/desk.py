@@ -25,6 +25,7 @@ from retrim.checking.check import check
 from retrim.checking.rows import used_rows
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import RunDetail, VersionRow, columns_of
+from retrim.environment import Env
 from retrim.errors import RetrimError
 from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, file_digest, folder_digest, link, read_folder, write_file
 from retrim.landing.as_of_view import HISTORY, NEEDS
@@ -33,7 +34,7 @@ from retrim.reading.landed import batch_id
 from retrim.release.approval import let_wait
 from retrim.release.versions import keep_copies
 from retrim.retraining.retrain import claim_run
-from retrim.settings import Env, Params, to_settings_file
+from retrim.settings import Params, to_settings_file
 from retrim.stages import backtest, compare, features, train
 from retrim.stages._common import read_json
 from retrim.stats.codec import to_json, to_parquet, to_record

@@ -42,10 +42,11 @@ from retrim.adapters import git
 from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.adapters.wheel import dependencies_in
+from retrim.environment import Env
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from tests.builders.shipped import drift_tests, whole
 from tests.builders.synthetic import data_section, generate, suite
 

@@ -12,11 +12,11 @@ from retrim.checking.audit import audit
 from retrim.checking.check import check
 from retrim.checking.rows import used_by
 from retrim.decision.stored_rows import CountedRow, columns_of
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import load_stored_version
-from retrim.settings import Env
 from tests.builders.answers import PrintedCheck
 from tests.builders.desk import Desk, Make, with_params
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrim.adapters.database import iso
 from retrim.checking.gain import balance, balance_after, refused_since
 from retrim.checking.history import CHECK, checks_of
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import CheckRecord, GainEvidence
 from retrim.decision.stored_rows import ApprovalAnswer, DecisionRow, RunClaim, RunDetail, as_text
 from retrim.lineage.workspace import Workspace
@@ -48,7 +48,12 @@ class Life:
         elif step == "late check" and self.newest is not None:
             at = pd.Timestamp(self.newest) - pd.Timedelta("1min")
             self.store_check(
-                at, as_text(CheckRecord(as_of=at, gain=GainEvidence(now=EMPTY, retraining_cost=COST), decision=QUIET))
+                at,
+                as_text(
+                    CheckRecord(
+                        as_of=at, gain=GainEvidence(now=AccumulatedGain(), retraining_cost=COST), decision=QUIET
+                    )
+                ),
             )
         elif step in ("run", "run by a person") and self.run is None and self.newest is not None:
             self.runs += 1

@@ -14,10 +14,10 @@ import pytest
 from retrim.adapters.mlflow_server import HOST
 from retrim.cli import page_server
 from retrim.cli.page_server import MOST_BYTES, page_app, places_app, start_command
+from retrim.environment import Env
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.served import SECONDS, serving
 from tests.reports.test_everywhere import made as described

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.band import Band
 from retrim.decision.rules import decide
 from retrim.decision.triggers import RULES, BudgetParams, Evidence, Rule, TriggerParams
@@ -28,7 +28,7 @@ PARAMS = TriggerParams.model_validate(
 QUIET = Evidence(
     now=NOW,
     champion=1,
-    accumulated_gain=EMPTY,
+    accumulated_gain=AccumulatedGain(),
     deposited=None,
     retraining_cost=1.0,
     errors=2.0,

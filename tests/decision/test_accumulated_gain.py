@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain, GainParams
+from retrim.decision.accumulated_gain import AccumulatedGain, GainParams
 from retrim.decision.retraining_cost import ModelWorth
 from retrim.stats.codec import from_record, to_record
 
@@ -30,7 +30,10 @@ def params(**changed: object) -> GainParams:
 def test_a_worked_example() -> None:
     # Gains 3 and 1 on usual checks, then 2 on half of one: 3 + 1 + 1; errors 0.6, 0.8 and 1 * 0.5.
     accumulated_gain = (
-        EMPTY.deposit(3.0, error=0.6, share=1.0).deposit(1.0, error=0.8, share=1.0).deposit(2.0, error=1.0, share=0.5)
+        AccumulatedGain()
+        .deposit(3.0, error=0.6, share=1.0)
+        .deposit(1.0, error=0.8, share=1.0)
+        .deposit(2.0, error=1.0, share=0.5)
     )
 
     assert accumulated_gain.balance == pytest.approx(5.0)
@@ -38,7 +41,7 @@ def test_a_worked_example() -> None:
 
 
 def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
-    assert AccumulatedGain(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == EMPTY
+    assert AccumulatedGain(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == AccumulatedGain()
 
 
 def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
@@ -48,7 +51,7 @@ def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
 @settings(max_examples=100, deadline=None)
 @given(steps=st.lists(st.tuples(st.sampled_from(["deposit", "debit"]), numbers, positive), max_size=30))
 def test_it_never_falls_below_zero(steps: list[tuple[str, float, float]]) -> None:
-    accumulated_gain, balances = EMPTY, [0.0]
+    accumulated_gain, balances = AccumulatedGain(), [0.0]
     for step, amount, size in steps:
         accumulated_gain = (
             accumulated_gain.debit(abs(amount))
@@ -65,11 +68,11 @@ def test_a_refusal_takes_the_price_off() -> None:
 
 
 def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
-    assert AccumulatedGain(5.0, 1.0).debit(6.0) == EMPTY
+    assert AccumulatedGain(5.0, 1.0).debit(6.0) == AccumulatedGain()
 
 
 def test_its_record_makes_it_anew() -> None:
-    accumulated_gain = EMPTY.deposit(0.1, error=0.2, share=1 / 3)
+    accumulated_gain = AccumulatedGain().deposit(0.1, error=0.2, share=1 / 3)
 
     assert from_record(AccumulatedGain, to_record(accumulated_gain)) == accumulated_gain
 
@@ -92,11 +95,11 @@ def test_it_does_not_pay_within_its_noise() -> None:
 
 def retrainings(*, gain: float, retraining_cost: float, errors: float, checks: int, seed: int) -> int:
     """How often a stream of noisy gains of standard error 1 pays; the account is emptied by each retraining."""
-    accumulated_gain, count = EMPTY, 0
+    accumulated_gain, count = AccumulatedGain(), 0
     for noise in np.random.default_rng(seed).normal(size=checks):
         accumulated_gain = accumulated_gain.deposit(gain + noise, error=1.0, share=1.0)
         if accumulated_gain.pays(retraining_cost, errors=errors, ahead=0.0):
-            accumulated_gain, count = EMPTY, count + 1
+            accumulated_gain, count = AccumulatedGain(), count + 1
     return count
 
 
@@ -146,7 +149,7 @@ def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
 
 def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
     # Deposits 9, 1, 2, 3: the newest three say 2 a check, so two checks more make 15 + 4.
-    accumulated_gain = EMPTY
+    accumulated_gain = AccumulatedGain()
     for gain in (9.0, 1.0, 2.0, 3.0):
         accumulated_gain = accumulated_gain.deposit(gain, error=0.1, share=1.0)
 
@@ -156,7 +159,7 @@ def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
 
 
 def test_losses_to_come_are_not_expected() -> None:
-    accumulated_gain = EMPTY.deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
+    accumulated_gain = AccumulatedGain().deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
     accumulated_gain = accumulated_gain.deposit(-4.0, error=0.1, share=1.0).deposit(-0.5, error=0.1, share=1.0)
 
     assert accumulated_gain.expected(2.0) == accumulated_gain.balance

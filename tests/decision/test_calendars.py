@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_gate import GateSimulation, LiveModel, Setting
@@ -53,7 +53,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
         evidence = Evidence(
             now=moments[check],
             champion=1,
-            accumulated_gain=EMPTY,
+            accumulated_gain=AccumulatedGain(),
             deposited=None,
             retraining_cost=1.0,
             errors=1.0,

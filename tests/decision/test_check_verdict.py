@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import CheckEvidence, DriftEvidence, GainEvidence, Performance, ProbeEvidence
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch, make_verdict
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison, NaiveLoss
@@ -30,7 +30,7 @@ def verdict(
     *,
     outcome: Outcome = "none",
     champion: int | None = 1,
-    gain: AccumulatedGain = EMPTY,
+    gain: AccumulatedGain = AccumulatedGain(),
     suspects: tuple[SuspectBatch, ...] = (),
     drift: DriftEvidence | None = None,
     **probed: Any,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.band import Band
 from retrim.decision.brakes import RolledBack, after_rollback
 from retrim.decision.history import Acknowledgement, CheckHistory, PastCheck, PastRun, summarise_checks
@@ -80,7 +80,7 @@ class Life:
         evidence = Evidence(
             now=self.now,
             champion=self.champion,
-            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else EMPTY,
+            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else AccumulatedGain(),
             deposited=None,
             retraining_cost=5.0,
             errors=2.0,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrim.decision import policy_play
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.history import CheckHistory, PastCheck, PastRun, summarise_checks
 from retrim.decision.policy_backtest import PolicyDelays
 from retrim.decision.policy_compare import best_in_hindsight
@@ -47,7 +47,7 @@ def setting(
 
 def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
     """The checks that retrain and the balances, from the rows: the probe, the account and the decision as they are."""
-    accumulated_gain, model, version = EMPTY, 0, 1
+    accumulated_gain, model, version = AccumulatedGain(), 0, 1
     runs, checks = [PastRun("1", MOMENTS[0], "promoted", (), None)], []
     retrained, balances = [], [0.0]
     for check in range(1, WINDOWS):
@@ -71,7 +71,7 @@ def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
         decision = decide(evidence, TRIGGERS)
         checks.append(PastCheck(MOMENTS[check], version, None, decision.held))
         if decision.outcome == "retrain":
-            accumulated_gain, model, version = EMPTY, check, version + 1
+            accumulated_gain, model, version = AccumulatedGain(), check, version + 1
             runs.append(PastRun(str(version), MOMENTS[check], "promoted", decision.fired, None))
             retrained.append(check)
         balances.append(accumulated_gain.balance)

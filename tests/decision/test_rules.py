@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.band import Band
 from retrim.decision.probe import GatePreview
 from retrim.decision.run_params import ScheduleParams
@@ -40,7 +40,7 @@ def test_an_account_within_its_noise_names_the_errors_at_which_it_would_have_fir
 
 
 def test_an_empty_account_fires_at_no_price() -> None:
-    found = gain_rule(replace(QUIET, accumulated_gain=EMPTY), PARAMS)
+    found = gain_rule(replace(QUIET, accumulated_gain=AccumulatedGain()), PARAMS)
 
     assert not found.fires
     assert not re.search(r"\d", found.change)

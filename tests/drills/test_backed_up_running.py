@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from retrim.environment import Env
 from retrim.operations.backup import make_backup
 from retrim.operations.backup_store import BackupStore
 from retrim.operations.restore import restore_backup
-from retrim.settings import Env
 from tests.builders.restoring import inconsistencies
 from tests.builders.world import World, make_world
 

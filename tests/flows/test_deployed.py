@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from retrim.stats.timetable import start_offset
 from retrim_flows.context import OFFSET_VARIABLE
 from retrim_flows.worker import ANCHOR, HOME, LONG_QUEUE, WorkerSchedule, _deployment, python_of, schedule_of

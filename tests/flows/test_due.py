@@ -14,10 +14,11 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule
 from retrim.checking import due as op
 from retrim.checking.due import begin_due_times, is_due_time, mark_due_time, missed_times
 from retrim.decision.run_params import ScheduleParams
+from retrim.environment import Env
 from retrim.errors import BadInputError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from retrim.stats.timetable import due_between
 from retrim_flows.check import CheckDone, check
 from retrim_flows.schedule import due_each, due_once

@@ -12,10 +12,11 @@ from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed, Running
 
 from retrim.decision.alerts import AlertKind
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from retrim_flows import context
 from tests.builders.world import prefect_settings
 

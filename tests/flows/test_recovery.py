@@ -12,10 +12,11 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Crashed, Running
 
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage.locks import held_locks, take_lock, was_taken
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from retrim_flows import reconcile
 from retrim_flows.reconcile import mark_dead_flow_runs, workspace_tag
 from tests.builders.world import prefect_settings

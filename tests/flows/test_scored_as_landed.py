@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from retrim.environment import Env
 from retrim.errors import RefusedError, RetrimError
-from retrim.settings import Env
 from retrim_flows import context
 from retrim_flows import ingest as ingesting
 from retrim_flows import score as module

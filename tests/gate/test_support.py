@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.gate.losses import confidence_of, judge, non_inferiority_confidence_of
-from retrim.gate.support import EASIEST, NO_SUPPORT, ShownEvidence, Support, support_of
-from retrim.stats.anytime import NO_SUMS, log_evidence, log_evidence_since
+from retrim.gate.support import EASIEST, ShownEvidence, Support, support_of
+from retrim.stats.anytime import RunningSums, log_evidence, log_evidence_since
 from retrim.stats.codec import from_record, to_json, to_record
 from tests.builders.gates import make_gate
 
@@ -30,7 +30,7 @@ def life(draw: np.random.Generator, checks: int, *, gain: float, since: int = 0)
 @pytest.mark.parametrize("start", [0, 7, 30, 58])
 def test_the_evidence_since_a_place_is_that_of_the_numbers_from_there(start: int) -> None:
     values = 5 + np.random.default_rng(start).normal(0.0, 1.0, 60)
-    sums = NO_SUMS
+    sums = RunningSums()
     for value in values[start:] - 4.8:
         sums = sums.plus(float(value))
 
@@ -70,7 +70,7 @@ def test_a_gain_that_begins_late_is_found_all_the_same() -> None:
 
 
 def test_a_window_that_no_check_refitted_has_no_evidence() -> None:
-    assert support_of(life(np.random.default_rng(1), 5, gain=0.1), "sliding", most=MOST) == NO_SUPPORT
+    assert support_of(life(np.random.default_rng(1), 5, gain=0.1), "sliding", most=MOST) == Support()
 
 
 def test_blocks_that_end_among_the_judged_rows_are_no_evidence() -> None:

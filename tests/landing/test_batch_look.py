@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from retrim.batches.concern import BatchParams
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch, release_quarantined
 from retrim.landing.withdraw import withdraw
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, Params
+from retrim.settings import Params
 from retrim.table.data import DataParams
 from tests.batches.test_batches import DATA, NOW, PAST
 from tests.builders.landed import quarantine_show

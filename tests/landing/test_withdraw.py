@@ -8,11 +8,12 @@ import pytest
 
 from retrim.cli.answers import find_versions
 from retrim.cli.screens import version_report
+from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table, read_as_of, withdrawn_batches
 from retrim.landing.withdraw import listed_batches, show_batch, withdraw
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, Params
+from retrim.settings import Params
 from tests.builders.counter import GOOD, HEADER, NEXT, Counter
 from tests.builders.desk import Desk, make_desk
 

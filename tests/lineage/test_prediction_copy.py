@@ -17,11 +17,11 @@ import pytest
 import sqlalchemy as sa
 
 from retrim.adapters import sql_table
+from retrim.environment import Env
 from retrim.errors import BadInputError
 from retrim.lineage.prediction_copy import REQUESTS, TABLE, copy_or_tell, copy_predictions
 from retrim.lineage.prediction_log import SCHEMA, probabilities_of
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env
 from tests.builders.desk import make_desk
 from tests.builders.predicted import predicted_rows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from retrim.environment import Env
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
 from retrim.lineage import locks
@@ -26,7 +27,7 @@ from retrim.lineage.locks import (
     was_taken,
 )
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from tests.builders.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,8 @@ from pathlib import Path
 from retrim.lineage.workspace import Workspace
 from retrim.lineage.locks import take_lock
 from retrim.files import WorkspacePaths
-from retrim.settings import Env, load_params
+from retrim.environment import Env
+from retrim.settings import load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 sign = take_lock(workspace, sys.argv[3])
 print("held", flush=True)

@@ -7,6 +7,7 @@ import pytest
 
 from retrim.adapters.landing_zone import Landing
 from retrim.decision.stored_rows import VersionRow
+from retrim.environment import Env
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
@@ -14,7 +15,7 @@ from retrim.onboarding import init as op
 from retrim.onboarding import write as writing
 from retrim.onboarding.init import find_replaced, go_on, replaced, require_unreleased
 from retrim.onboarding.write import WrittenFiles
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 from tests.builders.raw_tables import csv, empty_workspace, set_up, table
 
 ROWS = 600

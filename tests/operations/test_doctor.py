@@ -13,6 +13,7 @@ from retrim.adapters import git
 from retrim.adapters.mlflow_server import bind
 from retrim.adapters.signing import Keys
 from retrim.checking.due import begin_due_times
+from retrim.environment import IN_FILES, Env
 from retrim.errors import RefusedError
 from retrim.files import WorkspacePaths, write_private
 from retrim.lineage.locks import held_locks
@@ -23,7 +24,6 @@ from retrim.operations.doctor import EXAMINATIONS, Examined, Finding, examine
 from retrim.operations.parts import Ports, installation_at, plan_installation, write_installation
 from retrim.operations.supervise import refuse_other_schedules
 from retrim.reports.health import HealthLevel
-from retrim.settings import IN_FILES, Env
 from tests.builders.desk import make_desk
 from tests.builders.predicted import predicted_rows
 from tests.builders.typed import set_key

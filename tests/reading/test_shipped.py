@@ -13,7 +13,7 @@ from retrim.table.data import DataParams
 from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
-EACH = pytest.mark.parametrize("shipped", [entry.value for entry in DATASETS], ids=[entry.name for entry in DATASETS])
+EACH = pytest.mark.parametrize("shipped", DATASETS.values(), ids=list(DATASETS))
 ROWS = {"bank": 45_211, "bike": 17_379, "rodents": 31_845}  # as their publishers count them
 
 

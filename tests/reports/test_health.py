@@ -18,10 +18,10 @@ from retrim.decision.check_verdict import SuspectBatch
 from retrim.decision.loss_comparison import ExpectedLoss, LossComparison
 from retrim.decision.model_health import SUSPICIOUS_BATCH
 from retrim.decision.stored_rows import RunDetail, as_text
+from retrim.environment import Env
 from retrim.lineage.workspace import clock, record_alert
 from retrim.release.acknowledged import acknowledge_kind
 from retrim.reports.health import HealthLevel, _place, find_health
-from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.receivers import free_port
 

@@ -15,13 +15,14 @@ import psutil
 import pytest
 
 from retrim.adapters import git
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage import locks
 from retrim.lineage.locks import is_alive, silent_for
 from retrim.lineage.workspace import Workspace, ask_for_run
 from retrim.retraining.recover import end_hung_runs, limits_of, recover, stopped_runs
 from retrim.retraining.retrain import claim_run
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = pd.Timestamp("2024-03-01", tz="UTC")
@@ -35,7 +36,8 @@ from retrim.lineage.workspace import ask_for_run
 from retrim.retraining.retrain import claim_run
 from retrim.lineage.locks import lock_beats, held_locks
 from retrim.files import WorkspacePaths
-from retrim.settings import Env, load_params
+from retrim.environment import Env
+from retrim.settings import load_params
 workspace = Workspace(WorkspacePaths(Path(sys.argv[1])), load_params(Path(sys.argv[2])), Env())
 now = pd.Timestamp("2024-03-01", tz="UTC")
 decision = ask_for_run(workspace, as_of=now, by="x", reason="hangs", now=now)

@@ -271,9 +271,10 @@ run(desk, {where!r}, {to!r})
 
 
 def reopened(folder: Path) -> Desk:
+    from retrim.environment import Env
     from retrim.files import WorkspacePaths
     from retrim.lineage.workspace import Workspace
-    from retrim.settings import Env, parse_params
+    from retrim.settings import parse_params
     from tests.builders.desk import Shelf
     from tests.builders.shipped import whole
     from tests.builders.synthetic import data_section

@@ -22,9 +22,10 @@ import sqlalchemy as sa
 
 from retrim.checking.audit import audit
 from retrim.checking.check import check
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env, Params
+from retrim.settings import Params
 from tests.builders.desk import Shelf
 
 

@@ -25,9 +25,9 @@ from retrim.adapters.database import iso
 from retrim.checking.audit import audit
 from retrim.checking.check import check
 from retrim.decision.probe import NEEDED
+from retrim.environment import Env
 from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
-from retrim.settings import Env
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.proved import move
 from tests.stateful.playing import play

@@ -14,6 +14,7 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.database import load_postgresql, require_empty
+from retrim.environment import Env
 from retrim.errors import RefusedError, RetrimError
 from retrim.files import WorkspacePaths, dump_yaml
 from retrim.lineage.workspace import Workspace
@@ -24,7 +25,6 @@ from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.settings import Env
 from tests.builders.desk import Desk, make_desk
 from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole
@@ -165,7 +165,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import retrim.operations.restore as module
-from retrim.settings import Env
+from retrim.environment import Env
 setattr(module, sys.argv[1], lambda *given: os.kill(os.getpid(), signal.SIGKILL))
 module.restore_backup(sys.argv[2], Path(sys.argv[3]), until=None, env=Env())
 """

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from retrim.adapters import sql_table
+from retrim.environment import Env
 from retrim.lineage.prediction_copy import copy_predictions
 from retrim.lineage.prediction_log import SCHEMA, probabilities_of
-from retrim.settings import Env
 from tests.builders.desk import make_desk
 from tests.builders.predicted import predicted_rows
 from tests.builders.stores import PostgreSQL

@@ -10,7 +10,7 @@ from retrim.checking.mode import mode_now
 from retrim.checking.previous_champions import checks_since_release, led_before
 from retrim.checking.probation import rolled_back_instead
 from retrim.checking.totals import deposited, read_totals
-from retrim.decision.accumulated_gain import NOTHING
+from retrim.decision.accumulated_gain import LifeTotals
 from retrim.decision.brakes import after_rollback, ask_to_restore, while_paused
 from retrim.decision.check_record import CheckEvidence, CheckRecord, StoredCheck
 from retrim.decision.check_verdict import make_verdict
@@ -76,7 +76,7 @@ def _seen_already(evidence: CheckEvidence, previous: StoredCheck) -> CheckRecord
         decision=Decision(
             "none", reason, (), f"a check at or after {previous.as_of}", (), standing.held, standing.settled
         ),
-        totals=previous.record.totals or NOTHING,
+        totals=previous.record.totals or LifeTotals(),
     )
 
 

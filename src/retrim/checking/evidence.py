@@ -17,7 +17,7 @@ from retrim.checking.probation import look_at_probation
 from retrim.checking.probe import ProbeOutcome, last_probed, preview_before, run_probe, watch_before
 from retrim.checking.rows import row_counts
 from retrim.checking.score import score_table
-from retrim.decision.accumulated_gain import EMPTY
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import (
     CheckEvidence,
     DriftEvidence,
@@ -58,7 +58,9 @@ def gather(
         landed=landed_since(workspace, None if previous is None else previous.record, rows=len(table), now=now),
         labels=LabelCounts(overdue=overdue_labels(table.times, workspace.params.data, as_of=now)),
         view=TableView(workspace.params.data.rows, workspace.params.data.label_horizon),
-        gain=GainEvidence(now=EMPTY, retraining_cost=retraining_cost_now(workspace), money=workspace.params.gain.money),
+        gain=GainEvidence(
+            now=AccumulatedGain(), retraining_cost=retraining_cost_now(workspace), money=workspace.params.gain.money
+        ),
     )
     if champion is None or (previous is not None and previous.record.as_of > now):
         return evidence, counts.to_write({})

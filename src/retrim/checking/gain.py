@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from retrim.decision.accumulated_gain import EMPTY, AccumulatedGain
+from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.probe import ProbeReading
 from retrim.decision.stored_rows import RunRow
@@ -18,7 +18,7 @@ def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> 
 def balance_after(version: int, past: Sequence[StoredCheck], refused: Sequence[RunRow]) -> AccumulatedGain:
     """The accumulated gain of the newest check, debited once for each of these runs; empty after a promotion."""
     if not past or past[-1].record.champion != version:
-        return EMPTY
+        return AccumulatedGain()
     newest = past[-1].record.gain
     accumulated_gain = newest.now
     for _ in refused:

@@ -1,10 +1,6 @@
 """What a model has cost so far: the sums that each check carries on."""
 
-from retrim.decision.accumulated_gain import (
-    NOTHING,
-    AccumulatedGain,
-    LifeTotals,
-)
+from retrim.decision.accumulated_gain import AccumulatedGain, LifeTotals
 from retrim.decision.check_record import CheckEvidence, StoredCheck
 from retrim.lineage.workspace import Workspace
 
@@ -24,7 +20,7 @@ def read_totals(workspace: Workspace, previous: StoredCheck | None, evidence: Ch
     first = None if not releases else workspace.store.version(workspace.model, releases[0].version)
     ended = [run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused", "waiting")]
     since = [run for run in ended if first is not None and run.as_of > first.as_of]
-    return (NOTHING if before is None else before).after(
+    return (LifeTotals() if before is None else before).after(
         loss=evidence.performance.loss,
         share=0.0 if measured is None else measured.window.rows / workspace.params.gain.rows_per_check,
         probe_cost=None if cost is None else cost.cost,

@@ -10,7 +10,7 @@ import pandas as pd
 from retrim.card.report import counted
 from retrim.cli import render
 from retrim.lineage.workspace import Workspace
-from retrim.reports.demo import NO_LOSS, Loss, draw_loss
+from retrim.reports.demo import Loss, draw_loss
 
 if TYPE_CHECKING:
     from retrim_flows.demo import Beat
@@ -95,9 +95,9 @@ def show_demo(workspace: Workspace, beats: "Sequence[Beat]", *, as_json: bool) -
 
 def sum_up(workspace: Workspace, beats: "Sequence[Beat]", *, picture: Path) -> DemoSummary:
     """Losses over the replayed time of the system, the frozen first model, and retraining at every check."""
-    system = sum((beat.system for beat in beats), NO_LOSS)
-    frozen = sum((beat.frozen for beat in beats), NO_LOSS)
-    always = sum((beat.always for beat in beats), NO_LOSS)
+    system = sum((beat.system for beat in beats), Loss())
+    frozen = sum((beat.frozen for beat in beats), Loss())
+    always = sum((beat.always for beat in beats), Loss())
     ended = [beat.run.state for beat in beats if beat.run is not None]
     states = [state for state in ended if state not in ("restored", "rolled back")]
     probes = sum(beat.check is not None and beat.check.record.probe.reading is not None for beat in beats)

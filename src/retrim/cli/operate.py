@@ -65,6 +65,7 @@ def up(
     pages ask for a password, whose file is printed. On the status page you can approve or reject a version,
     acknowledge a decision on hold, roll back, retrain, and land a quarantined batch. Each action needs a reason.
     """
+    from retrim.environment import Env
     from retrim.operations.parts import Ports, plan_installation, write_installation
     from retrim.operations.supervise import (
         become_supervisor,
@@ -73,7 +74,6 @@ def up(
         refuse_taken_ports,
         take_installation,
     )
-    from retrim.settings import Env
 
     if only == "ui":
         from retrim.cli.page_server import serve_pages
@@ -265,8 +265,8 @@ def _list_backups(where: str, *, as_json: bool) -> None:
 
 
 def _restore(where: str, folder: Path, *, until: "pd.Timestamp | None", as_json: bool) -> None:
+    from retrim.environment import Env
     from retrim.operations.restore import restore_backup
-    from retrim.settings import Env
 
     with render.progress():
         done = restore_backup(where, folder, until=until, env=Env())

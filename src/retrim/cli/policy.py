@@ -288,7 +288,7 @@ def settings(
 def _show_settings(paths: WorkspacePaths, key: str | None, *, as_json: bool) -> None:
     import json
 
-    from retrim.lineage.settings_file import effective_settings, settings_within
+    from retrim.lineage.settings_list import effective_settings, settings_within
 
     listed = effective_settings(paths, key)
     if as_json:

@@ -75,8 +75,8 @@ class AccumulatedGain:
         Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
     """
 
-    balance: float
-    variance: float
+    balance: float = 0.0
+    variance: float = 0.0
     recent: tuple[float, ...] = ()
 
     @property
@@ -88,13 +88,17 @@ class AccumulatedGain:
         """The accumulated gain after a window."""
         balance = self.balance + gain * share
         if balance <= 0:
-            return EMPTY
+            return AccumulatedGain()
         recent = (*self.recent, gain * min(share, 1.0))[-NEWEST:]  # of one check, also where rows of several came in
         return AccumulatedGain(balance, self.variance + (error * share) ** 2, recent)
 
     def debit(self, retraining_cost: float) -> "AccumulatedGain":
         """The accumulated gain after a refusal, which costs the retraining cost and gives nothing."""
-        return replace(self, balance=self.balance - retraining_cost) if self.balance > retraining_cost else EMPTY
+        return (
+            replace(self, balance=self.balance - retraining_cost)
+            if self.balance > retraining_cost
+            else AccumulatedGain()
+        )
 
     def expected(self, ahead: float) -> float:
         """The balance after `ahead` more checks like the newest: what waiting that long for proof would let slip."""
@@ -104,9 +108,6 @@ class AccumulatedGain:
     def pays(self, retraining_cost: float, *, errors: float, ahead: float) -> bool:
         """Whether what is expected exceeds the retraining cost, and the balance `errors` of its own standard errors."""
         return self.expected(ahead) > retraining_cost and self.balance > errors * self.error
-
-
-EMPTY = AccumulatedGain(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,12 @@ class LifeTotals:
         probes_cost: Cost of these probes.
     """
 
-    checks: int
-    loss: float
-    retrainings: int
-    retrainings_cost: float
-    probes: int
-    probes_cost: float
+    checks: int = 0
+    loss: float = 0.0
+    retrainings: int = 0
+    retrainings_cost: float = 0.0
+    probes: int = 0
+    probes_cost: float = 0.0
 
     @written
     def without_probes(self) -> float:
@@ -162,6 +163,3 @@ class LifeTotals:
             probes=self.probes + (probe_cost is not None),
             probes_cost=self.probes_cost + (probe_cost or 0.0),
         )
-
-
-NOTHING = LifeTotals(0, 0.0, 0, 0.0, 0, 0.0)

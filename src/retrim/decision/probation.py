@@ -8,7 +8,7 @@ from pydantic import Field
 
 from retrim.decision.rules import Decision
 from retrim.gate.losses import share, share_in_words
-from retrim.stats.anytime import NO_SUMS, RunningSums, log_evidence, lower_bound
+from retrim.stats.anytime import RunningSums, log_evidence, lower_bound
 from retrim.stats.codec import Moment
 from retrim.stats.plugins import SettingsSection
 
@@ -90,7 +90,7 @@ class ProbationState:
 
     @classmethod
     def begin(cls, version: int, against: int) -> "ProbationState":
-        return cls(version, against, 0, 0, 0.0, 0.0, NO_SUMS, NO_SUMS, (0, 0.0, 0.0))
+        return cls(version, against, 0, 0, 0.0, 0.0, RunningSums(), RunningSums(), (0, 0.0, 0.0))
 
     def after(
         self, new: np.ndarray, previous: np.ndarray, params: ProbationParams, *, block_rows: int

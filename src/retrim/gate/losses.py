@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from retrim.gate.support import EASIEST, LOOK, NO_SUPPORT, Support, supported
+from retrim.gate.support import EASIEST, LOOK, Support, supported
 from retrim.gate.verdict import Check, GateParams, Verdict
 from retrim.stats.bootstrap import Resampling, block_of, block_sums, mean_intervals
 from retrim.stats.codec import Instant, key
@@ -199,7 +199,7 @@ def judge(
     """
     winner = best_of(challengers)
     losses = challengers[winner]
-    shown = None if support is None else support.get(winner, NO_SUPPORT)
+    shown = None if support is None else support.get(winner, Support())
     tries = len(challengers) + rivals
     sure = confidence_of(gate, tries, uses=uses, eased=1.0 if shown is None else shown.gain * LOOK)
     safe = non_inferiority_confidence_of(

@@ -66,13 +66,10 @@ class ShownEvidence:
 class Support:
     """How many times as likely the rows of earlier checks are as under a null, at most e to 50."""
 
-    gain: float  # "A refit is no better than the champion."
-    non_inferiority: float  # "It loses more than `gate.non_inferiority.most`."
-    checks: int  # checks that had rows for it
-    blocks: int  # blocks of rows
-
-
-NO_SUPPORT = Support(1.0, 1.0, 0, 0)
+    gain: float = 1.0  # "A refit is no better than the champion."
+    non_inferiority: float = 1.0  # "It loses more than `gate.non_inferiority.most`."
+    checks: int = 0  # checks that had rows for it
+    blocks: int = 0  # blocks of rows
 
 
 def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Support:
@@ -83,7 +80,7 @@ def support_of(shown: Sequence[ShownEvidence], kind: str, *, most: float) -> Sup
     """
     checks = [check for check in shown if kind in check.refits and len(check.champion)]
     if not checks:
-        return NO_SUPPORT
+        return Support()
     champion = np.concatenate([check.champion for check in checks])
     refit = np.concatenate([check.refits[kind] for check in checks])
     starts = np.cumsum([0, *(len(check.champion) for check in checks[:-1])])

@@ -4,34 +4,24 @@ import io
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
-from pydantic.fields import FieldInfo
 
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.change import changed, value_at
 from retrim.lineage.locks import alone_in
 from retrim.settings import (
-    DERIVED,
     Params,
-    bounds_said,
-    default_said,
     effective,
-    fields_within,
     parse_params,
-    plain_default,
     section_in,
     section_names,
-    setting_fields,
     to_settings_file,
     why_none,
-    with_derived,
 )
-from retrim.stats.codec import Unwritten, written
 from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35
@@ -293,87 +283,6 @@ def _place_of(
             f"{key}: {'.'.join(mapping)} is {there!r}, which is not a mapping; set all of {'.'.join(mapping)} at once"
         )
     return mapping, changed(there, {inner: value})
-
-
-@dataclass(frozen=True)
-class EffectiveSetting:
-    """A setting and its effective value.
-
-    Args:
-        key: Dotted key.
-        value: The effective value.
-        default: Value if it is not set; None if it must be set.
-        line: Line of params.yaml that sets it; None if the default applies.
-        description: What the setting is.
-    """
-
-    key: str
-    value: Any
-    default: Any
-    line: Unwritten[int | None]
-    description: str
-
-    @written
-    def set_in(self) -> str:
-        return "default" if self.line is None else f"params.yaml:{self.line}"
-
-
-def effective_settings(workspace: WorkspacePaths, key: str | None) -> list[EffectiveSetting]:
-    """Every setting, or those at a key and below it, in order.
-
-    Raises:
-        BadInputError: The key is not a setting, or params.yaml is invalid.
-    """
-    path = workspace.params
-    text = path.read_text(encoding="utf-8")
-    stated = parse_yaml(text, path.name)
-    values = effective(workspace.root, stated, path.name)
-    if key is not None:
-        require_setting(key)
-    lines = _lines(text)
-    settings = []
-    for name, field in setting_fields():
-        if key is not None and not f"{name}.".startswith(f"{key}.") and not f"{key}.".startswith(f"{name}."):
-            continue
-        above = [".".join(name.split(".")[:depth]) for depth in range(name.count(".") + 1, 1, -1)] or [name]
-        line = next((lines[holder] for holder in above if holder in lines), None)
-        settings.append(
-            EffectiveSetting(name, value_at(values, name), _default(name, field, stated), line, str(field.description))
-        )
-    return settings
-
-
-def settings_within(key: str) -> list[tuple[str, str, str, str]]:
-    """What a setting holds that is no plain value: place, default, what is allowed, and what it is, of each field."""
-    (annotation,) = (field.annotation for name, field in setting_fields() if name == key)
-    return [
-        (place, default_said(place, field), bounds_said(field), str(field.description))
-        for place, field in fields_within(annotation, key)
-    ]
-
-
-def _default(key: str, field: FieldInfo, stated: Mapping[str, JsonValue]) -> Any:
-    if key in DERIVED:
-        section, name = key.split(".")
-        fewer = {other: value for other, value in section_in(stated, section).items() if other != name}
-        return value_at(with_derived({**stated, section: fewer}), key)
-    return None if field.is_required() else plain_default(field)
-
-
-def _lines(text: str) -> dict[str, int]:
-    """The line of each key of a YAML mapping, from 1."""
-    from ruamel.yaml.nodes import MappingNode
-
-    line_of: dict[str, int] = {}
-
-    def walk(node: Any, place: str) -> None:
-        if isinstance(node, MappingNode):
-            for name, value in node.value:
-                line_of[f"{place}{name.value}"] = name.start_mark.line + 1
-                walk(value, f"{place}{name.value}.")
-
-    walk(_yaml().compose(text), "")
-    return line_of
 
 
 def pin_settings(folder: WorkspacePaths) -> Path:

@@ -20,12 +20,13 @@ from retrim.adapters.store import Store
 from retrim.decision.alerts import KIND_FACTS, AlertKind, Severity, is_to_be_told
 from retrim.decision.check_record import AskedRun
 from retrim.decision.stored_rows import AlertRow, DecisionRow, as_text
+from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, make_private_folder
 from retrim.lineage.own_code import lock_of, require_running_code
 from retrim.lineage.prediction_log import PredictionLog
 from retrim.reading.address import address_of, is_address
-from retrim.settings import Env, Params, load_params
+from retrim.settings import Params, load_params
 
 if TYPE_CHECKING:
     from retrim.adapters.mlflow_registry import ModelRegistry

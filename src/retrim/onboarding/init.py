@@ -12,6 +12,7 @@ import pandas as pd
 
 from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
+from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
 from retrim.landing.quarantine import Quarantine
@@ -35,7 +36,7 @@ from retrim.reading.address import address_of, is_address
 from retrim.reading.chunks import LargeFile
 from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
-from retrim.settings import Env, Params, load_params, read_code
+from retrim.settings import Params, load_params, read_code
 from retrim.training.estimators import is_own, parts_of
 
 READY = "ready.json"

@@ -14,6 +14,7 @@ from retrim.adapters.database import copy_sqlite
 from retrim.adapters.dvc import run_dvc
 from retrim.adapters.wheel import CODE, GRAPH, LOCK, NOTE, Wheel, named_wheel, running_wheel
 from retrim.decision.history import UNFINISHED
+from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, make_private_folder, write_file
 from retrim.lineage.locks import alone_in, alone_with_cache, is_alive
@@ -22,7 +23,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.onboarding.ci import add_ci, lay_ci
 from retrim.release.release import check_stored
 from retrim.release.versions import find_live_version
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 
 WHAT = "settings, stages, lock and the wheel of retrim"
 """What is laid, in the words of the command and of the documents."""

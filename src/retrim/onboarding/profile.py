@@ -20,7 +20,7 @@ from retrim.profile.whole import TableProfile, profile_table
 from retrim.reading.landed_rows import ROW, LandedRows, open_landed, without_numbers
 from retrim.reading.raw import RawTable
 from retrim.table.data import OURS, assemble
-from retrim.table.granularity import AS_THEY_LAND
+from retrim.table.granularity import RowParams
 from retrim.table.keys import row_keys
 
 SEED = 7
@@ -110,7 +110,7 @@ def landed_table(workspace: Workspace, *, as_of: pd.Timestamp) -> ProfiledTable:
         BadInputError: No rows had landed by then, or they have other columns than params.yaml.
     """
     # What landed is looked at, row by row: also what `data.rows` leaves out.
-    data = workspace.params.data.model_copy(update={"rows": AS_THEY_LAND})
+    data = workspace.params.data.model_copy(update={"rows": RowParams()})
     batches = workspace.landing.batches(as_of)
     if not sum(file.rows for file in batches if file.kind == "rows"):
         raise BadInputError(

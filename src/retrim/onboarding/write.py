@@ -14,6 +14,7 @@ from pydantic import PlainSerializer
 
 from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
+from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths, load_yaml, read_yaml, write_file
 from retrim.landing.ingest import Landed, land_batch
@@ -27,7 +28,7 @@ from retrim.reading.address import is_address
 from retrim.reading.chunks import PIECE_MB, LargeFile, large_at
 from retrim.reading.container import ARROW, GZIP, PARQUET
 from retrim.reading.raw import SUFFIXES, RawTable, last_of, read_raw
-from retrim.settings import Env, load_params, parse_params, settings_alone
+from retrim.settings import load_params, parse_params, settings_alone
 from retrim.stats.codec import Instant, Unwritten, key, to_record, written
 from retrim.stats.plugins import SettingChoice
 from retrim.table.data import DataParams

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from retrim.adapters import dvc, dvc_cache, git
+from retrim.environment import value_files
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup_record import LeftOut
 from retrim.reading.address import address_of, is_address, open_system
-from retrim.settings import value_files
 
 ASIDE = "backup"
 NOT_KEPT = {

@@ -27,6 +27,7 @@ from retrim.alerting.telling import addresses_of
 from retrim.checking.due import missed_times
 from retrim.decision.model_health import HealthLevel
 from retrim.decision.run_params import ScheduleParams
+from retrim.environment import IN_FILES, PREFIX, Env
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import CORES_VARIABLE, WorkspacePaths, count_cores
 from retrim.lineage.locks import is_alive
@@ -40,7 +41,7 @@ from retrim.operations.parts import read_installation
 from retrim.operations.supervise import log_of, look_at_parts, runs_now
 from retrim.reading.address import address_of
 from retrim.reports.health import find_health
-from retrim.settings import IN_FILES, PREFIX, Env, load_params
+from retrim.settings import load_params
 
 OK, WARNING, CRITICAL = HealthLevel.OK, HealthLevel.WARNING, HealthLevel.CRITICAL
 LEAST_FREE, LITTLE_FREE = 500e6, 5e9

@@ -21,6 +21,7 @@ from retrim.adapters import dvc, git
 from retrim.adapters.database import load_postgresql, move_places, require_empty
 from retrim.adapters.store import Store
 from retrim.adapters.wheel import NOTE
+from retrim.environment import Env
 from retrim.errors import BadInputError, RetrimError
 from retrim.files import flush, flush_all, make_private_folder
 from retrim.lineage.workspace import report_progress
@@ -29,7 +30,6 @@ from retrim.operations.backup_record import Backup, BackupListed, BackupRestored
 from retrim.operations.backup_store import BackupStore
 from retrim.reading.address import is_address
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.settings import Env
 
 SHOWN = 5
 """Missing files that an error names."""

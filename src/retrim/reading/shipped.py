@@ -5,13 +5,11 @@ Stages do not import it, so a new table makes none of them stale.
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-
-from retrim.stats.plugins import PluginRegistry
 
 
 @dataclass(frozen=True)
@@ -68,26 +66,14 @@ def batches(
         yield start + (int(span) + 1) * pd.Timedelta(every), frame[number == span]
 
 
-DATASETS: PluginRegistry[Shipped] = PluginRegistry("shipped dataset")
-
-# Hourly bike rentals, 2011-2012: the system grows, and there are seasons.
-BIKE = DATASETS.register("bike")(
-    Shipped(sample="data/samples/bike.csv.gz", data="params.yaml", time="hour_start", start=6, every="14D")
-)
-
-# Calls of a bank, 2008-2010: a crisis, then fewer and better aimed calls. With fewer months of them the gate finds
-# nothing better than the mean.
-BANK = DATASETS.register("bank")(
-    Shipped(sample="data/samples/bank.csv.gz", data="data/samples/bank.params.yaml", time="date", start=10, every="30D")
-)
-
-# Rodents of 12 species, 1977-2002: one comes that was never seen before.
-RODENTS = DATASETS.register("rodents")(
-    Shipped(
-        sample="data/samples/rodents.csv.gz",
-        data="data/samples/rodents.params.yaml",
-        time="date",
-        start=60,
-        every="180D",
-    )
-)
+DATASETS: Mapping[str, Shipped] = {
+    # hourly bike rentals, 2011-2012: the system grows, and there are seasons
+    "bike": Shipped("data/samples/bike.csv.gz", "params.yaml", time="hour_start", start=6, every="14D"),
+    # calls of a bank, 2008-2010: a crisis, then fewer and better aimed calls; with fewer months the gate finds nothing
+    # better than the mean
+    "bank": Shipped("data/samples/bank.csv.gz", "data/samples/bank.params.yaml", time="date", start=10, every="30D"),
+    # rodents of 12 species, 1977-2002: one comes that was never seen before
+    "rodents": Shipped(
+        "data/samples/rodents.csv.gz", "data/samples/rodents.params.yaml", time="date", start=60, every="180D"
+    ),
+}

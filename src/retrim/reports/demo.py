@@ -34,7 +34,7 @@ def make_workspace(workspace: Workspace) -> Workspace:
     Raises:
         BadInputError: params.yaml describes no shipped table.
     """
-    shipped = [entry.name for entry in DATASETS]
+    shipped = list(DATASETS)
     if workspace.model not in shipped:
         raise BadInputError(
             f"params.yaml describes {workspace.model!r}, but the demo replays a shipped table ({', '.join(shipped)}) "
@@ -60,8 +60,8 @@ def _forget_stores() -> None:
 class Loss:
     """A sum of losses over rows, so that windows can be added up."""
 
-    total: float
-    rows: int
+    total: float = 0.0
+    rows: int = 0
 
     @property
     def mean(self) -> float | None:
@@ -69,9 +69,6 @@ class Loss:
 
     def __add__(self, other: "Loss") -> "Loss":
         return Loss(self.total + other.total, self.rows + other.rows)
-
-
-NO_LOSS = Loss(0.0, 0)
 
 
 def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | None, until: pd.Timestamp) -> Loss:
@@ -82,7 +79,7 @@ def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | Non
     if since is not None:
         unseen = unseen.only(unseen.times["_matured"] > since)
     if not len(unseen):
-        return NO_LOSS
+        return Loss()
     fresh = unseen.read()
     losses = row_losses(workspace.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
     return Loss(float(np.sum(losses)), len(fresh))

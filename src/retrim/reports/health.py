@@ -29,6 +29,7 @@ from retrim.decision.model_health import (
     HealthLevel,
     find_standing_faults,
 )
+from retrim.environment import Env
 from retrim.errors import RetrimError
 from retrim.files import WorkspacePaths, workspaces
 from retrim.landing.overdue import overdue
@@ -41,7 +42,7 @@ from retrim.release.release import held_withdrawn
 from retrim.release.versions import find_live_version
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
-from retrim.settings import Env, load_params
+from retrim.settings import load_params
 
 LONGEST = 200  # letters of a failed run's reason
 GRACE = pd.Timedelta("1h")  # how late a scheduled check may be

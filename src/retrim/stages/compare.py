@@ -29,7 +29,7 @@ from retrim.gate.losses import uses
 from retrim.gate.models import judge_models
 from retrim.gate.reference_rows import with_answers
 from retrim.gate.size import detectable
-from retrim.gate.support import NO_SUPPORT, Support, support_of
+from retrim.gate.support import Support, support_of
 from retrim.gate.verdict import FinalFit, GateParams, HoldoutJudgement, ScoredModel, SlicesRecord, Verdict, score
 from retrim.parquet import read_parquet
 from retrim.stages._common import main, read_feature_view, read_json, read_pins, read_split
@@ -213,7 +213,7 @@ def _detectable(
         uses=uses,
         draws=judge.draws,
         block_rows=judge.block_rows,
-        support=None if support is None else support.get(winner, NO_SUPPORT),
+        support=None if support is None else support.get(winner, Support()),
     )
     return None if seen is None else to_record(seen)
 

@@ -37,12 +37,12 @@ class RunningSums:
         neighbours: Sum of the products of each distance and the one before it.
     """
 
-    count: int
-    first: float
-    last: float
-    total: float
-    squares: float
-    neighbours: float
+    count: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+    neighbours: float = 0.0
 
     def plus(self, value: float) -> "RunningSums":
         """The sums with one more number."""
@@ -85,9 +85,6 @@ class RunningSums:
         correlation = (self.neighbours - shift * ends + (self.count - 1) * shift**2) / spread
         correlation = max(correlation, 0.0)
         return float(min(correlation + (1 + 3 * correlation) / self.count, ALIKE_AT_MOST))
-
-
-NO_SUMS = RunningSums(0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def log_evidence(sums: RunningSums, *, above: float) -> float:

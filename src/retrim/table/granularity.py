@@ -88,10 +88,6 @@ class RowParams(SettingsSection):
     )
 
 
-AS_THEY_LAND = RowParams()
-"""Every row that lands is a row of the table."""
-
-
 def left_out(table: pd.DataFrame, rows: RowParams) -> dict[str, int]:
     """How many rows each filter leaves out that no filter before it does, by its sentence."""
     counts: dict[str, int] = {}
