@@ -10,12 +10,8 @@ import pytest
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths
 from retrim.gate.verdict import NonInferiorityParams
-from retrim.lineage.settings_file import (
-    effective_settings,
-    pin_settings,
-    set_settings,
-    settings_within,
-)
+from retrim.lineage.settings_file import pin_settings, set_settings
+from retrim.lineage.settings_list import effective_settings, settings_within
 from retrim.settings import load_params, setting_fields, to_settings_file
 from tests.builders.world import REPOSITORY
 
