@@ -1,8 +1,8 @@
 """What is new in the numeric columns of a batch: units, signs, swaps, filled-in values, places and spreads."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -37,236 +37,196 @@ NEWEST_FOR_WIDTH = 8  # newest windows that say how wide a column is now
 
 
 @dataclass(frozen=True)
-class Nonzeros:
-    """The values that are not 0 in a column that mostly is, in all earlier windows."""
+class NumericColumn:
+    """A column of a batch beside its past; distances are in spreads, `scale`."""
 
-    count: int
-    low: float  # of sizes, where some are below 0, as is `high`
-    high: float
-    sizes: bool  # whether signs are left out, as there were both
-    zeros: float  # the least share of zeros in any window
-    frequent: frozenset[float]  # values that were frequent in any window
+    name: str
+    values: np.ndarray  # without the missing ones, shape (n,), n at least 1
+    past: list[np.ndarray]  # likewise in each earlier window that has any, oldest first; 2 or more
 
-    @classmethod
-    def of(cls, windows: list[np.ndarray]) -> "Nonzeros | None":
-        """Those of a column; None where it is not mostly 0, or all 0."""
-        values = np.concatenate(windows)
-        rest = values[values != 0]
-        if len(rest) == 0 or len(rest) > (1 - MOSTLY) * len(values):
-            return None
-        sizes = bool((rest < 0).any())
-        rest = np.abs(rest) if sizes else rest
-        zeros = min(float((window == 0).mean()) for window in windows)
-        frequent: set[float] = set()
-        for window in windows:
-            distinct, counts = np.unique(window, return_counts=True)
-            frequent.update(distinct[counts >= FREQUENT * len(window)].tolist())
-        return cls(len(rest), float(rest.min()), float(rest.max()), sizes, zeros, frozenset(frequent))
+    @cached_property
+    def quantiles(self) -> np.ndarray:
+        return np.asarray(np.quantile(self.values, GRID))
 
-    def gone(self, name: str, values: np.ndarray) -> Concern | None:
-        """Hardly a 0 left, where every window had its share of them, and a value that was rare in their place."""
-        share = float((values == 0).mean())
-        if self.zeros * len(values) < EXPECTED or share > FEW * self.zeros:
-            return None
-        distinct, counts = np.unique(values, return_counts=True)
-        value, taken = float(distinct[counts.argmax()]), float(counts.max() / len(values))
-        if value in self.frequent or taken < max(self.zeros, FREQUENT):
-            return None
-        text = f"{share:.0%} of its values are 0, at least {self.zeros:.0%} before; {taken:.0%} are now {value:g}"
-        return Concern("suspicious", "frequent value", name, text)
+    @cached_property
+    def windows(self) -> np.ndarray:
+        """Quantiles on `GRID` of each earlier window, shape (windows, 19)."""
+        return np.stack([np.quantile(values, GRID) for values in self.past])
 
-    def in_another_unit(self, name: str, values: np.ndarray) -> Concern | None:
-        """Values beyond all that were not 0 before, on one side of them: in another unit, or suspicious."""
-        rest = values[values != 0]
-        rest = np.abs(rest) if self.sizes else rest
-        below, above = rest < self.low, rest > self.high
-        k, m = max(int(below.sum()), int(above.sum())), len(rest)
-        # That k of m values without a cause lie all beyond n earlier ones, on a given side, has about the chance
-        # (m over k) / (n + 1)^k: in logarithms, as either alone is more than a number holds.
-        chance = math.lgamma(m + 1) - math.lgamma(k + 1) - math.lgamma(m - k + 1) - k * math.log(self.count + 1)
-        if 2 * k < m or m == 0 or chance > math.log(CHANCE):
-            return None
-        was = f"{k} of {m} nonzero values lie outside the {self.count} earlier ones, {self.low:.4g} to {self.high:.4g}"
-        for unit in UNITS:
-            old = rest / unit.factor
-            if unit.offset == 0 and self.low <= old.min() and old.max() <= self.high:
-                text = f"as if in another unit ({unit.name}): {was}"
-                return Concern("broken" if unit.sure else "suspicious", "unit", name, text)
-        return Concern("suspicious", "unit", name, was)
+    @cached_property
+    def pooled(self) -> np.ndarray:
+        return np.concatenate(self.past)
 
+    @cached_property
+    def scale(self) -> float:
+        low, high = np.quantile(self.pooled, [0.25, 0.75])
+        return float((high - low) / 1.349) or float(self.pooled.std()) or float(abs(self.pooled[0])) or 1.0
 
-@dataclass(frozen=True)
-class NumericHistory:
-    """A column in earlier windows; distances are in spreads, `scale`."""
+    @cached_property
+    def usual(self) -> float:
+        """How far the newest window ever was from all before it."""
+        strays = [_apart(self.windows[end], self.windows[:end]).min() for end in range(1, len(self.windows))]
+        return max(float(max(strays)) / self.scale, LEAST_SCALE)
 
-    windows: np.ndarray  # quantiles on `GRID` of each, oldest first, shape (windows, 19)
-    scale: float
-    usual: float  # how far the newest window ever was from all before it
-    low: float
-    high: float
-    distinct: int
-    heaviest: float  # the largest share that two values together had in any window
-    nonzeros: Nonzeros | None
-
-    @classmethod
-    def of(cls, windows: list[np.ndarray]) -> "NumericHistory":
-        """The history of a column.
-
-        Args:
-            windows: Values of each window that has any, without the missing ones, oldest first; 2 or more.
-        """
-        quantiles = np.stack([np.quantile(values, GRID) for values in windows])
-        pooled = np.concatenate(windows)
-        low, high = np.quantile(pooled, [0.25, 0.75])
-        scale = float((high - low) / 1.349) or float(pooled.std()) or float(abs(pooled[0])) or 1.0
-        strays = [_apart(quantiles[end], quantiles[:end]).min() / scale for end in range(1, len(quantiles))]
-        usual, heaviest = max(float(max(strays)), LEAST_SCALE), max(_share_of_two(values) for values in windows)
-        extremes = float(pooled.min()), float(pooled.max())
-        return cls(quantiles, scale, usual, *extremes, len(np.unique(pooled)), heaviest, Nonzeros.of(windows))
+    @cached_property
+    def is_mostly_zero(self) -> bool:
+        return bool(0 < np.count_nonzero(self.pooled) <= (1 - MOSTLY) * len(self.pooled))
 
     def distance(self, quantiles: np.ndarray) -> float:
         """How far the nearest earlier window lies from these quantiles."""
         return float(_apart(quantiles, self.windows).min() / self.scale)
 
-
-def numeric_concerns(values: Mapping[str, np.ndarray], histories: Mapping[str, NumericHistory]) -> list[Concern]:
-    """What is new in the numeric columns of a batch.
-
-    Args:
-        values: Of each column, without the missing ones, at least 1.
-    """
-    columns = [NumericColumn.of(name, numbers, histories[name]) for name, numbers in values.items()]
-    swapped = _swapped([column for column in columns if column.new > max(column.history.usual, NOTICEABLE)])
-    concerns: list[Concern | None] = []
-    for column in columns:
-        name, numbers, nonzeros = column.name, column.values, column.history.nonzeros
-        if name in swapped:
-            text = f"looks as {swapped[name]} did before, and vice versa: the two columns are swapped"
-            concerns.append(Concern("broken", "swap", name, text, swapped[name]))
-            continue
-        concerns += [
-            column.filled(),
-            column.turned()
-            or (nonzeros and nonzeros.in_another_unit(name, numbers))
-            or column.in_another_unit()
-            or (nonzeros and nonzeros.gone(name, numbers))
-            or column.jumped()
-            or column.drifted(),
-        ]
-    return [concern for concern in concerns if concern is not None]
-
-
-@dataclass(frozen=True)
-class NumericColumn:
-    """A column of a batch beside its history."""
-
-    name: str
-    values: np.ndarray  # without the missing ones, shape (n,), n at least 1
-    history: NumericHistory
-    quantiles: np.ndarray  # on `GRID`
-    new: float  # its distance from the nearest earlier window
-
-    @classmethod
-    def of(cls, name: str, values: np.ndarray, history: NumericHistory) -> "NumericColumn":
-        quantiles = np.quantile(values, GRID)
-        return cls(name, values, history, quantiles, history.distance(quantiles))
+    @cached_property
+    def new(self) -> float:
+        return self.distance(self.quantiles)
 
     def filled(self) -> Concern | None:
         """One value that took over, far outside what was seen, or within."""
-        history, rows = self.history, len(self.values)
+        rows, low, high = len(self.values), self.pooled.min(), self.pooled.max()
         distinct, counts = np.unique(self.values, return_counts=True)
         if len(distinct) == 1:
             return None
-        margin = max(history.scale, OUTSIDE * (history.high - history.low))
-        beyond = (distinct < history.low - margin) | (distinct > history.high + margin)
-        outside = np.flatnonzero(beyond & (counts >= STRANGE * rows))
+        margin = max(self.scale, OUTSIDE * (high - low))
+        outside = np.flatnonzero(((distinct < low - margin) | (distinct > high + margin)) & (counts >= STRANGE * rows))
         if len(outside):
             commonest = outside[counts[outside].argmax()]
             value = distinct[commonest]
             text = f"{counts[commonest] / rows:.0%} of the rows are {value:g}; earlier values lie between "
-            text += f"{history.low:g} and {history.high:g}"
-            off = max(history.low - value, value - history.high)
             # a code or a limit beside those that were seen may be new, however many rows have it
-            is_far = off > history.high - history.low
+            is_far = max(low - value, value - high) > high - low
+            text += f"{low:g} and {high:g}"
             return Concern("broken" if is_far else "suspicious", "frequent value", self.name, text)
         # two, as what is filled in comes beside what was frequent before; a frequent value that moves is still one
-        share, two = _share_of_two(self.values), distinct[np.sort(counts.argsort(kind="stable")[-2:])]
-        if history.distinct < MANY_VALUES or share <= max(history.heaviest + FILLED, HEAVIER * history.heaviest):
+        share, heaviest = _share_of_two(self.values), max(map(_share_of_two, self.past))
+        if share <= max(heaviest + FILLED, HEAVIER * heaviest) or len(np.unique(self.pooled)) < MANY_VALUES:
             return None
-        text = f"{share:.0%} of the rows are {two[0]:g} or {two[1]:g}; no two values ever had more than "
-        return Concern("suspicious", "frequent value", self.name, text + f"{history.heaviest:.0%}")
+        one, other = distinct[np.sort(counts.argsort(kind="stable")[-2:])]
+        text = f"{share:.0%} of the rows are {one:g} or {other:g}; no two values ever had more than {heaviest:.0%}"
+        return Concern("suspicious", "frequent value", self.name, text)
 
     def turned(self) -> Concern | None:
         """A column that was never below 0 and is now hardly ever above it."""
         below, above = float((self.values < 0).mean()), float((self.values > 0).mean())
-        if self.history.low < 0 or below <= FILLED or above > FEW_ABOVE * below:
+        if self.pooled.min() < 0 or below <= FILLED or above > FEW_ABOVE * below:
             return None
         text = f"as if with the other sign: {below:.0%} of the rows are below 0 (none before), {above:.0%} above"
         return Concern("broken", "sign", self.name, text)
+
+    def nonzeros_in_another_unit(self) -> Concern | None:
+        """Values beyond all that were not 0 before, on one side of them: in another unit, or suspicious."""
+        before, rest = self.pooled[self.pooled != 0], self.values[self.values != 0]
+        if not self.is_mostly_zero or not len(rest):
+            return None
+        if before.min() < 0:
+            before, rest = np.abs(before), np.abs(rest)
+        low, high, m = before.min(), before.max(), len(rest)
+        k = max(int((rest < low).sum()), int((rest > high).sum()))
+        # That k of m values without a cause lie all beyond n earlier ones, on a given side, has about the chance
+        # (m over k) / (n + 1)^k: in logarithms, as either alone is more than a number holds.
+        chance = math.lgamma(m + 1) - math.lgamma(k + 1) - math.lgamma(m - k + 1) - k * math.log(len(before) + 1)
+        if 2 * k < m or chance > math.log(CHANCE):
+            return None
+        was = f"{k} of {m} nonzero values lie outside the {len(before)} earlier ones, {low:.4g} to {high:.4g}"
+        for unit in UNITS:
+            old = rest / unit.factor
+            if unit.offset == 0 and low <= old.min() and old.max() <= high:
+                text = f"as if in another unit ({unit.name}): {was}"
+                return Concern("broken" if unit.sure else "suspicious", "unit", self.name, text)
+        return Concern("suspicious", "unit", self.name, was)
 
     def in_another_unit(self) -> Concern | None:
         """A column that is as it was of late, once a change of unit is undone: near a window, and as wide as that.
 
         Only of late: in a table that grows or has seasons, some old window is a tenth of anything.
         """
-        history, quantiles = self.history, self.quantiles
-        spread, spreads = _spread(quantiles), _spread(history.windows[-NEWEST_FOR_WIDTH:])
-        shrunk = spread < spreads.min() / FAR_SCALE
-        if self.new <= NOTICEABLE and not (shrunk and spread > 0):
+        quantiles, spreads = self.quantiles, _spread(self.windows[-NEWEST_FOR_WIDTH:])
+        shrunk = 0 < _spread(quantiles) < spreads.min() / FAR_SCALE
+        if self.new <= NOTICEABLE and not shrunk:
             return None
         for unit in UNITS:
             old = unit.undo(quantiles)
-            if history.nonzeros and not unit.offset:
-                continue  # `Nonzeros.in_another_unit` looks at these
+            if self.is_mostly_zero and not unit.offset:
+                continue  # `nonzeros_in_another_unit` looks at these
             if old[0] < unit.between[0] or old[-1] > unit.between[1]:
                 continue
-            windows = history.windows[-(NEWEST_FOR_WIDTH if unit.sure else JUST_BEFORE) :]
-            apart = _apart(old, windows) / history.scale
+            windows = self.windows[-(NEWEST_FOR_WIDTH if unit.sure else JUST_BEFORE) :]
+            apart = _apart(old, windows) / self.scale
             nearest = int(apart.argmin())
             wide, was, left = _spread(old), _spread(windows[nearest]), float(apart[nearest])
             most_left, times = (1.5, ALIKE) if unit.sure else (UNSURE_LEFT, UNSURE_ALIKE)
             alike = wide == was if was == 0 else 1 / times <= wide / was <= times
             # counts such as 0, 1, 2 widen by steps
-            alike = alike or (unit.sure and wide > 0 and was > 0 and abs(wide - was) <= STEP * history.scale)
-            if alike and left <= most_left * history.usual and (left <= EXPLAINED * self.new or shrunk):
-                beyond = quantiles[-6] < history.low or quantiles[5] > history.high
+            alike = alike or (unit.sure and wide > 0 and was > 0 and abs(wide - was) <= STEP * self.scale)
+            if alike and left <= most_left * self.usual and (left <= EXPLAINED * self.new or shrunk):
+                beyond = quantiles[-6] < self.pooled.min() or quantiles[5] > self.pooled.max()
                 never = beyond or unit.offset != 0 or shrunk
                 text = f"as if in another unit ({unit.name}): {self._middles()}"
                 return Concern("broken" if unit.sure and never else "suspicious", "unit", self.name, text)
         return None
 
+    def lost_zeros(self) -> Concern | None:
+        """Hardly a 0 left, where every window had its share of them, and a value that was rare in their place."""
+        share, least = float((self.values == 0).mean()), min(float((window == 0).mean()) for window in self.past)
+        if not self.is_mostly_zero or least * len(self.values) < EXPECTED or share > FEW * least:
+            return None
+        distinct, counts = np.unique(self.values, return_counts=True)
+        value, taken = float(distinct[counts.argmax()]), float(counts.max() / len(self.values))
+        was_frequent = any(np.count_nonzero(window == value) >= FREQUENT * len(window) for window in self.past)
+        if was_frequent or taken < max(least, FREQUENT):
+            return None
+        text = f"{share:.0%} of its values are 0, at least {least:.0%} before; {taken:.0%} are now {value:g}"
+        return Concern("suspicious", "frequent value", self.name, text)
+
     def jumped(self) -> Concern | None:
         """A column that moved, widened or narrowed at once by more than the world does, and by no unit known."""
-        history, spread = self.history, float(_spread(self.quantiles))
-        least, widest = float(_spread(history.windows[-NEWEST_FOR_WIDTH:]).min()), float(_spread(history.windows).max())
+        spread, spreads = float(_spread(self.quantiles)), _spread(self.windows)
+        least, widest = float(spreads[-NEWEST_FOR_WIDTH:].min()), float(spreads.max())
         if spread > FAR_SCALE * widest > 0 or 0 < spread < least / FAR_SCALE:
             text = f"its spread is {spread:.4g}; before, it was {least:.4g} to {widest:.4g}"
             return Concern("suspicious", "spread", self.name, text)
-        middle, middles = float(np.median(self.quantiles)), history.windows[:, len(GRID) // 2]
-        if max(middle - middles.max(), middles.min() - middle) <= FAR_PLACE * history.scale:
+        middle, middles = float(np.median(self.quantiles)), self.windows[:, len(GRID) // 2]
+        if max(middle - middles.max(), middles.min() - middle) <= FAR_PLACE * self.scale:
             return None
         text = f"it moved by more than {FAR_PLACE:g} spreads at once: {self._middles()}"
         return Concern("suspicious", "spread", self.name, text)
 
     def drifted(self) -> Concern | None:
         """A column that is `NOVELTY` times as new as any window ever was."""
-        if self.new <= max(NOVELTY * self.history.usual, NOTICEABLE):
+        if self.new <= max(NOVELTY * self.usual, NOTICEABLE):
             return None
-        text = f"it is {self.new:.2g} spreads from the nearest earlier window, at most {self.history.usual:.2g} before"
+        text = f"it is {self.new:.2g} spreads from the nearest earlier window, at most {self.usual:.2g} before"
         return Concern("drifted", "novelty", self.name, f"{text}: {self._middles()}")
 
     def _middles(self) -> str:
-        return f"median {float(np.median(self.quantiles)):.4g}, {float(np.median(self.history.windows)):.4g} before"
+        return f"median {float(np.median(self.quantiles)):.4g}, {float(np.median(self.windows)):.4g} before"
+
+
+def numeric_concerns(columns: list[NumericColumn]) -> list[Concern]:
+    """What is new in the numeric columns of a batch."""
+    swapped = _swapped([column for column in columns if column.new > max(column.usual, NOTICEABLE)])
+    concerns: list[Concern | None] = []
+    for column in columns:
+        if column.name in swapped:
+            text = f"looks as {swapped[column.name]} did before, and vice versa: the two columns are swapped"
+            concerns.append(Concern("broken", "swap", column.name, text, swapped[column.name]))
+            continue
+        concerns += [
+            column.filled(),
+            column.turned()
+            or column.nonzeros_in_another_unit()
+            or column.in_another_unit()
+            or column.lost_zeros()
+            or column.jumped()
+            or column.drifted(),
+        ]
+    return [concern for concern in concerns if concern is not None]
 
 
 def _swapped(strange: list[NumericColumn]) -> dict[str, str]:
     """Pairs of columns each of which is as the other was."""
     pairs: dict[str, str] = {}
     for one, other in combinations(strange, 2):
-        if all(
-            there.history.distance(here.quantiles) <= 1.5 * there.history.usual
-            for here, there in ((one, other), (other, one))
-        ):
+        if all(to.distance(column.quantiles) <= 1.5 * to.usual for column, to in ((one, other), (other, one))):
             pairs |= {one.name: other.name, other.name: one.name}
     return pairs
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from retrim.batches.columns import category_concern, clock_concern, constant_concern, missing_concern, pair_concerns
 from retrim.batches.concern import GRAVER, Concern
-from retrim.batches.numbers import NEWEST_FOR_WIDTH, NumericHistory, numeric_concerns
+from retrim.batches.numbers import NEWEST_FOR_WIDTH, NumericColumn, numeric_concerns
 from retrim.batches.whole import cut_concern, resent_concern, twice_concern
 from retrim.table.clock_columns import ClockColumn, clock_columns, parts_of
 from retrim.table.data import DataParams
@@ -111,8 +111,7 @@ class _Columns:
     def concerns(self, batch: pd.DataFrame, windows: list[pd.DataFrame], names: Sequence[str]) -> list[Concern]:
         """What is the matter with some columns of a window."""
         concerns: list[Concern | None] = []
-        values: dict[str, np.ndarray] = {}
-        histories: dict[str, NumericHistory] = {}
+        numeric: list[NumericColumn] = []
         parts = parts_of(batch[self.data.time], self.zone) if any(name in self.clocks for name in names) else {}
         for name in names:
             without = self.without.get(name, ())
@@ -130,11 +129,11 @@ class _Columns:
                 continue
             present, past = _present(column), [numbers for rows in before if len(numbers := _present(rows))]
             if len(present) and len(past) >= LEAST_WINDOWS:
-                values[name], histories[name] = present, NumericHistory.of(past)
-        paired = [name for name in values if name != self.data.target]
+                numeric.append(NumericColumn(name, present, past))
+        paired = [column.name for column in numeric if column.name != self.data.target]
         lately = [_matrix(window, paired) for window in windows[-NEWEST_FOR_WIDTH:]]
         concerns += pair_concerns(_matrix(batch, paired), lately, paired)
-        concerns += numeric_concerns(values, histories)
+        concerns += numeric_concerns(numeric)
         return [concern for concern in concerns if concern is not None]
 
     def _tellers(
