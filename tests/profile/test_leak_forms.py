@@ -14,12 +14,10 @@ def search(frame: pd.DataFrame, data: DataParams, *allowed: str) -> LeaksFound:
     return find_leaks(
         frame,
         data,
-        label_time=None,
         entity=None,
         judge_rows=300,
         calendar=(),
         allowed=allowed,
-        seed=7,
         threads=1,
     )
 

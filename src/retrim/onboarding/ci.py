@@ -48,9 +48,6 @@ def add_ci(workspace: WorkspacePaths) -> tuple[str | None, str, int]:
 
     Returns:
         The wheel that is its code, None where that lies in src/; the commit; how many files were written.
-
-    Raises:
-        As `lay_ci`.
     """
     fresh = lay_ci(workspace.root)
     if fresh:

@@ -104,9 +104,7 @@ class WorkspaceDraft:
         }
 
 
-def draft(
-    raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, seed: int, threads: int
-) -> WorkspaceDraft:
+def draft(raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, threads: int) -> WorkspaceDraft:
     """Looks at a table and drafts its settings.
 
     Raises:
@@ -119,12 +117,10 @@ def draft(
     label_time = known_times(desk, event)
     data = data_of(desk, aim, reading, rhythm, choose_key(desk), labels=labels_of(desk, event))
     frame = _frame_to_land(desk, data, reading, event)
-    history = None
-    if label_time is not None and label_time.notna().any():
-        table = _table(frame, data)
-        known = _by_row(label_time, table)
-        history = LabelHistory(table, known, data.target) if known is not None and known.notna().any() else None
-    data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
+    frame["_known"] = pd.NaT if label_time is None else label_time.set_axis(frame.index)
+    table = _table(frame, data)
+    history = LabelHistory(table, table["_known"], data.target) if frame["_known"].notna().any() else None
+    data, horizon = choose_horizon(desk, aim, rhythm, data, history, threads=threads)
     table = with_past(_table(frame, data), data, data.history)
     labelled = _labelled(table, data)
     if len(labelled) < LEAST_ROWS:
@@ -136,15 +132,16 @@ def draft(
     table = with_past(table, data, data.history)
     labelled = _labelled(table, data)
     judge_rows = judging_rows(len(labelled), rhythm, aim)
-    look = partial(_ask_about_leaks, desk, table, data, judge_rows=judge_rows, seed=seed, threads=threads)
-    data, leaks, known_before, unsure = look(label_time=label_time, calendar=tuple(calendar))
-    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    data, leaks, known_before, unsure = _ask_about_leaks(
+        desk, table, data, calendar=tuple(calendar), judge_rows=judge_rows, threads=threads
+    )
+    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, threads=threads)
     can_measure = desk.in_order and not leaks.refused
     worth = _worth(desk, data, aim, fit, unsure, confidence=confidence) if can_measure else None
     _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
     n = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     sized = partial(sizes, n, rhythm, aim, judge_rows=judging_rows(n, rhythm, aim), season=season)
-    block = max(_block(worth, labelled["_event"], series=bool(desk.series), judge_rows=judge_rows), 1)
+    block = _block(worth, labelled["_event"], series=bool(desk.series), judge_rows=judge_rows)
     choices = sized(block_rows=block, features=len(data.features))
     desk.notes.tell("loss", data.target, aim.why, f"judge.loss: {aim.loss}")
     note_imbalance(aim, data.target, desk.notes)
@@ -162,7 +159,7 @@ def draft(
         frame=frame,
         worth=worth,
         season=season,
-        known=_by_row(label_time, frame),
+        known=frame["_known"] if wishes.label_time else None,
         label_time=wishes.label_time or "",
     )
 
@@ -227,15 +224,7 @@ def _frame_to_land(desk: TablePlan, data: DataParams, reading: ReadingParams, ev
 
 
 def _ask_about_leaks(
-    desk: TablePlan,
-    table: pd.DataFrame,
-    data: DataParams,
-    *,
-    label_time: pd.Series | None,
-    calendar: tuple[str, ...],
-    judge_rows: int,
-    seed: int,
-    threads: int,
+    desk: TablePlan, table: pd.DataFrame, data: DataParams, *, calendar: tuple[str, ...], judge_rows: int, threads: int
 ) -> tuple[DataParams, LeaksFound, dict[str, str], tuple[str, ...]]:
     """Asks of each column that may be known only after the event whether it is known before; notes are added.
 
@@ -247,12 +236,10 @@ def _ask_about_leaks(
     search = partial(
         find_leaks,
         table,
-        label_time=_by_row(label_time, table),
         entity=wishes.entity if wishes.entity in table else None,
         judge_rows=judge_rows,
         calendar=calendar,
         allowed=wishes.allow_leak,
-        seed=seed,
         threads=threads,
     )
     leaks = search(data)
@@ -292,11 +279,6 @@ def _without(data: DataParams, names: Collection[str]) -> DataParams:
         for name, column in data.columns.items()
     }
     return data.model_copy(update={"columns": columns})
-
-
-def _by_row(known: pd.Series | None, rows: pd.DataFrame) -> pd.Series | None:
-    """When each row's label became known, with the index of the rows; None: not known of any."""
-    return None if known is None else known.reindex(rows["_row"]).set_axis(rows.index)
 
 
 def _table(frame: pd.DataFrame, data: DataParams) -> pd.DataFrame:

@@ -243,7 +243,7 @@ def inspect_table(
         RefusedError: Nothing can be made of it, or a column gives the answer away.
     """
     settings = read_yaml(workspace.params)
-    confidence = _stated_or_default(settings, "gate", "confidence")
+    confidence = float(_stated(settings, "gate").get("confidence", Params.model_fields["gate"].default.confidence))
     large = large_table(where)
     if large is not None and wishes.label_time:
         raise BadInputError(
@@ -259,7 +259,7 @@ def inspect_table(
     report_progress("reading the table")
     raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
     report_progress(f"inspecting {raw.rows:,} rows")
-    drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=7, threads=count_cores())
+    drafted = draft(raw, wishes, ask=ask, confidence=confidence, threads=count_cores())
     if drafted.leaks:
         raise RefusedError(_refusal(drafted))
     if large is not None:
@@ -287,10 +287,6 @@ def _refusal(drafted: WorkspaceDraft) -> str:
     leaned = "".join(f". Without the leak: {note}" for note in drafted.notes if note.about == LEANS_ON)
     leaks = "; ".join(leak.text for leak in drafted.leaks)
     return f"leak: {leaks}. {out}; {known}: --allow-leak {names[0]!r} --reason WHY{leaned}"
-
-
-def _stated_or_default(settings: Mapping[str, Any], section: str, name: str) -> float:
-    return float(_stated(settings, section).get(name, getattr(Params.model_fields[section].default, name)))
 
 
 def settle_request(

@@ -193,7 +193,7 @@ def upgrade_workspace(paths: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
             raise RefusedError("the schedule runs here with the old code; stop it, upgrade, and start it again")
         changed = CHANGED if _is_stale(root, wheel) else ()
         backup, copied = _back_up(workspace, now, changed) if changed else (None, False)  # before the store is opened
-        if changed and _has_begun(workspace):
+        if changed and any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED):
             raise RefusedError(
                 f"a run of this workspace is not finished, and only retrim {before}, which started it, can finish it; "
                 f"run `retrim check` of retrim {before} in the environment that `retrim versions reproduce N "
@@ -215,11 +215,6 @@ def upgrade_workspace(paths: WorkspacePaths, *, now: pd.Timestamp) -> Upgrade:
         as_before=checks is None or checks.passed,
         packages=environment.other_versions(root / LOCK),
     )
-
-
-def _has_begun(workspace: Workspace) -> bool:
-    """Whether a run began and has not ended."""
-    return any(workspace.store.runs(workspace.model, state=state) for state in UNFINISHED)
 
 
 def _written(wheel: Wheel) -> dict[str, bytes]:

@@ -23,7 +23,6 @@ from retrim.table.data import OURS, assemble
 from retrim.table.granularity import RowParams
 from retrim.table.keys import row_keys
 
-SEED = 7
 CELLS = 20_000_000
 """Cells of landed files that are held in memory at a time, so that a large table is read a few columns at a time."""
 
@@ -72,7 +71,7 @@ def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TablePro
         RefusedError: A landed file was altered.
     """
     table = landed_table(workspace, as_of=as_of)
-    return profile_table(table, rows=rows, seed=SEED, threads=count_cores(), given=())
+    return profile_table(table, rows=rows, threads=count_cores(), given=())
 
 
 def profile_file(
@@ -85,7 +84,7 @@ def profile_file(
         RefusedError: Nothing can be made of it.
     """
     profiled, notes = raw_table(open_table(where, query=query, table=table), wishes)
-    return profile_table(profiled, rows=rows, seed=SEED, threads=count_cores(), given=notes)
+    return profile_table(profiled, rows=rows, threads=count_cores(), given=notes)
 
 
 def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:

@@ -54,20 +54,12 @@ def own_features(table: pd.DataFrame, data: DataParams) -> list[str]:
 
 
 def leaks_of(
-    table: pd.DataFrame,
-    data: DataParams,
-    *,
-    label_time: pd.Series | None,
-    entity: str | None,
-    judge_rows: int,
-    calendar: Collection[str],
+    table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, calendar: Collection[str]
 ) -> list[Leak]:
     """Every feature that gives the answer away.
 
     Args:
-        table: Typed rows in order of time, labelled and not, shape (n, columns).
-        label_time: When each label was known, index of `table`; None: not known.
-        entity: The column that names what a row is about; None: none was named.
+        table: Typed rows in order of time, labelled and not; `_known`, if it is there, says when each label was known.
         calendar: Features that are made of the event time.
     """
     answered = table[data.target].notna().to_numpy(dtype=bool)
@@ -75,7 +67,7 @@ def leaks_of(
     if len(labelled) < LEAST_KIND:
         return []
     goal, classes = _goal(labelled, data), data.task != "regression"
-    leaks = _filled_later(table, data, label_time)
+    leaks = _filled_later(table, data)
     names = [name for name in own_features(table, data) if name not in _columns_of(leaks) | set(calendar)]
     with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
         alone = (_alone_leak(name, labelled[name], goal, classes=classes) for name in names)
@@ -83,11 +75,10 @@ def leaks_of(
         left = [name for name in names if name not in _columns_of(leaks)]
         numbers = {name: labelled[name] for name in left if data.own_features[name] in ("number", "integer")}
         leaks += number_leaks(numbers, goal, classes=classes)
-    others = [
-        *_future_leaks(table, data, entity),
-        *_open_leaks(table, data, answered),
-        *_split_leaks(labelled.iloc[:-judge_rows], labelled.iloc[-judge_rows:], data, entity, calendar),
-    ]
+    others = [*_future_leaks(table, data, entity), *_open_leaks(table, data, answered)]
+    old, new = labelled.iloc[:-judge_rows], labelled.iloc[-judge_rows:]
+    if len(old) >= LEAST_KIND and len(new) >= LEAST_KIND:
+        others += [*_twins(old, new, data, calendar), *_one_answer(old, new, data, entity)]
     caught = _columns_of(leaks)
     return leaks + [leak for leak in others if not set(leak.columns) & caught]
 
@@ -165,9 +156,9 @@ def _by_tree(values: pd.Series, goal: np.ndarray, cut: int, *, classes: bool) ->
     return np.asarray(tree.predict(column[cut:]), dtype="float64")
 
 
-def _filled_later(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> list[Leak]:
+def _filled_later(table: pd.DataFrame, data: DataParams) -> list[Leak]:
     """Columns that are filled only once the answer is known: blank where it is still to come, and not elsewhere."""
-    waits, answered = _waiting(table, data, label_time)
+    waits, answered = _waiting(table, data)
     if waits.sum() < LEAST_KIND or answered.sum() < LEAST_KIND:
         return []
     leaks = []
@@ -182,15 +173,15 @@ def _filled_later(table: pd.DataFrame, data: DataParams, label_time: pd.Series |
     return leaks
 
 
-def _waiting(table: pd.DataFrame, data: DataParams, label_time: pd.Series | None) -> tuple[np.ndarray, np.ndarray]:
+def _waiting(table: pd.DataFrame, data: DataParams) -> tuple[np.ndarray, np.ndarray]:
     """Rows whose answer is still to come, and rows that have one; a row whose answer never comes is neither.
 
     Such a row is blank elsewhere too, and says nothing of when a column is filled. Where these may be most of those
     that seem to wait, none waits.
     """
     answered = table[data.target].notna().to_numpy(dtype=bool)
-    if label_time is not None and label_time.notna().any():
-        answered = answered & label_time.notna().to_numpy()
+    if "_known" in table and table["_known"].notna().any():
+        answered = answered & table["_known"].notna().to_numpy()
     if data.labels == "or_never":
         return np.zeros(len(table), dtype=bool), answered
     coming = np.arange(len(table)) >= len(table) - unanswered_tail(~answered)
@@ -257,15 +248,6 @@ def _open_leaks(table: pd.DataFrame, data: DataParams, answered: np.ndarray) -> 
             )
             leaks.append(Leak((name,), "known later", f"is {value!r}{seen}", f"has the same value{seen}"))
     return leaks
-
-
-def _split_leaks(
-    old: pd.DataFrame, new: pd.DataFrame, data: DataParams, entity: str | None, calendar: Collection[str]
-) -> list[Leak]:
-    """Rows that judge and whose answer training has seen: twins of training rows, and entities with one answer."""
-    if len(old) < LEAST_KIND or len(new) < LEAST_KIND:
-        return []
-    return [*_twins(old, new, data, calendar), *_one_answer(old, new, data, entity)]
 
 
 def count_twins(

@@ -1,8 +1,8 @@
 """The columns of a raw table: how its text spells numbers and missing cells, what each column is, and why."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -15,8 +15,7 @@ from retrim.table.reading import SAID_MISSING, SAMPLED, NumberForm, RawColumn, s
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ",", ".", " ", "'"]
-Signs = tuple[Decimal, Thousands]
-WAYS: tuple[Signs, ...] = (
+WAYS: tuple[tuple[Decimal, Thousands], ...] = (
     (".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 """Decimal sign and sign between thousands, the likelier first where a table fits several."""
@@ -56,7 +55,7 @@ class NumberSpelling:
 
     decimal: Decimal
     thousands: Thousands
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def form(self) -> NumberForm:
@@ -65,8 +64,15 @@ class NumberSpelling:
 
     def are_numbers(self, words: "pd.Series[int]") -> np.ndarray:
         """Which of a column's distinct words are numbers spelled so, shape (words,)."""
-        fits = words.index.to_series().str.fullmatch(number_pattern(self.decimal, self.thousands))
-        return np.asarray(fits.to_numpy(dtype=bool))
+        # 0.123 is no 123 in groups.
+        point, apart = re.escape(self.decimal), re.escape(self.thousands)
+        pattern = rf"[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?"
+        pattern += rf"|[+-]?[1-9][0-9]{{0,2}}({apart}[0-9]{{3}})+({point}[0-9]*)?" if apart else ""
+        return np.asarray(words.index.to_series().str.fullmatch(pattern).to_numpy(dtype=bool))
+
+    def share(self, look: RawColumn) -> float:
+        """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
+        return share_of(look.sampled, pd.Series(self.are_numbers(look.sampled)))
 
     def numbers(self, words: "pd.Series[int]") -> pd.Series:
         """The numbers of a column's distinct words, each as often as it stands there: float64, shape (cells,)."""
@@ -77,38 +83,19 @@ class NumberSpelling:
         return pd.Series(np.repeat(numbers.to_numpy(), words.to_numpy()))
 
 
-def number_pattern(decimal: Decimal, thousands: Thousands) -> str:
-    """What a number looks like that is spelled so; 0.123 is no 123 in groups."""
-    point, apart = re.escape(decimal), re.escape(thousands)
-    plain = rf"[+-]?([0-9]+{point}?[0-9]*|{point}[0-9]+)([eE][+-]?[0-9]+)?"
-    return plain if not thousands else rf"{plain}|[+-]?[1-9][0-9]{{0,2}}({apart}[0-9]{{3}})+({point}[0-9]*)?"
-
-
-def numeric_share(look: RawColumn, decimal: Decimal, thousands: Thousands) -> float:
-    """The share of a column's cells, known words for missing ones aside, that are numbers spelled so."""
-    pattern = re.compile(number_pattern(decimal, thousands))
-    words = look.sampled
-    total = int(words.sum())
-    return float(words[[bool(pattern.fullmatch(word)) for word in words.index]].sum() / total) if total else 0.0
-
-
 def spelling_of(looks: Sequence[RawColumn], target: str = "") -> NumberSpelling:
     """The spelling under which most columns of text are numbers."""
     texts = [look for look in looks if look.stored == "text" and look.filled]
     # Digits alone are numbers in every way, and say nothing.
     telling = [look for look in texts if look.words.index[:SAMPLED].str.contains(r"\d[,. ']\d", regex=True).any()]
-    shares = {way: [numeric_share(look, *way) for look in telling] for way in WAYS}
-    best = max(WAYS, key=lambda way: (sum(share >= NUMERIC_SHARE for share in shares[way]), -WAYS.index(way)))
-    if best == (".", ",") and not _grouped_only(texts):
-        best = (",", "")
-    return NumberSpelling(*best, _missing_words(texts, NumberSpelling(*best, ()), target))
-
-
-def _grouped_only(texts: Iterable[RawColumn]) -> bool:
-    """Whether what stands after a comma is always three digits: 1,234 is one number or the other."""
-    numeric = [look for look in texts if numeric_share(look, ".", ",") >= NUMERIC_SHARE]
-    with_comma = [word for look in numeric for word in look.words.index if "," in word]
-    return all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in with_comma)
+    ways = [NumberSpelling(*way) for way in WAYS]
+    best = max(ways, key=lambda way: sum(way.share(look) >= NUMERIC_SHARE for look in telling))
+    if best == NumberSpelling(".", ","):
+        # 1,234 is one number or the other.
+        words = [word for look in texts if best.share(look) >= NUMERIC_SHARE for word in look.words.index]
+        if not all(re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", word) for word in words if "," in word):
+            best = NumberSpelling(",", "")
+    return replace(best, missing=_missing_words(texts, best, target))
 
 
 def _missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target: str) -> tuple[str, ...]:
@@ -121,7 +108,7 @@ def _missing_words(texts: Sequence[RawColumn], spelling: NumberSpelling, target:
     for look in texts:
         others = look.words[~spelling.are_numbers(look.words)]
         is_number = len(others) < len(look.words) and len(others) <= ODD_WORDS
-        if is_number and numeric_share(look, spelling.decimal, spelling.thousands) >= NUMERIC_SHARE:
+        if is_number and spelling.share(look) >= NUMERIC_SHARE:
             missing |= dict.fromkeys(word for word in others.index if not any(sign.isdigit() for sign in word))
             continue
         missing |= dict.fromkeys(word for word in others.index if word.lower() in SURE_MISSING)

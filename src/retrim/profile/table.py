@@ -123,16 +123,12 @@ def personal(look: RawColumn) -> str:
         return ""
     words = look.words.index[:500].to_series()
     for what, pattern in LOOKS.items():
-        if words.str.fullmatch(pattern, case=False).mean() >= SHARE and not _are_dates(words):
+        if words.str.fullmatch(pattern, case=False).mean() >= SHARE and spelling_of_dates(words.index) is None:
             return what
     cards = [word for word in words if CARD.fullmatch(word)]
     if len(cards) >= SHARE * len(words) and all(_luhn(word) for word in cards):
         return "a card or account number"
     return ""
-
-
-def _are_dates(words: pd.Series) -> bool:
-    return spelling_of_dates(pd.Index(words, dtype="str")) is not None
 
 
 def _luhn(text: str) -> bool:

@@ -74,25 +74,23 @@ def find_leaks(
     table: pd.DataFrame,
     data: DataParams,
     *,
-    label_time: pd.Series | None,
     entity: str | None,
     judge_rows: int,
     calendar: Collection[str],
     allowed: Collection[str],
-    seed: int,
     threads: int,
 ) -> LeaksFound:
     """Asks each column and each pair, then first models, until one without what was found is not too good.
 
     Args:
-        table: Typed rows in order of time, labelled and not, with `_event` and `_due`.
+        table: Typed rows in order of time, labelled and not, with `_event`, `_due` and, where it is known, `_known`.
     """
-    leaks = leaks_of(table, data, label_time=label_time, entity=entity, judge_rows=judge_rows, calendar=calendar)
+    leaks = leaks_of(table, data, entity=entity, judge_rows=judge_rows, calendar=calendar)
     labelled = table[table[data.target].notna()].reset_index(drop=True)
     while True:
         caught = {name for leak in leaks for name in leak.columns}
         names = [name for name in own_features(labelled, data) if name not in caught]
-        leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, seed=seed, threads=threads)
+        leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, threads=threads)
         if leak is None:
             refused = [leak for leak in leaks if not set(leak.columns) & set(allowed)]
             return LeaksFound(refused, [leak for leak in leaks if leak not in refused], leaned, has_signal)
@@ -100,7 +98,7 @@ def find_leaks(
 
 
 def _first_look(
-    table: pd.DataFrame, data: DataParams, names: Collection[str], *, calendar: Collection[str], seed: int, threads: int
+    table: pd.DataFrame, data: DataParams, names: Collection[str], *, calendar: Collection[str], threads: int
 ) -> tuple[dict[str, float], Leak | None, bool]:
     """Fits a first model on these columns, and looks for what carries it where it is too good.
 
@@ -114,7 +112,7 @@ def _first_look(
         return {}, None, False
     rows = rows.of(names)
     loss = "mae" if data.task == "regression" else "log_loss"
-    model = rows.first_model(loss=loss, seed=seed, threads=threads)
+    model = rows.first_model(loss=loss, threads=threads)
     leaned = _leaned(rows, model.gains(), calendar)
 
     @cache
@@ -122,7 +120,7 @@ def _first_look(
         fewer = rows.of(set(rows.view.features) - left_out)
         if not fewer.view.features:
             return _constant(rows)
-        return fewer.first_model(loss=loss, seed=seed, threads=threads).predict(fewer.newest)
+        return fewer.first_model(loss=loss, threads=threads).predict(fewer.newest)
 
     full = model.predict(rows.newest)
     naive = _naive(rows, table, data)

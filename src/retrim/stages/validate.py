@@ -33,8 +33,6 @@ from retrim.training.bundle import FORMAT, HISTORY, READ, SETTINGS, BundleFormat
 
 LOOKED = 200_000
 """Newest rows in which is looked for what gives the answer away."""
-SEED = 7
-"""Of the first model that looks for it, as that of `init`."""
 
 
 def run(
@@ -141,12 +139,10 @@ def _refuse_leaks(
     refused = find_leaks(
         table,
         data,
-        label_time=table["_known"],
         entity=data.entity,
         judge_rows=judge_rows,
         calendar=tuple(made),
         allowed=leaks.allowed,
-        seed=SEED,
         threads=cores,
     ).refused
     if not refused:
