@@ -1,10 +1,14 @@
 """Selection keeps what tells of the target and drops what does not; what hangs together is seen."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from retrim.features.numbers import cramer
-from retrim.profile.gaps import TIME, missingness
+from retrim.profile.gaps import TIME, Missingness, gaps_of
+from retrim.table.data import ColumnType
 from tests.builders.one import learn, past, words
 
 DRAW = np.random.default_rng(11)
@@ -34,8 +38,15 @@ def gone(where: np.ndarray) -> np.ndarray:
     return np.where(where, np.nan, NOISE)
 
 
+KINDS: dict[str, ColumnType] = {"x": "number", "signal": "number", "kind": "category"}
+
+
+def gap_of(**columns: Any) -> Missingness:
+    return gaps_of(pd.DataFrame(columns), KINDS, first=list(columns))["x"]
+
+
 def test_cells_missing_by_chance_are_missing_at_random() -> None:
-    found = missingness({"x": gone(DRAW.random(N) < 0.2), "signal": SIGNAL, "kind": KIND}, confidence=0.95)["x"]
+    found = gap_of(x=gone(DRAW.random(N) < 0.2), signal=SIGNAL, kind=KIND)
 
     assert found.kind == "random"
     assert found.told_by is None
@@ -45,12 +56,10 @@ def test_cells_missing_by_chance_are_missing_at_random() -> None:
     ("where", "told_by"), [(SIGNAL > 1, "signal"), (KIND == "b", "kind"), (np.arange(N) < 100, TIME)]
 )
 def test_cells_missing_by_another_column_or_by_time_are_told(where: np.ndarray, told_by: str) -> None:
-    found = missingness({"x": gone(where), "signal": SIGNAL, "kind": KIND}, confidence=0.95)["x"]
+    found = gap_of(x=gone(where), signal=SIGNAL, kind=KIND)
 
     assert (found.kind, found.told_by) == ("systematic", told_by)
 
 
 def test_of_few_missing_cells_nothing_is_said() -> None:
-    found = missingness({"x": gone(np.arange(N) < 3), "signal": SIGNAL}, confidence=0.95)
-
-    assert {name: gap.kind for name, gap in found.items()} == {"x": "few"}
+    assert gap_of(x=gone(np.arange(N) < 3), signal=SIGNAL).kind == "few"

@@ -90,11 +90,7 @@ def constant_concern(
 
 
 def _others_implied(batch: pd.Series, before: pd.Series, alike: np.ndarray) -> float:
-    """The share of a batch's rows that another column says have another value; 1 where it says nothing.
-
-    Args:
-        alike: Whether each earlier row had the value, shape of `before`.
-    """
+    """The share of a batch's rows that another column says have another value; 1 where it says nothing."""
     codes = pd.factorize(pd.concat([before, batch]), use_na_sentinel=False)[0]
     past, now = codes[: len(before)], codes[len(before) :]
     seen, counts = np.bincount(past, minlength=codes.max() + 1), np.bincount(now)

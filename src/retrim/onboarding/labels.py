@@ -89,9 +89,6 @@ def choose_horizon(
 ) -> tuple[DataParams, dict[tuple[str, ...], SettingChoice]]:
     """The table with its label horizon, and the reason for it where it was measured; as it is where a column says it.
 
-    Args:
-        history: With label times; None: there are none.
-
     Raises:
         BadInputError: What the person answers is no span.
     """

@@ -48,12 +48,7 @@ def choose_aim(desk: TablePlan) -> Aim:
 
 
 def _with_loss(aim: Aim, loss: str, numbers: np.ndarray | None) -> Aim:
-    """The same with the loss that a person names.
-
-    Raises:
-        UnknownNameError: There is none of that name.
-        BadInputError: It does not fit the task or the target.
-    """
+    """The same with the loss that a person names."""
     try:
         (metric,) = require([loss], task=aim.task, rows=True)
         MODELS["gbm"].check_aim(aim.task, loss)

@@ -8,7 +8,7 @@ from retrim.onboarding.desk import Ask, InitRequest, TablePlan, checked_span, fi
 from retrim.onboarding.roles import choose_aim, choose_time
 from retrim.profile.aim import Aim
 from retrim.profile.dates import CLOCKS, DAYS
-from retrim.profile.rhythm import Rhythm, at_rhythm, one_after_another, rhythm_of, rhythm_of_order, series_of
+from retrim.profile.rhythm import Rhythm, one_after_another, rhythm_of, rhythm_of_order, series_of, usual_rows
 from retrim.reading.raw import RawTable
 from retrim.table.data import LABEL_TIME
 from retrim.table.derived_columns import made_times
@@ -56,8 +56,9 @@ def _events(desk: TablePlan) -> tuple[pd.Series, Rhythm]:
         every = checked_span("how often files arrive", answer, above_zero=True)
     if every == rhythm.batch_every:
         return event, rhythm
-    whole = rhythm.span > pd.Timedelta(every)  # not so of made times, which say an order and no more
-    return event, at_rhythm(rhythm, event, every) if whole else replace(rhythm, batch_every=every)
+    # Made times say an order and no more.
+    rows = usual_rows(event, every) if rhythm.span > pd.Timedelta(every) else rhythm.batch_rows
+    return event, replace(rhythm, batch_every=every, batch_rows=rows)
 
 
 def arrival_times(rows: int) -> pd.Series:

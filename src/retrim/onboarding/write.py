@@ -188,29 +188,24 @@ def unsaved(workspace: WorkspacePaths, suite: Path) -> list[str]:
     return [line[2:].strip() for line in status.splitlines()]
 
 
-def changes_of(drafted: WorkspaceDraft, allowed_reason: str) -> dict[tuple[str, ...], SettingChoice]:
-    """Every value of params.yaml that is set, by its place."""
-    data = settings_alone(DataParams, drafted.data.model_dump(mode="json"))
-    reading = drafted.reading.model_dump(mode="json")
-    changes: dict[tuple[str, ...], SettingChoice] = {
-        ("data", name): SettingChoice(value, "") for name, value in data.items()
-    }
-    for leak in drafted.allowed:
-        why = f"leak allowed, {leak.probe}: {allowed_reason}"
-        changes["data", "columns"] = replace(changes["data", "columns"], why=why)
-    reasons = drafted.known_before | {name: allowed_reason for leak in drafted.allowed for name in leak.columns}
-    changes[("leaks", "allowed")] = SettingChoice(reasons, "")
-    changes |= {("reading", name): SettingChoice(value, "") for name, value in reading.items()}
-    return {**changes, **drafted.choices}
-
-
 def new_params(text: str, drafted: WorkspaceDraft, *, reason: str, name: str) -> str:
     """params.yaml with the draft in it, read back as it will be; what is the default is not stated.
 
     Raises:
         BadInputError: A value does not fit; names it.
     """
-    document = edited(text, changes_of(drafted, reason))
+    data = settings_alone(DataParams, drafted.data.model_dump(mode="json"))
+    reading = drafted.reading.model_dump(mode="json")
+    changes: dict[tuple[str, ...], SettingChoice] = {
+        ("data", name): SettingChoice(value, "") for name, value in data.items()
+    }
+    for leak in drafted.allowed:
+        why = f"leak allowed, {leak.probe}: {reason}"
+        changes["data", "columns"] = replace(changes["data", "columns"], why=why)
+    reasons = drafted.known_before | {name: reason for leak in drafted.allowed for name in leak.columns}
+    changes[("leaks", "allowed")] = SettingChoice(reasons, "")
+    changes |= {("reading", name): SettingChoice(value, "") for name, value in reading.items()}
+    document = edited(text, {**changes, **drafted.choices})
     parse_params(load_yaml(document), name)
     return slim(document, name)
 

@@ -50,9 +50,7 @@ class FirstRows:
 
     Args:
         matrix: Shape (fitted rows, features).
-        actual: Targets of `fitted`.
         newest: Shape (judged rows, features).
-        truth: Targets of `judged`.
     """
 
     fitted: pd.DataFrame
@@ -208,9 +206,7 @@ def worth_notes(
     """Whether a model is the right tool, in sentences.
 
     Args:
-        fit: The first model; None: there was none.
         unsure: Columns that may be known only after the event.
-        without: A first model without them.
     """
     if fit is None:
         seen = "unknown: too few labelled rows for a first model in order of time"

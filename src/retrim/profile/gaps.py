@@ -42,15 +42,28 @@ class Missingness:
 def gaps_of(sample: pd.DataFrame, kinds: Mapping[str, ColumnType], *, first: Sequence[str]) -> dict[str, Missingness]:
     """How the gaps of each column come, of those that have some.
 
+    Random means that neither another column nor the order of rows tells which cells are missing; that they
+    depend on the missing value itself can be seen from no table.
+
     Args:
         sample: Rows drawn at random, in order of time.
     """
     rows = sample.iloc[:: max(-(-len(sample) // ROWS), 1)]
-    gaps = [name for name in first if rows[name].isna().any()][:COLUMNS]
-    if not gaps:
+    with_gaps = [name for name in first if rows[name].isna().any()][:COLUMNS]
+    if not with_gaps:
         return {}
-    columns = {name: _values(rows[name], kinds[name]) for name in dict.fromkeys([*gaps, *first[:COLUMNS]])}
-    return missingness(columns, confidence=CONFIDENCE)
+    columns = {name: _values(rows[name], kinds[name]) for name in dict.fromkeys([*with_gaps, *first[:COLUMNS]])}
+    cells = {name: cells_of(values, most=CELLS) for name, values in columns.items()}
+    cells[TIME] = np.arange(len(rows)) * CELLS // len(rows)
+    gaps = {}
+    for name, values in columns.items():
+        missing = ~known(values)
+        count = int(missing.sum())
+        if count:
+            others = {other: codes for other, codes in cells.items() if other != name}
+            few = min(count, len(rows) - count) < LEAST_MISSING
+            gaps[name] = Missingness("few") if few else _told_by(missing, others)
+    return gaps
 
 
 def _values(values: pd.Series, kind: ColumnType) -> np.ndarray:
@@ -60,34 +73,11 @@ def _values(values: pd.Series, kind: ColumnType) -> np.ndarray:
     return text.where(text.notna(), None).to_numpy()
 
 
-def missingness(columns: Mapping[str, np.ndarray], *, confidence: float) -> dict[str, Missingness]:
-    """How each column with missing cells misses them.
-
-    Random means that neither another column nor the order of rows tells which cells are missing; that they
-    depend on the missing value itself can be seen from no table.
-
-    Args:
-        columns: By name, rows in order of time, shape (n,) each: numbers with NaN, or text with None.
-    """
-    n = len(next(iter(columns.values()), np.zeros(0)))
-    cells = {name: cells_of(values, most=CELLS) for name, values in columns.items()}
-    cells[TIME] = np.arange(n) * CELLS // max(n, 1)
-    gaps = {}
-    for name, values in columns.items():
-        missing = ~known(values)
-        count = int(missing.sum())
-        if count:
-            others = {other: codes for other, codes in cells.items() if other != name}
-            few = min(count, n - count) < LEAST_MISSING
-            gaps[name] = Missingness("few") if few else _told_by(missing, others, confidence)
-    return gaps
-
-
-def _told_by(missing: np.ndarray, cells: Mapping[str, np.ndarray], confidence: float) -> Missingness:
+def _told_by(missing: np.ndarray, cells: Mapping[str, np.ndarray]) -> Missingness:
     measured = {name: cramer(codes, missing.astype("int64")) for name, codes in cells.items()}
     best = min(measured, key=lambda name: (-measured[name][0], measured[name][1], name))
     strength, chance = measured[best]
     p_value = min(chance * len(measured), 1.0)
-    if strength >= CLEAR and p_value <= 1 - confidence:
+    if strength >= CLEAR and p_value <= 1 - CONFIDENCE:
         return Missingness("systematic", best, strength, p_value)
     return Missingness("random", None, strength, p_value)

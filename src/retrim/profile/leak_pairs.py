@@ -126,7 +126,6 @@ class NumberSearch:
         raw: Shape (n, columns), not finite where missing.
         goal: The number, or the code of the class, shape (n,).
         kind: The class that is told from the others; None: the goal is a number.
-        move: As `step_of` has it.
         block: Of each row, ascending, shape (n,).
     """
 

@@ -48,11 +48,6 @@ class LeakParams(SettingsSection):
     )
 
 
-def own_features(table: pd.DataFrame, data: DataParams) -> list[str]:
-    """Features that rows bring along and that are in the table: rows put together may have lost some."""
-    return [name for name in data.own_features if name in table]
-
-
 def leaks_of(
     table: pd.DataFrame, data: DataParams, *, entity: str | None, judge_rows: int, calendar: Collection[str]
 ) -> list[Leak]:
@@ -68,7 +63,7 @@ def leaks_of(
         return []
     goal, classes = _goal(labelled, data), data.task != "regression"
     leaks = _filled_later(table, data)
-    names = [name for name in own_features(table, data) if name not in _columns_of(leaks) | set(calendar)]
+    names = [name for name in data.own_features if name not in _columns_of(leaks) | set(calendar)]
     with np.errstate(all="ignore"):  # squares of numbers near the largest; what is not finite says nothing below
         alone = (_alone_leak(name, labelled[name], goal, classes=classes) for name in names)
         leaks += [leak for leak in alone if leak is not None]
@@ -162,7 +157,7 @@ def _filled_later(table: pd.DataFrame, data: DataParams) -> list[Leak]:
     if waits.sum() < LEAST_KIND or answered.sum() < LEAST_KIND:
         return []
     leaks = []
-    for name in own_features(table, data):
+    for name in data.own_features:
         blank = table[name].isna().to_numpy()
         if blank[waits].mean() >= OFTEN and blank[answered].mean() <= SELDOM:
             seen = (
@@ -210,7 +205,7 @@ def _future_leaks(table: pd.DataFrame, data: DataParams, entity: str | None) -> 
     groups = table[entity] if entity is not None and entity in table else None
     whose = "" if groups is None else f" within the same {entity}"
     leaks = []
-    for name in own_features(table, data):
+    for name in data.own_features:
         values = table[name]
         if pd.api.types.is_numeric_dtype(values) != pd.api.types.is_numeric_dtype(target):
             continue
@@ -237,7 +232,7 @@ def _open_leaks(table: pd.DataFrame, data: DataParams, answered: np.ndarray) -> 
     if known.sum() < LEAST_KIND or (~known).sum() < LEAST_KIND:
         return []
     leaks = []
-    for name in own_features(table, data):
+    for name in data.own_features:
         waits, has = part.loc[~known, name], part.loc[known, name]
         value = next(iter(waits.value_counts().index), None)  # None equals no cell
         without, within = float((waits == value).mean()), float((has == value).mean())
@@ -258,7 +253,7 @@ def count_twins(
     Returns:
         None where fewer than two features say what a row is.
     """
-    columns = [name for name in (*own_features(old, data), data.target) if name not in calendar]
+    columns = [name for name in (*data.own_features, data.target) if name not in calendar]
     if len(columns) < 3:
         return None
     before, after = (pd.util.hash_pandas_object(rows[columns], index=False) for rows in (old, new))

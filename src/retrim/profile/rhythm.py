@@ -1,7 +1,7 @@
 """How a table's rows follow one another: its rhythm, its series, the season of its target, and settings that follow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -87,13 +87,6 @@ def rhythm_of_order(event: pd.Series) -> Rhythm:
     return Rhythm(event.min(), event.max(), pd.Timedelta("1ms"), regular=True, batch_every="1D", batch_rows=rows)
 
 
-def at_rhythm(rhythm: Rhythm, event: pd.Series, every: str) -> Rhythm:
-    """The same rhythm of rows, with files that come `every` span."""
-    number = ((event - rhythm.first) // pd.Timedelta(every)).to_numpy()
-    usual = int(np.median(np.unique(number, return_counts=True)[1]))
-    return replace(rhythm, batch_every=every, batch_rows=usual)
-
-
 def rhythm_of(event: pd.Series) -> tuple[Rhythm, Notes]:
     """The rhythm of event times in any order, UTC, none missing, shape (n,), n at least 1."""
     times = event.sort_values(ignore_index=True)
@@ -126,15 +119,19 @@ def _like(steps: pd.Series, step: pd.Timedelta) -> "pd.Series[bool]":
     return steps.between(step * SHORT_STEP, step / SHORT_STEP) if step >= MONTH else steps == step
 
 
+def usual_rows(event: pd.Series, every: str) -> int:
+    """Rows of a usual span of that length."""
+    number = ((event - event.min()) // pd.Timedelta(every)).to_numpy()
+    return int(np.median(np.unique(number, return_counts=True)[1]))
+
+
 def _batch(times: pd.Series, step: pd.Timedelta) -> tuple[str, int]:
     """The smallest span, not below the step of the times, whose usual batch has rows enough; and how many it has."""
     wanted = int(np.clip(len(times) / BATCHES, LEAST_BATCH, MOST_BATCH))
     total = max((times.iloc[-1] - times.iloc[0]), pd.Timedelta("1s"))
-    usual = len(times)
     spans = [every for every in BATCH_SPANS if pd.Timedelta(every) >= step * SHORT_STEP] or [span_text(step)]
     for every in spans:
-        number = ((times - times.iloc[0]) // pd.Timedelta(every)).to_numpy()
-        usual = int(np.median(np.unique(number, return_counts=True)[1]))
+        usual = usual_rows(times, every)
         if usual >= 0.75 * wanted or pd.Timedelta(every) * 8 > total:
             return every, usual
     return spans[-1], usual

@@ -10,7 +10,7 @@ import pandas as pd
 
 from retrim.profile.class_leaks import class_leak, is_known_before
 from retrim.profile.first_model import FirstRows, first_rows
-from retrim.profile.leaks import leaks_of, own_features
+from retrim.profile.leaks import leaks_of
 from retrim.profile.table import Leak, TableNote
 from retrim.stats.metrics import auc, row_losses
 from retrim.table.data import DataParams
@@ -89,7 +89,7 @@ def find_leaks(
     labelled = table[table[data.target].notna()].reset_index(drop=True)
     while True:
         caught = {name for leak in leaks for name in leak.columns}
-        names = [name for name in own_features(labelled, data) if name not in caught]
+        names = [name for name in data.own_features if name not in caught]
         leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, threads=threads)
         if leak is None:
             refused = [leak for leak in leaks if not set(leak.columns) & set(allowed)]
@@ -270,7 +270,7 @@ def suspects_of(
     """
     caught = {name for leak in (*leaks.refused, *leaks.allowed) for name in leak.columns} | set(calendar)
     suspects = {}
-    for name in dict.fromkeys([*leaks.leaned, *own_features(labelled, data)]):
+    for name in dict.fromkeys([*leaks.leaned, *data.own_features]):
         if name in caught:
             continue
         fixed, share = class_leak(name, labelled, data), leaks.leaned.get(name, 0.0)

@@ -71,7 +71,6 @@ class TableProfile:
     """A profile of a table.
 
     Args:
-        table: The profiled table.
         sampled: Rows in the sample. Everything that is not counted on all rows is computed from this sample.
         period_rows: Rows of a part of the history; the last may have fewer.
         periods: Parts of the history, each called by the day on which it begins, or by its rows.
@@ -83,7 +82,6 @@ class TableProfile:
         conflicting: Rows with the same features as another row and a different target.
         noise: Rows whose label is likely wrong; None if this was not examined.
         leaks: Columns that leak the target.
-        given: Notes from reading the table.
     """
 
     table: ProfiledTable
