@@ -331,7 +331,7 @@ def look_over(
                     continue
                 verdict = look_at(made, history, data, arrives=batches.arrives[place])
                 lines.setdefault((kind, name), {}).setdefault(stream, []).append(verdict.kind)
-                bad = verdict.kind in ("ok", "drifted") if kind == "broken" else verdict.holds
+                bad = verdict.kind in ("ok", "drifted") if kind == "broken" else verdict.kind == "broken"
                 if show and bad:
                     why = "; ".join(f"{each.column}: {each.text}" for each in verdict.concerns[:3])
                     print(f"{stream} {place}, {len(made)} rows, {kind} {name}: {verdict.kind}. {why}")

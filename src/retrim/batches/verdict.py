@@ -47,11 +47,6 @@ class BatchVerdict:
         """The gravest of its concerns; ok without any."""
         return max((concern.verdict for concern in self.concerns), key=RANK.index, default="ok")
 
-    @property
-    def holds(self) -> bool:
-        """Whether the batch is quarantined."""
-        return self.kind == "broken"
-
 
 def look_at(
     batch: pd.DataFrame,
