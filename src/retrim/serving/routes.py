@@ -29,7 +29,7 @@ from retrim.lineage.tokens import Scope
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError, wrong
 from retrim.serving.served import ServedVersion
-from retrim.serving.server import DEGRADED, RefusedRequestError, Serving
+from retrim.serving.server import DEGRADED, Serving, refusal
 from retrim.table.data import ColumnType
 
 JSON = "application/json"
@@ -41,8 +41,8 @@ GRACE_SECONDS = 5
 """For requests that are under way when the server is stopped."""
 LEFT = 499
 """Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
-REFUSED = (RefusedRequestError, BadInputError, RefusedError, ClientDisconnect)
-"""Errors that are answers."""
+REFUSED = (BadInputError, RefusedError, ClientDisconnect)
+"""Errors that are answers, beside those of FastAPI."""
 JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
     "number": {"type": ["number", "null"]},
     "integer": {"type": ["integer", "null"]},
@@ -60,9 +60,9 @@ async def read_body(request: Request) -> bytes:
                 body += part
                 if len(body) > MOST_BYTES:
                     reason = f"a request may have at most {MOST_BYTES:,} bytes; send fewer rows at once"
-                    raise RefusedRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+                    raise refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
     except TimeoutError:
-        raise RefusedRequestError(
+        raise refusal(
             HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {SECONDS} s; send fewer rows at once"
         ) from None
     return bytes(body)
@@ -108,11 +108,6 @@ def add_model(app: Router, name: str, serving: Serving) -> None:
 async def _refuse(_: Request, error: Exception) -> Response:
     """The answer to what cannot be answered, by the class of the error."""
     match error:
-        case RefusedRequestError():
-            answer = _json({"detail": [{"allowed": error.reason}]}, error.status)
-            if error.status is HTTPStatus.UNAUTHORIZED:
-                answer.headers["www-authenticate"] = "Bearer"
-            return answer
         case WrongRequestError():
             return _json(error.as_record(), HTTPStatus.UNPROCESSABLE_ENTITY)
         case BadInputError():
@@ -134,7 +129,7 @@ def app_of_model(serving: Serving) -> FastAPI:
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind != JSON:
             reason = f"the content type {kind[:100]!r} is not supported; send {JSON}"
-            raise RefusedRequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
+            raise refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
         body, version = await read_body(request), request.query_params.get("version")
         if version is None and serving.is_quick(body):
             return Response(serving.answer(body), media_type=JSON)

@@ -12,6 +12,7 @@ from time import thread_time, time_ns
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from fastapi import HTTPException
 
 from retrim.errors import BadInputError, BusyError, RefusedError
 from retrim.lineage.prediction_log import Role
@@ -40,12 +41,10 @@ X_FORWARDED, FORWARDED = b"x-forwarded-", (b"forwarded", b"x-real-ip", b"via")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-class RefusedRequestError(Exception):
-    """A request that gets no answer; the reason says what to do."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
+def refusal(status: HTTPStatus, reason: str) -> HTTPException:
+    """The error of a request that gets no answer; the reason says what to do."""
+    headers = {"www-authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
+    return HTTPException(int(status), [{"allowed": reason}], headers)
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def _stored(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         LOGGER.error("%ss cannot be stored: %s", what, error)  # noqa: TRY400  one line for each request is enough
-        raise RefusedRequestError(
+        raise refusal(
             HTTPStatus.SERVICE_UNAVAILABLE, f"the {what} cannot be stored; see the server's log for the reason"
         ) from error
 
@@ -112,10 +111,10 @@ class Serving:
         except RefusedError:
             raise
         except BadInputError as error:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, str(error)) from error
+            raise refusal(HTTPStatus.NOT_FOUND, str(error)) from error
         except Exception as error:
             LOGGER.exception("version %s cannot be loaded", number)
-            raise RefusedRequestError(
+            raise refusal(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"version {number} cannot be loaded; see the server's log for the reason",
             ) from error
@@ -131,14 +130,14 @@ class Serving:
             is_open = self.is_local and scope != "operate" and self.door.is_open()
             allows = None if is_open else self.door.allows(given.get(b"authorization", b""), scope)
         except BadInputError as error:
-            raise RefusedRequestError(
+            raise refusal(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "the server cannot read its token file; ask its operator to repair it",
             ) from error
         forbidden = None
         if not is_open:
             if allows is None:
-                raise RefusedRequestError(
+                raise refusal(
                     HTTPStatus.UNAUTHORIZED,
                     "the request has no valid token; send the header Authorization: Bearer TOKEN (the operator creates "
                     f"one with retrim token NAME --scope {scope})",
@@ -155,7 +154,7 @@ class Serving:
         elif PORT.sub("", given.get(b"host", b"").decode("latin-1")) not in LOOPBACK:
             forbidden = f"the request names a host other than {', '.join(LOOPBACK)}; use one of these names"
         if forbidden is not None:
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, forbidden)
+            raise refusal(HTTPStatus.FORBIDDEN, forbidden)
 
     def is_quick(self, body: bytes) -> bool:
         """Whether a request takes a millisecond, and so no other thread: a single row that can go the short way."""
@@ -202,7 +201,7 @@ class Serving:
             except Exception:
                 LOGGER.exception("version %s cannot answer request %s", version.version, request)
                 degraded = f"version {version.version} cannot answer"
-        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
+        raise refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
 
     def _keep(self, version: int, request: str, at: int, answers: Sequence[RowAnswer], role: Role) -> None:
         for answer in answers:
@@ -218,12 +217,12 @@ class Serving:
             with _stored("job"):
                 return orjson.dumps(to_record(self.jobs.submit(body)))
         except BusyError as error:
-            raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+            raise refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
 
     def show_job(self, name: str) -> bytes:
         job = self.jobs.find(name)
         if job is None:
-            raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"there is no job {name[:100]!r}; check its id")
+            raise refusal(HTTPStatus.NOT_FOUND, f"there is no job {name[:100]!r}; check its id")
         return orjson.dumps(to_record(job))
 
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
