@@ -128,8 +128,8 @@ def _spellings(word: str) -> set[str]:
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file at an address, named without secrets.
+class ReadableFile:
+    """A file at an address or on this machine, named without secrets.
 
     Args:
         state: What tells one content of it from another: size, time, tag as its system says; a digest where a web
@@ -154,7 +154,7 @@ def fetch(where: str) -> list[tuple[str, bytes]]:
     return contents
 
 
-def remote_files(where: str) -> list[RemoteFile]:
+def remote_files(where: str) -> list[ReadableFile]:
     """The same files, not read yet."""
     address = address_of(where)
     system, path = open_system(address)
@@ -167,7 +167,7 @@ def remote_files(where: str) -> list[RemoteFile]:
         else:
             names = [path]
         files = [
-            RemoteFile(
+            ReadableFile(
                 address.shown if len(names) == 1 else address.clean(name),
                 partial(_opened, system, name, address),
                 _state(system, name, address),

@@ -150,10 +150,14 @@ def _given_row(workspace: Workspace, stored: Stored, what: str) -> pd.DataFrame:
     if text:
         return _one(what if text != what else "the JSON", typed_rows(rows_of_json(text.encode()), needs, reading))
     rows_in = open_rows(what, reading, query=None, table=None, spool=workspace.paths.tmp / "explained")
-    checked = [check_rows(part.load(), what, needs, reading) for part in rows_in.parts(needs.columns)]
-    for rejected in (cell for part in checked for cell in part.rejected.to_pylist()):
-        raise BadInputError(f"{what}: {rejected['column']}: {rejected['value']!r} {rejected['reason']}; correct it")
-    return _one(what, pd.concat([part.frame for part in checked]))
+    frames = []
+    for load in rows_in.parts(needs.columns):
+        frame, _, rejected = check_rows(load(), needs, reading)
+        if len(rejected):
+            cell = rejected.slice(0, 1).to_pylist()[0]
+            raise BadInputError(f"{what}: {cell['column']}: {cell['value']!r} {cell['reason']}; correct it")
+        frames.append(frame)
+    return _one(what, pd.concat(frames))
 
 
 def _one(name: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,6 @@ A plain row of a request takes the short way of `one_row`, and comes here only i
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -33,27 +32,19 @@ BREAKS = "breaks the rule: "
 NOT_TEXT = "\ufffd"
 
 
-@dataclass(frozen=True)
-class CheckedRows:
-    """A part's rows that can be predicted, and the cells that keep the others out.
-
-    Args:
-        frame: Typed, shape (n, columns).
-        rows: Their numbers in IN, shape (n,).
-        rejected: As `REJECTED` says, in order of the row.
-    """
-
-    frame: pd.DataFrame
-    rows: np.ndarray
-    rejected: pa.Table
-
-
-def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: ReadingParams) -> CheckedRows:
+def check_rows(
+    loaded: LoadedRows, needs: NeededColumns, reading: ReadingParams
+) -> tuple[pd.DataFrame, np.ndarray, pa.Table]:
     """Types the cells of a part and holds them to the rules.
+
+    Returns:
+        The rows that can be predicted, shape (n, columns); their numbers in IN, shape (n,); and the cells that keep the
+        others out, as `REJECTED` says, in order of the row.
 
     Raises:
         BadInputError: A column is missing, there twice, or stored as what it cannot be.
     """
+    file = loaded.file
     wanted = _wanted(_there(loaded, needs), file, needs, reading)
     columns: dict[str, pd.Series] = {}
     rejected: list[pa.Table] = []
@@ -100,7 +91,7 @@ def check_rows(loaded: LoadedRows, file: str, needs: NeededColumns, reading: Rea
     table = pa.concat_tables([REJECTED.empty_table(), *rejected])
     if len(places) < len(good):
         frame = frame.iloc[places].reset_index(drop=True)
-    return CheckedRows(frame, loaded.rows[places], table.sort_by("row") if len(table) else table)
+    return frame, loaded.rows[places], table.sort_by("row") if len(table) else table
 
 
 def _with_calendar(frame: pd.DataFrame, needs: NeededColumns, reading: ReadingParams) -> pd.DataFrame:

@@ -6,7 +6,7 @@ same bytes in the end; one that was carried out is not repeated, as `var/predict
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -30,7 +30,7 @@ from retrim.release.versions import Stored, interval_width
 from retrim.serving.checked_rows import check_rows
 from retrim.serving.needed_columns import NeededColumns, needed_columns, version_to_ask
 from retrim.serving.past_features import LandedPast, read_past
-from retrim.serving.rows_in import RowsIn, RowsPart, open_rows
+from retrim.serving.rows_in import LoadedRows, RowsIn, open_rows
 from retrim.serving.rows_out import REQUEST, RowsOut
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.table.data import ColumnType
@@ -237,9 +237,9 @@ def _parts_made(scoring: _Scoring) -> Iterator[PartCounts]:
     waiting: deque[Future[PartCounts]] = deque()
     with ThreadPoolExecutor(cores) as pool:
         try:
-            for number, part in enumerate(scoring.rows_in.parts(scoring.needs.columns)):
+            for number, load in enumerate(scoring.rows_in.parts(scoring.needs.columns)):
                 path = scoring.folder / f"part-{number:06d}.parquet"
-                waiting.append(pool.submit(_make_part, scoring, part, path, whole))
+                waiting.append(pool.submit(_make_part, scoring, load, path, whole))
                 if len(waiting) > cores:
                     yield waiting.popleft().result()
             yield from (future.result() for future in waiting)
@@ -248,12 +248,15 @@ def _parts_made(scoring: _Scoring) -> Iterator[PartCounts]:
 
 
 def _make_part(
-    scoring: _Scoring, part: RowsPart, path: Path, whole: tuple[np.ndarray, dict[str, np.ndarray]] | None
+    scoring: _Scoring,
+    load: Callable[[], LoadedRows],
+    path: Path,
+    whole: tuple[np.ndarray, dict[str, np.ndarray]] | None,
 ) -> PartCounts:
-    checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
-    frame, rejected = checked.frame, checked.rejected
+    loaded = load()
+    frame, rows, rejected = check_rows(loaded, scoring.needs, scoring.reading)
     if whole is not None:
-        places = np.searchsorted(whole[0], checked.rows)
+        places = np.searchsorted(whole[0], rows)
         frame = frame.assign(**{name: values[places] for name, values in whole[1].items()})
     elif scoring.past is not None:
         frame = frame.assign(**scoring.past.features(scoring.past.narrow(frame)))
@@ -261,12 +264,12 @@ def _make_part(
         name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE])
         for name, cells in scoring.stored.predictor.view.unseen_values(frame).items()
     }
-    pq.write_table(_predictions(scoring, frame, checked.rows), path, compression="zstd")
+    pq.write_table(_predictions(scoring, frame, rows), path, compression="zstd")
     if len(rejected):
         if scoring.out.is_table:
             rejected = rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
         pq.write_table(rejected, path.with_suffix(".rejected"), compression="zstd")
-    return part.count, len(frame), unseen
+    return len(loaded.rows) + len(loaded.ragged), len(frame), unseen
 
 
 def _predictions(scoring: _Scoring, frame: pd.DataFrame, rows: np.ndarray) -> pa.Table:
@@ -297,10 +300,10 @@ def _carried(values: pd.Series, kind: ColumnType) -> pa.Array | pa.ChunkedArray:
 def _whole_past(scoring: _Scoring, past: LandedPast) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Numbers of all rows that can be predicted, ascending, and their features from the past."""
     rows, narrow = [], []
-    for part in scoring.rows_in.parts(scoring.needs.columns):
-        checked = check_rows(part.load(), part.file, scoring.needs, scoring.reading)
-        rows.append(checked.rows)
-        narrow.append(past.narrow(checked.frame))
+    for load in scoring.rows_in.parts(scoring.needs.columns):
+        frame, numbers, _ = check_rows(load(), scoring.needs, scoring.reading)
+        rows.append(numbers)
+        narrow.append(past.narrow(frame))
     if not rows:
         return np.empty(0, "int64"), {}
     return np.concatenate(rows), past.features(pd.concat(narrow, ignore_index=True))

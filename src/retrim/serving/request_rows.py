@@ -123,13 +123,14 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading:
     }
     if wrong_cells:
         raise WrongRequestError(wrong_cells)
-    checked = check_rows(LoadedRows(pa.table(table), np.arange(len(rows))), "the request", needs, reading)
-    if len(checked.rejected):
-        cells = zip(*(checked.rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
+    loaded = LoadedRows("the request", pa.table(table), np.arange(len(rows)))
+    frame, _, rejected = check_rows(loaded, needs, reading)
+    if len(rejected):
+        cells = zip(*(rejected[name].to_pylist() for name in ("row", "column", "value", "reason")), strict=True)
         raise WrongRequestError(
             [WrongCell(row, column, value, reason.removeprefix(BREAKS)) for row, column, value, reason in cells]
         )
-    return checked.frame
+    return frame
 
 
 def _column(

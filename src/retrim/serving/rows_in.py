@@ -1,11 +1,11 @@
 """Rows to be predicted, wherever they lie, a part at a time: the same parts each time the same rows are read."""
 
 import gzip
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -18,7 +18,7 @@ from retrim.adapters.sql_table import is_database, pass_rows, refuse_query, tabl
 from retrim.errors import BadInputError
 from retrim.files import file_digest
 from retrim.parquet import parquet_file, writable
-from retrim.reading.address import address_of, files_in, is_address, remote_files
+from retrim.reading.address import ReadableFile, address_of, files_in, is_address, remote_files
 from retrim.reading.chunks import cut_text, is_plain, told_of
 from retrim.reading.container import (
     ARROW,
@@ -53,35 +53,18 @@ class LoadedRows:
     """A part that was read.
 
     Args:
+        file: Of IN, as it is shown.
         table: Its columns; those of CSV are text.
         rows: Of each of its rows the number in IN, from 0; shape (n,).
         ragged: Lines with another number of cells than the header, which the table lacks: number and text.
         elsewhere: Of lines of JSON, which leave out what they do not know: gives all columns of the file.
     """
 
+    file: str
     table: pa.Table
     rows: np.ndarray
     ragged: tuple[tuple[int, str], ...] = ()
     elsewhere: Callable[[], frozenset[str]] = frozenset
-
-
-@dataclass(frozen=True)
-class RowsPart:
-    """A part of IN: the file it is of, the count of its rows, and what reads them."""
-
-    file: str
-    count: int
-    load: Callable[[], LoadedRows]
-
-
-@dataclass(frozen=True)
-class InFile:
-    """A file of IN: its name, how it is opened, what tells its content from another, and columns that its path says."""
-
-    name: str
-    opened: Callable[[], BinaryIO]
-    state: str
-    partition: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,29 +73,29 @@ class RowsIn:
 
     shown: str
     reading: ReadingParams
-    look: Callable[[], tuple[InFile, ...]]
-    files: tuple[InFile, ...]
+    look: Callable[[], list[ReadableFile]]
+    files: list[ReadableFile]
 
     def state(self) -> list[tuple[str, str]]:
         """What tells its content from another."""
-        return [(file.name, file.state) for file in self.files]
+        return [(file.shown, file.state) for file in self.files]
 
     def state_now(self) -> list[tuple[str, str]] | None:
         """The same of what lies there now; None where nothing does any more."""
         try:
-            return [(file.name, file.state) for file in self.look()]
+            return [(file.shown, file.state) for file in self.look()]
         except (BadInputError, OSError):
             return None
 
     def names(self) -> set[str]:
         """The columns of its first file."""
         first = self.files[0]
-        with told(first.name), first.opened() as stream:
+        with told(first.shown), first.opened() as stream:
             names = _names(stream, self.reading)
-        return {*names, *(name for name, _ in first.partition)}
+        return {*names, *(name for name, _ in self._partition(first))}
 
-    def parts(self, columns: Collection[str]) -> Iterator[RowsPart]:
-        """Its parts in order.
+    def parts(self, columns: Collection[str]) -> Iterator[Callable[[], LoadedRows]]:
+        """Gives what reads each of its parts, in order.
 
         Raises:
             BadInputError: A file is damaged, or none that holds a table.
@@ -120,10 +103,16 @@ class RowsIn:
         first = 0
         for file in self.files:
             elsewhere = cache(partial(_all_names, file, self.reading))
-            with told(file.name), file.opened() as stream:
+            with told(file.shown), file.opened() as stream:
                 for count, load in _parts_of(stream, self.reading, columns):
-                    yield RowsPart(file.name, count, partial(_loaded, file, first, load, elsewhere))
+                    yield partial(_loaded, file.shown, self._partition(file), first, load, elsewhere)
                     first += count
+
+    def _partition(self, file: ReadableFile) -> list[tuple[str, str]]:
+        """What folders between IN and a file say, as month=2024-05."""
+        between = PurePosixPath(file.shown.removeprefix(self.shown).strip("/")).parts[:-1]
+        pairs = (part.partition("=") for part in between)
+        return [(key, value) for key, sign, value in pairs if sign and key]
 
 
 def open_rows(where: str, reading: ReadingParams, *, query: str | None, table: str | None, spool: Path) -> RowsIn:
@@ -135,21 +124,14 @@ def open_rows(where: str, reading: ReadingParams, *, query: str | None, table: s
     if is_database(where):
         shown = address_of(where).shown
         paths = _spooled(where, spool, query=query, table=table)
-        files = tuple(InFile(shown, partial(_open, path), file_digest(path)) for path in paths)
+        files = [ReadableFile(shown, partial(_open, path), file_digest(path)) for path in paths]
         return RowsIn(shown, reading, lambda: files, files)
     refuse_query(query, table)
-    shown, look = (address_of(where).shown, _remote) if is_address(where) else (str(Path(where)), _local)
+    shown, look = (address_of(where).shown, remote_files) if is_address(where) else (str(Path(where)), _local)
     return RowsIn(shown, reading, partial(look, where), look(where))
 
 
-def _remote(where: str) -> tuple[InFile, ...]:
-    shown = address_of(where).shown
-    return tuple(
-        InFile(file.shown, file.opened, file.state, _partition(file.shown, shown)) for file in remote_files(where)
-    )
-
-
-def _local(where: str) -> tuple[InFile, ...]:
+def _local(where: str) -> list[ReadableFile]:
     path = Path(where)
     if not where.strip():  # an empty variable of a script, which is no wish to read all that lies here
         raise BadInputError("IN is empty; specify a file, a folder or an address")
@@ -164,21 +146,14 @@ def _local(where: str) -> tuple[InFile, ...]:
     else:
         raise BadInputError(f"{path} does not exist; specify a file, a folder or an address")
     facts = [file.stat() for file in paths]
-    return tuple(
-        InFile(str(file), partial(_open, file), f"{fact.st_size} {fact.st_mtime_ns}", _partition(str(file), str(path)))
+    return [
+        ReadableFile(str(file), partial(_open, file), f"{fact.st_size} {fact.st_mtime_ns}")
         for file, fact in zip(paths, facts, strict=True)
-    )
+    ]
 
 
-def _open(file: Path) -> BinaryIO:
+def _open(file: Path) -> BufferedReader:
     return file.open("rb")
-
-
-def _partition(name: str, root: str) -> tuple[tuple[str, str], ...]:
-    """What folders between the root and a file say, as month=2024-05."""
-    between = PurePosixPath(name.removeprefix(root).strip("/")).parts[:-1]
-    pairs = (part.partition("=") for part in between)
-    return tuple((key, value) for key, sign, value in pairs if sign and key)
 
 
 def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) -> list[Path]:
@@ -205,9 +180,9 @@ def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) 
     return paths
 
 
-def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:
+def _all_names(file: ReadableFile, reading: ReadingParams) -> frozenset[str]:
     """Columns of any part of lines of JSON; none of another file."""
-    with told(file.name), file.opened() as stream:
+    with told(file.shown), file.opened() as stream:
         head = stream.read(len(GZIP))
         stream.seek(0)
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
@@ -217,16 +192,22 @@ def _all_names(file: InFile, reading: ReadingParams) -> frozenset[str]:
         return frozenset(name for _, load in parts for name in load()[0].column_names)
 
 
-def _loaded(file: InFile, first: int, load: Load, elsewhere: Callable[[], frozenset[str]]) -> LoadedRows:
-    with told(file.name):
+def _loaded(
+    file: str,
+    partition: Sequence[tuple[str, str]],
+    first: int,
+    load: Load,
+    elsewhere: Callable[[], frozenset[str]],
+) -> LoadedRows:
+    with told(file):
         stored, ragged = load()
     table = without_views(stored)
-    for name, value in file.partition:
+    for name, value in partition:
         if name not in table.column_names:
             table = table.append_column(name, pa.array([value] * len(table), pa.string()))
     numbers = np.arange(first, first + len(table) + len(ragged))
     rows = np.delete(numbers, [line for line, _ in ragged]) if ragged else numbers
-    return LoadedRows(table, rows, tuple((first + line, text) for line, text in ragged), elsewhere)
+    return LoadedRows(file, table, rows, tuple((first + line, text) for line, text in ragged), elsewhere)
 
 
 def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]) -> Iterator[tuple[int, Load]]:
