@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -54,6 +53,7 @@ class RequestLog:
         self._lock, self._news, self._over = threading.Lock(), threading.Event(), threading.Event()
         make_private_folder(folder)
         self._file, self._synced = self._fresh(), 0
+        self._failed: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="request log", daemon=True)
 
     def start(self) -> None:
@@ -86,27 +86,11 @@ class RequestLog:
         """
         self._over.set()
         self._news.set()
-        stored = Future[None]()
-        threading.Thread(target=self._store_last, args=(stored,), name="last predictions", daemon=True).start()
-        try:
-            stored.result(CLOSE_SECONDS)
-        except TimeoutError:
+        if self._thread.ident is None:
+            self._thread.start()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
             LOGGER.warning("predictions are in a file, but not stored yet; the next server stores them")
-        finally:
-            self._end_file()
-
-    def _store_last(self, stored: "Future[None]") -> None:
-        try:
-            self._sync()
-            if self._thread.is_alive():
-                self._thread.join()
-            self.store()
-        except Exception as error:  # noqa: BLE001  raised where the result is read
-            stored.set_exception(error)
-        else:
-            stored.set_result(None)
-
-    def _end_file(self) -> None:
         with self._lock:
             os.close(self._file)
             self._file = -1  # an answer that comes too late is refused, not written into what has the number next
@@ -114,6 +98,8 @@ class RequestLog:
             with suppress(FileNotFoundError):  # another server took it meanwhile
                 if path.stat().st_size == 0:
                     self._take(path)
+        if self._failed is not None:
+            raise self._failed
 
     def store(self) -> None:
         """Moves what was kept until now into the data set; what cannot be moved stays for the next time."""
@@ -135,7 +121,7 @@ class RequestLog:
         while not self._over.is_set():
             if self._news.wait(max(stored + STORE_SECONDS - monotonic(), 0)):
                 if self._over.wait(SYNC_SECONDS):
-                    return
+                    break
                 self._news.clear()
             is_due = monotonic() >= stored + STORE_SECONDS
             if is_due:
@@ -148,6 +134,11 @@ class RequestLog:
                 LOGGER.warning("predictions are in a file, but not stored yet; retrim will try again: %s", error)
             except Exception:  # the thread goes on: what is kept beside is stored the next time
                 LOGGER.exception("predictions are in a file, but not stored yet; retrim will try again")
+        try:
+            self._sync()
+            self.store()
+        except Exception as error:  # noqa: BLE001  raised where the log is closed
+            self._failed = error
 
     def _sync(self) -> None:
         """Has the disk keep what was written since the last time."""
