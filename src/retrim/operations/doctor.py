@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -54,18 +53,10 @@ PYTHONS = ((3, 11), (3, 13))
 OTHER_VARIABLES = ("RETRIM_OWNERS", "RETRIM_RUN_DIRECTORY", "RETRIM_TRIALS", "RETRIM_START_OFFSET")
 """Read from the environment, and no address of a store."""
 Said = Iterator[tuple[HealthLevel, str, str]]
-WITHOUT_SETTINGS = (
-    "settings",
-    "variables",
-    "versions",
-    "packages",
-    "git",
-    "disk",
-    "writable",
-    "permissions",
-    "parts",
-    "ports",
-)
+
+
+class NoSettingsError(Exception):
+    """An examination needs settings that do not load, which the examination of settings says."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +93,12 @@ class Examined:
         """With its settings.
 
         Raises:
-            RetrimError: They do not load, which the examination of settings says.
+            NoSettingsError: They do not load.
         """
-        return Workspace(self.paths, load_params(self.paths.params), Env())
+        try:
+            return Workspace(self.paths, load_params(self.paths.params), Env())
+        except (RetrimError, OSError) as error:
+            raise NoSettingsError from error
 
 
 @dataclass(frozen=True)
@@ -133,15 +127,14 @@ def examine(
     """
     above = read_installation(folder) is None and read_installation(folder.parent) is not None
     examined = Examined(paths, folder.parent if above else folder, now)
-    loads = False
-    with suppress(RetrimError, OSError):
-        loads = bool(examined.workspace)
     findings: list[Finding] = []
     for name, look in EXAMINATIONS:
-        if (not loads and name not in WITHOUT_SETTINGS) or (only is not None and name not in only):
+        if only is not None and name not in only:
             continue
         try:
             answers_given = list(look(examined))
+        except NoSettingsError:
+            continue
         except Exception as error:  # noqa: BLE001  whatever it is: the others are made all the same
             answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message describes")]
         findings += [Finding(name, *given) for given in answers_given]
