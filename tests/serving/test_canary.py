@@ -12,12 +12,14 @@ from retrim.checking.check import check
 from retrim.cli.answers import find_status
 from retrim.cli.screens import status_facts
 from retrim.decision import canary as deciding
+from retrim.decision.canary import Canary
 from retrim.errors import BadInputError, RefusedError
 from retrim.release.canary import end_canary, newest_canary, start_canary
 from retrim.release.release import rollback
 from retrim.serving.models import Follower
 from retrim.serving.request_log import RequestLog
 from retrim.serving.served import RowAnswer
+from retrim.serving.server import Serving
 from tests.builders.answering import Answering
 from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import running, served_version, serving_of
@@ -54,6 +56,21 @@ def begin(desk: Desk, share: float = 0.5, entity: str | None = None, day: int = 
 
 def follower_of(desk: Desk, serving: Any) -> Follower:
     return Follower(desk.workspace, lambda: desk.workspace, serving, lambda: desk.day(19))
+
+
+def newest(desk: Desk) -> Canary:
+    canary = newest_canary(desk.workspace)
+    assert canary is not None
+    return canary
+
+
+def with_canary(desk: Desk) -> tuple[Serving, Follower]:
+    """A server that a canary has begun in."""
+    begin(desk)
+    serving = serving_of(desk)
+    follower = follower_of(desk, serving)
+    follower.look()
+    return serving, follower
 
 
 def alerts(desk: Desk) -> list[str]:
@@ -119,10 +136,7 @@ class Failing:
 
 
 def test_where_it_fails_the_live_version_answers_and_it_ends_for_good(desk: Desk) -> None:
-    begin(desk)
-    serving = serving_of(desk)
-    follower = follower_of(desk, serving)
-    follower.look()
+    serving, follower = with_canary(desk)
     assert serving.canary is not None
     serving.canary.served.predictor.__dict__["model"] = Failing()
     rows = [ROW | {"number": number} for number in range(900, 940)]
@@ -132,14 +146,13 @@ def test_where_it_fails_the_live_version_answers_and_it_ends_for_good(desk: Desk
         counted = serving.metrics.as_text().decode()
         follower.look()
         follower.look()
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
     again = serving_of(desk)
     follower_of(desk, again).look()
 
     assert {status for status, _ in [*ones, many]} == {HTTPStatus.OK}
     assert {answer["version"] for _, answer in [*ones, many]} == {2}
     assert 'retrim_canary_requests_total{fate="failed"} 3.0' in counted
-    assert ended is not None
     assert ended.outcome == "errors"
     assert len(alerts(desk)) == 1
     assert "it failed 3 of 3 requests" in alerts(desk)[0]
@@ -163,10 +176,7 @@ def test_one_that_keeps_callers_waiting_is_out_after_few_requests() -> None:
 
 
 def test_one_that_is_slow_ends(desk: Desk) -> None:
-    begin(desk)
-    serving = serving_of(desk)
-    follower = follower_of(desk, serving)
-    follower.look()
+    serving, follower = with_canary(desk)
     running_canary = serving.canary
     assert running_canary is not None
     number, running_canary.served = running_canary.served.version, Answering()  # type: ignore[assignment]
@@ -175,26 +185,21 @@ def test_one_that_is_slow_ends(desk: Desk) -> None:
         said = [RowAnswer(key, None, 1.0, None, None, None, None, None, "", None)]
         running_canary.answer([{}], said, -1.0, "r")  # before it was asked
     follower.look()
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
 
     assert number == 3
-    assert ended is not None
     assert ended.outcome == "slow"
 
 
 def test_another_live_version_ends_it(desk: Desk) -> None:
-    begin(desk)
-    serving = serving_of(desk)
-    follower = follower_of(desk, serving)
-    follower.look()
+    serving, follower = with_canary(desk)
     rollback(desk.workspace, 1, by="a test", reason="a test", now=desk.day(19))
     follower.look()
     follower.look()
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
 
     assert serving.served.version == 1
     assert serving.canary is None
-    assert ended is not None
     assert ended.outcome == "replaced"
 
 
@@ -204,24 +209,22 @@ def test_one_that_cannot_be_loaded_ends(desk: Desk) -> None:
     model = next((desk.shelf.folders[3]).rglob("model.txt"))
     model.write_text("", encoding="utf-8")
     follower_of(desk, serving).look()
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
 
-    assert ended is not None
     assert (ended.outcome, "cannot be loaded" in ended.said) == ("errors", True)
 
 
 def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
     """Has the live version and the canary answer rows at the event of the first; the canary wrong by `odd`."""
     log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
-    going, at = newest_canary(desk.workspace), int(rows["at"].iloc[0].value // 1000)
-    assert going is not None
+    canary, at = newest(desk), int(rows["at"].iloc[0].value // 1000)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     for number, role in ((2, "request"), (3, "canary")):
         version = served_version(desk, number)
         said = version.answer(asked, "r")
         off = odd if number == 3 else 0.0
         own = [
-            (key, event, value + off, *rest) for key, event, value, *rest in said if going.holds(key) == (number == 3)
+            (key, event, value + off, *rest) for key, event, value, *rest in said if canary.holds(key) == (number == 3)
         ]
         log.add((number, f"request {at}", at, own, role))  # type: ignore[arg-type]
     log.close()
@@ -234,14 +237,13 @@ def test_one_that_is_worse_once_labels_come_ends_at_a_check_and_the_status_says_
     desk.land(rows, 60)
     going = dict(status_facts(find_status(desk.workspace, now=desk.day(60.5))))["canary"]
     check(desk.workspace, by="a test", now=desk.day(61))
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
     facts = dict(status_facts(find_status(desk.workspace, now=desk.day(62))))["canary"]
 
     assert going.startswith("version 3 has served 50% of the rows since 2024-01-19")
     assert "worse: version 3 against 2: loss" in going
     assert "by 2.0%" in going
     assert "it ends after 1,248 rows" in going
-    assert ended is not None
     assert ended.outcome == "worse"
     assert facts.startswith("version 3, worse on 2024-03-02")
     assert len(alerts(desk)) == 1
@@ -253,9 +255,8 @@ def test_a_client_ends_none_by_requests_with_other_features(desk: Desk) -> None:
     answered(desk, rows.assign(level=99.0), odd=1.0)
     desk.land(rows, 60)
     check(desk.workspace, by="a test", now=desk.day(61))
-    going = newest_canary(desk.workspace)
+    going = newest(desk)
 
-    assert going is not None
     assert going.ended is None
 
 
@@ -269,9 +270,8 @@ def test_one_that_is_worse_ends_when_labels_land_without_a_check(desk: Desk) -> 
     desk.land(rows, 60)
     follower.look()
     follower.look()
-    ended = newest_canary(desk.workspace)
+    ended = newest(desk)
 
-    assert ended is not None
     assert ended.outcome == "worse"
     assert serving.canary is None
     assert desk.workspace.store.decisions(desk.workspace.model, source="check") == []

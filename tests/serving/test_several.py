@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from retrim.lineage.tokens import add_token
-from retrim.serving.models import open_model
 from retrim.serving.request_log import RequestLog
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.http_client import running, running_all, serving_of
@@ -112,7 +111,3 @@ def test_answers_of_a_named_version_are_no_predictions_of_the_model(desk: Desk) 
     assert beside[["key", "version", "batch", "request_id"]].to_numpy().tolist() == [
         ["900", 1, "named", named["request_id"]]
     ]
-
-
-def model_of(desk: Desk, *, is_local: bool = True) -> Any:
-    return open_model(lambda: desk.workspace, None, is_local=is_local, is_durable=False, now=lambda: desk.day(15))
