@@ -14,13 +14,16 @@ from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.models import land_labels
 from retrim.serving.needed_columns import version_to_ask
-from retrim.serving.request_log import Line
+from retrim.serving.request_log import Line, RequestLog
 from retrim.serving.routes import make_app
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
 from tests.builders.desk import Desk
 from tests.builders.served import SECONDS
 from tests.builders.served import serving as serving_app
+
+ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
+"""A row to be predicted."""
 
 
 @dataclass
@@ -50,6 +53,10 @@ class Client:
                 "POST", path, json.dumps(given).encode(), content_type="application/json", **headers
             )
         return status, json.loads(answer)
+
+
+def log_of(desk: Desk) -> RequestLog:
+    return RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
 
 
 def served_version(desk: Desk, version: int | None = None) -> ServedVersion:

@@ -5,7 +5,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,10 @@ def session(
     folder = tmp_path / "workspace"
     shutil.copytree(prepared.root, folder, symlinks=True)
     return sit_down(folder, monkeypatch, capsys)
+
+
+Sit = Callable[[Desk], Session]
+"""Begins a session in the folder of a desk."""
 
 
 def sit_at_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Session:

@@ -15,11 +15,10 @@ from retrim.checking.served import in_classes
 from retrim.features.view import FeatureView
 from retrim.landing.as_of_view import read_as_of
 from retrim.release.versions import load_stored_version
-from retrim.serving.request_log import RequestLog
 from retrim.stats.metrics import row_losses
 from tests.builders.answers import status_record
 from tests.builders.desk import START, Desk, copy_of, make_desk, with_params
-from tests.builders.http_client import served_version
+from tests.builders.http_client import log_of, served_version
 from tests.builders.typed import sit_at_desk
 from tests.serving.test_server import as_json
 
@@ -176,7 +175,7 @@ def ask(desk: Desk, rows: pd.DataFrame, at: float, request: str = REQUEST) -> No
     """Has the live version answer a request at a day, kept as the server keeps it."""
     version = served_version(desk)
     answers = version.answer(as_json(rows.drop(columns="outcome")), request)
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     log.add((version.version, request, int(desk.day(at).value // 1000), answers, "request"))
     log.close()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.desk import Desk, copy_of, make_desk
+from tests.builders.typed import Sit, sit_at_desk
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +22,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def desk(made: Desk, tmp_path: Path) -> Desk:
     """A copy of it, to change."""
     return copy_of(made, tmp_path / "workspace")
+
+
+@pytest.fixture
+def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sit:
+    return lambda desk: sit_at_desk(desk, monkeypatch, capsys)

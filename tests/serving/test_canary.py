@@ -1,7 +1,6 @@
 """A canary answers its share of the rows, the same keys each time, and ends by itself for good."""
 
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -17,20 +16,17 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.release.canary import end_canary, newest_canary, start_canary
 from retrim.release.release import rollback
 from retrim.serving.models import Follower
-from retrim.serving.request_log import RequestLog
 from retrim.serving.served import RowAnswer
 from retrim.serving.server import Serving
 from tests.builders.answering import Answering
 from tests.builders.desk import Desk, make_desk
-from tests.builders.http_client import running, served_version, serving_of
-from tests.builders.typed import Session, sit_at_desk
+from tests.builders.http_client import ROW, log_of, running, served_version, serving_of
+from tests.builders.typed import Sit
 from tests.serving.test_server import as_json
 
 pytestmark = pytest.mark.slow
 
-ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0}}
-Sit = Callable[[Desk], Session]
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +39,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.land(desk.rows(14, 18).assign(outcome=lambda rows: rows["outcome"] + 9.0), 18)
     desk.make_version(18, promote=False)
     return desk
-
-
-@pytest.fixture
-def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sit:
-    return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
 
 
 def begin(desk: Desk, share: float = 0.5, entity: str | None = None, day: int = 18) -> Any:
@@ -78,7 +69,7 @@ def alerts(desk: Desk) -> list[str]:
 
 
 def test_its_keys_are_answered_by_it_each_time_and_all_others_by_the_live_version(desk: Desk) -> None:
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     begun, serving = begin(desk), serving_of(desk, keep=log.add)
     rows = [ROW | {"number": number} for number in range(900, 940)]
     held = [begun.holds(str(row["number"])) for row in rows]
@@ -216,7 +207,7 @@ def test_one_that_cannot_be_loaded_ends(desk: Desk) -> None:
 
 def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
     """Has the live version and the canary answer rows at the event of the first; the canary wrong by `odd`."""
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     canary, at = newest(desk), int(rows["at"].iloc[0].value // 1000)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     for number, role in ((2, "request"), (3, "canary")):

@@ -31,13 +31,12 @@ from retrim.serving import request_log, served
 from retrim.serving.models import Follower, while_as_it_is
 from retrim.serving.request_log import RequestLog, read_lines
 from tests.builders.desk import Desk
-from tests.builders.http_client import Client, running, served_version, serving_of
+from tests.builders.http_client import ROW, Client, log_of, running, served_version, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.served import SECONDS
 
 pytestmark = pytest.mark.slow
 
-ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 ROOT = Path(__file__).parents[2]
 
 
@@ -215,7 +214,7 @@ def test_after_a_rollback_the_one_before_steps_in_if_it_was_not_rolled_back_too(
 
 
 def test_what_is_answered_is_in_the_data_set_of_predictions(desk: Desk) -> None:
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     rows = [ROW | {"number": number, "level": number / 7} for number in range(900, 903)]
     with running(serving_of(desk, keep=log.add)) as client:
         one = client.json("/predict", rows[0])[1]
@@ -253,7 +252,7 @@ LINE = [("a", None, 1.0, None, None, None, None, None, "f")]
 
 
 def test_an_answer_after_the_end_is_refused_and_written_nowhere(desk: Desk, tmp_path: Path) -> None:
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     log.close()
     with (tmp_path / "another").open("wb"), pytest.raises(OSError, match="descriptor"):
         log.add((1, "r", 0, LINE, "request"))

@@ -11,13 +11,12 @@ from retrim.serving import newcomers
 from retrim.serving.models import ServedModel, open_model
 from retrim.serving.newcomers import Newcomers, all_at_work
 from tests.builders.desk import Desk, copy_of
-from tests.builders.http_client import Client
+from tests.builders.http_client import ROW, Client
 from tests.builders.served import serving
 from tests.builders.shipped import whole
 from tests.builders.waiting import until
 
 pytestmark = pytest.mark.slow
-ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
 def laid(made: Desk, root: Path, model: str) -> Desk:

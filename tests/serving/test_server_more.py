@@ -13,12 +13,10 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.landing.ingest import Landed
 from retrim.serving.predict import predict
 from tests.builders.desk import Desk, make_desk
-from tests.builders.http_client import Client, running, serving_of
+from tests.builders.http_client import ROW, Client, running, serving_of
 from tests.builders.served import SECONDS
 
 pytestmark = pytest.mark.slow
-
-ROW = {"at": "2024-01-11T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,9 @@ import pytest
 from retrim.lineage.tokens import add_token
 from retrim.serving.request_log import RequestLog
 from tests.builders.desk import Desk, copy_of, make_desk
-from tests.builders.http_client import running, running_all, serving_of
+from tests.builders.http_client import ROW, running, running_all, serving_of
 
 pytestmark = pytest.mark.slow
-
-ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 
 
 @pytest.fixture(scope="module")

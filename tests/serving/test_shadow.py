@@ -16,16 +16,14 @@ from retrim.cli.screens import status_facts
 from retrim.lineage.workspace import Workspace
 from retrim.serving import shadow
 from retrim.serving.metrics import Metrics
-from retrim.serving.request_log import RequestLog
 from retrim.serving.shadow import Shadows, shadows_of
 from tests.builders.desk import Desk, copy_of, make_desk
-from tests.builders.http_client import running, served_version, serving_of
+from tests.builders.http_client import ROW, log_of, running, served_version, serving_of
 from tests.builders.waiting import until
 from tests.serving.test_server import as_json
 
 pytestmark = pytest.mark.slow
 
-ROW = {"at": "2024-01-16T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
 QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0}}
 
 
@@ -49,7 +47,7 @@ def test_shadows_are_the_champion_before_the_newest_challenger_or_a_number(desk:
 
 
 def test_a_request_is_answered_by_each_shadow_and_kept_apart(desk: Desk) -> None:
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     answers = Shadows(lambda: desk.workspace, ["previous", "challenger"], log.add, Metrics().shadows)
     answers.look()
     with running(serving_of(desk, keep=log.add)) as client:
@@ -133,7 +131,7 @@ def test_a_store_that_is_away_leaves_the_shadows_that_there_are_and_a_stop_ends_
 
 def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: int = 2) -> None:
     """Has versions answer rows at the event of the first, as requests that came then."""
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     at = int(rows["at"].iloc[0].value // 1000)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     for number in (live, *shadows):
@@ -160,7 +158,7 @@ def test_with_labels_the_shadow_is_compared_and_the_status_says_so(desk: Desk) -
 def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
     rows = desk.rows(18, 20)
     answer(desk, rows, shadows=())
-    log = RequestLog(desk.workspace.paths.requests, desk.workspace.predictions, is_durable=False)
+    log = log_of(desk)
     version = served_version(desk, 1)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     said = version.answer(asked, "r")

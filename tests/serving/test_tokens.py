@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -23,29 +22,14 @@ from retrim.adapters.mlflow_server import HOST
 from retrim.errors import BadInputError, UnknownNameError
 from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
 from retrim.serving import routes
-from tests.builders.desk import Desk, make_desk
-from tests.builders.http_client import running, serving_of
+from tests.builders.desk import Desk
+from tests.builders.http_client import ROW, running, serving_of
 from tests.builders.receivers import free_port
-from tests.builders.typed import Session, sit_at_desk
+from tests.builders.typed import Sit
 
 pytestmark = pytest.mark.slow
 
 NOW = pd.Timestamp("2024-01-12", tz="UTC")
-ROW = {"at": "2024-01-11T00:00", "number": 7, "level": 1.5, "slope": 1.0, "noise": 0.1, "group": "a"}
-Sit = Callable[[Desk], Session]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    return desk
-
-
-@pytest.fixture
-def sit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sit:
-    return lambda desk: sit_at_desk(desk, monkeypatch, capsys)
 
 
 def bearer(token: str) -> str:
