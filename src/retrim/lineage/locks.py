@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, TextIO
 
 import psutil
 
@@ -98,7 +98,7 @@ def take_lock(workspace: Workspace, name: str) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(TRIES):
         sign = path.open("a+", encoding="utf-8")
-        if _locked(sign, fcntl.LOCK_EX) and _is_at(sign, path):
+        if try_flock(sign, fcntl.LOCK_EX) and _is_at(sign, path):
             sign.truncate(0)
             sign.write(f"{os.getpid()}\n{began(psutil.Process())}\n")
             sign.flush()
@@ -121,7 +121,7 @@ def is_alive(workspace: Workspace, name: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     with sign:
-        return not _locked(sign, fcntl.LOCK_SH)
+        return not try_flock(sign, fcntl.LOCK_SH)
 
 
 def was_taken(workspace: Workspace, name: str) -> bool:
@@ -139,7 +139,7 @@ def clear_lock(workspace: Workspace, name: str) -> None:
     """Removes the sign of something dead; one that another process has taken meanwhile stays."""
     path = _path(workspace, name)
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as sign:
-        if _locked(sign, fcntl.LOCK_EX) and _is_at(sign, path):
+        if try_flock(sign, fcntl.LOCK_EX) and _is_at(sign, path):
             path.unlink()
 
 
@@ -147,9 +147,10 @@ def _path(workspace: Workspace, name: str) -> Path:
     return workspace.paths.runs / f"{name}.lock"
 
 
-def _locked(sign: TextIO, kind: int) -> bool:
+def try_flock(file: IO[Any], kind: int) -> bool:
+    """Locks an open file as `kind` says (`fcntl.LOCK_EX` or `LOCK_SH`), unless somebody else holds it."""
     try:
-        fcntl.flock(sign, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

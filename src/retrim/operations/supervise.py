@@ -23,7 +23,7 @@ from retrim.adapters.mlflow_server import bind
 from retrim.adapters.processes import begin_reaper
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import make_private_folder, write_private
-from retrim.lineage.locks import PAUSE_SECONDS, TRIES, held_locks, is_alive
+from retrim.lineage.locks import PAUSE_SECONDS, TRIES, held_locks, is_alive, try_flock
 from retrim.lineage.workspace import Workspace, open_workspace, refuse_same_names
 from retrim.operations.parts import Installation, Part, parts_of
 
@@ -47,8 +47,7 @@ def take_installation(installation: Installation) -> TextIO:
     make_private_folder(installation.up)
     lock = (installation.up / LOCK).open("a+", encoding="utf-8")
     for _ in range(TRIES):
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_flock(lock, fcntl.LOCK_EX):
             break
         time.sleep(PAUSE_SECONDS)  # a command that looks whether it runs holds it for a moment
     else:
@@ -136,10 +135,7 @@ def refuse_taken_ports(installation: Installation) -> None:
 def runs_now(installation: Installation) -> bool:
     """Whether its lock is held."""
     with suppress(OSError), (installation.up / LOCK).open(encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        return not try_flock(lock, fcntl.LOCK_SH)
     return False
 
 

@@ -29,6 +29,7 @@ from retrim.adapters.database import iso
 from retrim.adapters.sql_table import is_database
 from retrim.errors import BadInputError, BusyError, RetrimError
 from retrim.files import make_private_folder, write_private
+from retrim.lineage.locks import try_flock
 from retrim.reading.address import address_of, is_address
 from retrim.serving.request_rows import wrong
 from retrim.stats.codec import from_record, to_json, to_record
@@ -221,9 +222,7 @@ class Jobs:
     def work_once(self) -> None:
         """Runs the jobs that wait; nothing while another server does, or what outlived one."""
         with (self._folder / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_flock(lock, fcntl.LOCK_EX):
                 return
             for job in self._all():
                 if job.ended is None and not self._over.is_set():
