@@ -138,7 +138,7 @@ def examine(
         except Exception as error:  # noqa: BLE001  whatever it is: the others are made all the same
             answers_given = [(CRITICAL, " ".join(str(error).split()), "correct what the message describes")]
         findings += [Finding(name, *given) for given in answers_given]
-    level = max((each.level for each in findings), key=lambda each: each.exit_code, default=OK)
+    level = max((finding.level for finding in findings), key=lambda level: level.exit_code, default=OK)
     return Diagnosis(str(paths.root), level, tuple(findings))
 
 

@@ -54,7 +54,7 @@ def check_rows(
         places = np.flatnonzero(bad)
         if len(places):
             good[places] = False
-            rejected.append(_rejected(loaded.rows[places], file, name, _told(cells, places), f"{BREAKS}{rule}"))
+            rejected.append(_rejected(loaded.rows[places], file, name, _as_text(cells, places), f"{BREAKS}{rule}"))
 
     for name, kind in wanted.items():
         cells = _cells(loaded.table, name)
@@ -143,20 +143,14 @@ def _cells(table: pa.Table, name: str) -> pa.ChunkedArray:
     return table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])
 
 
-def _told(cells: pa.ChunkedArray | pd.Series, places: np.ndarray) -> list[str | None]:
+def _as_text(cells: pa.ChunkedArray | pd.Series, places: np.ndarray) -> list[str | None]:
     shown = cells.iloc[places].tolist() if isinstance(cells, pd.Series) else cells.take(pa.array(places)).to_pylist()
     return [None if cell is None or cell != cell else str(cell)[:LONGEST] for cell in shown]  # noqa: PLR0124  NaN
 
 
 def _rejected(rows: np.ndarray, file: str, column: str, values: list[str | None], reason: str) -> pa.Table:
     many = len(rows)
-    return pa.Table.from_arrays(
-        [
-            pa.array(rows, pa.int64()),
-            pa.array([file] * many, pa.string()),
-            pa.array([column] * many, pa.string()),
-            pa.array(values, pa.string()),
-            pa.array([reason] * many, pa.string()),
-        ],
+    return pa.table(
+        {"row": rows, "file": [file] * many, "column": [column] * many, "value": values, "reason": [reason] * many},
         schema=REJECTED,
     )

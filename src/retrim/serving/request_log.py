@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -204,8 +204,5 @@ def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
 
 
 def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
-    columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)]
-    to_array: Callable[[list[Any], pa.DataType], pa.Array] = pa.array
-    return pa.table(
-        [to_array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-    )
+    columns = (list(values) for values in zip(*rows, strict=True))
+    return pa.Table.from_pydict(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA)

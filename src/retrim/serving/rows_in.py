@@ -90,7 +90,7 @@ class RowsIn:
     def names(self) -> set[str]:
         """The columns of its first file."""
         first = self.files[0]
-        with told(first.shown), first.opened() as stream:
+        with named_fault(first.shown), first.opened() as stream:
             names = _names(stream, self.reading)
         return {*names, *(name for name, _ in self._partition(first))}
 
@@ -103,7 +103,7 @@ class RowsIn:
         first = 0
         for file in self.files:
             elsewhere = cache(partial(_all_names, file, self.reading))
-            with told(file.shown), file.opened() as stream:
+            with named_fault(file.shown), file.opened() as stream:
                 for count, load in _parts_of(stream, self.reading, columns):
                     yield partial(_loaded, file.shown, self._partition(file), first, load, elsewhere)
                     first += count
@@ -182,7 +182,7 @@ def _spooled(where: str, folder: Path, *, query: str | None, table: str | None) 
 
 def _all_names(file: ReadableFile, reading: ReadingParams) -> frozenset[str]:
     """Columns of any part of lines of JSON; none of another file."""
-    with told(file.shown), file.opened() as stream:
+    with named_fault(file.shown), file.opened() as stream:
         head = stream.read(len(GZIP))
         stream.seek(0)
         text = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if head.startswith(GZIP) else stream
@@ -199,7 +199,7 @@ def _loaded(
     load: Load,
     elsewhere: Callable[[], frozenset[str]],
 ) -> LoadedRows:
-    with told(file):
+    with named_fault(file):
         stored, ragged = load()
     table = without_views(stored)
     for name, value in partition:
@@ -285,7 +285,7 @@ def _text(content: bytes, reading: ReadingParams) -> tuple[pa.Table, tuple[tuple
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
+def named_fault(where: str) -> Iterator[None]:
     """What goes wrong on the way through a file, with its name."""
     try:
         with told_of(where):
