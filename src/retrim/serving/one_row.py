@@ -6,7 +6,6 @@ go the way of many rows (`request_rows`), which reads what is spelled otherwise 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any
@@ -26,27 +25,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 PLAIN_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z?", re.ASCII)
 Cell = float | str | datetime | None
+ReadRows = tuple[np.ndarray, list[str | None], list[int | None], list[list[str] | None]]
+"""Rows of a request as a version takes them: shape (n, columns of the model); and of each row its key, its event in
+microseconds since 1970, and the columns with a category that training did not know, None where there is none."""
 
 
 class UnusualRowError(Exception):
     """A row that is not plain."""
-
-
-@dataclass(frozen=True)
-class ReadRows:
-    """Rows of a request as a version takes them.
-
-    Args:
-        matrix: Shape (n, columns of the model).
-        keys: Of each row; None where it has none.
-        events: Of each row in microseconds since 1970; None where it is not known.
-        unseen: Of each row the columns with a category that training did not know; None without any.
-    """
-
-    matrix: np.ndarray
-    keys: Sequence[str | None]
-    events: Sequence[int | None]
-    unseen: Sequence[list[str] | None]
 
 
 class OneRow:
@@ -99,7 +84,7 @@ class OneRow:
         unseen = [
             name for name, levels in self._levels.items() if (cell := cells[name]) not in levels and cell is not None
         ]
-        return ReadRows(np.array([values]), [self._key_of(cells)], [micro], [unseen or None])
+        return np.array([values]), [self._key_of(cells)], [micro], [unseen or None]
 
     def _number(self, name: str, cell: Cell) -> float:
         if cell is None:

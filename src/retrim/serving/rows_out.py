@@ -28,11 +28,7 @@ FORMULA, NUMBER = r"^[=+\-@\t\r]", r"^[+-][0-9.,]*$"
 
 @dataclass(frozen=True)
 class RowsOut:
-    """OUT: a file by its suffix, else a folder of Parquet files; here or at an fsspec address; or a database's table.
-
-    Args:
-        where: As it was given.
-    """
+    """OUT: a file by its suffix, else a folder of Parquet files; here or at an fsspec address; or a table."""
 
     where: str
     table: str

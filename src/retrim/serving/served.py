@@ -74,11 +74,12 @@ class ServedVersion:
             WrongRequestError: A cell cannot be used; then nothing is answered.
             BadInputError: A column is stored as what it cannot be.
         """
-        read, classes = self._read(rows), self.view.classes
-        predicted, digests = self.predictor.model.predict(read.matrix).tolist(), row_digests(read.matrix)
+        matrix, keys, events, unseen_columns = self._read(rows)
+        predicted, digests = self.predictor.model.predict(matrix).tolist(), row_digests(matrix)
+        classes = self.view.classes
         answers = []
         for row, (output, key, event, features, unseen) in enumerate(
-            zip(predicted, read.keys, read.events, digests, read.unseen, strict=True)
+            zip(predicted, keys, events, digests, unseen_columns, strict=True)
         ):
             value, label, lower, upper, shares, decision = output, None, None, None, None, None
             if self.view.task == "multiclass":
@@ -98,7 +99,7 @@ class ServedVersion:
             with suppress(UnusualRowError):
                 return self.one.read(rows[0])
         frame = typed_rows(rows, self.needs, self.reading)
-        return ReadRows(self.view.matrix(frame), self._keys(frame), self._events(frame), self._unseen(frame))
+        return self.view.matrix(frame), self._keys(frame), self._events(frame), self._unseen(frame)
 
     def explain(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         """What each feature adds to the raw score of each row, the largest first: as `retrim predict --explain`.

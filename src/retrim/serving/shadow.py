@@ -46,8 +46,6 @@ class Shadows:
     """Answers the requests of a server by the shadows that there are at the moment.
 
     Args:
-        workspace_of: Gives the workspace as it is.
-        who: As `shadows_of` takes it.
         counter: Counts requests by their fate, taken or dropped.
     """
 
