@@ -18,13 +18,6 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
-@pytest.fixture
-def empty_lock(tmp_path: Path) -> Path:
-    lock = tmp_path / "requirements.lock"
-    lock.write_text("# nothing\n")
-    return lock
-
-
 def wheel(folder: Path) -> tuple[Path, str]:
     """A package of one module, and its SHA-256."""
     import base64
@@ -53,11 +46,25 @@ def answer(python: Path) -> str:
     return subprocess.check_output([str(python), "-c", "import tiny_answer; print(tiny_answer.ANSWER)"], text=True)
 
 
-def test_holds_what_the_lock_says(tmp_path: Path) -> None:
-    path, digest = wheel(tmp_path)
-    (tmp_path / "lock").write_text(f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\n")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A lock of one package, and the Python of its environment."""
+    folder = tmp_path_factory.mktemp("built")
+    path, digest = wheel(folder)
+    lock = folder / "lock"
+    lock.write_text(
+        f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\nabsent==1.0 ; python_version < '3' \\\n"
+        f"    --hash=sha256:{'0' * 64}\n"
+    )
+    return lock, built_from(lock, folder / "home", gently=False, say=quiet)
 
-    assert answer(built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)) == "42\n"
+
+def test_holds_what_the_lock_says_and_nothing_of_the_caller(built: tuple[Path, Path]) -> None:
+    _, python = built
+    imported = subprocess.run([str(python), "-c", "import numpy"], capture_output=True, text=True, check=False)
+
+    assert answer(python) == "42\n"
+    assert "ModuleNotFoundError" in imported.stderr
 
 
 def test_refuses_a_package_with_another_hash(tmp_path: Path) -> None:
@@ -76,37 +83,27 @@ def test_refuses_a_package_without_a_hash(tmp_path: Path) -> None:
         built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
 
 
-def test_holds_nothing_of_the_caller(empty_lock: Path, tmp_path: Path) -> None:
-    python = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
-    found = subprocess.run([str(python), "-c", "import numpy"], capture_output=True, text=True, check=False)
+def test_is_built_once_and_kept_by_lock_and_python(built: tuple[Path, Path]) -> None:
+    lock, python = built
+    lines: list[str] = []
 
-    assert "ModuleNotFoundError" in found.stderr
-
-
-def test_is_built_once_and_kept_by_lock_and_python(empty_lock: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    first = built_from(empty_lock, tmp_path / "home", gently=False, say=said.append)
-    again = built_from(empty_lock, tmp_path / "home", gently=False, say=said.append)
-
-    assert first == again
-    assert len(said) == 1
-    assert first.parents[1].name.endswith(f"-{platform.python_version()}")
+    assert built_from(lock, python.parents[2], gently=False, say=lines.append) == python
+    assert lines == []
+    assert python.parents[1].name.endswith(f"-{platform.python_version()}")
 
 
-def test_another_lock_has_another_environment(empty_lock: Path, tmp_path: Path) -> None:
-    first = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
-    empty_lock.write_text("# another\n")
-
-    assert built_from(empty_lock, tmp_path / "home", gently=False, say=quiet) != first
-
-
-def test_that_was_interrupted_is_built_anew(empty_lock: Path, tmp_path: Path) -> None:
-    python = built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
+def test_of_another_lock_is_another_and_built_anew_where_it_was_interrupted(
+    built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    empty_lock, home = tmp_path / "requirements.lock", built[1].parents[2]
+    empty_lock.write_text("# nothing\n")
+    python = built_from(empty_lock, home, gently=False, say=quiet)
+    assert python != built[1]
     folder = python.parents[1]
     (folder / "complete").unlink()
     (folder / "half-written").touch()
     python.unlink()
-    built_from(empty_lock, tmp_path / "home", gently=False, say=quiet)
+    built_from(empty_lock, home, gently=False, say=quiet)
 
     assert python.exists()
     assert not (folder / "half-written").exists()
@@ -130,41 +127,29 @@ def test_two_that_build_at_once_build_one_and_neither_sees_half_of_it(tmp_path: 
 
 
 class TestItsPackages:
-    @pytest.fixture
-    def python(self, tmp_path: Path) -> Path:
-        path, digest = wheel(tmp_path)
-        (tmp_path / "lock").write_text(
-            f"tiny-answer @ {path.as_uri()} --hash=sha256:{digest}\nabsent==1.0 ; python_version < '3' \\\n"
-            f"    --hash=sha256:{'0' * 64}\n"
-        )
-        return built_from(tmp_path / "lock", tmp_path / "home", gently=False, say=quiet)
-
-    def locked(self, tmp_path: Path, text: str) -> Path:
-        lock = tmp_path / "other.lock"
-        lock.write_text(text)
-        return lock
-
-    def test_are_those_of_the_lock(self, python: Path, tmp_path: Path) -> None:
-        require_packages(python, tmp_path / "lock")
-
-    def test_of_another_version_are_refused_by_name(self, python: Path, tmp_path: Path) -> None:
-        lock = self.locked(tmp_path, "Tiny_Answer==1.1 \\\n    --hash=sha256:00\n")
-
-        with pytest.raises(RefusedError, match=r"tiny-answer is 1\.0, but requirements\.lock has 1\.1"):
-            require_packages(python, lock)
-
-    def test_that_are_missing_or_too_many_are_refused_by_name(self, python: Path, tmp_path: Path) -> None:
-        lock = self.locked(tmp_path, "other-answer==1.1 \\\n    --hash=sha256:00\n")
-
-        with pytest.raises(RefusedError, match=r"\bother-answer\b.*\btiny-answer\b.*requirements\.lock"):
-            require_packages(python, lock)
-
-    def test_of_another_folder_on_the_path_are_not_seen(
-        self, python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_are_those_of_the_lock_whatever_lies_on_the_path(
+        self, built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PYTHONPATH", str(Path(pytest.__file__).parents[1]))
+        lock, python = built
 
-        require_packages(python, tmp_path / "lock")
+        require_packages(python, lock)
+
+    @pytest.mark.parametrize(
+        ("line", "named"),
+        [
+            ("Tiny_Answer==1.1", r"tiny-answer is 1\.0, but requirements\.lock has 1\.1"),
+            ("other-answer==1.1", r"\bother-answer\b.*\btiny-answer\b.*requirements\.lock"),
+        ],
+        ids=["another version", "missing and too many"],
+    )
+    def test_that_differ_are_refused_by_name(
+        self, built: tuple[Path, Path], tmp_path: Path, line: str, named: str
+    ) -> None:
+        (tmp_path / "other.lock").write_text(f"{line} \\\n    --hash=sha256:00\n")
+
+        with pytest.raises(RefusedError, match=named):
+            require_packages(built[1], tmp_path / "other.lock")
 
     def test_do_not_matter_where_they_are_retrim_and_pip_themselves(self) -> None:
         root = Path(__file__).resolve().parents[2]

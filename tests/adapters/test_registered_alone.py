@@ -97,11 +97,7 @@ def test_predicts_where_retrim_is_not_installed_also_of_integers_and_missing_one
 
 
 def publish_with_calendar(folder: Path) -> tuple[Path, Path, pd.DataFrame]:
-    """The published model of a bundle whose `n` is the hour of `at` in Berlin, its bundle, and rows with their event.
-
-    Args:
-        folder: Empty.
-    """
+    """The published model of a bundle whose `n` is the hour of `at` in Berlin, its bundle, and rows with events."""
     registry = ModelRegistry(f"sqlite:///{folder}/var/mlflow.db", str(folder / "var" / "mlflow"), "m")
     bundle = make_bundle(folder / "bundle", "regression", seed=0)
     settings = {

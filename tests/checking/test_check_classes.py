@@ -59,3 +59,15 @@ def test_checks_go_on_whatever_classes_come(tmp_path: Path, task: str, then: str
         assert checked.record["probe"]["cost"] is not None
         assert "target" in {finding["column"] for finding in checked.record["drift"]["findings"]}
         assert all(map(math.isfinite, numbers(checked.record)))
+
+
+@pytest.mark.parametrize("of", ["ynm", "m"])
+def test_a_class_that_the_champion_never_saw_costs_it_dearly(tmp_path: Path, of: str) -> None:
+    desk = desk_of(tmp_path, "multiclass")
+    desk.land(rows(desk, 0, 10, of="yn"), 10)
+    desk.make_version(10)
+    desk.land(rows(desk, 10, 12, of=of), 12)
+    record = desk.check(12).record
+
+    assert record["probe"]["reading"]["champion_loss"] > 5  # 27.6 nats for each row of the unseen class
+    assert record["performance"]["measured"]["metrics"]["accuracy"] < 0.9

@@ -1,14 +1,12 @@
 """A flow that fails again after it ended well is told again."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed, Running
 
 from retrim.decision.alerts import AlertKind
@@ -18,7 +16,6 @@ from retrim.lineage import workspace as workspaces
 from retrim.lineage.workspace import Workspace
 from retrim.settings import load_params
 from retrim_flows import context
-from tests.builders.world import prefect_settings
 
 pytestmark = pytest.mark.server
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -27,12 +24,6 @@ PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 @flow(name="check")
 def check() -> None:
     """Never called: its runs are made by hand."""
-
-
-@pytest.fixture
-def client(server: str) -> Iterator[SyncPrefectClient]:
-    with temporary_settings(prefect_settings(server)), get_client(sync_client=True) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Dead flow runs are forced to Crashed: this workspace's, and no others'."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pandas as pd
 import pytest
 from prefect import flow, task
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.settings import temporary_settings
 from prefect.states import Completed, Crashed, Running
 
 from retrim.environment import Env
@@ -19,7 +17,6 @@ from retrim.lineage.workspace import Workspace
 from retrim.settings import load_params
 from retrim_flows import reconcile
 from retrim_flows.reconcile import mark_dead_flow_runs, workspace_tag
-from tests.builders.world import prefect_settings
 
 pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server]
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -33,12 +30,6 @@ def example() -> None:
 @task
 def work() -> None:
     """Never called, too."""
-
-
-@pytest.fixture
-def client(server: str) -> Iterator[SyncPrefectClient]:
-    with temporary_settings(prefect_settings(server)), get_client(sync_client=True) as client:
-        yield client
 
 
 @pytest.fixture

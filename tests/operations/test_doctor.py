@@ -211,11 +211,9 @@ def test_a_table_of_predictions_is_reached_and_counted(
     assert said == f"sqlite:///{tmp_path / 'warehouse.db'} can be reached; predictions in retrim_predictions: 2"
 
 
-@pytest.mark.parametrize("name", IN_FILES)
-def test_an_address_in_a_file_is_no_strange_variable(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv(f"RETRIM_{name.upper()}_FILE", "/run/secrets/address")
+def test_an_address_in_a_file_is_no_strange_variable(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in IN_FILES:
+        monkeypatch.setenv(f"RETRIM_{name.upper()}_FILE", "/run/secrets/address")
 
     assert "nothing reads" not in worst(workspace, "variables").said
 

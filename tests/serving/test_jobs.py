@@ -43,10 +43,7 @@ main()
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    return desk
+    return make_desk(tmp_path_factory.mktemp("desk") / "workspace", version_at=10)
 
 
 @pytest.fixture

@@ -21,9 +21,7 @@ SHOWN = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["ta
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", version_at=10)
     desk.land(desk.rows(10, 12), 12)
     desk.check(12)
     return desk

@@ -34,10 +34,7 @@ FEATURES = ["at", "number", "level", "slope", "noise", "group"]
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1 is live on day 10; rows of later days have not landed."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
-    return desk
+    return make_desk(tmp_path_factory.mktemp("desk") / "workspace", version_at=10)
 
 
 def run(desk: Desk, where: object, to: object, **options: Any) -> PredictedRows:
@@ -361,9 +358,7 @@ def test_no_live_version_says_how_to_make_one(tmp_path: Path) -> None:
 def test_features_from_the_past_are_those_that_landing_gives(of: str, tmp_path: Path) -> None:
     """Of a column that is known with its row, rows of IN see one another, as landed rows do."""
     history = {"features": [{"of": of, "lag": 1}, {"of": of, "over": "6h", "stat": "mean"}]}
-    desk = make_desk(tmp_path / "a", data={"history": history})
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "a", data={"history": history}, version_at=10)
     run(desk, in_form(new_rows(desk), "csv", tmp_path), tmp_path / "out.parquet")
     ahead = desk.rows(10, 12).assign(outcome=np.nan)
     data = desk.workspace.params.data.model_copy(update={"labels": "later"})
@@ -376,9 +371,7 @@ def test_features_from_the_past_are_those_that_landing_gives(of: str, tmp_path: 
 
 
 def test_features_from_the_past_that_rows_bring_are_taken(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "outcome", "lag": 1}]}})
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "outcome", "lag": 1}]}}, version_at=10)
     rows = new_rows(desk).assign(**{"outcome lag 1": 3.0})
     run(desk, in_form(rows, "csv", tmp_path), tmp_path / "out.parquet")
 
@@ -406,9 +399,7 @@ def test_memory_does_not_grow_with_the_rows(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_rows_of_one_file_see_one_another_across_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "level", "lag": 1}]}})
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "a", data={"history": {"features": [{"of": "level", "lag": 1}]}}, version_at=10)
     where = in_form(new_rows(desk), "csv", tmp_path)
     run(desk, where, tmp_path / "whole.csv")
     small_parts(monkeypatch)

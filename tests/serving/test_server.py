@@ -42,9 +42,7 @@ FEATURES = ["at", "number", "level", "slope", "noise", "group"]
 
 
 def desk_of(folder: Path, task: str) -> Desk:
-    desk = make_desk(folder, task=task)
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(folder, task=task, version_at=10)
     suite = folder / "expectations" / "generated.json"
     suite.write_text(json.dumps({"name": "bounds", "expectations": SUITE}), encoding="utf-8")
     return desk

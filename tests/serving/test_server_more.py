@@ -111,9 +111,7 @@ def test_figures_count_requests_and_say_what_is_live(desk: Desk) -> None:
 
 
 def test_figures_of_the_last_check_are_those_of_its_record(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace")
-    desk.land(desk.rows(0, 10), 10)
-    desk.make_version(10)
+    desk = make_desk(tmp_path / "workspace", version_at=10)
     desk.land(desk.rows(10, 14), 14)
     check = desk.check(14)
     with running(serving_of(desk)) as client:

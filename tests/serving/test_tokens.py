@@ -74,17 +74,16 @@ def test_a_person_opens_a_server_that_has_no_token_left(desk: Desk, sit: Sit) ->
     assert (closed, opened) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
 
 
-@pytest.mark.parametrize("header", ["forwarded", "x_forwarded_for", "X_Forwarded_Proto", "x_real_ip", "via"])
-def test_a_request_through_a_proxy_needs_a_token(desk: Desk, header: str) -> None:
+def test_a_request_through_a_proxy_needs_a_token(desk: Desk) -> None:
+    proxies = [{name: "a"} for name in ("forwarded", "x_forwarded_for", "X_Forwarded_Proto", "x_real_ip", "via")]
     with running(serving_of(desk)) as client:
-        codes = [client.json("/predict", rows, **{header: "a"})[0] for rows in (ROW, [ROW])]
-        said = client.json("/predict", ROW, **{header: "a"})[1]
+        refused = [client.json("/predict", rows, **proxy) for proxy in proxies for rows in (ROW, [ROW])]
         token = add_token(desk.workspace, "a", ["predict"], now=NOW)
-        allowed = client.json("/predict", ROW, authorization=bearer(token), **{header: "a"})[0]
+        allowed = {client.json("/predict", ROW, authorization=bearer(token), **proxy)[0] for proxy in proxies}
 
-    assert codes == [HTTPStatus.FORBIDDEN] * 2
-    assert "retrim token NAME --scope" in str(said)
-    assert allowed == HTTPStatus.OK
+    assert {code for code, _ in refused} == {HTTPStatus.FORBIDDEN}
+    assert all("retrim token NAME --scope" in str(answer) for _, answer in refused)
+    assert allowed == {HTTPStatus.OK}
 
 
 def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: Desk) -> None:
@@ -130,13 +129,13 @@ def test_the_body_of_who_may_not_ask_is_not_waited_for(desk: Desk) -> None:
         assert asks.recv(1 << 12).startswith(b"HTTP/1.1 401 ")
 
 
-@pytest.mark.parametrize("held", ["[", "{", "3", '["a"]', '[{"name": "a"}]', '[{"name": "a", "scopes": 3}]'])
-def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(held: str, desk: Desk) -> None:
+def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(desk: Desk) -> None:
     with running(serving_of(desk)) as client:
         desk.workspace.paths.tokens.parent.mkdir(parents=True, exist_ok=True)
-        desk.workspace.paths.tokens.write_text(held, encoding="utf-8")
+        for content in ("[", "{", "3", '["a"]', '[{"name": "a"}]', '[{"name": "a", "scopes": 3}]'):
+            desk.workspace.paths.tokens.write_text(content, encoding="utf-8")
 
-        assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE
+            assert client.json("/predict", ROW)[0] == HTTPStatus.SERVICE_UNAVAILABLE, content
 
 
 def test_tokens_that_cannot_be_read_are_not_to_be_removed(desk: Desk) -> None:
