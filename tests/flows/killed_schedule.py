@@ -53,12 +53,8 @@ class Story:
 def tell(folder: Path, *, every: str, gap: pd.Timedelta, span: str, forget: bool = False) -> Story:
     """Kills a schedule, waits, starts it again, and waits for the run that a planted drift starts.
 
-    Args:
-        folder: For the workspace.
-        every: Timetable of checks and of landing.
-        gap: How long no schedule runs.
-        span: The same timetable as a span.
-        forget: Whether all of Prefect's records are gone when it starts again, as after a restore.
+    Checks and landings have the timetable `every`, which is `span` as a span. With `forget` all of Prefect's records
+    are gone when it starts again, as after a restore.
     """
     times = {"ingest": every, "check": every, "score": "1h", "prove": None}
     drift = {"kind": "shift", "size": 6.0, "since": "2024-01-26T00:00:00+00:00"}

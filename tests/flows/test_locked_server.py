@@ -30,14 +30,8 @@ OTHER_ORIGIN = "http://pages.example"
 class Siege:
     """What the real server and its worker did with requests of others, and where the login was seen.
 
-    Args:
-        world: The workspace.
-        answers: Status and headers by request.
-        marks: The files that commands made: each request asked for a run whose command makes one of its name.
-        seen: Where the login stands: in command lines, the database, logs, what the schedule printed.
-        modes: The rights of files under `var/`.
-        ingested: How a flow run ended that the worker began.
-        left: What was still running some seconds after the schedule was killed, while a command ran.
+    Each request asked for a run whose command makes a file of its name, one of the `marks`; `ingested` is how a flow
+    run of the worker ended, `left` what still ran some seconds after the schedule was killed, while a command ran.
     """
 
     world: World

@@ -34,19 +34,8 @@ PORTS = ("--port", "0", "--serve-port", "0", "--prefect-port", "0")
 class Story:
     """What happened.
 
-    Args:
-        shown: The parts as `--show` told them before anything was killed.
-        checks: Of each workspace, those that the schedule made.
-        pids: Of each part, its process before it was killed and the one that took its place.
-        shown_again: The parts as `--show` told them when all were back.
-        served: The model that the prediction server answered for.
-        second: What a second `retrim up` said.
-        by_hand: What `retrim up --only schedule` said in one of the workspaces.
-        exit_code: Of the first, after Ctrl-C.
-        log: What it printed.
-        kept: Its own log.
-        left: Processes that were left after it.
-        next_run: The next scheduled run as a workspace's own status tells it.
+    `pids` are those of each part before it was killed and after; `second` is another `retrim up`, `by_hand` its
+    schedule alone in one of the workspaces, `kept` the worker's log.
     """
 
     shown: dict[str, str]
@@ -57,7 +46,6 @@ class Story:
     second: "subprocess.CompletedProcess[str]"
     by_hand: "subprocess.CompletedProcess[str]"
     exit_code: int
-    log: str
     kept: str
     left: list[str]
     next_run: Mapping[str, str] | None
@@ -129,7 +117,6 @@ def _tell(folder: Path, worlds: list[World], process: "subprocess.Popen[bytes]",
         second=second,
         by_hand=by_hand,
         exit_code=exit_code,
-        log=log.read_text(encoding="utf-8"),
         kept=_printed(folder, "worker"),
         left=_left(folder),
         next_run=next_run,
