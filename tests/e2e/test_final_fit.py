@@ -1,5 +1,6 @@
-"""`retrain.refit_after: true`: a promoted version has a final fit on all mature rows, which predicts."""
+"""A version with a final fit on all mature rows, that a person has to approve: it waits, is approved, and predicts."""
 
+import getpass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,45 @@ FIRST, NEXT = 25, 30
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
-    made = make_world(tmp_path_factory.mktemp("final-fit"), server=server, changes=SHIPPED)
+    changes = {"release": {"approval": {"moves": ["first", "promote"]}}, **SHIPPED}
+    made = make_world(tmp_path_factory.mktemp("final-fit"), server=server, changes=changes)
     made.land(made.day(FIRST))
     return made
 
 
 @pytest.fixture(scope="module")
-def outcome(world: World) -> Any:
-    return world.ask("retrain", "--as-of", world.day(FIRST))
+def outcome(world: World) -> dict[str, Any]:
+    """What the commands printed, one after the other."""
+    words = ("1", "--reason", "looked at it", "--now", world.day(FIRST + 1))
+    return {
+        "made": world.ask("retrain", "--as-of", world.day(FIRST), code=1),
+        "status": world.ask("status"),
+        "screen": world.retrim("status").stdout,
+        "early": world.retrim("versions", "approve", "1", "--reason", "", code=2).stderr,
+        "said": world.ask("versions", "approve", *words),
+        "again": world.retrim("versions", "reject", *words, code=1).stderr,
+        "live": world.ask("status")["champion"],
+    }
 
 
-def test_a_promotion_is_one_run_one_version_and_one_move(world: World, outcome: Any) -> None:
+def test_the_run_ends_waiting_and_the_status_says_what_to_type(outcome: dict[str, Any]) -> None:
+    assert (outcome["made"]["state"], outcome["made"]["version"]) == ("waiting", 1)
+    assert (outcome["status"]["champion"], len(outcome["status"]["waiting"])) == (None, 1)
+    assert "retrim versions approve 1 --reason" in " ".join(outcome["screen"].split())
+
+
+def test_the_login_answers_with_a_reason_and_once(world: World, outcome: dict[str, Any]) -> None:
+    assert "--reason" in outcome["early"]
+    assert world.ask("versions")[0]["approval"] == {"version": 1, **outcome["said"]}
+    assert outcome["said"]["by"] == getpass.getuser()
+    assert f"approved by {getpass.getuser()}: looked at it" in outcome["live"]["reason"]
+    assert "cannot be changed" in " ".join(outcome["again"].lower().split())
+
+
+def test_approved_it_is_live_by_one_run_one_version_and_one_move(world: World, outcome: dict[str, Any]) -> None:
     store = world.workspace.store
 
-    assert (outcome["state"], outcome["version"]) == ("promoted", 1)
+    assert (outcome["live"]["version"], world.workspace.registry.aliases()) == (1, {"champion": 1})
     assert len(store.decisions("generated")) == len(store.runs("generated")) == 1
     assert [(row.version, row.previous, row.action) for row in store.releases("generated")] == [(1, None, "promote")]
     assert [version.number for version in world.workspace.registry.versions()] == [1]
