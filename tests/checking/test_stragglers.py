@@ -25,9 +25,8 @@ def checked(folder: Path, late: Late) -> list[PrintedCheck]:
         drift=CONCEPT,
         labels="later" if late == "a label" else "with_rows",
         changes={"gain": {"cost": 5.0}},  # paid by three checks, which are evidence enough for the gate
+        version_at=FIRST,
     )
-    desk.land(desk.rows(0, FIRST), FIRST)
-    desk.make_version(FIRST)
     made = []
     for day in (FIRST + number * DAYS for number in range(1, 5)):
         _land(desk, day, late)
@@ -48,9 +47,16 @@ def _land(desk: Desk, day: float, late: Late) -> None:
     desk.land(before, day, kind="labels" if late == "a label" else "rows")
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[PrintedCheck]:
+    return checked(tmp_path_factory.mktemp("plain") / "workspace", "nothing")
+
+
 @pytest.mark.parametrize("late", ["a row", "a label"])
-def test_one_straggler_a_batch_changes_neither_account_nor_decision(tmp_path: Path, late: Late) -> None:
-    plain, found = (checked(tmp_path / name, late if name == "late" else "nothing") for name in ("plain", "late"))
+def test_one_straggler_a_batch_changes_neither_account_nor_decision(
+    plain: list[PrintedCheck], tmp_path: Path, late: Late
+) -> None:
+    found = checked(tmp_path / "workspace", late)
     accumulated_gains = [checks[-1].made.record.gain.now for checks in (plain, found)]
 
     assert accumulated_gains[0].balance > 3 * accumulated_gains[0].error
