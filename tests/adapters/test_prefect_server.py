@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from retrim.adapters.prefect_server import (
+    KEEP_RUNS_DAYS,
     LOGIN_FILE,
     LOGIN_VARIABLE,
     NOTE,
@@ -162,7 +163,7 @@ def test_a_workspace_that_cannot_be_written_keeps_the_server_from_no_other(
     assert [path.parent.name for path in tmp_path.glob(f"*/{NOTE}")] == list(names[1:])
 
 
-def test_a_login_is_asked_for_another_at_each_start_and_others_cannot_read_it(tmp_path: Path) -> None:
+def test_a_server_is_started_within_bounds_with_another_login_each_time_that_others_cannot_read(tmp_path: Path) -> None:
     with reachable(tmp_path, None) as api:
         modes = [
             stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (LOGIN_FILE, NOTE, "prefect.db", "server.log")
@@ -170,13 +171,14 @@ def test_a_login_is_asked_for_another_at_each_start_and_others_cannot_read_it(tm
         stranger = PrefectApi(api.url, "retrim:guessed")
         with pytest.raises(urllib.error.HTTPError, match="401"):
             stranger.ask("admin/settings")
-        assert api.ask("flows/filter", {}) == []
+        vacuum = api.ask("admin/settings")["server"]["services"]["db_vacuum"]
     with reachable(tmp_path, None) as anew:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             PrefectApi(anew.url, api.login).ask("admin/settings")
         assert anew.ask("flows/filter", {}) == []
 
     assert modes == [0o600] * 4
+    assert ("flow_runs" in vacuum["enabled"], vacuum["retention_period"]) == (True, f"P{KEEP_RUNS_DAYS}D")
     assert anew.login != api.login
 
 

@@ -15,17 +15,17 @@ from retrim.lineage.workspace import open_workspace
 from tests.builders.world import COMMAND, World, make_world
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def open_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
 
 
-@pytest.fixture
-def world(tmp_path: Path, open_umask: None) -> World:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A workspace in which whatever is made is open to all, and so is what was there."""
-    world = make_world(tmp_path, server="")
+    world = make_world(tmp_path_factory.mktemp("open"), server="")
     (world.root / "var").mkdir(exist_ok=True)
     (world.root / "var").chmod(0o777)
     return world
@@ -76,7 +76,7 @@ def test_the_copies_of_landed_rows_in_dvcs_cache_are_closed(world: World) -> Non
     assert mode(cache) == 0o700
 
 
-def test_rows_that_land_before_anything_else_close_the_folders_above_them(tmp_path: Path, open_umask: None) -> None:
+def test_rows_that_land_before_anything_else_close_the_folders_above_them(tmp_path: Path) -> None:
     with Landing(tmp_path / "var" / "landing").locked():
         pass
 

@@ -1,6 +1,5 @@
 """What a killed process started ends with it; what one that ended by itself left running is left alone."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,16 +29,6 @@ def run_owner(ends: str) -> "tuple[subprocess.Popen[str], list[psutil.Process]]"
     return owner, [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
 
 
-def test_what_a_killed_process_started_ends_in_whatever_session_it_is() -> None:
-    owner, started = run_owner("wait")
-    assert len(started) == 2
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    _, alive = psutil.wait_procs(started, DEADLINE_SECONDS)
-
-    assert alive == []
-
-
 def test_what_a_process_left_running_that_ended_by_itself_is_left_alone() -> None:
     owner, started = run_owner("end")
     owner.wait()
@@ -50,14 +39,14 @@ def test_what_a_process_left_running_that_ended_by_itself_is_left_alone() -> Non
     assert alive == [True, True]
 
 
-def test_the_reaper_ends_too() -> None:
+def test_what_a_killed_process_started_ends_in_whatever_session_it_is_and_the_reaper_too() -> None:
     owner, started = run_owner("wait")
     reapers = [process for process in psutil.Process(owner.pid).children() if _is_reaper(process)]
     owner.kill()
     owner.wait()
     _, alive = psutil.wait_procs([*reapers, *started], DEADLINE_SECONDS)
 
-    assert (len(reapers), alive) == (1, [])
+    assert (len(reapers), len(started), alive) == (1, 2, [])
 
 
 def _is_reaper(process: psutil.Process) -> bool:
