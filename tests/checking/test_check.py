@@ -193,12 +193,6 @@ def test_a_refusal_debits_the_price_once_and_no_cooldown_holds_the_account(make:
     assert fed["probe"]["reading"]["rows"] == 48  # near the price each check probes
 
 
-def test_a_price_in_the_unit_of_the_loss_is_taken_as_it_is(make: Make) -> None:
-    desk = make(changes={"gain": {"cost": 0.25, "cost_unit": "loss"}})
-
-    assert retraining_cost_now(desk.workspace) == 0.25
-
-
 def test_a_price_is_half_of_what_the_live_version_is_worth_on_rows_it_had_not_seen(make: Make) -> None:
     desk = make(changes={"gain": {"cost": 0.5, "cost_unit": "worth"}})
     desk.make_version(11, losses={"all": 1.0, "mean": 5.0})
