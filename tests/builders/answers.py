@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from retrim.checking.check import CheckOutcome
-from retrim.cli.answers import find_decision, find_status, resumed_runs
+from retrim.cli.answers import find_decision, resumed_runs
+from retrim.cli.status_answer import find_status
 from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.decision.check_record import CheckRecord, GainEvidence
 from retrim.decision.rules import Decision

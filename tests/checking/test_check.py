@@ -18,7 +18,7 @@ from retrim.checking.score import score
 from retrim.checking.sizing import recipe_digest, shown_before
 from retrim.cli import render
 from retrim.cli.answers import find_decision
-from retrim.cli.screens import check_report, decision_report
+from retrim.cli.decision_screens import check_report, decision_report
 from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import ask_for_run

@@ -11,18 +11,17 @@ from retrim.card.charts import counts_by_day, lines_over_time, plain
 from retrim.card.pages import rendered
 from retrim.card.report import Facts, Report, Table, moment
 from retrim.checking.history import CHECK
-from retrim.cli.answers import StatusAnswer, find_decision, find_status
-from retrim.cli.screens import (
+from retrim.cli.answers import find_decision
+from retrim.cli.batch_screens import batch_report
+from retrim.cli.decision_screens import decision_report, limit_of, version_report
+from retrim.cli.status_answer import StatusAnswer, find_status
+from retrim.cli.status_screens import (
     HELD,
-    batch_report,
-    decision_report,
     in_quarantine,
-    limit_of,
     live_now,
     newest_verdict,
     next_run,
     status_facts,
-    version_report,
     waiting_versions,
 )
 from retrim.decision.check_record import StoredCheck
