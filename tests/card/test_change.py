@@ -10,7 +10,6 @@ from retrim.card.change import (
     PASSES,
     ChangeReview,
     ReplayedRetraining,
-    ReplayedSide,
     as_comment,
     review_all,
     review_retraining,
@@ -27,8 +26,12 @@ LOSSES = np.abs(np.random.default_rng(1).normal(size=ROWS)) + 0.5
 NOISE = np.random.default_rng(2).normal(size=ROWS)
 
 
-def side(losses: np.ndarray, *, start: int = 0, promoted: bool = True) -> ReplayedSide:
-    return ReplayedSide(pd.Series(losses, index=[f"row {start + n}" for n in range(len(losses))]), promoted)
+def keyed(losses: np.ndarray, *, start: int = 0) -> "pd.Series[float]":
+    return pd.Series(losses, index=[f"row {start + n}" for n in range(len(losses))])
+
+
+def apart(start: int) -> ReplayedRetraining:
+    return ReplayedRetraining(1, "", "search", (True, True), (keyed(LOSSES), keyed(LOSSES, start=start)))
 
 
 def retraining(before: np.ndarray, after: np.ndarray, *, version: int = 1, start: int = 0) -> ReplayedRetraining:
@@ -36,8 +39,8 @@ def retraining(before: np.ndarray, after: np.ndarray, *, version: int = 1, start
         version,
         "2024-01-26T00:00:00+00:00",
         "search",
-        side(before, start=start),
-        side(after, start=start, promoted=False),
+        promoted=(True, False),
+        losses=(keyed(before, start=start), keyed(after, start=start)),
     )
 
 
@@ -73,15 +76,13 @@ def test_a_row_that_two_retrainings_judge_counts_once() -> None:
 
 
 def test_only_rows_that_both_sides_judge_count() -> None:
-    apart = ReplayedRetraining(1, "", "search", side(LOSSES), side(LOSSES, start=100))
-    assert review_retraining(apart, GATE, HOW).change.rows == ROWS - 100
+    assert review_retraining(apart(100), GATE, HOW).change.rows == ROWS - 100
 
 
 def test_no_row_in_common_says_nothing_and_fails() -> None:
-    apart = [ReplayedRetraining(1, "", "search", side(LOSSES), side(LOSSES, start=ROWS))]
-    together = review_all(apart, GATE, HOW)
+    together = review_all([apart(ROWS)], GATE, HOW)
     assert (together.rows, together.gain, together.outcome) == (0, None, "failed")
-    assert "| version 1 |  | search | 0 | | |  | promoted | promoted |" in as_comment(review(apart))
+    assert "| version 1 |  | search | 0 | | |  | promoted | promoted |" in as_comment(review([apart(ROWS)]))
 
 
 def review(retrainings: list[ReplayedRetraining], **facts: object) -> ChangeReview:

@@ -18,22 +18,19 @@ SHOWN = 120  # characters of a value or a sentence's part that a comment shows
 
 
 @dataclass(frozen=True)
-class ReplayedSide:
-    """One side of a replayed retraining: the loss of each judged row by key, in time order, and the gate's answer."""
-
-    losses: "pd.Series[float]"
-    promoted: bool
-
-
-@dataclass(frozen=True)
 class ReplayedRetraining:
-    """A retraining, as of its date, as it is made before and after a change."""
+    """A retraining, as of its date, as it is made before and after a change.
+
+    Args:
+        promoted: The gate's answer to each side.
+        losses: The loss of each row that a side judged, by key, in time order.
+    """
 
     version: int
     as_of: str
     mode: str
-    before: ReplayedSide
-    after: ReplayedSide
+    promoted: tuple[bool, bool]
+    losses: "tuple[pd.Series[float], pd.Series[float]]"
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,8 @@ class ChangeReview:
 def review_retraining(retraining: ReplayedRetraining, gate: GateParams, resampling: Resampling) -> ReviewedRetraining:
     """One retraining's sides on the rows that both judge, which neither was fitted on."""
     before, after = _paired(retraining)
-    promoted = (retraining.before.promoted, retraining.after.promoted)
     change = judge_change(before.to_numpy(), after.to_numpy(), gate, resampling)
-    return ReviewedRetraining(retraining.version, retraining.as_of, retraining.mode, promoted, change)
+    return ReviewedRetraining(retraining.version, retraining.as_of, retraining.mode, retraining.promoted, change)
 
 
 def review_all(retrainings: Sequence[ReplayedRetraining], gate: GateParams, resampling: Resampling) -> ChangeVerdict:
@@ -108,7 +104,7 @@ def review_all(retrainings: Sequence[ReplayedRetraining], gate: GateParams, resa
 
 
 def _paired(retraining: ReplayedRetraining) -> tuple["pd.Series[float]", "pd.Series[float]"]:
-    before, after = retraining.before.losses, retraining.after.losses
+    before, after = retraining.losses
     both = before.index[before.index.isin(after.index)]
     return before.loc[both], after.loc[both]
 

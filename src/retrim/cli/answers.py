@@ -19,7 +19,7 @@ from retrim.release.approval import WAITING, answer_of
 from retrim.release.outcome import version_outcome
 from retrim.release.release import FIRST
 from retrim.release.versions import LastProof, find_live_version, judged_loss, last_proofs
-from retrim.stats.codec import from_record
+from retrim.stats.codec import Absent, from_record
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,8 @@ class RunFacts:
         attempt: 1 for the first attempt, and one more after each kill.
         version: The version that the run made; None if there is none.
         reason: How the run ended, in one sentence.
+        why: What is known about the kill; only of a run that was killed.
+        attempts: Maximum number of attempts of a run; only of a run that was killed.
     """
 
     id: str
@@ -144,6 +146,8 @@ class RunFacts:
     attempt: int
     version: int | None
     reason: str
+    why: Absent[str] = None
+    attempts: Absent[int] = None
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
 """What the commands show of a decision, of a check and of a version's checks, as reports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrim.card.report import Facts, Report, Table, brief, counted, figure, moment
 from retrim.cli.answers import RunFacts, find_versions
 from retrim.decision.check_record import CheckRecord, HoldAnswer
 from retrim.decision.check_verdict import CALM
-from retrim.decision.release_checks import ReleaseCheck
+from retrim.decision.release_checks import ReleaseCheck, ReleaseChecks
 from retrim.errors import BadInputError
-from retrim.gate.verdict import mark_of
+from retrim.gate.verdict import Check, VerdictRecord, mark_of
 from retrim.release.versions import judged_in_words
 from retrim.stats.codec import from_record
 
@@ -276,34 +275,22 @@ def _cost_of(finding: "DriftFinding") -> str:
     return ", ".join([*parts, f"loss {finding.loss_change:+.3g}"] if finding.loss_change else parts)
 
 
-@dataclass(frozen=True)
-class Remark:
-    """A sentence of a verdict that holds nothing back."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class GateAnswer:
-    """What the screen shows of a verdict: its checks, and how many rows would have shown how much."""
-
-    checks: tuple[ReleaseCheck, ...]
-    detectable: Remark | None = None
-    size: Remark | None = None
-
-
 def _judgements(verdict: Any, release_checks: Any) -> list[Table]:
     """The checks of the gate and those before a release, of which there may be none."""
     tables = []
-    for title, record in (("Gate", verdict), ("Release checks", release_checks)):
-        if not record:
-            continue
-        gate = from_record(GateAnswer, record)
-        rows = [(mark_of(check), check.name, check.text) for check in gate.checks]
-        remarks = (("detectable", gate.detectable), ("size", gate.size))
-        rows += [("", name, remark.text) for name, remark in remarks if remark is not None]
-        tables.append(Table(title, ("", "check", "figures"), tuple(rows)))
+    heads = ("", "check", "figures")
+    if verdict:
+        gate = from_record(VerdictRecord, verdict)
+        remarks = [] if gate.detectable is None else [("", "detectable", gate.detectable.text)]
+        tables.append(Table("Gate", heads, (*_checked(gate.checks), *remarks)))
+    if release_checks:
+        checks = from_record(ReleaseChecks, release_checks).checks
+        tables.append(Table("Release checks", heads, tuple(_checked(checks))))
     return tables
+
+
+def _checked(checks: Sequence[Check | ReleaseCheck]) -> list[tuple[str, ...]]:
+    return [(mark_of(check), check.name, check.text) for check in checks]
 
 
 def version_report(workspace: "Workspace", version: int) -> Report:

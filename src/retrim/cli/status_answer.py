@@ -1,7 +1,7 @@
 """What the status answers, from the store alone."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -24,7 +24,6 @@ from retrim.decision.model_health import HealthFinding
 from retrim.decision.probation import ProbationNow, ProbationParams, ServedBeside
 from retrim.decision.retraining_cost import MoneyParams
 from retrim.decision.served_predictions import ServedPredictions
-from retrim.decision.stored_rows import RunRow
 from retrim.drift.performance import EstimateQuality
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import read_as_of
@@ -40,19 +39,6 @@ from retrim.reports.health import find_health
 from retrim.retraining.recover import KILLED, stopped_runs
 from retrim.retraining.run_directory import UNPUSHED
 from retrim.stats.codec import Moment
-
-
-@dataclass(frozen=True)
-class StoppedRun(RunFacts):
-    """A run that was killed.
-
-    Args:
-        why: What is known about the kill.
-        attempts: Maximum number of attempts of a run.
-    """
-
-    why: str
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -176,7 +162,7 @@ class StatusAnswer:
     waiting: tuple[WaitingVersion, ...]
     running: tuple[RunFacts, ...]
     unpushed: tuple[RunFacts, ...]
-    stopped: tuple[StoppedRun, ...]
+    stopped: tuple[RunFacts, ...]
     next_run: NextRun | None
     quarantined: tuple[HeldBatch, ...]
     landed: int
@@ -231,7 +217,10 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
         waiting=tuple(waiting(workspace)),
         running=tuple(run_facts(run) for run in running),
         unpushed=tuple(run_facts(run) for run in store.runs(workspace.model, state=UNPUSHED)),
-        stopped=tuple(_stopped_run(workspace, run) for run in stopped),
+        stopped=tuple(
+            replace(run_facts(run), why=run.detail.why or KILLED, attempts=workspace.params.retrain.attempts)
+            for run in stopped
+        ),
         next_run=following,
         quarantined=tuple(
             HeldBatch(entry.batch, entry.file, entry.arrived, tuple(str(fault) for fault in entry.faults))
@@ -256,7 +245,3 @@ def _find_canary(workspace: Workspace, *, now: pd.Timestamp) -> CanaryFacts | No
         with suppress(RefusedError, BadInputError):  # the next check ends it, and says why
             beside = compare_canary(workspace, read_as_of(workspace, as_of=now), canary)
     return CanaryFacts(canary, beside, rows)
-
-
-def _stopped_run(workspace: Workspace, run: RunRow) -> StoppedRun:
-    return StoppedRun(**vars(run_facts(run)), why=run.detail.why or KILLED, attempts=workspace.params.retrain.attempts)

@@ -25,7 +25,6 @@ from retrim.adapters.wheel import LOCK, NOTE, dependencies_in
 from retrim.card.change import (
     ChangeReview,
     ReplayedRetraining,
-    ReplayedSide,
     review_all,
     review_retraining,
     settings_read,
@@ -207,7 +206,11 @@ def _replay_all(
             return replayed, f"version {retraining.version} cannot be rebuilt with the change: {_why(error)}"
         replayed.append(
             ReplayedRetraining(
-                retraining.version, spell_moment(retraining.pins.as_of), retraining.pins.mode, before=old, after=new
+                retraining.version,
+                spell_moment(retraining.pins.as_of),
+                retraining.pins.mode,
+                promoted=(old[0], new[0]),
+                losses=(old[1], new[1]),
             )
         )
     return replayed, None
@@ -220,8 +223,10 @@ def _why(error: StageFailedError) -> str:
     return f"stage {error.stage}: {errors[-1] if errors else ' '.join(lines[-3:])}"
 
 
-def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, loss: str, say: Say) -> ReplayedSide:
-    """Makes one retraining in the worktree of a side."""
+def _replay(
+    workspace: Workspace, past: PastRetraining, side: ChangeSide, *, loss: str, say: Say
+) -> "tuple[bool, pd.Series[float]]":
+    """Makes one retraining in the worktree of a side: the gate's answer, and the loss of each judged row."""
     folder, paths = side.folder, Paths(side.folder)
     git.git(folder, "checkout", past.commit, "--", *dvc.COMMITTED)
     for out in (paths.candidate, paths.table, paths.view):  # of the retraining before
@@ -234,7 +239,7 @@ def _replay(workspace: Workspace, past: PastRetraining, side: ChangeSide, *, los
     limits = reduce(StageLimits.together, [limit] * len(stages))
     dvc.reproduce_all(folder, python=side.python, limits=limits, gently=False, anew=False, say=say)
     verdict = from_record(VerdictRecord, json.loads((paths.verdict / "verdict.json").read_bytes()))
-    return ReplayedSide(_losses(paths, verdict.winner, loss), verdict.promote)
+    return verdict.promote, _losses(paths, verdict.winner, loss)
 
 
 def _pin(workspace: Workspace, past: PastRetraining, side: ChangeSide) -> None:
