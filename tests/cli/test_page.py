@@ -114,7 +114,7 @@ def test_ten_thousand_checks_are_read_in_parts(desk: Desk, tmp_path: Path, monke
     read = check_record.read_record
     monkeypatch.setattr(check_record, "read_record", lambda kind, kept: reads.append(kind) or read(kind, kept))
     newest = find_page(many.workspace, now=now)
-    ((_, address), *_) = newest.tables[0].older
+    ((_, address), *_) = newest.tables[0].others
     older = find_page(many.workspace, now=now, until=unquote(address.removeprefix("?until=")))
     listed = [[row[0] for row in page.tables[0].rows] for page in (newest, older)]
 
@@ -122,7 +122,7 @@ def test_ten_thousand_checks_are_read_in_parts(desk: Desk, tmp_path: Path, monke
     assert listed[0][0] == many.workspace.store.decisions(many.workspace.model)[-1].id
     assert [len(rows) for rows in listed] == [MOST_LISTED, MOST_LISTED]
     assert listed[0][-1] > listed[1][0]  # the ids are of moments
-    assert older.tables[0].older[-1] == ("Newest checks", "")
+    assert older.tables[0].others[-1] == ("Newest checks", "")
     assert len(reads) < 2000
 
 

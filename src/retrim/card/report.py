@@ -31,6 +31,9 @@ class Table:
     Args:
         nothing: What stands for a table without rows.
         brief_last: Whether the last column is cut to the terminal's width, so that a row is a line.
+        anchor: On a page of many tables: the address of this one; each row has its first value as its own.
+        address: Where a server shows a row by itself, before its first value; empty: nowhere.
+        others: On a page: names and addresses of the parts before and after.
     """
 
     title: str
@@ -40,6 +43,9 @@ class Table:
     nothing: str = ""
     source: str = ""
     brief_last: bool = False
+    anchor: str = ""
+    address: str = ""
+    others: tuple[tuple[str, str], ...] = ()
 
 
 Report = tuple[str | Facts | Table, ...]

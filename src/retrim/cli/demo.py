@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from retrim.card.charts import lines_over_time, plain
 from retrim.card.report import counted
 from retrim.cli import render
+from retrim.files import write_file
 from retrim.lineage.workspace import Workspace
-from retrim.reports.demo import Loss, draw_loss
+from retrim.reports.demo import Loss
 
 if TYPE_CHECKING:
     from retrim_flows.demo import Beat
@@ -138,6 +140,7 @@ def _totals(
 
 
 def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
+    """Writes the loss at each check as a PNG, with what was decided marked."""
     checks, decisions = [], []
     for beat in beats:
         at = pd.Timestamp(beat.date, tz="UTC")
@@ -146,7 +149,10 @@ def _draw(workspace: Workspace, beats: "Sequence[Beat]") -> Path:
         if beat.run is not None:
             released = beat.run.state in ("promoted", "restored", "rolled back")
             decisions.append((at, f"v{beat.live}" if released else beat.run.state))
-    return draw_loss(workspace, checks, decisions)
+    file = workspace.paths.var / "loss.png"
+    label = f"mean {plain(workspace.params.judge.loss)} since the last check"
+    write_file(file, lines_over_time(checks, title="Loss over time", label=label, events=decisions))
+    return file
 
 
 def _places(retraining_cost: float) -> int:

@@ -9,11 +9,11 @@ import pandas as pd
 
 from retrim.card.charts import counts_by_day, lines_over_time, plain
 from retrim.card.pages import rendered
-from retrim.card.report import Facts, Report, Table, moment
+from retrim.card.report import Facts, Report, Table, figure, moment
 from retrim.checking.history import CHECK
 from retrim.cli.answers import find_decision
 from retrim.cli.batch_screens import batch_report
-from retrim.cli.decision_screens import decision_report, limit_of, version_report
+from retrim.cli.decision_screens import decision_report, gain_of, limit_of, version_report
 from retrim.cli.status_answer import StatusAnswer, find_status
 from retrim.cli.status_screens import (
     HELD,
@@ -77,25 +77,6 @@ class DriftCell:
 
 
 @dataclass(frozen=True)
-class ListedTable:
-    """A table of the page; each row has an address of its own, `#` and its first value.
-
-    Args:
-        note: Which rows these are; empty: all.
-        address: Where a server shows a row by itself, before its first value; empty: nowhere.
-        older: Names and addresses of the parts before and after.
-    """
-
-    anchor: str
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    address: str = ""
-    older: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
 class StatusPage:
     """What the page shows; `drift` has a row for each column that came near its threshold, a cell for each check."""
 
@@ -106,7 +87,7 @@ class StatusPage:
     pictures: tuple[tuple[str, bytes], ...]  # words for those who do not see it, and the PNG
     drift_at: tuple[str, ...]
     drift: tuple[tuple[str, tuple[DriftCell, ...]], ...]
-    tables: tuple[ListedTable, ...]
+    tables: tuple[Table, ...]
     forms: tuple[Form, ...] = ()
 
 
@@ -292,12 +273,12 @@ def drift_table(checks: Sequence[StoredCheck]) -> tuple[tuple[str, ...], tuple[t
     return dates, tuple((name, tuple(at.get(name, calm) for at in cells)) for name in names)
 
 
-def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | None) -> ListedTable:
+def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | None) -> Table:
     rows = []
     for check in reversed(checks[-MOST_LISTED:]):
         record = check.record
-        loss = "" if record.performance.loss is None else f"{record.performance.loss:.4g}"
-        gain = f"{record.gain.now.balance:.4g} of {record.gain.retraining_cost:.4g}"
+        loss = "" if record.performance.loss is None else figure(record.performance.loss)
+        gain = gain_of(record.gain.now.balance, record.gain.retraining_cost, None)
         live = "" if record.champion is None else str(record.champion)
         rows.append((check.id, moment(check.as_of) or "", live, loss, gain, check.outcome, check.reason))
     heads = ("check", "as of", "live", "loss", "accumulated gain", "outcome", "reason")
@@ -306,10 +287,11 @@ def _checks(checks: Sequence[StoredCheck], *, before: str | None, until: str | N
     note = "" if before is None else f"{len(rows)} checks up to {moment(checks[-1].as_of)}; there are older ones."
     older = () if before is None else (("Older checks", f"?until={quote(before)}"),)
     newest = () if until is None else (("Newest checks", ""),)
-    return ListedTable("checks", "Checks", heads, tuple(rows), note, DECISIONS, (*older, *newest))
+    others = (*older, *newest)
+    return Table("Checks", heads, tuple(rows), note, anchor="checks", address=DECISIONS, others=others)
 
 
-def _versions(workspace: Workspace) -> ListedTable:
+def _versions(workspace: Workspace) -> Table:
     releases, released = workspace.store.releases(workspace.model), defaultdict(list)
     for row in releases:
         released[row.version].append(f"{row.action} on {moment(row.as_of)}, by {row.actor}")
@@ -317,7 +299,7 @@ def _versions(workspace: Workspace) -> ListedTable:
         (
             f"version-{row.version}",
             moment(row.as_of) or "",
-            "" if (loss := judged_loss(row)) is None else f"{loss:.4g}",
+            "" if (loss := judged_loss(row)) is None else figure(loss),
             version_outcome(workspace, row, releases),
             row.run,
             "; ".join(released[row.version]) or "not released",
@@ -325,10 +307,10 @@ def _versions(workspace: Workspace) -> ListedTable:
         for row in reversed(workspace.store.versions(workspace.model))
     )
     heads = ("version", "as of", "loss when judged", "outcome", "run", "released")
-    return ListedTable("versions", "Versions", heads, rows[:MOST_LISTED], _newest(len(rows)), "/")
+    return Table("Versions", heads, rows[:MOST_LISTED], _newest(len(rows)), anchor="versions", address="/")
 
 
-def _batches(workspace: Workspace) -> ListedTable:
+def _batches(workspace: Workspace) -> Table:
     landed = [
         (file.batch, moment(file.arrived) or "", "landed", f"{file.rows} rows") for file in workspace.landing.batches()
     ]
@@ -338,19 +320,20 @@ def _batches(workspace: Workspace) -> ListedTable:
     ]
     rows = sorted([*landed, *held], key=lambda row: row[1], reverse=True)
     heads = ("batch", "arrived", "state", "")
-    return ListedTable("batches", "Batches", heads, tuple(rows[:MOST_LISTED]), _newest(len(rows)), BATCHES)
+    listed = tuple(rows[:MOST_LISTED])
+    return Table("Batches", heads, listed, _newest(len(rows)), anchor="batches", address=BATCHES)
 
 
 def _newest(count: int) -> str:
     return f"The newest {MOST_LISTED} of {count}." if count > MOST_LISTED else ""
 
 
-def _alerts(workspace: Workspace) -> ListedTable:
+def _alerts(workspace: Workspace) -> Table:
     rows = tuple(
         (row.id, moment(row.at) or "", row.kind, row.text)
         for row in reversed(workspace.store.alerts(workspace.model)[-MOST_LISTED:])
     )
-    return ListedTable("alerts", "Alerts", ("alert", "at", "kind", "text"), rows)
+    return Table("Alerts", ("alert", "at", "kind", "text"), rows, anchor="alerts")
 
 
 @dataclass(frozen=True)

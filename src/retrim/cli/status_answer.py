@@ -183,7 +183,6 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
     running = [run for run in store.runs(workspace.model, state="running") if run not in stopped]
     last = next((row for row in reversed(decisions) if row.source not in BESIDE_RUNS), None)
     server = known_server(workspace.paths.prefect, workspace.env.prefect_url)
-    following = None if server is None else server.next_run(workspace.model)
     return StatusAnswer(
         model=workspace.model,
         champion=now_live,
@@ -221,7 +220,7 @@ def find_status(workspace: Workspace, *, now: pd.Timestamp) -> StatusAnswer:
             replace(run_facts(run), why=run.detail.why or KILLED, attempts=workspace.params.retrain.attempts)
             for run in stopped
         ),
-        next_run=following,
+        next_run=None if server is None else server.next_run(workspace.model),
         quarantined=tuple(
             HeldBatch(entry.batch, entry.file, entry.arrived, tuple(str(fault) for fault in entry.faults))
             for entry in Quarantine(workspace.paths.quarantine).entries()

@@ -335,8 +335,6 @@ def export(
         else:
             render.print_now(public)
             render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
-        if not as_json:
-            render.ERR.print(f"fingerprint (SHA-256): {public.fingerprint}")
         return
     if version is None:
         raise BadInputError("which version? pass its number, or --key for the public key; list them: `retrim versions`")

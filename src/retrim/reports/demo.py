@@ -1,19 +1,15 @@
-"""The demo's workspace, a clone of this one; what a version that stays would have lost in it; the picture of it."""
+"""The demo's workspace, a clone of this one, and what a version that stays would have lost in it."""
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from retrim.adapters import git
 from retrim.alerting.telling import tell_nobody
-from retrim.card.charts import lines_over_time, plain
 from retrim.decision.probe import EVERY
 from retrim.errors import BadInputError
-from retrim.files import write_file
 from retrim.landing.as_of_view import read_as_of
 from retrim.lineage.settings_file import set_settings
 from retrim.lineage.workspace import Workspace, clone, open_workspace
@@ -83,15 +79,3 @@ def frozen_loss(workspace: Workspace, version: int, *, since: pd.Timestamp | Non
     fresh = unseen.read()
     losses = row_losses(workspace.params.judge.loss, frozen.view.actual(fresh), frozen.predict(fresh))
     return Loss(float(np.sum(losses)), len(fresh))
-
-
-def draw_loss(
-    workspace: Workspace,
-    checks: Sequence[tuple[pd.Timestamp, Mapping[str, float]]],
-    decisions: Sequence[tuple[pd.Timestamp, str]],
-) -> Path:
-    """Writes the loss at each check as a PNG, with what was decided marked, and gives its place."""
-    file = workspace.paths.var / "loss.png"
-    label = f"mean {plain(workspace.params.judge.loss)} since the last check"
-    write_file(file, lines_over_time(checks, title="Loss over time", label=label, events=decisions))
-    return file

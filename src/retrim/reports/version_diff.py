@@ -1,7 +1,7 @@
 """What changed between two versions: what they were made from, what they are, and what they say of the same rows."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from retrim.card.diff import (
     step_changes,
 )
 from retrim.decision.stored_rows import VersionRow
-from retrim.drift.slices import SliceLoss, slice_table
+from retrim.drift.slices import slice_table
 from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.landing.as_of_view import batches_of, read_as_of
 from retrim.lineage.workspace import Workspace
@@ -43,36 +43,25 @@ from retrim.training.bundle import SETTINGS, SPLIT, FitRecord, SplitRecord
 JUDGED = "verdict/judged.parquet"
 
 
-@dataclass(frozen=True)
-class ComparedVersions:
-    """Two versions on the same rows: metrics by version, slices, rows that moved most; or a note why not."""
-
-    rows: ComparedRows | None = None
-    metrics: dict[str, dict[str, float]] | None = None
-    slices: tuple[SliceLoss, ...] = ()
-    moved: tuple[MovedRow, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def compare_on_common_rows(
-    workspace: Workspace, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
-) -> ComparedVersions:
-    """Metrics, slices, and the `top` rows that moved most, of both versions on the same rows; else a note why not.
+def with_common_rows(
+    workspace: Workspace, diff: VersionDiff, older: Stored, newer: Stored, *, top: int, now: pd.Timestamp
+) -> VersionDiff:
+    """The diff with metrics, slices, and the `top` rows that moved most on the same rows; else with a note why not.
 
     A judging block that came after both is taken before the newer one's own, which chose that version as its best.
     """
     try:
         common = _common(workspace, older, newer, now=now)
     except BadInputError as error:
-        return ComparedVersions(notes=(f"metrics: {error}",))
+        return _noted(diff, str(error))
     if common is None:
-        note = (
-            "metrics: there are no holdout rows with labels that neither version was trained on, so the versions "
-            "cannot be compared on the same rows"
+        return _noted(
+            diff,
+            "there are no holdout rows with labels that neither version was trained on, so the versions cannot be "
+            "compared on the same rows",
         )
-        return ComparedVersions(notes=(note,))
     block, block_of = common
-    params, rows, notes = workspace.params, newer.predictor.view.seen(block), []
+    params, rows = workspace.params, newer.predictor.view.seen(block)
     views = older.predictor.view, newer.predictor.view
     try:
         predicted = older.predictor.predict(rows), newer.predictor.predict(rows)
@@ -83,10 +72,10 @@ def compare_on_common_rows(
             for stored, view, values, loss in zip((older, newer), views, predicted, losses, strict=True)
         }
     except BadInputError as error:  # a feature that the table no longer has, or a loss of another task
-        return ComparedVersions(notes=(f"metrics: {error}",))
+        return _noted(diff, str(error))
     if block_of == newer.version:
-        notes.append(
-            f"metrics: these rows chose version {newer.version} as the best of its run, which favours it a little"
+        diff = _noted(
+            diff, f"these rows chose version {newer.version} as the best of its run, which favours it a little"
         )
     sliced = slice_table(rows, losses[1], losses[0], views[1].features, block_rows=params.judge.block_rows)
     by = moved(predicted[0], predicted[1], *views)
@@ -104,7 +93,11 @@ def compare_on_common_rows(
         for at in first
     )
     compared = ComparedRows(block_of, len(rows), since, until, params.judge.loss)
-    return ComparedVersions(compared, metrics, sliced, moves, tuple(notes))
+    return replace(diff, rows=compared, metrics=metrics, slices=sliced, moved=moves)
+
+
+def _noted(diff: VersionDiff, note: str) -> VersionDiff:
+    return replace(diff, notes=(f"metrics: {note}", *diff.notes))
 
 
 def _common(
@@ -160,9 +153,7 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
     sides = [_side(workspace, version) for version in (older, newer)]
     notes: list[str] = []
     views = [side.stored.predictor.view for side in sides]
-    compared = compare_on_common_rows(workspace, *(side.stored for side in sides), top=top, now=now)
-    notes += compared.notes
-    return VersionDiff(
+    plain = VersionDiff(
         older=older,
         newer=newer,
         data=_data(workspace, sides, notes),
@@ -173,11 +164,12 @@ def diff(workspace: Workspace, older: int, newer: int, *, top: int, now: pd.Time
         steps=step_changes(*views),
         environment=_environment(workspace, sides, notes),
         notes=tuple(notes),
-        rows=compared.rows,
-        metrics=compared.metrics,
-        slices=compared.slices,
-        moved=compared.moved,
+        rows=None,
+        metrics=None,
+        slices=(),
+        moved=(),
     )
+    return with_common_rows(workspace, plain, *(side.stored for side in sides), top=top, now=now)
 
 
 def _side(workspace: Workspace, version: int) -> DiffSide:
@@ -265,20 +257,20 @@ def _parameters(sides: list[DiffSide], notes: list[str]) -> dict[str, Pair] | No
 
 
 def _environment(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> DiffEnvironment:
-    texts = _files(workspace, sides, "requirements.lock", "packages", notes)
+    texts = _locks(workspace, sides, notes)
     older, newer = (side.row.made_from for side in sides)
     differing = None if texts is None else changes(*(packages(text) for text in texts))
     return DiffEnvironment((older.python, newer.python), (older.platform, newer.platform), differing)
 
 
-def _files(workspace: Workspace, sides: list[DiffSide], name: str, what: str, notes: list[str]) -> list[str] | None:
-    commits = _commits(workspace, sides, what, notes)
+def _locks(workspace: Workspace, sides: list[DiffSide], notes: list[str]) -> list[str] | None:
+    commits = _commits(workspace, sides, "packages", notes)
     if commits is None:
         return None
     texts = []
     for side, commit in zip(sides, commits, strict=True):
         try:
-            texts.append(git.file_at(workspace.paths.root, commit, name).decode(errors="replace"))
+            texts.append(git.file_at(workspace.paths.root, commit, "requirements.lock").decode(errors="replace"))
         except RetrimError:
-            notes.append(f"{what}: the commit of version {side.number} has no {name}, so this is unknown")
+            notes.append(f"packages: the commit of version {side.number} has no requirements.lock, so this is unknown")
     return texts if len(texts) == len(sides) else None
