@@ -44,6 +44,7 @@ STYLE = {
 }
 MOST_BARS = 25
 BINS_OF_CALIBRATION = 10
+TWO_ERRORS = 0.9544997361036416  # the share of a normal distribution within two standard errors
 MOST_DOTS = 120
 """Points of a line up to which each is a dot."""
 MOST_COUNTED = 14
@@ -166,6 +167,8 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
     Args:
         actual: Encoded as `retrim.stats.metrics` says, shape (n,), n at least 1.
     """
+    from scipy.stats import binomtest
+
     ideal = None
     if task == "regression":
         stated = predicted
@@ -186,20 +189,10 @@ def curve_of(actual: np.ndarray, predicted: np.ndarray, task: Task, *, loss: str
         spread = np.array([2 * values[part].std() / np.sqrt(len(part)) for part in parts])
         low, high = observed - spread, observed + spread
     else:
-        low, high = np.array([_wilson(values[part]) for part in parts]).T
+        # Wilson (1927), J. Am. Stat. Assoc. 22, 209-212: it has a width also where all or none are so
+        shares = [binomtest(int(values[part].sum()), len(part)) for part in parts]
+        low, high = np.array([share.proportion_ci(TWO_ERRORS, method="wilson") for share in shares]).T
     return Curve(np.array([stated[part].mean() for part in parts]), observed, low, high, ideal, what)
-
-
-def _wilson(values: np.ndarray) -> tuple[float, float]:
-    """Interval of a share at two standard errors.
-
-    Source:
-        Wilson (1927), J. Am. Stat. Assoc. 22, 209-212: it has a width also where all or none are so.
-    """
-    n, share, z = len(values), float(values.mean()), 2.0
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return min(middle - half, share), max(middle + half, share)
 
 
 def _limits(curve: Curve) -> tuple[float, float]:
@@ -293,21 +286,7 @@ def lines_over_time(
             times, values = zip(*((naive(at), value) for at, value in marked), strict=True)
             colour = COLOURS[(number + 1) % len(COLOURS)]
             axes.scatter(times, values, s=46, zorder=3, label=plain(word), marker="D^sv"[number % 4], color=colour)
-        together: dict[pd.Timestamp, list[str]] = {}
-        for at, word in events:
-            together.setdefault(at, []).append(word)
-        for at, words in together.items():
-            axes.axvline(naive(at), color=MUTED, linewidth=0.9, linestyle=":")
-            axes.annotate(
-                plain(", ".join(words)),
-                (naive(at), 1),
-                (3, -2),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                va="top",
-                color=MUTED,
-                fontsize=9,
-            )
+        _mark_events(axes, events)
         _date_axis(axes)
         axes.set(xlabel=time, ylabel=label)
         tops = [
@@ -321,6 +300,25 @@ def lines_over_time(
         if models:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return png.getvalue()
+
+
+def _mark_events(axes: "Axes", events: Sequence[tuple[pd.Timestamp, str]]) -> None:
+    """An upright line at each moment, with all that happened then beside it."""
+    together: dict[pd.Timestamp, list[str]] = {}
+    for at, word in events:
+        together.setdefault(at, []).append(word)
+    for at, words in together.items():
+        axes.axvline(naive(at), color=MUTED, linewidth=0.9, linestyle=":")
+        axes.annotate(
+            plain(", ".join(words)),
+            (naive(at), 1),
+            (3, -2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            color=MUTED,
+            fontsize=9,
+        )
 
 
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray) -> bytes:

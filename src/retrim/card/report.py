@@ -68,9 +68,15 @@ def span(low: float, high: float) -> str:
     return f"{figure(low)} to {figure(high)}"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: 1 check, 2 checks."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, several: str = "") -> str:
+    """A number with its noun: 1 check, 2 checks; `several` is a plural that has more than an s at its end."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
+def first_few(texts: Sequence[str], most: int, *, apart: str = ", ") -> str:
+    """The first texts, and how many more there are."""
+    more = [f"{len(texts) - most} more"] if len(texts) > most else []
+    return apart.join([*texts[:most], *more])
 
 
 def moment(at: str | datetime | None) -> str | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from retrim.card.charts import curve_of
 from retrim.card.diff import flat
 from retrim.card.facts import STORE, VERDICT, CardSection, VersionFacts
-from retrim.card.report import Facts, Table, counted, shown, span
+from retrim.card.report import Facts, Table, counted, first_few, shown, span
 from retrim.decision.stored_rows import EnvelopeRow
 from retrim.drift.slices import LEAST_ROWS, SliceLoss
 from retrim.gate.fairness import MeasuredFigure
@@ -344,13 +344,12 @@ def drift(facts: VersionFacts) -> CardSection:
 def _check(check: "StoredCheck") -> tuple[str, ...]:
     record, measured = check.record, check.record.performance.measured
     over = [f"{one.column} ({one.test} {one.effect:.3g})" for one in record.drift.findings if one.over]
-    more = f"; {len(over) - 4} more" if len(over) > 4 else ""
     return (
         shown(check.as_of),
         "-" if measured is None else str(measured.window.rows),
         shown(record.performance.loss),
         "-" if measured is None else span(*measured.interval),
-        "; ".join(over[:4]) + more or "none",
+        first_few(over, 4, apart="; ") or "none",
         check.outcome,
     )
 

@@ -210,6 +210,7 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
     row = matching[-1]
     checks = checks_in(decision for decision in decisions if decision.as_of <= row.as_of)
     run = workspace.store.run(f"run-{row.id}")
+    version = None if run is None or run.version is None else workspace.store.version(workspace.model, run.version)
     return DecisionAnswer(
         id=row.id,
         source=row.source,
@@ -219,8 +220,8 @@ def find_decision(workspace: Workspace, which: str | None) -> DecisionAnswer:
         reason=row.reason,
         record=evidence_of(row),
         run=None if run is None else run_facts(run),
-        verdict=None if run is None or run.version is None else _verdict(workspace, run.version),
-        release_checks=None if run is None or run.version is None else _release_checks(workspace, run.version),
+        verdict=None if version is None else dict(version.verdict),
+        release_checks=None if version is None else _release_checks(workspace, version.version),
         answered=answer_to(workspace, row),
         guards=stopped_since(workspace, checks),
     )
@@ -287,8 +288,3 @@ def _release_checks(workspace: Workspace, version: int) -> dict[str, JsonValue] 
     """What a version showed before it went live; None where the gate refused it, or it is older than these checks."""
     rows = workspace.store.envelope(workspace.model, version, kind=RELEASE_CHECKS)
     return next((row.record for row in rows if row.id == FIRST), None)
-
-
-def _verdict(workspace: Workspace, version: int) -> dict[str, JsonValue] | None:
-    row = workspace.store.version(workspace.model, version)
-    return None if row is None else dict(row.verdict)

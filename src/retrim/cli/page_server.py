@@ -267,18 +267,16 @@ def serve_pages(folders: list[Path] | None, port: int) -> None:
         render.print_now(f"log in as {mlflow_server.USER} with the password in {password}; stop with Ctrl-C")
 
     roots = several_workspaces(folders)
-    if roots:
-        listener = mlflow_server.bind(port)
-        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+    workspace = None if roots else workspace_here()
+    listener = mlflow_server.bind(port)
+    at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
+    if workspace is None:
         password = keep_password(roots[0].ui_password)
         say_where(roots[0].ui_password, "")
         pages, mlflow = places_app(roots, by=login(), now=lambda: as_time(None)), None
     else:
-        workspace = workspace_here()
         remote = mlflow_server.is_server(workspace.mlflow_url)
         os.chdir(workspace.paths.root)  # an address of a file may be relative to it
-        listener = mlflow_server.bind(port)
-        at = f"http://{mlflow_server.HOST}:{listener.getsockname()[1]}"
         password = keep_password(workspace.paths.ui_password)
         page = address_of(workspace.mlflow_url).shown if remote else mlflow_server.PAGE
         shown = page if remote else at + page

@@ -128,16 +128,15 @@ def _compare_settings(
     from retrim.reports.policy_report import policy_report
 
     workspace, now = workspace_here(), as_time(None)
-    tried = try_settings(workspace, changes)
-    if tried.refits:
+    tried, is_fitted_otherwise = try_settings(workspace, changes)
+    if is_fitted_otherwise:
         with render.progress():
-            refits = compare_refits(workspace, tried, now=now)
+            refits = compare_refits(workspace, changes, tried, now=now)
         render.show(refits, refits_report(refits), as_json=as_json)
         return
     with render.progress():
         current, changed = (
-            op(side, now=now, windows=windows, since=since)
-            for side in (workspace, replace(workspace, params=tried.params))
+            op(side, now=now, windows=windows, since=since) for side in (workspace, replace(workspace, params=tried))
         )
     report = (*policy_report(changed), f"with the current settings: {current.sentence}")
     render.show({"current": current, "changed": changed}, report, as_json=as_json)

@@ -136,8 +136,7 @@ def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     elif scored.version is None:
         render.OUT.print("no version is live, so nothing was predicted; train version 1: retrim retrain")
     else:
-        selected = f", {scored.selected} rows selected by its thresholds"
-        decided = "" if scored.selected is None else selected
+        decided = "" if scored.selected is None else f", {scored.selected} rows selected by its thresholds"
         if scored.lacks:
             render.ERR.print(f"version {scored.version} lacks {lacking(scored.lacks)}")
         apart = f", {scored.left_out} rows left out by data.rows" if scored.left_out else ""

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retrim.card.report import Facts, Report, brief, figure, moment, size
+from retrim.card.report import Table as ReportTable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -84,12 +85,8 @@ def _show_title(title: str, nothing: str = "") -> None:
 
 def show_list(answer: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, none: str, as_json: bool) -> None:
     """Records as JSON, or as a table whose last column is cut to the width; `none` where there are none."""
-    if as_json:
-        show_json(answer)
-    elif rows:
-        show_table(columns, rows, brief_last=True)
-    else:
-        say(none)
+    table = ReportTable("", tuple(columns), tuple(map(tuple, rows)), brief_last=True)
+    show(answer, (table,) if rows else none, as_json=as_json)
 
 
 def show_table(

@@ -174,7 +174,7 @@ def in_quarantine(batches: "Sequence[HeldBatch]") -> str | None:
     """What lies in quarantine, and what shows it."""
     if not batches:
         return None
-    count = "1 batch" if len(batches) == 1 else f"{len(batches)} batches"
+    count = counted(len(batches), "batch", "batches")
     return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch show --quarantined"
 
 
@@ -197,7 +197,7 @@ def _unsent(status: StatusAnswer) -> str | None:
     lines = []
     for one in status.unsent:
         again = f"next try {moment(one.next_try)}" if one.next_try else "given up"
-        tries = "1 try" if one.attempts == 1 else f"{one.attempts} tries"
+        tries = counted(one.attempts, "try", "tries")
         why = one.error or "the attempt was interrupted"
         lines.append(f"{counted(one.alerts, 'alert')} to {one.address} after {tries}: {why}; {again}")
     return "; ".join(lines) or None

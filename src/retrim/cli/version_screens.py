@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrim.card.diff import CameAndWent, FeatureChanges, NamedPrediction, StepChange, VersionDiff
-from retrim.card.report import Facts, Report, Table, brief, counted, moment, section, shown
+from retrim.card.report import Facts, Report, Table, brief, counted, first_few, moment, section, shown
 from retrim.drift.slices import SliceLoss
 from retrim.gate.losses import share_in_words
 from retrim.profile.findings import findings
@@ -56,9 +56,10 @@ def diff_report(diff: VersionDiff) -> Report:
 def _data(diff: VersionDiff, sides: tuple[str, str]) -> Report:
     older, newer = both = diff.data.older, diff.data.newer
     rows = (
-        *((name.replace("_", " "), *(_cell(getattr(one, name)) for one in both)) for name in ("as_of", "mode")),
-        *((name.replace("_", " "), *(_cell(getattr(one, name)) for one in both)) for name in ("champion", "window")),
-        ("trained rows", _cell(older.trained_rows), _cell(newer.trained_rows)),
+        *(
+            (name.replace("_", " "), *(_cell(getattr(one, name)) for one in both))
+            for name in ("as_of", "mode", "champion", "window", "trained_rows")
+        ),
         ("trained", *(_times(one.trained_from, one.trained_until) for one in both)),
         ("judged", *(_times(one.judged_from, one.judged_until) for one in both)),
         ("rows", *(", ".join(f"{count} {part}" for part, count in sorted(one.rows.items())) for one in both)),
@@ -68,9 +69,8 @@ def _data(diff: VersionDiff, sides: tuple[str, str]) -> Report:
     lines = []
     for batches, what in ((diff.data.came, f"are new in {sides[1]}"), (diff.data.gone, f"are only in {sides[0]}")):
         if batches:
-            listed = ", ".join(f"{one.batch} ({one.rows} {one.kind})" for one in batches[:4])
-            more = f", {len(batches) - 4} more" if len(batches) > 4 else ""
-            lines.append(f"{len(batches)} batches with {sum(b.rows for b in batches)} rows {what}: {listed}{more}")
+            names = first_few([f"{one.batch} ({one.rows} {one.kind})" for one in batches], 4)
+            lines.append(f"{len(batches)} batches with {sum(b.rows for b in batches)} rows {what}: {names}")
     return (Table("Data and model", ("", *sides), rows), *lines)
 
 
@@ -255,8 +255,7 @@ def _bar(part: float, largest: float) -> str:
 
 def _classes(outputs: Mapping[str, float]) -> str | None:
     ranked = sorted(outputs.items(), key=lambda item: (-item[1], item[0]))
-    more = f", {len(ranked) - 5} more" if len(ranked) > 5 else ""
-    return ", ".join(f"{name} {share:.2%}" for name, share in ranked[:5]) + more or None
+    return first_few([f"{name} {share:.2%}" for name, share in ranked], 5) or None
 
 
 def profile_report(profile: TableProfile) -> Report:

@@ -42,21 +42,6 @@ PLAYED = ("drift", "gain", "gate", "judge", "probe", "retrain", "split", "trigge
 
 
 @dataclass(frozen=True)
-class ChangedSettings:
-    """Settings of which some are tried with other values.
-
-    Args:
-        changes: By dotted key, the current and the tried value.
-        params: All settings as they are tried.
-        refits: Whether they change how a model is fitted.
-    """
-
-    changes: dict[str, tuple[JsonValue, JsonValue]]
-    params: Params
-    refits: bool
-
-
-@dataclass(frozen=True)
 class RefitComparison:
     """Refits with the current and with the changed settings.
 
@@ -79,8 +64,8 @@ class RefitComparison:
     slices: tuple[SliceLoss, ...]
 
 
-def try_settings(workspace: Workspace, changes: Mapping[str, JsonValue]) -> ChangedSettings:
-    """Settings with some values by dotted key of params.yaml changed.
+def try_settings(workspace: Workspace, changes: Mapping[str, JsonValue]) -> tuple[Params, bool]:
+    """All settings with some values by dotted key of params.yaml changed, and whether a model is fitted otherwise.
 
     Raises:
         BadInputError: A key or value is wrong, has no effect on history, or cannot be tried on landed rows.
@@ -97,24 +82,28 @@ def try_settings(workspace: Workspace, changes: Mapping[str, JsonValue]) -> Chan
             f"{', '.join(changes)}: this changes neither how a model is trained nor what a policy decides; change a "
             f"key of data, prepare, train, {', '.join(PLAYED)}"
         )
-    return ChangedSettings({key: (value_at(document, key), value) for key, value in changes.items()}, tried, refits)
+    return tried, refits
 
 
-def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Timestamp) -> RefitComparison:
+def compare_refits(
+    workspace: Workspace, changes: Mapping[str, JsonValue], tried: Params, *, now: pd.Timestamp
+) -> RefitComparison:
     """Refits the recipe with and without the changes on what has landed and matured by `now`.
+
+    Args:
+        changes: Changed values by dotted key.
+        tried: All settings with these changes, as `try_settings` gives them.
 
     Raises:
         RefusedError: There are too few mature rows.
     """
     params, champion = workspace.params, load_champion(workspace)
     live = None if champion is None else champion.predictor.recipe
-    both = (params, tried.params)
-    tables = _tables(workspace, tried.params, now)
+    both, document = (params, tried), stated_by(params)
+    tables = _tables(workspace, tried, now)
     try:
-        judged = judged_keys(
-            tables[0], tables[1:], origins=tried.params.backtest.origins, rows=params.backtest.origin_rows
-        )
-        recipes = _recipes(params, tried.params, live, tables, judged[0])
+        judged = judged_keys(tables[0], tables[1:], origins=tried.backtest.origins, rows=params.backtest.origin_rows)
+        recipes = _recipes(params, tried, live, tables, judged[0])
         sides = [
             RefitSide(table, side.data, side.prepare.steps, side.train.windows, side.split.sliding_rows, recipe)
             for side, table, recipe in zip(both, tables, recipes, strict=True)
@@ -127,7 +116,7 @@ def compare_refits(workspace: Workspace, tried: ChangedSettings, *, now: pd.Time
     slices = slice_table(rows, after, before, params.data.features, block_rows=resampling.block_rows)
     is_same_model = champion is not None and recipes[0].model == champion.predictor.recipe.model
     return RefitComparison(
-        changes=tried.changes,
+        changes={key: (value_at(document, key), value) for key, value in changes.items()},
         measure=params.judge.loss,
         recipe_of=champion.version if champion is not None and is_same_model else None,
         origins=len(judged),

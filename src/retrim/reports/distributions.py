@@ -19,7 +19,6 @@ class ColumnDistributions:
     """A column in both windows: what its values are, as shares, and what the tests of the check said of it."""
 
     check: StoredCheck
-    column: str
     bars: tuple[WindowBar, ...]
     reference_rows: int
     current_rows: int
@@ -59,7 +58,6 @@ def find_distributions(workspace: Workspace, check: str, column: str) -> ColumnD
         values = features_seen(champion.predictor, tested)[column]
     return ColumnDistributions(
         check=stored,
-        column=column,
         bars=compare_windows(known, values),
         reference_rows=int(known.counts.sum()),
         current_rows=len(values),

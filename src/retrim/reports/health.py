@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated
 
 import pandas as pd
@@ -16,7 +15,7 @@ from pydantic import Field
 from retrim.adapters.database import iso
 from retrim.alerting.telling import unsent_alerts
 from retrim.batches.concern import suspicion_of
-from retrim.card.report import counted
+from retrim.card.report import brief, counted
 from retrim.checking.due import missed_times
 from retrim.checking.history import CHECK, LOOKED_BACK, named_suspects
 from retrim.checking.holds import is_held
@@ -108,7 +107,7 @@ def _faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFinding]:
         text = f"the check of {missed:%Y-%m-%d %H:%M} was not made: {why}"
         yield critical("check_missed", text, "up --only schedule")
     if runs and runs[-1].state == "failed":
-        reason = shorten(runs[-1].detail.reason or "", LONGEST, placeholder=" ...")
+        reason = brief(runs[-1].detail.reason or "", LONGEST)
         yield critical("run_failed", f"{runs[-1].id} failed: {reason}; remove the cause, then", "retrain")
     if live is None and not waiting(workspace):
         yield warning("no_live_version", "no version is live", "retrain")
@@ -138,8 +137,9 @@ def _model_faults(workspace: Workspace, now: pd.Timestamp) -> Iterator[HealthFin
     live = find_live_version(workspace)
     if live is not None:
         yield from find_standing_faults(_checks_of(workspace, live.version, now))
-    if live is not None and (text := held_withdrawn(workspace, live.version)):
-        yield _finding(HealthLevel.WARNING, HOLDS_WITHDRAWN, text, "retrain --reason WHY, which leaves the batch out")
+        if text := held_withdrawn(workspace, live.version):
+            do = "retrain --reason WHY, which leaves the batch out"
+            yield _finding(HealthLevel.WARNING, HOLDS_WITHDRAWN, text, do)
     yield from _suspicious_batches(workspace, now)
 
 
@@ -270,7 +270,7 @@ def _place(workspace: Workspace, now: pd.Timestamp) -> ModelPlace:
     if late is not None and not late.quarantined:
         faults.append(f"a batch was due on {late.due:%Y-%m-%d %H:%M}")
     if aside:
-        faults.append(f"{len(aside)} {'batch' if len(aside) == 1 else 'batches'} in quarantine")
+        faults.append(f"{counted(len(aside), 'batch', 'batches')} in quarantine")
     return replace(place, workspace=workspace.paths.root, faults=tuple(faults))
 
 
