@@ -424,7 +424,7 @@ def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
     desk: Desk, place: str, tmp_path: Path, count: int
 ) -> None:
     back_up(desk, place)
-    imported = "from retrim.settings import Env"
+    imported = "from retrim.environment import Env"
     call = f"{imported}\nmodule.restore_backup(place, Path(sys.argv[3]), until=None, env=Env())"
     folder = tmp_path / "into" / "back"
     killed(KILLED.format(module="restore", method="get", call=call), place, str(count), str(folder))
