@@ -53,7 +53,7 @@ def test_hashes_are_those_of_dvc(workspace: WorkspacePaths) -> None:
     assert tree_hash(run_directory / "made") == recorded(run_directory, "many")
 
 
-@pytest.mark.parametrize(("stage", "place"), [("one", "gathered"), ("many", "made/deep/b")])
+@pytest.mark.parametrize(("stage", "place"), [("one", "gathered"), ("many", "made/a"), ("many", "made/deep/b")])
 def test_an_output_taken_from_the_cache_is_held_to_its_hash(workspace: WorkspacePaths, stage: str, place: str) -> None:
     first = a_run_directory(workspace, "first")
     run(stage, first)

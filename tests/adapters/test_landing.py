@@ -194,6 +194,19 @@ def test_a_batch_of_which_a_byte_was_turned_is_not_read(
         altered.write_bytes(whole)
 
 
+def test_a_batch_of_which_a_column_s_name_was_turned_is_not_read(tmp_path: Path) -> None:
+    path = land(Landing(tmp_path), rows("a"))
+    whole = path.read_bytes()
+    places = [at for at in range(len(whole)) if whole.startswith(b"_key", at)]
+    for at in places:
+        content = bytearray(whole)
+        content[at] ^= 0x80
+        path.write_bytes(bytes(content))
+        with pytest.raises((RefusedError, BadInputError), match=path.stem):
+            read_landed(tmp_path)
+    assert len(places) > 1
+
+
 def test_a_batch_without_a_hash_is_read_as_in_a_run_directory(tmp_path: Path) -> None:
     path = land(Landing(tmp_path), rows("a"))
     hash_file(path).unlink()

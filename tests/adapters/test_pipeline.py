@@ -49,6 +49,7 @@ STAGES = {
     "double": {"cmd": "cat gathered gathered > doubled", "deps": ["gathered"], "outs": ["doubled"]},
     "fail": {"cmd": "echo the reason; exit 3", "always_changed": True},
     "refuse": {"cmd": "echo no; exit 1", "always_changed": True},
+    "misread": {"cmd": "echo what; exit 2", "always_changed": True},
     "leave": {"cmd": "sleep 600 > /dev/null 2>&1 & echo $! > left.pid", "always_changed": True},
     "babble": {"cmd": "printf '\\377\\376 no text'", "always_changed": True},
     "linger": {"cmd": "echo $$ > linger.pid; echo begun; sleep 100", "always_changed": True},
@@ -273,7 +274,9 @@ class TestAStage:
         assert not (worked_in / "doubled").exists()
         assert lines == printed.splitlines()
 
-    @pytest.mark.parametrize(("stage", "code", "reason"), [("refuse", 1, "no"), ("fail", 3, "the reason")])
+    @pytest.mark.parametrize(
+        ("stage", "code", "reason"), [("refuse", 1, "no"), ("misread", 2, "what"), ("fail", 3, "the reason")]
+    )
     def test_that_fails_is_named_with_what_it_printed_and_its_exit_code(
         self, worked_in: Path, stage: str, code: int, reason: str
     ) -> None:
@@ -332,8 +335,9 @@ class TestAStageThatHangs:
             run("spin", worked_in, StageLimits(longest=5, silent=600))
         assert ended(int((worked_in / "spin.pid").read_text()))
 
-    def test_is_not_one_that_prints_often_enough(self, worked_in: Path) -> None:
-        assert run("speak", worked_in, StageLimits(longest=600, silent=3.5))
+    @pytest.mark.parametrize("stage", ["gather", "speak"])
+    def test_is_not_one_that_prints_or_works_often_enough(self, worked_in: Path, stage: str) -> None:
+        assert run(stage, worked_in, StageLimits(longest=600, silent=3.5))
 
     def test_is_ended_in_a_rebuild_too(self, run_directory: Path) -> None:
         (run_directory / "dvc.yaml").write_text(dump_yaml({"stages": {"linger": STAGES["linger"]}}))
@@ -442,7 +446,7 @@ def test_inputs_that_a_remote_does_not_give_are_named(
         lay(workspace, folder)
 
 
-@pytest.mark.parametrize("left", [b"[{", b'[{"md5": 1}]'])
+@pytest.mark.parametrize("left", [b"", b"[{", b'[{"md5": 1}]'])
 def test_an_altered_listing_of_inputs_is_an_error_of_those(workspace: WorkspacePaths, left: bytes) -> None:
     run_directory, commit, folder = recorded(workspace)
     (noted,) = dvc_cache.named_in_folder(run_directory, ["data/raw.dvc"])

@@ -285,9 +285,10 @@ def test_publishing_twice_registers_one_version_and_logs_each_figure_once(made) 
     assert len(made.registry.client.get_metric_history(made.parent, "judging_loss")) == len(before) == 1
 
 
-KILLS = [  # just after the n-th call of each
+KILLS = [  # just after the n-th call of each, and before the first of all
+    ("create_run", -1),
     *(("log_batch", place) for place in (0, 3, 4)),  # a trial, parameters, metrics
-    *(("set_tag", place) for place in (0, 9)),  # bundle, the mark of the end
+    *(("set_tag", place) for place in (0, 1, 8, 9)),  # bundle, lineage, what the UI shows, the mark of the end
     *(("log_artifacts", place) for place in range(2)),  # model and pictures, bundle
     *((step, 0) for step in ("create_run", "set_terminated", "log_inputs")),
     *((step, 0) for step in ("create_registered_model", "create_model_version")),
@@ -304,7 +305,7 @@ class TestAPublishKilledHalfWay:
 
         def die(*arguments, **named):
             calls.append(step)
-            made_by_mlflow = real(*arguments, **named)
+            made_by_mlflow = real(*arguments, **named) if place >= 0 else None
             if len(calls) > place:
                 raise KeyboardInterrupt
             return made_by_mlflow

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from retrim.checking.comparison import LIKELY, _find_jump, find_unit
-from tests.builders.desk import Desk, make_desk
+from tests.builders.desk import START, Desk, make_desk
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
 
@@ -62,6 +62,12 @@ def test_shuffled_labels_are_above_what_was_expected(make: Make) -> None:
 
     assert found["above_expected"]
     assert found["times_expected"] > 3
+
+
+def test_a_changed_law_is_above_what_was_expected(make: Make) -> None:
+    desk = make(drift={"kind": "concept", "size": 3.0, "since": START + pd.Timedelta(30, "D")})
+
+    assert checked_week(desk, 1)["above_expected"]
 
 
 def test_labels_that_are_late_leave_the_estimate_in_its_place(make: Make) -> None:

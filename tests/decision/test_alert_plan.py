@@ -8,6 +8,7 @@ from retrim.decision.alerts import (
     LAST_RETRY,
     Alert,
     AlertKind,
+    Severity,
     WaitingAlert,
     alerts_due,
     is_to_be_told,
@@ -87,6 +88,10 @@ def test_retries_back_off_up_to_an_hour() -> None:
     assert waits[:3] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
     assert waits == sorted(waits)
     assert waits[-1] == LAST_RETRY
+
+
+def test_severities_go_from_grave_to_light() -> None:
+    assert list(Severity) == ["critical", "warning", "info"]
 
 
 def test_another_failure_of_a_flow_is_another_matter_and_another_figure_is_not() -> None:

@@ -183,6 +183,8 @@ OUTCOMES: dict[str, tuple[str, Evidence, dict[str, Any]]] = {
     "one run of two leaves one": ("retrain", replace(FIRING, spent=(10,)), {}),
     "a deferred run is taken up within the budget only": ("none", replace(QUIET, deferral=waits(0), spent=(2, 1)), {}),
     "without a budget nothing is counted": ("retrain", replace(FIRING, spent=(1,) * 50), {"budget": None}),
+    "the month's first to the cent": ("retrain", replace(FIRING, month=spent(0, 40.0)), {}),
+    "the month's second to the cent": ("retrain", replace(FIRING, month=spent(1, 80.0)), {}),
     "the month's third to the cent": ("retrain", replace(FIRING, month=spent(2, 120.0)), {}),
     "manual hands the first version to a person": ("held", NO_VERSION, MANUAL),
     "manual takes up what labels kept waiting": ("retrain", replace(QUIET, deferral=waits(0)), MANUAL),

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,9 @@ from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_reposit
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
 
 ROWS = 1_500  # January, February and the first hours of March 2011
+FEWER_ROWS, FEWER_BEATS = 1_016, 2  # until the first check, on 15 February
+LOOPS, LONGEST_SECONDS = 8, 900
+LOOP = "import sys, time\nuntil = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < until: pass"
 STARTS = 'time="hour_start", start=6'
 """What the code says of the shipped table: this one is shorter."""
 CHANGED = {
@@ -26,12 +33,12 @@ CHANGED = {
 }
 
 
-def lay_short_demo(root: Path) -> None:
-    """A repository in `root` whose table of bike trips is short."""
+def lay_short_demo(root: Path, rows: int) -> None:
+    """A repository in `root` whose table of bike trips has so many rows."""
     copy_repository(root)
     sample = "data/samples/bike.csv.gz"
     lines = gzip.decompress((REPOSITORY / sample).read_bytes()).splitlines(keepends=True)
-    (root / sample).write_bytes(gzip.compress(b"".join(lines[: ROWS + 1]), mtime=0))
+    (root / sample).write_bytes(gzip.compress(b"".join(lines[: rows + 1]), mtime=0))
     turn_code(root, [(STARTS, 'time="hour_start", start=1')])
     params = whole()
     for section, values in CHANGED.items():
@@ -42,10 +49,22 @@ def lay_short_demo(root: Path) -> None:
     git.git(root, *git.IDENTITY, "commit", "-q", "-m", "start")
 
 
+@contextmanager
+def busy_machine() -> Iterator[None]:
+    """Eight processes that do nothing but use the processor."""
+    loops = [subprocess.Popen([sys.executable, "-c", LOOP, str(LONGEST_SECONDS)]) for _ in range(LOOPS)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, server: str) -> World:
     root = tmp_path_factory.mktemp("demo") / "workspace"
-    lay_short_demo(root)
+    lay_short_demo(root, ROWS)
     (root / "notes.txt").write_text("a person's own, not committed", encoding="utf-8")
     return World(root, server)
 
@@ -92,3 +111,17 @@ def test_it_draws_the_loss_over_time(world: World, demo: dict[str, Any]) -> None
 
     assert demo["summary"]["picture"] == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_beside_eight_busy_loops_it_decides_the_same(world: World, demo: dict[str, Any], tmp_path: Path) -> None:
+    lay_short_demo(tmp_path / "workspace", FEWER_ROWS)
+    hurried = World(tmp_path / "workspace", world.server)
+    with busy_machine():
+        beats = hurried.ask("demo")["beats"]
+    idle, busy = (World(each.root / "var" / "demo", world.server).workspace for each in (world, hurried))
+    versions = {row.version: row for row in busy.store.versions("bike")}
+
+    assert beats == demo["beats"][:FEWER_BEATS]
+    assert beats[0]["live"] == max(versions)
+    for row in idle.store.versions("bike")[: len(versions)]:
+        assert (row.bundle, row.verdict) == (versions[row.version].bundle, versions[row.version].verdict)

@@ -19,7 +19,7 @@ from retrim.adapters.signing import Keys, PublicKey
 from retrim.adapters.store import Store, copy_whole
 from retrim.decision.release_log import head_of, signed_bytes
 from retrim.decision.stored_rows import ReleaseRow, columns_of
-from retrim.errors import BadInputError, RefusedError
+from retrim.errors import BadInputError, RefusedError, RetrimError
 from retrim.lineage.workspace import Workspace
 from retrim.release.versions import find_live_version
 from retrim.retraining.archive import pack, unpack
@@ -175,48 +175,85 @@ def altered(sent: dict[str, bytes], keys: Keys, **fields: Any) -> dict[str, byte
     return {**sent, "manifest.json": manifest, "signature": f"{keys.public} {keys.sign(manifest)}".encode()}
 
 
-@pytest.fixture
-def refused(production: World, signer: PublicKey, tmp_path: Path) -> Refuse:
-    def refuse(files: dict[str, bytes], key: PublicKey | None = signer) -> str:
-        sent, store = tmp_path / "sent.tar", production.workspace.store
-        sent.write_bytes(pack(files))
-        now, before = pd.Timestamp("2024-06-01", tz="UTC"), store.versions("generated")
-        with pytest.raises((BadInputError, RefusedError)) as error:
-            import_version(production.workspace, sent, key=key, by="a test", approval=None, now=now)
-        assert store.versions("generated") == before
-        return str(error.value)
+class TestAFileThatIsNotRight:
+    @pytest.fixture
+    def files(self, file: Path) -> dict[str, bytes]:
+        return unpack(file)
 
-    return refuse
+    @pytest.fixture
+    def keys(self, staging: World) -> Keys:
+        return Keys(staging.workspace.paths.keys)
 
+    @pytest.fixture
+    def refused(self, production: World, signer: PublicKey, tmp_path: Path) -> Refuse:
+        def refuse(files: dict[str, bytes], key: PublicKey | None = signer) -> str:
+            sent, store = tmp_path / "sent.tar", production.workspace.store
+            sent.write_bytes(pack(files))
+            now, before = pd.Timestamp("2024-06-01", tz="UTC"), store.versions("generated")
+            with pytest.raises((BadInputError, RefusedError)) as error:
+                import_version(production.workspace, sent, key=key, by="a test", approval=None, now=now)
+            assert store.versions("generated") == before
+            return str(error.value)
 
-MODEL, FORMAT, MANIFEST = "bundle/models/all/model.txt", "bundle/format.json", "manifest.json"
-WRONG: dict[str, Callable[[dict[str, bytes], Keys], dict[str, bytes]]] = {
-    f"differ from the files that were signed: {MODEL}": lambda sent, keys: {**sent, MODEL: b"T" + sent[MODEL][1:]},
-    "bundle/x": lambda sent, keys: {**sent, "bundle/x": b""},
-    FORMAT: lambda sent, keys: {name: content for name, content in sent.items() if name != FORMAT},
-    "does not match its signature": lambda sent, keys: {
-        **sent,
-        MANIFEST: sent[MANIFEST].replace(b'"version": 2', b'"version": 3'),
-    },
-    "`retrim versions export`": lambda sent, keys: {name: sent[name] for name in sent if name != "signature"},
-    "model 'other'": lambda sent, keys: altered(sent, keys, model="other"),
-    "lineage": lambda sent, keys: altered(sent, keys, lineage=None),
-    "the hash of the bundle": lambda sent, keys: altered(sent, keys, bundle="0" * 64),
-}
-"""What is said of the files of an export after a change."""
+        return refuse
 
+    def test_is_refused_for_one_altered_byte_of_a_file(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        model = next(name for name in files if name.endswith("model.txt"))
 
-@pytest.mark.parametrize("text", WRONG)
-def test_files_that_are_not_right_are_refused(refused: Refuse, staging: World, file: Path, text: str) -> None:
-    assert text in refused(WRONG[text](unpack(file), Keys(staging.workspace.paths.keys)))
+        assert f"differ from the files that were signed: {model}" in refused({**files, model: b"T" + files[model][1:]})
 
+    def test_is_refused_for_a_file_added_or_taken_away(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        less = {name: content for name, content in files.items() if name != "bundle/format.json"}
 
-def test_files_of_another_key_are_refused(refused: Refuse, signer: PublicKey, file: Path, tmp_path: Path) -> None:
-    stranger, files = Keys(tmp_path / "stranger"), unpack(file)
+        assert "bundle/x" in refused({**files, "bundle/x": b""})
+        assert "bundle/format.json" in refused(less)
 
-    assert stranger.public.fingerprint in refused(altered(files, stranger))
-    assert "not key" in refused(files, stranger.public)
-    assert signer.fingerprint in refused(files, None)
+    def test_is_refused_for_an_altered_manifest(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        other = files["manifest.json"].replace(b'"version": 2', b'"version": 3')
+
+        assert "does not match its signature" in refused({**files, "manifest.json": other})
+
+    def test_is_refused_without_a_signature(self, refused: Refuse, files: dict[str, bytes]) -> None:
+        unsigned = {name: content for name, content in files.items() if name != "signature"}
+
+        assert "`retrim versions export`" in refused(unsigned)
+
+    def test_is_refused_for_another_key(
+        self, refused: Refuse, signer: PublicKey, files: dict[str, bytes], tmp_path: Path
+    ) -> None:
+        stranger = Keys(tmp_path / "stranger")
+
+        assert stranger.public.fingerprint in refused(altered(files, stranger))
+        assert "not key" in refused(files, stranger.public)
+        assert signer.fingerprint in refused(files, None)
+
+    def test_is_refused_for_another_model(self, refused: Refuse, keys: Keys, files: dict[str, bytes]) -> None:
+        assert "model 'other'" in refused(altered(files, keys, model="other"))
+
+    def test_is_refused_for_a_manifest_that_lacks_a_field(
+        self, refused: Refuse, keys: Keys, files: dict[str, bytes]
+    ) -> None:
+        assert "lineage" in refused(altered(files, keys, lineage=None))
+
+    def test_is_refused_for_another_bundle_than_it_names(
+        self, refused: Refuse, keys: Keys, files: dict[str, bytes]
+    ) -> None:
+        assert "the hash of the bundle" in refused(altered(files, keys, bundle="0" * 64))
+
+    def test_is_refused_when_any_stretch_of_it_is_altered(
+        self, production: World, signer: PublicKey, file: Path, tmp_path: Path
+    ) -> None:
+        whole, passed = file.read_bytes(), []
+        for place in range(0, len(whole), len(whole) // 60):
+            sent = tmp_path / "sent.tar"
+            sent.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            try:
+                open_archive(production.workspace, sent, key=signer)
+                passed.append(place)
+            except RetrimError:
+                continue
+
+        assert passed == []
 
 
 def _undo(store: Store, moved: ReleaseRow, keys: Keys) -> None:

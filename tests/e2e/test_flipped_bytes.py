@@ -13,9 +13,12 @@ from retrim.adapters.migrations.schema import RELEASES
 from retrim.checking.check import check
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
+from retrim.files import Paths, load_yaml
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
+from retrim.retraining.reproduce import reproduce
 from retrim.retraining.run_directory import open_run_directory
+from retrim.stages._common import check_pins
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]
@@ -58,6 +61,10 @@ def bundle_file(world: World, version: int) -> Path:
     return min(world.workspace.registry.bundle_folder(version).glob("models/*/model.txt"))
 
 
+def batch_file(world: World) -> Path:
+    return world.workspace.landing.batches()[0].path
+
+
 def a_run_directory(world: World, day: float) -> Path:
     """A room as a retraining makes it, removed by the next test that makes one."""
     folder = world.workspace.paths.runs / "flipped"
@@ -94,8 +101,10 @@ def test_in_the_bundle_that_a_rollback_goes_back_to(world: World) -> None:
     assert now_live.version == 2
 
 
-def test_in_the_model_that_mlflow_serves(world: World) -> None:
-    (path,) = (world.workspace.registry.bundle_folder(2).parent / "model").rglob("model.txt")
+@pytest.mark.parametrize("name", ["model.txt", "view.json", "digests.json"])
+def test_in_the_model_that_mlflow_serves(world: World, name: str) -> None:
+    artifacts = world.workspace.registry.bundle_folder(2).parent / "model"
+    (path,) = artifacts.rglob(name)
 
     with flipped(path, -3), pytest.raises(Exception, match="was altered"):
         world.workspace.registry.load("champion")
@@ -103,9 +112,10 @@ def test_in_the_model_that_mlflow_serves(world: World) -> None:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_in_a_landed_batch(world: World, use: str) -> None:
-    file = world.workspace.landing.batches()[0].path
-    with flipped(file, 200), pytest.raises((RefusedError, BadInputError), match=file.stem):
+@pytest.mark.parametrize("place", [0, 200, -9])
+def test_in_a_landed_batch(world: World, use: str, place: int) -> None:
+    file = batch_file(world)
+    with flipped(file, place), pytest.raises((RefusedError, BadInputError), match=file.stem):
         USES[use](world)
 
 
@@ -121,6 +131,30 @@ def test_in_the_release_log(world: World, use: str) -> None:
     finally:
         with workspace.store.begin() as connection:
             connection.execute(third.values(version=2))
+
+
+@pytest.mark.parametrize("folder", ["champion", "raw"])
+def test_in_what_lies_in_a_room(world: World, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_directory = Paths(a_run_directory(world, 45))
+    monkeypatch.setattr("retrim.__file__", str(run_directory.root / "src" / "retrim" / "__init__.py"))
+    check_pins(run_directory)
+    path = next(each for each in sorted((run_directory.root / "data" / folder).rglob("*")) if each.is_file())
+
+    with flipped(path), pytest.raises(BadInputError, match=rf"data/{folder} .*pinned.*create a new one"):
+        check_pins(run_directory)
+
+
+@pytest.mark.parametrize("what", ["raw", "champion"])
+def test_in_what_a_rebuild_takes_from_the_cache(world: World, what: str) -> None:
+    note = world.run("git", "show", f"retrim/generated/v2:data/{what}.dvc")
+    listing = load_yaml(note)["outs"][0]["md5"]
+    cache = world.root / ".dvc" / "cache" / "files" / "md5"
+    first = load_yaml((cache / listing[:2] / listing[2:]).read_text())[0]["md5"]
+
+    with flipped(cache / first[:2] / first[2:]):
+        found = reproduce(world.workspace, 2, say=lambda line: None)
+    assert not found.identical
+    assert any(f"data/{what}" in line or first in line for line in found.differences)
 
 
 def test_nothing_of_this_changed_what_is_live(world: World) -> None:

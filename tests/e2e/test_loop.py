@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from retrim.checking.audit import audit
+from retrim.checking.gain import balance
+from retrim.checking.history import checks_of
 from retrim.decision.check_record import StoredCheck
 from retrim.files import dump_yaml, file_digest, load_yaml
 from retrim.landing.ingest import land_batch
@@ -188,6 +190,21 @@ def test_concept_drift_retrains_once_in_as_many_checks_and_promotes(labelled: di
     assert min(runs) > 32
 
 
+def test_it_retrained_because_the_account_exceeded_price_and_errors(labelled: dict[str, Any]) -> None:
+    record = next(each["check"] for each in labelled["all"].values() if each["run"])
+
+    assert record["gain"]["now"]["balance"] > record["gain"]["retraining_cost"]
+    assert record["gain"]["now"]["balance"] > 2 * record["gain"]["now"]["variance"] ** 0.5
+
+
+def test_the_account_is_empty_after_the_promotion(labelled: dict[str, Any]) -> None:
+    checks = [each["check"] for each in labelled["all"].values()]
+    place = next(number for number, each in enumerate(checks) if each["outcome"] == "retrain")
+
+    assert checks[place + 1]["champion"] == 2
+    assert checks[place + 1]["gain"]["before"]["balance"] == 0
+
+
 def test_every_version_has_its_card_beside_its_bundle_as_the_envelope_says(labelled: dict[str, Any]) -> None:
     workspace = labelled["world"].workspace
     for version in (1, 2):
@@ -223,23 +240,45 @@ def test_a_stored_prediction_is_explained_by_the_version_that_made_it(labelled: 
 
 
 @pytest.fixture(scope="module")
-def refused(labelled: dict[str, Any]) -> dict[int, Any]:
-    """Two checks more, with a gate that asks for the impossible and drift that fires at every check."""
+def refused(labelled: dict[str, Any]) -> dict[str, Any]:
+    """The same world with a gate that asks for the impossible, and drift that fires at every check."""
     hard = settings(
         labelled["world"],
         gate={"min_gain": 0.99},
         triggers={"rules": ["drift"]},
+        gain={"cost": 1000.0},  # no gain ends the hold
         drift={
             "tests": drift_tests(psi=1e-6, ks=1e-6, chi2=1e-6, psi_categories=1e-6, missing_share=1.0),
             "alarms": None,
         },
     )
     world = replace(hard, table={**hard.table, "size": 6.0, "since": START + pd.Timedelta(44, "D")})
-    return {day: _beat(world, day) for day in (48, 52)}
+    done = {day: _beat(world, day) for day in (48, 52, 56, 60)}
+    eased = settings(world, gate={"min_gain": 0.01})
+    released = eased.retrim("retrain", "--as-of", eased.day(60), "--reason", "the gate asked for too much")
+    return {"world": eased, "released": released.stdout, **done}
 
 
-def test_a_refusal_says_why_is_debited_and_starts_the_cooldown(refused: dict[int, Any]) -> None:
+def test_a_refusal_says_why_and_starts_the_cooldown(refused: dict[str, Any]) -> None:
     assert refused[48]["run"]["state"] == "refused"
     assert "(needed: 99.0%, and above 0)" in refused[48]["run"]["reason"]
     assert refused[52]["check"]["reason"].startswith("cooldown, check 1 of 1 after the last run (drift in ")
+
+
+def test_a_refusal_debits_the_price(refused: dict[str, Any]) -> None:
+    paid = refused[48]["check"]["gain"]["now"]["balance"]
+
+    assert refused[52]["check"]["gain"]["before"]["balance"] == max(paid - 1000.0, 0)
     assert len(refused[52]["check"]["gain"]["debited"]) == 1
+
+
+def test_two_refusals_running_are_held_until_a_person_releases_them(refused: dict[str, Any]) -> None:
+    world = refused["world"]
+
+    assert refused[56]["run"]["state"] == "refused"
+    assert refused[60]["check"]["outcome"] == "held"
+    assert refused[60]["run"] is None
+    assert refused["released"].startswith("promoted: ")
+    assert states(world)[-1] == "promoted"
+    live = world.workspace.store.releases("generated")[-1].version
+    assert balance(world.workspace, live, checks_of(world.workspace)).balance == 0

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from retrim.errors import RefusedError
 from retrim.files import read_folder
+from retrim.lineage.own_code import refuse_strange_code
 from retrim.release.versions import stored_bundle
 from retrim.templates import own_model
 from retrim.training.estimators import CODE_FILE
@@ -68,6 +70,15 @@ def test_a_prediction_is_not_taken_apart_and_it_says_why(world: World, first: An
 
 def test_its_card_is_written(world: World, first: Any) -> None:
     assert "own:models/my\\_model.py@" in world.retrim("versions", "card", "1").stdout
+
+
+def test_its_code_is_not_run_where_the_workspace_has_another_file(world: World, first: Any) -> None:
+    files = read_folder(stored_bundle(world.workspace, 1))
+    refuse_strange_code(world.workspace, files)
+    changed = {name: content + b"\n# not ours" * name.endswith(CODE_FILE) for name, content in files.items()}
+
+    with pytest.raises(RefusedError, match="contains custom code"):
+        refuse_strange_code(world.workspace, changed)
 
 
 def test_a_changed_file_is_another_kind_and_is_searched_and_judged_against_the_old_code(

@@ -320,6 +320,14 @@ class TestEveryStageIsStale:
         assert self.stale(world, rebuilt) == set(ALL)
         assert "pinned to Python 3.12.1" in refused
 
+    def test_after_a_change_of_the_code_digest_and_refuses_to_run(self, world: World, rebuilt: Path) -> None:
+        pins = json.loads((rebuilt / "data" / "pins.json").read_bytes())
+        (rebuilt / "data" / "pins.json").write_text(json.dumps({**pins, "code_digest": "0" * 64}))
+        refused = world.run("dvc", "repro", folder=rebuilt, code=255)
+
+        assert self.stale(world, rebuilt) == set(ALL)
+        assert "data/pins.json" in refused
+
     def test_code_that_was_edited_at_a_tag_is_refused_with_the_cure(self, world: World, rebuilt: Path) -> None:
         edited = rebuilt / "src" / "retrim" / "training" / "trees.py"
         edited.write_text(edited.read_text(encoding="utf-8") + "\n", encoding="utf-8")

@@ -4,16 +4,19 @@ One world: version 1, then another concept and version 2, then the first concept
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from retrim.adapters import git
 from retrim.decision.stored_rows import VersionRow
+from retrim.files import folder_digest
 from tests.builders.world import START, World, make_world
 
 pytestmark = [pytest.mark.e2e(minutes=2), pytest.mark.server, pytest.mark.slow]
 AWAY, BACK, NOW = 20, 40, 44
+PULL = ("dvc", "pull", "-q", "data/raw.dvc", "data/champion.dvc", "data/previous.dvc")
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +72,14 @@ def test_it_is_no_refusal_that_counts_against_the_rules(world: World) -> None:
 
 def test_the_version_is_rebuilt_with_the_former_champion_in_its_room(world: World) -> None:
     assert world.ask("versions", "reproduce", "3")["identical"]
+
+
+def test_a_fresh_clone_rebuilds_it_with_plain_tools(world: World, third: VersionRow, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    world.run("git", "clone", "-q", str(world.root), str(folder))
+    world.run("git", "-c", "advice.detachedHead=false", "checkout", "-q", third.tag, folder=folder)
+    world.run(*PULL, folder=folder)
+    world.run("dvc", "repro", "-q", folder=folder)
+
+    assert folder_digest(folder / "data" / "candidate") == third.bundle
+    assert (folder / "data" / "previous" / "v1").is_dir()

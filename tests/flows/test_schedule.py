@@ -44,9 +44,11 @@ class Story:
     late: pd.Timestamp
     late_runs: list[dict[str, Any]]
     retrainings: list[dict[str, Any]]
+    killed: pd.Timestamp
     decisions: list[DecisionRow]
     summaries: list[dict[str, Any]]
     runs: list[RunRow]
+    second_schedule: "subprocess.CompletedProcess[str]"
     next_run: dict[str, str] | None
     status: tuple[str, str]
     exit_code: int
@@ -119,8 +121,10 @@ def _tell(
 
     _until(lambda: any(_is_due(run) for run in planned()), log)
     os.killpg(note["pid"], signal.SIGKILL)
+    killed = pd.Timestamp.now("UTC")
     _until(lambda: "it was restarted" in log.read_text(encoding="utf-8"), log)
     _until(lambda: len(planned()) == CONSECUTIVE and all(_is_due(run) for run in planned()), log)
+    second_schedule = world.retrim("up", "--only", "schedule", code=1, environment=QUICK)
     pause = {"paused": True}  # a busy machine would fall ever further behind
     _until(lambda: ask_when_free(api, f"deployments/{deployment['id']}", pause, method="PATCH") is None, log)
     _until(lambda: all(is_done(run) for run in planned()), log)
@@ -145,9 +149,11 @@ def _tell(
         late=late,
         late_runs=[run for run in every if run["id"] in late_ids],
         retrainings=started,
+        killed=killed,
         decisions=workspace.store.decisions(workspace.model),
         summaries=summaries,
         runs=workspace.store.runs(workspace.model),
+        second_schedule=second_schedule,
         next_run=next_run,
         status=status,
         exit_code=exit_code,
@@ -173,6 +179,12 @@ def test_the_scheduled_starts_are_consecutive(story: Story) -> None:
     starts = pd.DatetimeIndex([run["expected_start_time"] for run in story.scheduled])
 
     assert set(starts.diff()[1:]) == {pd.Timedelta(EVERY)}
+
+
+def test_the_server_was_killed_between_them(story: Story) -> None:
+    first, *_, last = [pd.Timestamp(run["expected_start_time"]) for run in story.scheduled]
+
+    assert first < story.killed < last
 
 
 def test_a_late_check_is_about_the_moment_it_was_scheduled_for(story: Story) -> None:
@@ -215,6 +227,10 @@ def test_the_status_names_the_next_run(story: Story) -> None:
 
 def test_without_a_schedule_the_status_says_how_to_begin_one(story: Story) -> None:
     assert ["retrim up --only schedule" in status for status in story.status] == [True, False]
+
+
+def test_a_workspace_has_one_schedule_at_a_time(story: Story) -> None:
+    assert "error: schedule is in progress in another process" in story.second_schedule.stderr
 
 
 def test_ctrl_c_ends_it_cleanly(story: Story) -> None:

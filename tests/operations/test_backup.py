@@ -401,7 +401,7 @@ def kill_backup(desk: Desk, place: str, method: str, count: int) -> None:
     killed(script, place, str(count), str(desk.workspace.paths.root))
 
 
-@pytest.mark.parametrize(("method", "count"), [("put", 6), ("_lay", 3), ("add", 1)])
+@pytest.mark.parametrize(("method", "count"), [("put", 1), ("put", 6), ("_lay", 3), ("add", 1)])
 def test_a_killed_backup_is_none_and_the_next_is_whole(
     desk: Desk, place: str, tmp_path: Path, method: str, count: int
 ) -> None:
@@ -419,7 +419,7 @@ def test_a_killed_backup_is_none_and_the_next_is_whole(
         assert not staged.exists()
 
 
-@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("count", [1, 2, 6])
 def test_a_killed_restore_leaves_no_folder_and_the_next_is_whole(
     desk: Desk, place: str, tmp_path: Path, count: int
 ) -> None:

@@ -202,10 +202,19 @@ def test_a_missing_column_is_an_error_that_names_it(desk: Desk, tmp_path: Path) 
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_columns_that_other_letters_separate_are_told(desk: Desk, tmp_path: Path) -> None:
-    new_rows(desk).to_csv(tmp_path / "in.csv", index=False, sep=";")
+@pytest.mark.parametrize(
+    ("spelt", "said"),
+    [
+        ((",", ";"), "separate the columns with commas; the header is 'at;number"),
+        ((",level", ", level"), "column names must match exactly, .*: ' level' is not 'level'"),
+    ],
+)
+def test_columns_that_are_spelt_otherwise_are_told(
+    spelt: tuple[str, str], said: str, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(new_rows(desk).to_csv(index=False).replace(*spelt), encoding="utf-8")
 
-    with pytest.raises(BadInputError, match="separate the columns with commas; the header is 'at;number"):
+    with pytest.raises(BadInputError, match=said):
         run(desk, tmp_path / "in.csv", tmp_path / "out.csv")
 
 
