@@ -235,7 +235,7 @@ def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
     One that had not come by the end counts as if it came then.
     """
     setting, matrix = run.setting, run.setting.matrix
-    accumulated_gain, crossed, found = AccumulatedGain(), None, []
+    accumulated_gain, crossed, found = AccumulatedGain.empty(), None, []
     for check in range(1, matrix.windows):
         live, window = played.served[check - 1], check - 1 - setting.delays.labels
         if window > live.model:
@@ -249,7 +249,7 @@ def delays_to_run(run: Run, played: PlayedPolicy) -> list[int]:
         if check in played.checks:
             found += [] if crossed is None else [check - crossed]
             accumulated_gain, crossed = (
-                accumulated_gain.debit(run.retraining_cost) if check in played.refused else AccumulatedGain(),
+                accumulated_gain.debit(run.retraining_cost) if check in played.refused else AccumulatedGain.empty(),
                 None,
             )
     return found + ([] if crossed is None else [matrix.windows - crossed])

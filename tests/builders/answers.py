@@ -51,7 +51,7 @@ QUIET = Decision("none", "", (), "", (), ())
 
 def kept_check(as_of: pd.Timestamp, **found: Any) -> dict[str, Any]:
     """What the store keeps of a check that found this, and nothing else."""
-    gain = GainEvidence(now=AccumulatedGain(), retraining_cost=1.0)
+    gain = GainEvidence(now=AccumulatedGain.empty(), retraining_cost=1.0)
     return to_record(CheckRecord(**{"as_of": as_of, "gain": gain, "decision": QUIET, **found}))
 
 

@@ -45,6 +45,7 @@ def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> Work
         InitRequest(**given),
         ask=lambda _, proposal, __: proposal,
         confidence=0.95,
+        seed=7,
         threads=1,
     )
 

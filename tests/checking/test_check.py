@@ -18,7 +18,7 @@ from retrim.checking.score import score
 from retrim.checking.sizing import recipe_digest, shown_before
 from retrim.cli import render
 from retrim.cli.answers import find_decision
-from retrim.cli.decision_screens import check_report, decision_report
+from retrim.cli.screens.decisions import check_report, decision_report
 from retrim.decision.accumulated_gain import AccumulatedGain
 from retrim.errors import BadInputError
 from retrim.lineage.workspace import ask_for_run
@@ -176,7 +176,7 @@ def test_a_promotion_empties_the_account(make: Make) -> None:
     _until_it_pays(desk)
     desk.make_version(20, decision=_last_id(desk))
 
-    assert balance(desk.workspace, 2, checks_of(desk.workspace)) == AccumulatedGain()
+    assert balance(desk.workspace, 2, checks_of(desk.workspace)) == AccumulatedGain.empty()
 
 
 def test_a_refusal_debits_the_price_once_and_no_cooldown_holds_the_account(make: Make) -> None:

@@ -51,7 +51,7 @@ class Life:
                 at,
                 as_text(
                     CheckRecord(
-                        as_of=at, gain=GainEvidence(now=AccumulatedGain(), retraining_cost=COST), decision=QUIET
+                        as_of=at, gain=GainEvidence(now=AccumulatedGain.empty(), retraining_cost=COST), decision=QUIET
                     )
                 ),
             )

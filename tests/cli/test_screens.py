@@ -10,8 +10,8 @@ from rich.table import Table
 
 from retrim.cli import render
 from retrim.cli.answers import RunFacts
+from retrim.cli.screens.status import FIRST_STEPS, NEXT_STEP, first_steps
 from retrim.cli.status_answer import LastDecision
-from retrim.cli.status_screens import FIRST_STEPS, NEXT_STEP, first_steps
 from retrim.lineage.workspace import ProgressStep
 from retrim.release.approval import WaitingVersion
 from retrim.release.versions import LiveVersion

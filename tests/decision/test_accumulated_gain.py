@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retrim.decision.accumulated_gain import AccumulatedGain, GainParams
+from retrim.decision.accumulated_gain import AccumulatedGain, GainParams, LifeTotals
 from retrim.decision.retraining_cost import ModelWorth
+from retrim.errors import RetrimError
+from retrim.stats.anytime import RunningSums
 from retrim.stats.codec import from_record, to_record
 
 numbers = st.floats(-100, 100)
@@ -30,7 +32,7 @@ def params(**changed: object) -> GainParams:
 def test_a_worked_example() -> None:
     # Gains 3 and 1 on usual checks, then 2 on half of one: 3 + 1 + 1; errors 0.6, 0.8 and 1 * 0.5.
     accumulated_gain = (
-        AccumulatedGain()
+        AccumulatedGain.empty()
         .deposit(3.0, error=0.6, share=1.0)
         .deposit(1.0, error=0.8, share=1.0)
         .deposit(2.0, error=1.0, share=0.5)
@@ -41,7 +43,7 @@ def test_a_worked_example() -> None:
 
 
 def test_a_loss_empties_the_account_and_its_noise_with_it() -> None:
-    assert AccumulatedGain(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == AccumulatedGain()
+    assert AccumulatedGain(2.0, 9.0).deposit(-2.5, error=1.0, share=1.0) == AccumulatedGain.empty()
 
 
 def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
@@ -51,7 +53,7 @@ def test_a_loss_smaller_than_the_balance_is_taken_off() -> None:
 @settings(max_examples=100, deadline=None)
 @given(steps=st.lists(st.tuples(st.sampled_from(["deposit", "debit"]), numbers, positive), max_size=30))
 def test_it_never_falls_below_zero(steps: list[tuple[str, float, float]]) -> None:
-    accumulated_gain, balances = AccumulatedGain(), [0.0]
+    accumulated_gain, balances = AccumulatedGain.empty(), [0.0]
     for step, amount, size in steps:
         accumulated_gain = (
             accumulated_gain.debit(abs(amount))
@@ -68,11 +70,11 @@ def test_a_refusal_takes_the_price_off() -> None:
 
 
 def test_a_refusal_dearer_than_the_balance_empties_it() -> None:
-    assert AccumulatedGain(5.0, 1.0).debit(6.0) == AccumulatedGain()
+    assert AccumulatedGain(5.0, 1.0).debit(6.0) == AccumulatedGain.empty()
 
 
 def test_its_record_makes_it_anew() -> None:
-    accumulated_gain = AccumulatedGain().deposit(0.1, error=0.2, share=1 / 3)
+    accumulated_gain = AccumulatedGain.empty().deposit(0.1, error=0.2, share=1 / 3)
 
     assert from_record(AccumulatedGain, to_record(accumulated_gain)) == accumulated_gain
 
@@ -95,11 +97,11 @@ def test_it_does_not_pay_within_its_noise() -> None:
 
 def retrainings(*, gain: float, retraining_cost: float, errors: float, checks: int, seed: int) -> int:
     """How often a stream of noisy gains of standard error 1 pays; the account is emptied by each retraining."""
-    accumulated_gain, count = AccumulatedGain(), 0
+    accumulated_gain, count = AccumulatedGain.empty(), 0
     for noise in np.random.default_rng(seed).normal(size=checks):
         accumulated_gain = accumulated_gain.deposit(gain + noise, error=1.0, share=1.0)
         if accumulated_gain.pays(retraining_cost, errors=errors, ahead=0.0):
-            accumulated_gain, count = AccumulatedGain(), count + 1
+            accumulated_gain, count = AccumulatedGain.empty(), count + 1
     return count
 
 
@@ -149,7 +151,7 @@ def test_a_setting_out_of_bounds_is_refused(wrong: dict) -> None:
 
 def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
     # Deposits 9, 1, 2, 3: the newest three say 2 a check, so two checks more make 15 + 4.
-    accumulated_gain = AccumulatedGain()
+    accumulated_gain = AccumulatedGain.empty()
     for gain in (9.0, 1.0, 2.0, 3.0):
         accumulated_gain = accumulated_gain.deposit(gain, error=0.1, share=1.0)
 
@@ -159,7 +161,7 @@ def test_it_is_held_to_the_price_with_what_the_next_checks_will_add() -> None:
 
 
 def test_losses_to_come_are_not_expected() -> None:
-    accumulated_gain = AccumulatedGain().deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
+    accumulated_gain = AccumulatedGain.empty().deposit(9.0, error=0.1, share=1.0).deposit(-4.0, error=0.1, share=1.0)
     accumulated_gain = accumulated_gain.deposit(-4.0, error=0.1, share=1.0).deposit(-0.5, error=0.1, share=1.0)
 
     assert accumulated_gain.expected(2.0) == accumulated_gain.balance
@@ -167,3 +169,13 @@ def test_losses_to_come_are_not_expected() -> None:
 
 def test_what_is_expected_does_not_excuse_noise() -> None:
     assert not AccumulatedGain(5.0, 9.0, (5.0,)).pays(1.0, errors=2.0, ahead=2.0)
+
+
+@pytest.mark.parametrize("sums", [AccumulatedGain.empty(), LifeTotals.empty(), RunningSums.empty()])
+def test_stored_sums_that_lack_one_are_damaged_and_not_read_as_nothing(sums: object) -> None:
+    record = to_record(sums)
+    for name in ("balance", "loss", "total"):
+        record.pop(name, None)
+
+    with pytest.raises(RetrimError, match="damaged"):
+        from_record(type(sums), record)

@@ -53,7 +53,7 @@ def live_checks(changes: dict[str, Any], moments: list[pd.Timestamp], ends: str)
         evidence = Evidence(
             now=moments[check],
             champion=1,
-            accumulated_gain=AccumulatedGain(),
+            accumulated_gain=AccumulatedGain.empty(),
             deposited=None,
             retraining_cost=1.0,
             errors=1.0,

@@ -30,7 +30,7 @@ def verdict(
     *,
     outcome: Outcome = "none",
     champion: int | None = 1,
-    gain: AccumulatedGain = AccumulatedGain(),
+    gain: AccumulatedGain = AccumulatedGain.empty(),
     suspects: tuple[SuspectBatch, ...] = (),
     drift: DriftEvidence | None = None,
     **probed: Any,

@@ -80,7 +80,7 @@ class Life:
         evidence = Evidence(
             now=self.now,
             champion=self.champion,
-            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else AccumulatedGain(),
+            accumulated_gain=AccumulatedGain(9.0, 1.0) if step["gain"] else AccumulatedGain.empty(),
             deposited=None,
             retraining_cost=5.0,
             errors=2.0,

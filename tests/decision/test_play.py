@@ -47,7 +47,7 @@ def setting(
 
 def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
     """The checks that retrain and the balances, from the rows: the probe, the account and the decision as they are."""
-    accumulated_gain, model, version = AccumulatedGain(), 0, 1
+    accumulated_gain, model, version = AccumulatedGain.empty(), 0, 1
     runs, checks = [PastRun("1", MOMENTS[0], "promoted", (), None)], []
     retrained, balances = [], [0.0]
     for check in range(1, WINDOWS):
@@ -71,7 +71,7 @@ def live_path(retraining_cost: float) -> tuple[list[int], list[float]]:
         decision = decide(evidence, TRIGGERS)
         checks.append(PastCheck(MOMENTS[check], version, None, decision.held))
         if decision.outcome == "retrain":
-            accumulated_gain, model, version = AccumulatedGain(), check, version + 1
+            accumulated_gain, model, version = AccumulatedGain.empty(), check, version + 1
             runs.append(PastRun(str(version), MOMENTS[check], "promoted", decision.fired, None))
             retrained.append(check)
         balances.append(accumulated_gain.balance)

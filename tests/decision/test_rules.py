@@ -40,7 +40,7 @@ def test_an_account_within_its_noise_names_the_errors_at_which_it_would_have_fir
 
 
 def test_an_empty_account_fires_at_no_price() -> None:
-    found = gain_rule(replace(QUIET, accumulated_gain=AccumulatedGain()), PARAMS)
+    found = gain_rule(replace(QUIET, accumulated_gain=AccumulatedGain.empty()), PARAMS)
 
     assert not found.fires
     assert not re.search(r"\d", found.change)

@@ -30,7 +30,7 @@ def life(draw: np.random.Generator, checks: int, *, gain: float, since: int = 0)
 @pytest.mark.parametrize("start", [0, 7, 30, 58])
 def test_the_evidence_since_a_place_is_that_of_the_numbers_from_there(start: int) -> None:
     values = 5 + np.random.default_rng(start).normal(0.0, 1.0, 60)
-    sums = RunningSums()
+    sums = RunningSums.empty()
     for value in values[start:] - 4.8:
         sums = sums.plus(float(value))
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrim.cli.answers import find_versions
-from retrim.cli.decision_screens import version_report
+from retrim.cli.screens.decisions import version_report
 from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import known_table, read_as_of, withdrawn_batches

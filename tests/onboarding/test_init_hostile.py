@@ -30,6 +30,7 @@ def outcome(content: bytes, wishes: dict[str, Any]) -> str:
             InitRequest(model="own", **wishes),
             ask=lambda _, proposal, __: proposal,
             confidence=0.95,
+            seed=7,
             threads=1,
         )
         new_params(PARAMS, drafted, reason="", name="params.yaml")

@@ -18,6 +18,7 @@ def search(frame: pd.DataFrame, data: DataParams, *allowed: str) -> LeaksFound:
         judge_rows=300,
         calendar=(),
         allowed=allowed,
+        seed=7,
         threads=1,
     )
 

@@ -12,7 +12,7 @@ from retrim.adapters import git
 from retrim.adapters.migrations.schema import VERSIONS
 from retrim.card.diff import StepChange
 from retrim.cli import render
-from retrim.cli.version_screens import diff_report
+from retrim.cli.screens.versions import diff_report
 from retrim.errors import BadInputError
 from retrim.files import folder_digest, write_file
 from retrim.release.versions import load_stored_version

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from retrim.checking.check import check
+from retrim.cli.screens.status import status_facts
 from retrim.cli.status_answer import find_status
-from retrim.cli.status_screens import status_facts
 from retrim.decision import canary as deciding
 from retrim.decision.canary import Canary
 from retrim.errors import BadInputError, RefusedError

@@ -11,8 +11,8 @@ import pytest
 
 from retrim.checking.beside import compare_shadows
 from retrim.checking.check import check
+from retrim.cli.screens.status import status_facts
 from retrim.cli.status_answer import find_status
-from retrim.cli.status_screens import status_facts
 from retrim.lineage.workspace import Workspace
 from retrim.serving import shadow
 from retrim.serving.metrics import Metrics

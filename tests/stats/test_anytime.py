@@ -14,7 +14,7 @@ series = st.lists(numbers, min_size=1, max_size=30)
 
 
 def sums_of(values: "np.ndarray | list[float]") -> RunningSums:
-    sums = RunningSums()
+    sums = RunningSums.empty()
     for value in values:
         sums = sums.plus(float(value))
     return sums
@@ -119,7 +119,7 @@ def test_without_a_difference_the_evidence_is_worth_one_at_most() -> None:
 def test_without_a_difference_one_in_twenty_is_found_at_most_however_often_one_looks(alike: float) -> None:
     rng, found, tries = np.random.default_rng(11), 0, 150
     for _ in range(tries):
-        sums = RunningSums()
+        sums = RunningSums.empty()
         for place, value in enumerate(ar(rng, 52, alike=alike)):
             sums = sums.plus(float(value))
             if place % 2 and log_evidence(sums, above=0.0) >= math.log(20):
@@ -146,4 +146,4 @@ def test_the_bound_is_where_the_evidence_is_just_enough() -> None:
 
 def test_one_number_bounds_nothing() -> None:
     assert lower_bound(sums_of([3.0]), alpha=0.05) == -math.inf
-    assert lower_bound(RunningSums(), alpha=0.05) == -math.inf
+    assert lower_bound(RunningSums.empty(), alpha=0.05) == -math.inf

@@ -44,7 +44,7 @@ def test_a_probe_costs_its_share_of_the_price() -> None:
 
 
 def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
-    first = LifeTotals().after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, retraining_cost=8.0)
+    first = LifeTotals.empty().after(loss=3.0, share=0.5, probe_cost=0.1, retrainings=0, retraining_cost=8.0)
     second = first.after(loss=None, share=0.0, probe_cost=None, retrainings=2, retraining_cost=8.0)
 
     assert second == LifeTotals(1, 1.5, 2, 16.0, 1, 0.1)
@@ -52,12 +52,12 @@ def test_the_sums_hold_loss_retrainings_and_probes_apart() -> None:
 
 
 def test_a_retraining_is_paid_for_at_the_price_of_its_time() -> None:
-    cheap = LifeTotals().after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=2.0)
+    cheap = LifeTotals.empty().after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=2.0)
 
     assert cheap.after(loss=1.0, share=1.0, probe_cost=None, retrainings=1, retraining_cost=9.0).retrainings_cost == 2.0
 
 
 def test_its_record_makes_it_anew() -> None:
-    sums = LifeTotals().after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, retraining_cost=0.7)
+    sums = LifeTotals.empty().after(loss=0.1, share=1 / 3, probe_cost=0.2, retrainings=3, retraining_cost=0.7)
 
     assert from_record(LifeTotals, to_record(sums)) == sums

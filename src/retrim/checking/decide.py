@@ -76,7 +76,7 @@ def _seen_already(evidence: CheckEvidence, previous: StoredCheck) -> CheckRecord
         decision=Decision(
             "none", reason, (), f"a check at or after {previous.as_of}", (), standing.held, standing.settled
         ),
-        totals=previous.record.totals or LifeTotals(),
+        totals=previous.record.totals or LifeTotals.empty(),
     )
 
 

@@ -59,7 +59,9 @@ def gather(
         labels=LabelCounts(overdue=overdue_labels(table.times, workspace.params.data, as_of=now)),
         view=TableView(workspace.params.data.rows, workspace.params.data.label_horizon),
         gain=GainEvidence(
-            now=AccumulatedGain(), retraining_cost=retraining_cost_now(workspace), money=workspace.params.gain.money
+            now=AccumulatedGain.empty(),
+            retraining_cost=retraining_cost_now(workspace),
+            money=workspace.params.gain.money,
         ),
     )
     if champion is None or (previous is not None and previous.record.as_of > now):

@@ -18,7 +18,7 @@ def balance(workspace: Workspace, version: int, past: Sequence[StoredCheck]) -> 
 def balance_after(version: int, past: Sequence[StoredCheck], refused: Sequence[RunRow]) -> AccumulatedGain:
     """The accumulated gain of the newest check, debited once for each of these runs; empty after a promotion."""
     if not past or past[-1].record.champion != version:
-        return AccumulatedGain()
+        return AccumulatedGain.empty()
     newest = past[-1].record.gain
     accumulated_gain = newest.now
     for _ in refused:

@@ -20,7 +20,7 @@ def read_totals(workspace: Workspace, previous: StoredCheck | None, evidence: Ch
     first = None if not releases else workspace.store.version(workspace.model, releases[0].version)
     ended = [run for run in workspace.store.runs(workspace.model) if run.state in ("promoted", "refused", "waiting")]
     since = [run for run in ended if first is not None and run.as_of > first.as_of]
-    return (LifeTotals() if before is None else before).after(
+    return (LifeTotals.empty() if before is None else before).after(
         loss=evidence.performance.loss,
         share=0.0 if measured is None else measured.window.rows / workspace.params.gain.rows_per_check,
         probe_cost=None if cost is None else cost.cost,

@@ -281,6 +281,7 @@ def _approval(workspace: Workspace, version: VersionRow) -> ApprovalAnswer | Awa
 
 
 def run_facts(run: RunRow) -> RunFacts:
+    """A run as it is stored."""
     return RunFacts(run.id, run.state, run.as_of, run.mode, run.attempt, run.version, run.detail.reason or "")
 
 

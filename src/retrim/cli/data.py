@@ -152,7 +152,7 @@ def batch_show(
     Of a batch, the command shows its columns and the versions made with it. If the batch is in quarantine, it lists
     each fault with its column, rule, row and value, and says how to correct it.
     """
-    from retrim.cli.batch_screens import batch_report
+    from retrim.cli.screens.batches import batch_report
     from retrim.landing.quarantine import Quarantine
     from retrim.landing.withdraw import quarantined_batch, show_batch
 

@@ -35,7 +35,7 @@ def explain(
     The contributions add up to the raw score, which is the prediction itself or, for a class, its log odds. A stored
     prediction is explained by the version that made it, from the features as they were known at that time.
     """
-    from retrim.cli.version_screens import explanation_report
+    from retrim.cli.screens.versions import explanation_report
     from retrim.reports.explain import explain as op
 
     explained = op(workspace_here(), what, version=version, asked=asked, now=as_time(None))
@@ -57,7 +57,7 @@ def diff(
     has seen, it also compares metrics by slice and lists the rows whose predictions differ most. A note says what
     cannot be compared.
     """
-    from retrim.cli.version_screens import diff_report
+    from retrim.cli.screens.versions import diff_report
     from retrim.reports.version_diff import diff as op
 
     explanation = op(workspace_here(), older, newer, top=top, now=as_time(None))

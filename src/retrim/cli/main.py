@@ -110,7 +110,7 @@ def check(
     are missing or were counted twice, the command lists them and the exit code is 1.
     """
     from retrim.cli.answers import resumed_runs
-    from retrim.cli.decision_screens import check_report
+    from retrim.cli.screens.decisions import check_report
     from retrim.retraining.retrain import check_at_once
 
     if audit:
@@ -144,7 +144,7 @@ def check(
 
 def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> None:
     from retrim.checking.dry_check import dry_check
-    from retrim.cli.decision_screens import dry_check_report
+    from retrim.cli.screens.decisions import dry_check_report
 
     with render.progress():
         checked = dry_check(workspace, by=login(), now=at)
@@ -154,7 +154,7 @@ def _check_dry(workspace: "Workspace", at: "pd.Timestamp", *, as_json: bool) -> 
 
 def _audit(now: "pd.Timestamp", *, as_json: bool) -> None:
     from retrim.checking.audit import audit
-    from retrim.cli.batch_screens import audit_report
+    from retrim.cli.screens.batches import audit_report
 
     balance = audit(workspace_here(), now=now)
     render.show(balance, audit_report(balance), as_json=as_json)
@@ -189,7 +189,7 @@ def retrain(
     it, as in `cd "$(retrim retrain --by-hand)"`, and run `dvc repro`.
     """
     from retrim.cli.answers import resumed_runs
-    from retrim.cli.decision_screens import resumed_report
+    from retrim.cli.screens.decisions import resumed_report
     from retrim.stats.codec import to_record
     from retrim.training.mode import Mode
 
@@ -233,7 +233,7 @@ def why(
     The command shows the evidence, the result of every rule, and the gate checks.
     """
     from retrim.cli.answers import find_decision
-    from retrim.cli.decision_screens import decision_report
+    from retrim.cli.screens.decisions import decision_report
 
     decision = find_decision(workspace_here(), which)
     render.show(decision, decision_report(decision), as_json=as_json)

@@ -12,10 +12,9 @@ from retrim.card.pages import rendered
 from retrim.card.report import Facts, Report, Table, figure, moment
 from retrim.checking.history import CHECK
 from retrim.cli.answers import find_decision
-from retrim.cli.batch_screens import batch_report
-from retrim.cli.decision_screens import decision_report, gain_of, limit_of, version_report
-from retrim.cli.status_answer import StatusAnswer, find_status
-from retrim.cli.status_screens import (
+from retrim.cli.screens.batches import batch_report
+from retrim.cli.screens.decisions import decision_report, gain_of, limit_of, version_report
+from retrim.cli.screens.status import (
     HELD,
     in_quarantine,
     live_now,
@@ -24,6 +23,7 @@ from retrim.cli.status_screens import (
     status_facts,
     waiting_versions,
 )
+from retrim.cli.status_answer import StatusAnswer, find_status
 from retrim.decision.check_record import StoredCheck
 from retrim.decision.check_verdict import CALM, CheckVerdict
 from retrim.decision.loss_comparison import LossComparison

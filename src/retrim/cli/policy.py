@@ -122,7 +122,7 @@ def _compare_settings(
     """Refits what changes a fit; else plays the policies under the changed settings."""
     from dataclasses import replace
 
-    from retrim.cli.version_screens import refits_report
+    from retrim.cli.screens.versions import refits_report
     from retrim.reports.changed_settings import compare_refits, try_settings
     from retrim.reports.policy import backtest as op
     from retrim.reports.policy_report import policy_report

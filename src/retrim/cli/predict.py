@@ -123,7 +123,7 @@ def _show_stored(since: str | None, *, as_json: bool) -> None:
 def _score_landed(*, now: "pd.Timestamp", as_json: bool) -> int:
     """Predicts what has landed; gives the exit code."""
     from retrim.checking.score import score
-    from retrim.cli.status_screens import lacking
+    from retrim.cli.screens.status import lacking
     from retrim.lineage.prediction_copy import copy_or_tell
 
     workspace = workspace_here()

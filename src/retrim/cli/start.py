@@ -327,7 +327,7 @@ def profile(
     forbidden columns are not shown. --target, --event-time, --task, --positive, --forbid, --query and --table describe
     the file in --data.
     """
-    from retrim.cli.version_screens import profile_report
+    from retrim.cli.screens.versions import profile_report
     from retrim.onboarding.desk import InitRequest
     from retrim.onboarding.init import model_name
     from retrim.onboarding.profile import profile as profile_landed

@@ -42,7 +42,7 @@ def status(
         _check(now, as_json=as_json, alone=not (folders or everywhere or page))
 
     if everywhere:
-        from retrim.cli.status_screens import models_report
+        from retrim.cli.screens.status import models_report
         from retrim.reports.health import find_models as look
 
         places = look(folders or [], here=Path.cwd(), now=as_time(now))
@@ -53,8 +53,8 @@ def status(
             f"{folders[0]}: without --all, status shows only the workspace you are in; add --all, or leave out "
             "the folder"
         )
+    from retrim.cli.screens.status import status_report
     from retrim.cli.status_answer import find_status
-    from retrim.cli.status_screens import status_report
 
     if page is not None:
         from retrim.cli.page import find_page, page_html

@@ -75,9 +75,13 @@ class AccumulatedGain:
         Page (1954), Continuous inspection schemes, Biometrika 41: the same sum, never below zero.
     """
 
-    balance: float = 0.0
-    variance: float = 0.0
+    balance: float
+    variance: float
     recent: tuple[float, ...] = ()
+
+    @classmethod
+    def empty(cls) -> "AccumulatedGain":
+        return cls(0.0, 0.0)
 
     @property
     def error(self) -> float:
@@ -88,7 +92,7 @@ class AccumulatedGain:
         """The accumulated gain after a window."""
         balance = self.balance + gain * share
         if balance <= 0:
-            return AccumulatedGain()
+            return AccumulatedGain.empty()
         recent = (*self.recent, gain * min(share, 1.0))[-NEWEST:]  # of one check, also where rows of several came in
         return AccumulatedGain(balance, self.variance + (error * share) ** 2, recent)
 
@@ -97,7 +101,7 @@ class AccumulatedGain:
         return (
             replace(self, balance=self.balance - retraining_cost)
             if self.balance > retraining_cost
-            else AccumulatedGain()
+            else AccumulatedGain.empty()
         )
 
     def expected(self, ahead: float) -> float:
@@ -123,12 +127,16 @@ class LifeTotals:
         probes_cost: Cost of these probes.
     """
 
-    checks: int = 0
-    loss: float = 0.0
-    retrainings: int = 0
-    retrainings_cost: float = 0.0
-    probes: int = 0
-    probes_cost: float = 0.0
+    checks: int
+    loss: float
+    retrainings: int
+    retrainings_cost: float
+    probes: int
+    probes_cost: float
+
+    @classmethod
+    def empty(cls) -> "LifeTotals":
+        return cls(0, 0.0, 0, 0.0, 0, 0.0)
 
     @written
     def without_probes(self) -> float:

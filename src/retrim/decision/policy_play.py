@@ -123,7 +123,7 @@ class _Walk:
 
     live: LiveModel
     runs: list[PastRun]
-    accumulated_gain: AccumulatedGain = field(default_factory=AccumulatedGain)
+    accumulated_gain: AccumulatedGain = field(default_factory=AccumulatedGain.empty)
     past: list[PastCheck] = field(default_factory=list)
     checks: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -208,7 +208,7 @@ def _retrain(setting: Setting, walk: _Walk, check: int, rules: tuple[str, ...], 
         walk.accumulated_gain = walk.accumulated_gain.debit(debit)
         return
     walk.note_run("promoted", rules, moment)
-    walk.live, walk.accumulated_gain = LiveModel(model, kind, check), AccumulatedGain()
+    walk.live, walk.accumulated_gain = LiveModel(model, kind, check), AccumulatedGain.empty()
     walk.watch, walk.waiting, walk.probed, walk.preview = ProbeWatch(), [], [], None
 
 

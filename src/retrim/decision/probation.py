@@ -90,7 +90,7 @@ class ProbationState:
 
     @classmethod
     def begin(cls, version: int, against: int) -> "ProbationState":
-        return cls(version, against, 0, 0, 0.0, 0.0, RunningSums(), RunningSums(), (0, 0.0, 0.0))
+        return cls(version, against, 0, 0, 0.0, 0.0, RunningSums.empty(), RunningSums.empty(), (0, 0.0, 0.0))
 
     def after(
         self, new: np.ndarray, previous: np.ndarray, params: ProbationParams, *, block_rows: int

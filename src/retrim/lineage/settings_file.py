@@ -13,15 +13,7 @@ from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
 from retrim.gate.change import changed, value_at
 from retrim.lineage.locks import alone_in
-from retrim.settings import (
-    Params,
-    effective,
-    parse_params,
-    section_in,
-    section_names,
-    to_settings_file,
-    why_none,
-)
+from retrim.settings import Params, effective, parse_params, section_in, section_names, to_settings_file, why_none
 from retrim.stats.plugins import SettingChoice, near_keys
 
 COMMENT_COLUMN = 35

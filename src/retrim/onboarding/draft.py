@@ -104,7 +104,9 @@ class WorkspaceDraft:
         }
 
 
-def draft(raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, threads: int) -> WorkspaceDraft:
+def draft(
+    raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, seed: int, threads: int
+) -> WorkspaceDraft:
     """Looks at a table and drafts its settings.
 
     Raises:
@@ -120,7 +122,7 @@ def draft(raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, th
     frame["_known"] = pd.NaT if label_time is None else label_time.set_axis(frame.index)
     table = _table(frame, data)
     history = LabelHistory(table, table["_known"], data.target) if frame["_known"].notna().any() else None
-    data, horizon = choose_horizon(desk, aim, rhythm, data, history, threads=threads)
+    data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
     table = with_past(_table(frame, data), data, data.history)
     labelled = _labelled(table, data)
     if len(labelled) < LEAST_ROWS:
@@ -133,9 +135,9 @@ def draft(raw: RawTable, wishes: InitRequest, *, ask: Ask, confidence: float, th
     labelled = _labelled(table, data)
     judge_rows = judging_rows(len(labelled), rhythm, aim)
     data, leaks, known_before, unsure = _ask_about_leaks(
-        desk, table, data, calendar=tuple(calendar), judge_rows=judge_rows, threads=threads
+        desk, table, data, calendar=tuple(calendar), judge_rows=judge_rows, seed=seed, threads=threads
     )
-    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, threads=threads)
+    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
     can_measure = desk.in_order and not leaks.refused
     worth = _worth(desk, data, aim, fit, unsure, confidence=confidence) if can_measure else None
     _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
@@ -224,7 +226,14 @@ def _frame_to_land(desk: TablePlan, data: DataParams, reading: ReadingParams, ev
 
 
 def _ask_about_leaks(
-    desk: TablePlan, table: pd.DataFrame, data: DataParams, *, calendar: tuple[str, ...], judge_rows: int, threads: int
+    desk: TablePlan,
+    table: pd.DataFrame,
+    data: DataParams,
+    *,
+    calendar: tuple[str, ...],
+    judge_rows: int,
+    seed: int,
+    threads: int,
 ) -> tuple[DataParams, LeaksFound, dict[str, str], tuple[str, ...]]:
     """Asks of each column that may be known only after the event whether it is known before; notes are added.
 
@@ -240,6 +249,7 @@ def _ask_about_leaks(
         judge_rows=judge_rows,
         calendar=calendar,
         allowed=wishes.allow_leak,
+        seed=seed,
         threads=threads,
     )
     leaks = search(data)

@@ -30,6 +30,7 @@ from retrim.onboarding.write import (
     unsaved,
     write,
 )
+from retrim.profile.first_model import SEED
 from retrim.profile.leaks import DUPLICATES
 from retrim.profile.too_good import LEANS_ON
 from retrim.reading.address import address_of, is_address
@@ -259,7 +260,7 @@ def inspect_table(
     report_progress("reading the table")
     raw = open_table(where, query=query, table=table) if large is None else last_rows(large)
     report_progress(f"inspecting {raw.rows:,} rows")
-    drafted = draft(raw, wishes, ask=ask, confidence=confidence, threads=count_cores())
+    drafted = draft(raw, wishes, ask=ask, confidence=confidence, seed=SEED, threads=count_cores())
     if drafted.leaks:
         raise RefusedError(_refusal(drafted))
     if large is not None:

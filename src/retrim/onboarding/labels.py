@@ -85,6 +85,7 @@ def choose_horizon(
     data: DataParams,
     history: LabelHistory | None,
     *,
+    seed: int,
     threads: int,
 ) -> tuple[DataParams, dict[tuple[str, ...], SettingChoice]]:
     """The table with its label horizon, and the reason for it where it was measured; as it is where a column says it.
@@ -100,7 +101,7 @@ def choose_horizon(
     if desk.timed:
         span, seen = horizon_of(rhythm)
     if history is not None:
-        span, seen, why = _from_delays(aim, data, history, threads=threads)
+        span, seen, why = _from_delays(aim, data, history, seed=seed, threads=threads)
     answer = desk.ask("how long after its event is a row's label known at the latest?", span, ())
     checked_span("the horizon", answer)
     note = desk.notes.warn if seen.startswith("assumed") else desk.notes.tell
@@ -109,7 +110,7 @@ def choose_horizon(
     return data.model_copy(update={"label_horizon": answer}), {("data", "label_horizon"): choice}
 
 
-def _from_delays(aim: Aim, data: DataParams, history: LabelHistory, *, threads: int) -> tuple[str, str, str]:
+def _from_delays(aim: Aim, data: DataParams, history: LabelHistory, *, seed: int, threads: int) -> tuple[str, str, str]:
     """Horizon, what is said of it, and the reason beside its value."""
     classes = aim.task != "regression"
     spans, of_each = history.spans(classes=classes), " of each class" if classes else ""
@@ -120,6 +121,7 @@ def _from_delays(aim: Aim, data: DataParams, history: LabelHistory, *, threads: 
         sorted(set(spans.values())),
         complete=end - longest if len(history.waiting) else end,
         loss=aim.loss,
+        seed=seed,
         threads=threads,
     )
     if len(trials) < 2:

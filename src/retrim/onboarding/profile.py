@@ -15,6 +15,7 @@ from retrim.onboarding.draft import data_of
 from retrim.onboarding.init import open_table
 from retrim.onboarding.labels import labels_of
 from retrim.onboarding.rows import arrival_times, choose_key, plan_table
+from retrim.profile.first_model import SEED
 from retrim.profile.table import ProfiledTable, TableNote
 from retrim.profile.whole import TableProfile, profile_table
 from retrim.reading.landed_rows import ROW, LandedRows, open_landed, without_numbers
@@ -71,7 +72,7 @@ def profile(workspace: Workspace, *, as_of: pd.Timestamp, rows: int) -> TablePro
         RefusedError: A landed file was altered.
     """
     table = landed_table(workspace, as_of=as_of)
-    return profile_table(table, rows=rows, threads=count_cores(), given=())
+    return profile_table(table, rows=rows, seed=SEED, threads=count_cores(), given=())
 
 
 def profile_file(
@@ -84,7 +85,7 @@ def profile_file(
         RefusedError: Nothing can be made of it.
     """
     profiled, notes = raw_table(open_table(where, query=query, table=table), wishes)
-    return profile_table(profiled, rows=rows, threads=count_cores(), given=notes)
+    return profile_table(profiled, rows=rows, seed=SEED, threads=count_cores(), given=notes)
 
 
 def write_rows(look: TableProfile, to: Path) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from retrim.training.baseline import baselines_of
 from retrim.training.estimators import MODELS, FitTask, FittedModel, Model
 
 SEED = 7
-"""Of every draw in this folder: the same table gives the same findings."""
+"""That `init`, `profile` and the stage validate pass: a table has the same findings in each."""
 JUDGED = 0.25
 MODEL = {
     "num_leaves": 31,
@@ -83,9 +83,9 @@ class FirstRows:
         task = replace(task, stop=stop, patience=PATIENCE)
         return MODELS["gbm"].fit(self.view, self.matrix[fitted], self.actual[fitted], task)
 
-    def first_model(self, *, loss: str, threads: int) -> Model:
+    def first_model(self, *, loss: str, seed: int, threads: int) -> Model:
         """As a run does: rounds from rows held back, then all rows. What is newest may matter most."""
-        task = FitTask(loss, MODEL, ROUNDS, SEED, threads)
+        task = FitTask(loss, MODEL, ROUNDS, seed, threads)
         _, held = keep_back(np.arange(len(self.matrix)), share=0.1)
         return self.fit(replace(task, rounds=max(self.fit(task, held).rounds, 1))).model
 
@@ -143,6 +143,7 @@ def first_fit(
     loss: str,
     season: TableSeason | None,
     confidence: float,
+    seed: int,
     threads: int,
 ) -> FirstFit | None:
     """Fits on the older three quarters and judges on the rest; None where too little is left to do so.
@@ -154,10 +155,10 @@ def first_fit(
     if rows is None:
         return None
     losses = partial(row_losses, loss, rows.truth)
-    model = losses(rows.first_model(loss=loss, threads=threads).predict(rows.newest))
+    model = losses(rows.first_model(loss=loss, seed=seed, threads=threads).predict(rows.newest))
     others = {}
     if data.task != "multiclass":
-        tree = rows.fit(FitTask(loss, RULE, 1, SEED, threads)).model
+        tree = rows.fit(FitTask(loss, RULE, 1, seed, threads)).model
         others["rule"] = losses(_by_leaf(tree, rows, loss))
     length, cells = (pd.Timedelta(season.span), season.cells) if season else (pd.Timedelta("1D"), 1)
     for name, baseline in baselines_of(data.task).items():
@@ -169,7 +170,7 @@ def first_fit(
     gains, bounds = {}, {}
     for name, other in others.items():
         saved, base = other - model, float(other.mean()) or 1.0
-        low = mean_bound(saved, confidence=confidence, block_rows=block, draws=DRAWS, seed=SEED)
+        low = mean_bound(saved, confidence=confidence, block_rows=block, draws=DRAWS, seed=seed)
         gains[name], bounds[name] = float(saved.mean()) / base, low / base
     return FirstFit(len(model), model, others, gains, bounds)
 

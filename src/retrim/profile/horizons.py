@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from retrim.profile.first_model import MODEL, SEED, FirstRows
+from retrim.profile.first_model import MODEL, FirstRows
 from retrim.stats.metrics import row_losses
 from retrim.stats.plugins import span_text
 from retrim.table.data import DataParams
@@ -110,6 +110,7 @@ def try_horizons(
     *,
     complete: pd.Timestamp,
     loss: str,
+    seed: int,
     threads: int,
 ) -> list[HorizonTrial]:
     """Each horizon at several moments of the history, as a loop would have trained there and then.
@@ -129,7 +130,7 @@ def try_horizons(
     if edges[1] - edges[0] < LEAST_ROWS:
         return []
     losses = [
-        _at_moment(rows, known, data, horizons, begin=begin, end=end, loss=loss, threads=threads)
+        _at_moment(rows, known, data, horizons, begin=begin, end=end, loss=loss, seed=seed, threads=threads)
         for begin, end in pairwise(edges.tolist())
     ]
     return [
@@ -154,6 +155,7 @@ def _at_moment(
     begin: int,
     end: int,
     loss: str,
+    seed: int,
     threads: int,
 ) -> np.ndarray:
     """Losses on the rows `[begin, end)` with each horizon, shape (horizons, 3): due and known, due, all; NaN: too few.
@@ -169,7 +171,7 @@ def _at_moment(
             return np.nan
         model = (
             replace(whole, matrix=whole.matrix[fitted], actual=actual)
-            .fit(FitTask(loss, FIT, ROUNDS, SEED, threads))
+            .fit(FitTask(loss, FIT, ROUNDS, seed, threads))
             .model
         )
         return float(row_losses(loss, whole.truth, model.predict(whole.newest)).mean())

@@ -8,7 +8,6 @@ import pandas as pd
 
 from retrim.drift.cells import as_floats
 from retrim.features.view import FeatureView
-from retrim.profile.first_model import SEED
 from retrim.stats.codec import Unwritten
 from retrim.table.data import DataParams
 from retrim.training.estimators import MODELS, FitTask
@@ -54,7 +53,9 @@ class LabelNoise:
     keys: tuple[str, ...] = ()
 
 
-def noise_of(sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, threads: int) -> LabelNoise | None:
+def noise_of(
+    sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, seed: int, threads: int
+) -> LabelNoise | None:
     """Rows whose label is likely wrong; None where too few are labelled, or all alike.
 
     A small model predicts each fifth of the rows from the others. Of classes, a row is a suspect where the class of
@@ -73,14 +74,14 @@ def noise_of(sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, thre
         targets = np.nan_to_num(as_floats(sample[data.target]), nan=np.inf)
         labelled = np.flatnonzero(np.abs(targets) < LARGEST)
     if len(labelled) > MOST:
-        labelled = labelled[np.sort(np.random.default_rng(SEED).choice(len(labelled), MOST, replace=False))]
+        labelled = labelled[np.sort(np.random.default_rng(seed).choice(len(labelled), MOST, replace=False))]
     rows, places = sample.iloc[labelled].reset_index(drop=True), places[labelled]
     if len(rows) < LEAST or rows[data.target].nunique() < 2:
         return None
     view = FeatureView.learn(rows, data)
     matrix, actual = np.clip(view.matrix(rows), -LARGEST, LARGEST), view.actual(rows)
-    fold = np.random.default_rng(SEED).permutation(len(rows)) % FOLDS
-    predict = partial(_out_of_fold, view, matrix, actual, fold, threads=threads)
+    fold = np.random.default_rng(seed).permutation(len(rows)) % FOLDS
+    predict = partial(_out_of_fold, view, matrix, actual, fold, seed=seed, threads=threads)
     if data.task == "regression":
         return _far(predict(loss="mae")[:, 0], actual, places)
     classes = max(len(np.unique(actual)), 2)
@@ -93,12 +94,12 @@ def noise_of(sample: pd.DataFrame, places: np.ndarray, data: DataParams, *, thre
 
 
 def _out_of_fold(
-    view: FeatureView, matrix: np.ndarray, actual: np.ndarray, fold: np.ndarray, *, loss: str, threads: int
+    view: FeatureView, matrix: np.ndarray, actual: np.ndarray, fold: np.ndarray, *, loss: str, seed: int, threads: int
 ) -> np.ndarray:
     """Predictions for each row by a model of the other folds, shape (n, classes) or (n, 1)."""
     parts = []
     for part in range(FOLDS):
-        rest, task = fold != part, FitTask(loss, MODEL, ROUNDS, SEED, threads)
+        rest, task = fold != part, FitTask(loss, MODEL, ROUNDS, seed, threads)
         fitted = MODELS["gbm"].fit(view, matrix[rest], actual[rest], task)
         parts.append(fitted.model.predict(matrix[~rest]).reshape(int((~rest).sum()), -1))
     return np.concatenate(parts)[np.argsort(np.argsort(fold, kind="stable"), kind="stable")]

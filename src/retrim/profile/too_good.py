@@ -78,6 +78,7 @@ def find_leaks(
     judge_rows: int,
     calendar: Collection[str],
     allowed: Collection[str],
+    seed: int,
     threads: int,
 ) -> LeaksFound:
     """Asks each column and each pair, then first models, until one without what was found is not too good.
@@ -90,7 +91,7 @@ def find_leaks(
     while True:
         caught = {name for leak in leaks for name in leak.columns}
         names = [name for name in data.own_features if name not in caught]
-        leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, threads=threads)
+        leaned, leak, has_signal = _first_look(labelled, data, names, calendar=calendar, seed=seed, threads=threads)
         if leak is None:
             refused = [leak for leak in leaks if not set(leak.columns) & set(allowed)]
             return LeaksFound(refused, [leak for leak in leaks if leak not in refused], leaned, has_signal)
@@ -98,7 +99,7 @@ def find_leaks(
 
 
 def _first_look(
-    table: pd.DataFrame, data: DataParams, names: Collection[str], *, calendar: Collection[str], threads: int
+    table: pd.DataFrame, data: DataParams, names: Collection[str], *, calendar: Collection[str], seed: int, threads: int
 ) -> tuple[dict[str, float], Leak | None, bool]:
     """Fits a first model on these columns, and looks for what carries it where it is too good.
 
@@ -112,7 +113,7 @@ def _first_look(
         return {}, None, False
     rows = rows.of(names)
     loss = "mae" if data.task == "regression" else "log_loss"
-    model = rows.first_model(loss=loss, threads=threads)
+    model = rows.first_model(loss=loss, seed=seed, threads=threads)
     leaned = _leaned(rows, model.gains(), calendar)
 
     @cache
@@ -120,7 +121,7 @@ def _first_look(
         fewer = rows.of(set(rows.view.features) - left_out)
         if not fewer.view.features:
             return _constant(rows)
-        return fewer.first_model(loss=loss, threads=threads).predict(fewer.newest)
+        return fewer.first_model(loss=loss, seed=seed, threads=threads).predict(fewer.newest)
 
     full = model.predict(rows.newest)
     naive = _naive(rows, table, data)

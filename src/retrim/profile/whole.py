@@ -9,7 +9,6 @@ import pandas as pd
 from pydantic import PlainSerializer
 
 from retrim.drift.cells import as_floats
-from retrim.profile.first_model import SEED
 from retrim.profile.gaps import Missingness, gaps_of
 from retrim.profile.label_noise import LabelNoise, noise_of
 from retrim.profile.leaks import leaks_of
@@ -120,7 +119,9 @@ class TableProfile:
         }
 
 
-def profile_table(table: ProfiledTable, *, rows: int, threads: int, given: Sequence[TableNote]) -> TableProfile:
+def profile_table(
+    table: ProfiledTable, *, rows: int, seed: int, threads: int, given: Sequence[TableNote]
+) -> TableProfile:
     """Looks at a table.
 
     Each column is fetched once and counted on all rows: what fills it, gaps, duplicates. Leaks, labels, and what tells
@@ -133,7 +134,7 @@ def profile_table(table: ProfiledTable, *, rows: int, threads: int, given: Seque
     data = table.data
     period_rows = max(-(-table.rows // PERIODS), 1)
     period = np.arange(table.rows) // period_rows
-    places = np.sort(np.random.default_rng(SEED).permutation(table.rows)[:rows])
+    places = np.sort(np.random.default_rng(seed).permutation(table.rows)[:rows])
     features = np.zeros(table.rows, dtype="uint64")
     columns, sample, reasons = dict[str, ColumnLook](), dict[str, pd.Series](), dict[str, str]()
     for name, (_, role) in table.kinds.items():
@@ -149,7 +150,7 @@ def profile_table(table: ProfiledTable, *, rows: int, threads: int, given: Seque
     repeated, conflicting = count_repeats(features, answers)
     labelled, classes = (None, {}) if reasons[data.target] else _count_labels(answers, task=data.task)
     frame = pd.DataFrame(sample)
-    noise = noise_of(frame, places, data, threads=threads)
+    noise = noise_of(frame, places, data, seed=seed, threads=threads)
     if noise is not None:
         noise = replace(noise, keys=tuple(_key_of(table, row, reasons) for row in noise.shown))
     types = {name: kind for name, (kind, _) in table.kinds.items() if name in sample}

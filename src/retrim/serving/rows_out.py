@@ -28,7 +28,7 @@ FORMULA, NUMBER = r"^[=+\-@\t\r]", r"^[+-][0-9.,]*$"
 
 @dataclass(frozen=True)
 class RowsOut:
-    """OUT: a file by its suffix, else a folder of Parquet files; here or at an fsspec address; or a table."""
+    """OUT: a file by its suffix or a folder of Parquet files, here or at an fsspec address; or a database's table."""
 
     where: str
     table: str

@@ -7,6 +7,7 @@ import pandas as pd
 from retrim.adapters.great_expectations import ChunkedSuite, fit_suite, for_tables, read_suite
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import Paths, write_file, write_folder
+from retrim.profile.first_model import SEED
 from retrim.profile.leaks import DUPLICATES, LeakParams
 from retrim.profile.too_good import find_leaks
 from retrim.reading.frames import PIECE, writing
@@ -143,6 +144,7 @@ def _refuse_leaks(
         judge_rows=judge_rows,
         calendar=tuple(made),
         allowed=leaks.allowed,
+        seed=SEED,
         threads=cores,
     ).refused
     if not refused:

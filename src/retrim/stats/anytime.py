@@ -37,12 +37,16 @@ class RunningSums:
         neighbours: Sum of the products of each distance and the one before it.
     """
 
-    count: int = 0
-    first: float = 0.0
-    last: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
-    neighbours: float = 0.0
+    count: int
+    first: float
+    last: float
+    total: float
+    squares: float
+    neighbours: float
+
+    @classmethod
+    def empty(cls) -> "RunningSums":
+        return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def plus(self, value: float) -> "RunningSums":
         """The sums with one more number."""

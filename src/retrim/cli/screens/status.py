@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrim.card.report import Facts, Report, Table, brief, counted, moment
 from retrim.cli.answers import RunFacts
-from retrim.cli.decision_screens import (
+from retrim.cli.screens.decisions import (
     REASON,
     answered,
     cost_so_far,

@@ -1,0 +1,1 @@
+"""What the commands show, as reports: one module a subject."""
