@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrim.files import dump_yaml
 from retrim.training.tuning import TuneParams
+from retrim.yaml_files import dump_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 TAKEN = ("src", "flows", "expectations", "dvc.yaml", "requirements.lock", ".dvc", ".dvcignore", ".gitignore", "data")

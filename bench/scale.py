@@ -32,9 +32,10 @@ import pyarrow.parquet as pq
 
 import retrim
 from retrim.decision.pins import Pins
-from retrim.files import code_digest, dump_yaml
+from retrim.files import code_digest
 from retrim.settings import effective, load_params, to_settings_file
 from retrim.stats.codec import to_json, to_record
+from retrim.yaml_files import dump_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST, LAST = pd.Timestamp("2021-01-01", tz="UTC"), pd.Timestamp("2023-12-30", tz="UTC")

@@ -23,11 +23,11 @@ import pandas as pd
 from streams import load
 
 from retrim.batches.verdict import History, look_at
-from retrim.files import read_yaml
 from retrim.landing.examine import HISTORY_ROWS
 from retrim.reading.shipped import DATASETS
 from retrim.reading.table import read_content
 from retrim.table.data import DataParams
+from retrim.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = {"bike": ("params.yaml", 3, "14D"), "bank": ("data/samples/bank.params.yaml", 4, "30D"),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import load_yaml
 from retrim.settings import DERIVED, Params, load_params, nested_sections, parse_params, setting_fields
 from retrim.training.tuning import SPACES
+from retrim.yaml_files import load_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT: dict[str, Any] = load_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"))

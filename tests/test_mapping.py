@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import dump_yaml, load_yaml, read_yaml
+from retrim.yaml_files import dump_yaml, load_yaml, read_yaml
 
 
 def written(folder: Path, text: str) -> Path:

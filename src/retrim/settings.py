@@ -30,7 +30,6 @@ from retrim.drift.params import DriftParams
 from retrim.errors import BadInputError
 from retrim.features.fitted import PrepareParams
 from retrim.features.fitted import faults_of as prepare_faults_of
-from retrim.files import read_yaml
 from retrim.gate.verdict import GateParams
 from retrim.profile.leaks import LeakParams
 from retrim.stats.metrics import JudgeParams, require
@@ -45,6 +44,7 @@ from retrim.training.estimators import MODELS, is_own, parts_of, trust
 from retrim.training.groups import FairnessParams, require_fit
 from retrim.training.recipe import BacktestParams, TrainParams
 from retrim.training.tuning import SPACES, TuneParams
+from retrim.yaml_files import read_yaml
 
 ABSENT = object()
 

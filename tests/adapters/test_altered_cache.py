@@ -8,7 +8,8 @@ import pytest
 from retrim.adapters import git
 from retrim.adapters.dvc_cache import file_hash, object_path, tree_hash
 from retrim.errors import RefusedError
-from retrim.files import WorkspacePaths, dump_yaml, load_yaml
+from retrim.files import WorkspacePaths
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.adapters.test_pipeline import a_run_directory, a_workspace, run
 
 pytestmark = pytest.mark.slow

@@ -36,9 +36,10 @@ from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE, DvcSession, Stag
 from retrim.adapters.processes import StageHungError
 from retrim.decision.pins import Pins
 from retrim.errors import RetrimError
-from retrim.files import Paths, WorkspacePaths, code_digest, dump_yaml, folder_digest, load_yaml
+from retrim.files import Paths, WorkspacePaths, code_digest, folder_digest
 from retrim.stats.codec import from_record
 from retrim.training.mode import StageLimits
+from retrim.yaml_files import dump_yaml, load_yaml
 
 pytestmark = pytest.mark.slow
 PINS = Pins(as_of=pd.Timestamp("2024-06-01", tz="UTC"), mode="search")

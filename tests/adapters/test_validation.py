@@ -12,12 +12,12 @@ import pytest
 
 from retrim.adapters.great_expectations import for_columns, in_words, read_suite, validate
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS
 from retrim.stats.codec import from_record, to_record
 from retrim.table.data import DataParams
 from retrim.table.fault import Example, Expectation, Fault, Suite
 from retrim.table.keys import row_keys
+from retrim.yaml_files import load_yaml
 from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from retrim.files import load_yaml
 from retrim.settings import Params
+from retrim.yaml_files import load_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"

@@ -16,9 +16,9 @@ import pandas as pd
 from retrim.adapters import git, prefect_server
 from retrim.adapters.dvc_cache import cache_folder, named_in_commit, object_path, with_members
 from retrim.checking.score import RecomputedSample, recompute
-from retrim.files import dump_yaml, read_yaml
 from retrim.lineage.workspace import Workspace
 from retrim.reading.landed import check_whole
+from retrim.yaml_files import dump_yaml, read_yaml
 from tests.builders.world import World, make_world
 
 FIRST, SECOND, PREDICTED, LOST = 25, 35, 80, 82

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from retrim.cli.main import main
-from retrim.files import dump_yaml, load_yaml
 from retrim.lineage.workspace import Workspace
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.desk import Desk
 from tests.builders.world import REPOSITORY, World, make_world
 

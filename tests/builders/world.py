@@ -43,10 +43,11 @@ from retrim.adapters.dvc_session import RUN_DIRECTORY_VARIABLE
 from retrim.adapters.prefect_server import LOGIN_VARIABLE, PrefectApi
 from retrim.adapters.wheel import dependencies_in
 from retrim.environment import Env
-from retrim.files import WorkspacePaths, dump_yaml
+from retrim.files import WorkspacePaths
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.workspace import Workspace
 from retrim.settings import load_params
+from retrim.yaml_files import dump_yaml
 from tests.builders.shipped import drift_tests, whole
 from tests.builders.synthetic import data_section, generate, suite
 

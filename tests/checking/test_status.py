@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from retrim.decision.stored_rows import RunDetail, RunRow
-from retrim.files import dump_yaml
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import ask_for_run
 from retrim.reports.health import find_models
 from retrim.retraining.recover import KILLED, mark_stopped
 from retrim.retraining.retrain import claim_run
+from retrim.yaml_files import dump_yaml
 from tests.builders.answers import resumed_records, status_record
 from tests.builders.desk import Desk, make_desk
 

@@ -17,7 +17,7 @@ import typer
 import retrim
 from retrim.cli.base import PANELS
 from retrim.cli.main import app, main
-from retrim.files import dump_yaml, load_yaml
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
 HEAVY = {"prefect", "mlflow", "great_expectations", "lightgbm", "pandas", "sklearn", "scipy", "matplotlib"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrim.cli.main import main
-from retrim.files import dump_yaml
+from retrim.yaml_files import dump_yaml
 from tests.builders.desk import Desk
 from tests.landing.test_take_in import PIECE_MB, fresh, set_pieces
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.retraining_cost import ModelWorth, MoneyParams, RetrainingCost
-from retrim.files import load_yaml
+from retrim.yaml_files import load_yaml
 
 MONEY = MoneyParams(cost=40, per_unit=0.02, currency="EUR")
 amounts = st.floats(1e-6, 1e9)

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import Landed, land_batch
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]

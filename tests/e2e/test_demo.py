@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from retrim.adapters import git
-from retrim.files import dump_yaml
 from retrim.reports.demo import make_workspace
+from retrim.yaml_files import dump_yaml
 from tests.builders.shipped import whole
 from tests.builders.world import REPOSITORY, SHIPPED, SMALL, World, copy_repository, turn_code
 

@@ -13,12 +13,13 @@ from retrim.adapters.migrations.schema import RELEASES
 from retrim.checking.check import check
 from retrim.checking.score import score
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import Paths, load_yaml
+from retrim.files import Paths
 from retrim.release.release import rollback
 from retrim.release.versions import find_live_version
 from retrim.retraining.reproduce import reproduce
 from retrim.retraining.run_directory import open_run_directory
 from retrim.stages._common import check_pins
+from retrim.yaml_files import load_yaml
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from retrim.files import dump_yaml, load_yaml
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server, pytest.mark.slow]

@@ -10,9 +10,10 @@ from retrim.checking.audit import audit
 from retrim.checking.gain import balance
 from retrim.checking.history import checks_of
 from retrim.decision.check_record import StoredCheck
-from retrim.files import dump_yaml, file_digest, load_yaml
+from retrim.files import file_digest
 from retrim.landing.ingest import land_batch
 from retrim.reading.landed import Kind
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.shipped import drift_tests
 from tests.builders.world import SHIPPED, START, World, make_world, without_cooldown
 from tests.e2e.flows_here import at_work, make_check, retrain

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
-from retrim.files import dump_yaml, read_yaml
 from retrim.onboarding.ci import lay_ci
+from retrim.yaml_files import dump_yaml, read_yaml
 from tests.builders.world import World
 
 pytestmark = [pytest.mark.e2e(minutes=1), pytest.mark.server, pytest.mark.slow]

@@ -15,9 +15,10 @@ import pytest
 
 from retrim.adapters import git
 from retrim.adapters.dvc import executed
-from retrim.files import folder_digest, load_yaml
+from retrim.files import folder_digest
 from retrim.landing.ingest import land_batch
 from retrim.lineage.locks import held_locks
+from retrim.yaml_files import load_yaml
 from tests.builders.world import World, make_world
 
 pytestmark = [pytest.mark.e2e(minutes=6), pytest.mark.server, pytest.mark.slow]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from retrim.files import dump_yaml, load_yaml
 from retrim.landing.ingest import land_batch
 from retrim.reading.shipped import DATASETS
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.world import REPOSITORY, World, make_world
 from tests.e2e.flows_here import check_at, retrain_at
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from retrim.features.fitted import PrepareParams
-from retrim.files import load_yaml
+from retrim.yaml_files import load_yaml
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "preparing.md").read_text(encoding="utf-8")
 

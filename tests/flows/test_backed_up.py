@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from retrim.adapters import git
-from retrim.files import dump_yaml
 from retrim.operations.backup_store import BackupStore
+from retrim.yaml_files import dump_yaml
 from retrim_flows.backup import backup
 from tests.builders.desk import make_desk
 from tests.builders.shipped import whole

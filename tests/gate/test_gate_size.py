@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.files import load_yaml
 from retrim.gate.losses import confidence_text, judge
 from retrim.gate.size import POWER, GainTarget, ProbedEffect, effect_of, rows_holding, rows_needed, size_for, size_of
 from retrim.gate.support import ShownEvidence, Support
 from retrim.gate.verdict import GateParams
 from retrim.stats.codec import from_record, to_record
+from retrim.yaml_files import load_yaml
 from tests.builders.gates import make_gate
 
 BLOCK = 24

@@ -9,11 +9,12 @@ from retrim.adapters import git
 from retrim.decision.pins import PinnedFile
 from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, dump_yaml, load_yaml
+from retrim.files import WorkspacePaths
 from retrim.lineage.own_code import pinned_code, refuse_strange_code
 from retrim.lineage.workspace import Workspace
 from retrim.settings import load_params, resolved
 from retrim.training.estimators import CODE, CODE_FILE
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.shipped import whole
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from retrim.files import load_yaml
+from retrim.yaml_files import load_yaml
 from tests.mutants.edit import LostPlaceError, mutate
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,10 +9,10 @@ import pytest
 
 from retrim.adapters import git
 from retrim.errors import RefusedError
-from retrim.files import dump_yaml, load_yaml
 from retrim.onboarding.ci import CHECK, FILES, lay_ci
 from retrim.onboarding.new import lay_workspace
 from retrim.templates import own_model
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.shipped import whole
 from tests.builders.synthetic import data_section
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from retrim.files import load_yaml
 from retrim.lineage.settings_file import edited
 from retrim.stats.plugins import SettingChoice
+from retrim.yaml_files import load_yaml
 
 
 @pytest.mark.parametrize(

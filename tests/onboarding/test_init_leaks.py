@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, load_yaml
+from retrim.files import WorkspacePaths
+from retrim.yaml_files import load_yaml
 from tests.builders.raw_tables import ROWS, csv, empty_workspace, hours, inspected, looked_at, said, set_up, table
 
 

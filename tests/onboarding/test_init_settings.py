@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.files import WorkspacePaths, dump_yaml, load_yaml
+from retrim.files import WorkspacePaths
 from retrim.lineage.settings_file import slim
 from retrim.settings import load_params, parse_params
+from retrim.yaml_files import dump_yaml, load_yaml
 from tests.builders.raw_tables import csv, empty_workspace, set_up
 from tests.builders.shipped import whole
 from tests.builders.world import REPOSITORY

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.files import load_yaml
 from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.profile.class_leaks import class_leak, is_known_before
 from retrim.profile.too_good import find_leaks, suspects_of
 from retrim.reading.raw import read_raw
+from retrim.yaml_files import load_yaml
 from tests.builders.leak_forms import declared
 from tests.builders.raw_tables import csv, empty_workspace, hours, said, set_up
 

@@ -17,7 +17,7 @@ from retrim.adapters import git
 from retrim.cli.operate import backup as command
 from retrim.environment import Env
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
-from retrim.files import WorkspacePaths, dump_yaml
+from retrim.files import WorkspacePaths
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
 from retrim.lineage.workspace import Workspace
 from retrim.operations import backup as module
@@ -29,6 +29,7 @@ from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
 from retrim.retraining.run_directory import UNPUSHED
+from retrim.yaml_files import dump_yaml
 from tests.builders.desk import Desk, copy_of, make_desk
 from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole

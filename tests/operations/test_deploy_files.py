@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.files import load_yaml
 from retrim.onboarding.new import lay_workspace
+from retrim.yaml_files import load_yaml
 from tests.builders.world import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrim.files import load_yaml
+from retrim.yaml_files import load_yaml
 from tests.builders.churn import churn
 from tests.builders.deliveries import START, deliveries
 from tests.builders.world import REPOSITORY

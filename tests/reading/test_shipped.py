@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.files import load_yaml
 from retrim.reading.shipped import DATASETS, Shipped, batches
 from retrim.reading.table import read_content
 from retrim.settings import load_params
 from retrim.table.data import DataParams
+from retrim.yaml_files import load_yaml
 from tests.builders.landed import read_table
 
 ROOT = Path(__file__).resolve().parents[2]

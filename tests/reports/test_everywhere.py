@@ -24,7 +24,7 @@ UNREADABLE = "cannot be read"
 def made(folder: Path, model: str) -> Desk:
     """A workspace of a model, with files by which it is known as one."""
     desk = make_desk(folder / model, data={"model": model})
-    from retrim.files import dump_yaml
+    from retrim.yaml_files import dump_yaml
 
     root = desk.workspace.paths.root
     (root / "params.yaml").write_text(dump_yaml(desk.workspace.params.as_stated()), encoding="utf-8")

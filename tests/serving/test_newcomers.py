@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from retrim.files import dump_yaml
 from retrim.serving import newcomers
 from retrim.serving.models import ServedModel, open_model
 from retrim.serving.newcomers import Newcomers, all_at_work
+from retrim.yaml_files import dump_yaml
 from tests.builders.desk import Desk, copy_of
 from tests.builders.http_client import ROW, Client
 from tests.builders.served import serving

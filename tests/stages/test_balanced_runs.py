@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import dump_yaml
 from retrim.settings import load_params
 from retrim.training.bundle import load_predictor, predicting
+from retrim.yaml_files import dump_yaml
 from tests.builders.run_directory import Room, make_run_directory, stream
 from tests.builders.whole import assert_whole
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retrim.files import Paths, load_yaml
+from retrim.files import Paths
+from retrim.yaml_files import load_yaml
 from tests.builders.run_directory import Room
 from tests.builders.unfair import make_unfair_run_directory, unfair_stream
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 import retrim
 from retrim.errors import BadInputError
-from retrim.files import Paths, WorkspacePaths, dump_yaml, write_file, write_folder
+from retrim.files import Paths, WorkspacePaths, write_file, write_folder
 from retrim.gate.verdict import GateParams
 from retrim.lineage.settings_file import pin_settings
 from retrim.settings import DERIVED, Derived, Params, effective, stated_digest
@@ -24,6 +24,7 @@ from retrim.stages import backtest, compare, features, train, tune
 from retrim.stages._common import check_pins, check_settings, main, read_settings
 from retrim.stats.codec import to_json
 from retrim.stats.plugins import SettingsSection
+from retrim.yaml_files import dump_yaml
 from tests.builders.run_directory import Room, lay_settings, make_run_directory, stream
 
 PACKAGE = Path(retrim.__file__).parent

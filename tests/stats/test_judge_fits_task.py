@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from retrim.errors import BadInputError
-from retrim.files import dump_yaml
 from retrim.settings import load_params
+from retrim.yaml_files import dump_yaml
 from tests.builders.shipped import whole
 
 WORKSPACE = Path(__file__).parents[2]

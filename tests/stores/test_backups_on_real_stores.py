@@ -16,7 +16,7 @@ from retrim.adapters import git
 from retrim.adapters.database import load_postgresql, require_empty
 from retrim.environment import Env
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import WorkspacePaths, dump_yaml
+from retrim.files import WorkspacePaths
 from retrim.lineage.workspace import Workspace
 from retrim.operations.backup import make_backup
 from retrim.operations.backup_record import Backup
@@ -25,6 +25,7 @@ from retrim.operations.restore import restore_backup
 from retrim.reading.address import address_of, open_system
 from retrim.release.versions import verify_log
 from retrim.retraining.run_directory import UNPUSHED
+from retrim.yaml_files import dump_yaml
 from tests.builders.desk import Desk, make_desk
 from tests.builders.left import leave_unpushed
 from tests.builders.shipped import whole

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from retrim.files import load_yaml
 from retrim.table.granularity import RowParams
 from retrim.table.lags import HistoryParams
+from retrim.yaml_files import load_yaml
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 

@@ -29,19 +29,11 @@ from retrim.adapters.processes import start_reaper
 from retrim.adapters.wheel import CODE, LOCK, NOTE, named_wheel, unpack_wheel
 from retrim.decision.pins import Pins
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import (
-    NO_CHAMPION,
-    Paths,
-    WorkspacePaths,
-    code_digest,
-    file_digest,
-    link,
-    load_yaml,
-    write_folder,
-)
+from retrim.files import NO_CHAMPION, Paths, WorkspacePaths, code_digest, file_digest, link, write_folder
 from retrim.settings import to_settings_file
 from retrim.stats.codec import from_record, to_json, to_record
 from retrim.training.mode import StageLimits
+from retrim.yaml_files import load_yaml
 
 INPUTS = ["data/raw.dvc", "data/champion.dvc", "data/previous.dvc"]
 DVC_ADVERTISES = "Having any troubles?"  # what follows says nothing of the error
@@ -223,8 +215,8 @@ def lay_inputs(workspace: WorkspacePaths, run_directory: Path, notes: Sequence[s
         notes: The `.dvc` files of what is checked out; None: all of `noted`.
 
     Raises:
-        NotFetchedError: The cache lacks some, and the remote did not give them.
-        RetrimError: What was checked out is not what was recorded, or the cache lacks some and there is no remote.
+        NotFetchedError: Files are missing from the cache, and the remote did not provide them.
+        RetrimError: Files differ from what was recorded, or are missing from the cache while there is no remote.
     """
     share_cache(workspace, run_directory)
     notes = noted(run_directory) if notes is None else notes

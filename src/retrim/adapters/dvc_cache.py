@@ -16,11 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from retrim.adapters import git
 from retrim.errors import RefusedError, RetrimError
-from retrim.files import (
-    flush_all,
-    load_yaml,
-)
+from retrim.files import flush_all
 from retrim.stats.codec import from_record
+from retrim.yaml_files import load_yaml
 
 LISTING = ".dir"  # behind the hash of a folder's listing
 

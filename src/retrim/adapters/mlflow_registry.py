@@ -220,7 +220,7 @@ class ModelRegistry(Experiment):
         """The folder of a version's bundle: the very one where artifacts are local, else a download.
 
         Raises:
-            BadInputError: There is no such version.
+            BadInputError: The version does not exist.
             RetrimError: Its bundle is gone.
         """
         here = None if run is None else self.usual_folder(run, "bundle")
@@ -267,8 +267,8 @@ class ModelRegistry(Experiment):
         """The model behind a version number or an alias, as MLflow's users get it.
 
         Raises:
-            BadInputError: There is no such version.
-            UnknownNameError: There is no such alias.
+            BadInputError: The version does not exist.
+            UnknownNameError: The alias does not exist.
         """
         if isinstance(which, str):
             aliases = self.aliases()
@@ -286,7 +286,7 @@ class ModelRegistry(Experiment):
         """MLflow's id of the run that made a version.
 
         Raises:
-            BadInputError: There is no such version.
+            BadInputError: The version does not exist.
         """
         from mlflow.exceptions import MlflowException
 

@@ -247,7 +247,7 @@ class Experiment:
             self.client.set_terminated(parent, status)
 
     def end_open(self, run_id: str, status: Literal["FAILED", "KILLED"]) -> None:
-        """Ends the run of a retraining, and its trials, where they still run; a run that never began is no error."""
+        """Ends the open MLflow runs of a retraining: its own and those of its trials. Without any, it does nothing."""
         with self.wrapped(f"end the open MLflow runs of {run_id}"):
             for parent in self._search(f"tags.`{RUN}` = '{quotable(run_id)}'"):
                 for run in (*self._search(f"tags.`{PARENT}` = '{parent.info.run_id}'"), parent):

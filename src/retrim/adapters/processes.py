@@ -102,7 +102,7 @@ def began(process: psutil.Process) -> float:
 
 
 def has_begun_at(process: psutil.Process, noted: float) -> bool:
-    """Whether a process began when it was noted, and is no later one of the same number."""
+    """Whether a process began at the noted time; a later process may have the same number."""
     return noted == began(process)
 
 

@@ -30,7 +30,7 @@ Take = Callable[[list[str], Sequence[Sequence[Any]]], None]
 """Is given the names of the columns and some rows; first of all no rows."""
 SQL_TYPES = {"bool": "Boolean", "int64": "BigInteger", "int32": "Integer", "double": "Float"}
 COPIED = "_files"
-"""The end of the name of the table that says which content of which file another table holds."""
+"""Suffix of the name of a table that records which content of which file is in the table without it."""
 MAKING = 0x72657473
 """The lock of PostgreSQL that is held while tables are made: of two who make one at once, one would fail."""
 CONNECT_SECONDS = 10

@@ -8,7 +8,8 @@ import typer
 from retrim.cli import render
 from retrim.cli.base import AsJson, By, Now, argument, as_time, example, option, past_time, workspace_here
 from retrim.errors import BadInputError
-from retrim.files import WorkspacePaths, load_yaml, write_file
+from retrim.files import WorkspacePaths, write_file
+from retrim.yaml_files import load_yaml
 
 if TYPE_CHECKING:
     import pandas as pd

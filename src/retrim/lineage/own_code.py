@@ -8,9 +8,10 @@ from retrim.adapters import git
 from retrim.adapters.wheel import named_wheel, running_wheel
 from retrim.decision.pins import PinnedFile
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, load_yaml, read_yaml
+from retrim.files import WorkspacePaths
 from retrim.settings import model_in, read_code
 from retrim.training.estimators import code_in, is_own, parts_of, trust
+from retrim.yaml_files import load_yaml, read_yaml
 
 if TYPE_CHECKING:
     from retrim.lineage.workspace import Workspace

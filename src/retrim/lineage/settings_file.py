@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import JsonValue
 
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import Paths, WorkspacePaths, parse_yaml, write_file
+from retrim.files import Paths, WorkspacePaths, write_file
 from retrim.gate.change import changed, value_at
 from retrim.lineage.locks import alone_in
 from retrim.settings import Params, effective, parse_params, section_in, section_names, to_settings_file, why_none
 from retrim.stats.plugins import SettingChoice, near_keys
+from retrim.yaml_files import parse_yaml
 
 COMMENT_COLUMN = 35
 PLAIN_TEXT = re.compile(r"[A-Za-z][\w ./-]*[\w.]|\d+(D|h|min|s)")

@@ -9,12 +9,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
-from retrim.files import WorkspacePaths, parse_yaml
+from retrim.files import WorkspacePaths
 from retrim.gate.change import value_at
 from retrim.lineage.settings_file import require_setting
 from retrim.settings import DERIVED, effective, plain_default, section_in, setting_fields, with_derived
 from retrim.stats.codec import Unwritten, written
 from retrim.stats.plugins import SettingsSection
+from retrim.yaml_files import parse_yaml
 
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "min_length": "number of items: at least"}
 

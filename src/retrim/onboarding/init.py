@@ -14,7 +14,7 @@ from retrim.adapters.landing_zone import Landing
 from retrim.adapters.sql_table import is_database, read_query, refuse_query
 from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError
-from retrim.files import WorkspacePaths, count_cores, flush_all, read_yaml, write_file
+from retrim.files import WorkspacePaths, count_cores, flush_all, write_file
 from retrim.landing.quarantine import Quarantine
 from retrim.lineage.workspace import Workspace, clock, landing_address_of, report_progress
 from retrim.onboarding.desk import Ask, InitRequest
@@ -39,6 +39,7 @@ from retrim.reading.landed import landed_paths
 from retrim.reading.raw import RawTable, open_raw, raw_of
 from retrim.settings import Params, load_params, read_code
 from retrim.training.estimators import is_own, parts_of
+from retrim.yaml_files import read_yaml
 
 READY = "ready.json"
 """In the folder of a set-up that waits to take the place of another: all of it is there."""

@@ -16,7 +16,7 @@ from retrim.adapters import git
 from retrim.adapters.landing_zone import Landing
 from retrim.environment import Env
 from retrim.errors import BadInputError, RefusedError, RetrimError
-from retrim.files import WorkspacePaths, load_yaml, read_yaml, write_file
+from retrim.files import WorkspacePaths, write_file
 from retrim.landing.ingest import Landed, land_batch
 from retrim.lineage.settings_file import edited, slim
 from retrim.lineage.workspace import Workspace, clock, report_progress
@@ -33,6 +33,7 @@ from retrim.stats.codec import Instant, Unwritten, key, to_record, written
 from retrim.stats.plugins import SettingChoice
 from retrim.table.data import DataParams
 from retrim.table.reading import PLAIN, ReadingParams
+from retrim.yaml_files import load_yaml, read_yaml
 
 LOOKED = 4
 """Pieces of a large file that are looked at: the last of the file."""

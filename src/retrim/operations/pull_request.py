@@ -32,7 +32,7 @@ from retrim.card.change import (
 from retrim.card.diff import flat
 from retrim.decision.pins import Pins
 from retrim.errors import BadInputError, RetrimError
-from retrim.files import Paths, code_digest, platform_tag, read_yaml
+from retrim.files import Paths, code_digest, platform_tag
 from retrim.gate.change import ChangeVerdict, Outcome
 from retrim.gate.verdict import VerdictRecord
 from retrim.lineage.locks import held_locks, using_cache
@@ -44,6 +44,7 @@ from retrim.stats.bootstrap import Resampling
 from retrim.stats.codec import from_record, spell_moment, to_json, to_record
 from retrim.stats.metrics import row_losses
 from retrim.training.mode import StageLimits, limits_of_stage
+from retrim.yaml_files import read_yaml
 
 GRAPH, PINS, SETTINGS = "dvc.yaml", "data/pins.json", "data/settings.json"
 READ = (GRAPH, "expectations", LOCK, NOTE, "src")

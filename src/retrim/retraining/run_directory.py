@@ -27,13 +27,7 @@ from retrim.decision.check_record import StoredCheck
 from retrim.decision.pins import Pins
 from retrim.decision.stored_rows import KeptRunDirectory, RunRow
 from retrim.errors import BadInputError
-from retrim.files import (
-    CORES_VARIABLE,
-    Paths,
-    folder_digest,
-    parse_yaml,
-    platform_tag,
-)
+from retrim.files import CORES_VARIABLE, Paths, folder_digest, platform_tag
 from retrim.gate.losses import EarlierVerdict
 from retrim.gate.support import ShownEvidence
 from retrim.landing.as_of_view import refuse_changes
@@ -44,6 +38,7 @@ from retrim.reading.landed import check_whole
 from retrim.release.versions import LiveVersion, find_live_version, load_stored_version, stored_bundle, trusted_live
 from retrim.settings import effective, stated_digest, to_settings_file
 from retrim.training.mode import Mode
+from retrim.yaml_files import parse_yaml
 
 UNPUSHED = "unpushed"  # state of the run
 

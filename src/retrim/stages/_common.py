@@ -19,7 +19,7 @@ from retrim.card.diff import changes, flat
 from retrim.decision.pins import PinnedFile, Pins
 from retrim.errors import BadInputError, RetrimError
 from retrim.features.view import WHOLE_CELLS, FeatureView
-from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest, read_yaml
+from retrim.files import Paths, code_digest, count_cores, file_digest, folder_digest
 from retrim.parquet import read_parquet
 from retrim.reading.frames import read_frame, read_mapped, shape_of
 from retrim.settings import effective, model_in, read_code, resolved, stated_digest
@@ -29,6 +29,7 @@ from retrim.training.bundle import VERDICT, FitRecord, JudgedRecord, SplitRecord
 from retrim.training.estimators import CODE_FILE, is_own, parts_of, trust
 from retrim.training.groups import GROUP, GroupParams, Mitigation, with_groups
 from retrim.training.recipe import FEWEST_RECENT, FoundRecord, WindowLengths
+from retrim.yaml_files import read_yaml
 
 TRIALS_VARIABLE = "RETRIM_TRIALS"
 INPUTS = "data/raw.dvc data/champion.dvc data/previous.dvc"
