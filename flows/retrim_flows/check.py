@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import State
 from retrim.alerting.telling import ping_watcher
 from retrim.checking import check as op
 from retrim.checking.check import CheckOutcome
-from retrim.checking.previous_champions import restore_champions
 from retrim.checking.probation import carry_out
 from retrim.decision.history import RunOutcome
 from retrim.errors import BadInputError, BusyError, RefusedError
@@ -22,9 +21,6 @@ from retrim_flows.reconcile import SIGNED
 from retrim_flows.retrain import start
 from retrim_flows.schedule import due_each, is_scheduled
 from retrim_flows.summary import leave_summary
-
-MOVES = ("restore", "rollback")
-"""What a check decides that takes no run."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +83,12 @@ def check_and_act(at: pd.Timestamp, *, missed: bool) -> CheckDone:
     leave_summary(open_workspace(), checked)
     outcome = None
     paused = pause_of(open_workspace(), checked.id)
-    if paused is not None and checked.outcome in (*MOVES, "retrain"):  # it was decided before the pause
+    if paused is not None and checked.outcome in ("rollback", "retrain"):  # it was decided before the pause
         say("paused", f"{checked.outcome} is not carried out: {paused.text}")
         return CheckDone(checked, None, resumed)
     if checked.outcome == "retrain" and not _has_run(checked.id):
         outcome = start(checked.id, at, wait=missed)
-    if checked.outcome in MOVES:
+    if checked.outcome == "rollback":
         outcome = move(checked, at)
     return CheckDone(checked, outcome, resumed)
 
@@ -103,7 +99,7 @@ def move(checked: CheckOutcome, at: pd.Timestamp) -> RunOutcome | None:
     On a schedule a refused move is told, and the next check decides anew: else it would be tried for ever.
     """
     try:
-        return bring_back(checked.id, at) if checked.outcome == "restore" else roll_back(checked.id, at)
+        return roll_back(checked.id, at)
     except BusyError:
         raise
     except RefusedError as error:
@@ -117,12 +113,6 @@ def move(checked: CheckOutcome, at: pd.Timestamp) -> RunOutcome | None:
 def look(now: pd.Timestamp, by: str) -> CheckOutcome:
     """Makes the check of a moment once, and records it whether or not it acts."""
     return op.check(open_workspace(), by=by, now=now)
-
-
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)
-def bring_back(decision: str, now: pd.Timestamp) -> RunOutcome:
-    """Makes an earlier champion live again. A repeated call changes nothing."""
-    return restore_champions(open_workspace(), decision, now=now)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=may_pass)

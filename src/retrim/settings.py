@@ -19,7 +19,6 @@ from retrim.batches.concern import BatchParams
 from retrim.card.facts import CardParams
 from retrim.decision.accumulated_gain import GainParams
 from retrim.decision.policy_backtest import PolicyParams
-from retrim.decision.previous_champions import PreviousChampionParams
 from retrim.decision.probation import ProbationParams
 from retrim.decision.probe import ProbeParams
 from retrim.decision.release_checks import ReleaseParams
@@ -291,7 +290,6 @@ class Params(SettingsSection):
     triggers: TriggerParams = TriggerParams()
     policy: PolicyParams = Field(default=PolicyParams(), exclude=True)
     card: CardParams = CardParams()
-    previous_champions: PreviousChampionParams = Field(default=PreviousChampionParams(), exclude=True)
     probation: ProbationParams = ProbationParams()
     retrain: RetrainParams = RetrainParams()
     release: ReleaseParams = ReleaseParams()

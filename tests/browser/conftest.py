@@ -117,7 +117,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         tmp_path_factory.mktemp("browser") / "workspace",
         changes={
             "triggers": LEVEL,
-            "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE},
             "release": {"approval": {"moves": ["promote"]}},
         },

@@ -1,7 +1,6 @@
 """A check: what it counts once, what it says, and that it is recorded whether or not it acts."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from retrim.adapters.database import iso
 from retrim.checking.audit import audit
 from retrim.checking.gain import balance, retraining_cost_now
 from retrim.checking.history import checks_of
-from retrim.checking.previous_champions import restore_champions
 from retrim.checking.price import retraining_cost_of
 from retrim.checking.score import score
 from retrim.checking.sizing import recipe_digest, shown_before
@@ -25,7 +23,7 @@ from retrim.lineage.workspace import ask_for_run
 from retrim.release.versions import load_champion
 from retrim.retraining.retrain import claim_run, defer_run
 from tests.builders.answers import decision_record, status_record
-from tests.builders.desk import START, Desk, Make, copy_of, make_desk, with_params
+from tests.builders.desk import START, Desk, Make, make_desk, with_params
 from tests.builders.predicted import predicted_rows
 
 pytestmark = pytest.mark.slow  # half a second each: every test makes a champion with the stages
@@ -254,73 +252,6 @@ def test_the_timetable_counts_from_the_release_where_no_run_has_ended(make: Make
     desk.land(desk.rows(10, 13), 13)
 
     assert [desk.check(day).outcome for day in (13, 14)] == ["none", "retrain"]
-
-
-# --- a regime that returns -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def returning(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """Ten days of a new concept, a version made of them, and two checks since the old concept is back."""
-    changes = DEAR | {"probation": {"checks": 0}}
-    folder = tmp_path_factory.mktemp("returning") / "workspace"
-    desk = make_desk(folder, drift=CONCEPT | {"size": 6.0}, changes=changes, version_at=10)
-    desk.land(desk.rows(10, 20), 20)
-    desk.make_version(20)
-    desk.stream["size"] = 0.0
-    for day in (22, 24):
-        assert desk.pass_days(day - 2, day).outcome == "none"
-    return desk
-
-
-def _begin_run(desk: Desk) -> None:
-    asked = ask_for_run(desk.workspace, as_of=desk.day(25), by="a test", reason="a test", now=desk.day(25))
-    claim_run(desk.workspace, asked, now=desk.day(25))
-
-
-@pytest.mark.parametrize(
-    ("meanwhile", "reason"),
-    [
-        (_begin_run, "is in progress"),
-        (lambda desk: desk.make_version(25, waits=True), "waits for a person's approval"),
-    ],
-    ids=["a run goes on", "a version waits"],
-)
-def test_none_is_restored_while_a_run_is_not_over(
-    returning: Desk, tmp_path: Path, meanwhile: Callable[[Desk], object], reason: str
-) -> None:
-    desk = copy_of(returning, tmp_path / "workspace")
-    desk.land(desk.rows(24, 26), 26)
-    meanwhile(desk)
-    checked = desk.check(26)
-
-    assert checked.record["previous_champions"]["verdict"]["promote"]
-    assert checked.outcome == "none"
-    assert reason in checked.reason
-
-
-def test_a_former_champion_whose_regime_returned_is_restored_after_the_cooldown(
-    returning: Desk, tmp_path: Path
-) -> None:
-    desk = copy_of(returning, tmp_path / "workspace")
-    checked = desk.pass_days(24, 26)
-    done = [restore_champions(desk.workspace, checked.id, now=desk.day(26)) for _ in range(2)]
-    releases = desk.workspace.store.releases(desk.workspace.model)
-
-    assert checked.outcome == "restore"
-    assert [row.action for row in releases] == ["promote", "promote", "restore"]
-    assert done[0] == done[1]
-    assert desk.check(27).record["champion"] == 1
-
-
-def test_an_altered_bundle_is_not_restored(make: Make) -> None:
-    desk = make(drift=CONCEPT, changes=DEAR)
-    desk.land(desk.rows(10, 20), 20)
-    desk.make_version(20)
-    next((desk.shelf.folders[1] / "models").rglob("model.txt")).write_text("altered", encoding="utf-8")
-    desk.land(desk.rows(20, 22), 22)
-
-    assert desk.check(22).record["previous_champions"] is None
 
 
 # --- estimates before labels ------------------------------------------------------------------------
@@ -572,9 +503,7 @@ def test_drift_in_m_of_n_checks_starts_a_retraining(make: Make) -> None:
 def test_drift_that_a_promotion_did_not_end_is_held_and_stays_so_in_the_status(make: Make) -> None:
     rules = LOOK_AT_LEVEL | {"drift_checks": [1, 1], "cooldown_checks": 0}
     by_effect = {"drift": {"alarms": None}}  # two days of 12 that strayed are no history to promise a rate on
-    desk = make(
-        drift=SHIFT | {"since": START}, changes={"triggers": rules, "previous_champions": {"most": 0}, **by_effect}
-    )
+    desk = make(drift=SHIFT | {"since": START}, changes={"triggers": rules, **by_effect})
     wide = desk.rows(10, 12).assign(level=lambda rows: rows["level"] + 6)
     desk.land(wide, 12)
     first = desk.check(12)

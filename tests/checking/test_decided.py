@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.score import score
 from retrim.errors import RefusedError
-from retrim.landing.as_of_view import read_as_of
 from retrim.release.card import make_card
 from retrim.release.versions import load_stored_version
 from retrim.retraining.judge_import import judge_import
@@ -71,38 +69,6 @@ def test_the_probe_weights_its_rows_as_a_retraining_would(tmp_path_factory: pyte
 
     assert weighted["champion_loss"] == plain["champion_loss"]
     assert weighted["probe_loss"] != plain["probe_loss"]
-
-
-def test_a_former_champion_that_uses_a_forbidden_column_is_not_scored(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = make(tmp_path_factory.mktemp("previous"), mitigate=None)
-    desk.make_version(20.5)
-    desk.land(desk.rows(20.5, 24), 24)
-    columns = desk.workspace.params.data.model_dump(mode="json")["columns"]
-    columns["group"]["role"] = "forbidden"
-    strict = with_params(desk, data={"columns": columns})
-
-    def scored(at: Desk) -> Any:
-        table = read_as_of(at.workspace, as_of=at.day(24))
-        return score_previous_champions(
-            at.workspace, table, load_stored_version(at.workspace, 2).predictor, 2, previous=None
-        )
-
-    assert scored(desk) is not None
-    assert scored(strict) is None
-
-
-def test_a_former_champion_is_held_to_the_limits_of_today(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = make(tmp_path_factory.mktemp("limited"), mitigate=None)
-    desk.make_version(20.5)
-    desk.land(desk.rows(20.5, 26), 26)
-    strict = with_params(desk, fairness={"at_most": NONE | {"selection_rate": 0.0}})
-    table = read_as_of(strict.workspace, as_of=strict.day(26))
-    found = score_previous_champions(
-        strict.workspace, table, load_stored_version(strict.workspace, 2).predictor, 2, previous=None
-    )
-
-    assert found is not None
-    assert "fairness: group selection rate" in [check.name for check in found.verdict.checks]
 
 
 def test_an_imported_version_is_held_to_the_limits_here(tmp_path_factory: pytest.TempPathFactory) -> None:

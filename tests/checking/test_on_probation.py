@@ -18,7 +18,6 @@ from tests.builders.shipped import drift_tests
 pytestmark = pytest.mark.slow  # makes champions with the stages
 
 QUIET: dict[str, dict[str, Any]] = {
-    "previous_champions": {"most": 0},
     "drift": {"min_rows": 24, "tests": drift_tests()},
 }
 

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 
 CHANGES: dict[str, dict[str, Any]] = {
     "triggers": {"rules": ["drift"], "drift_checks": [1, 1], "cooldown_checks": 0},
-    "previous_champions": {"most": 0},
     "drift": {
         "min_rows": 24,
         "alarms": None,

@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probe import _to_fit
 from retrim.checking.score import score
 from retrim.landing.as_of_view import known_table, read_as_of
 from retrim.reading.landed_rows import LandedRows
-from retrim.release.versions import load_stored_version
 from retrim.reports.explain import explain
 from retrim.table.data import assemble, with_past
 from retrim.table.lags import HistoryParams
@@ -120,18 +118,3 @@ def test_a_check_goes_on_when_another_column_is_the_target(desk: Desk) -> None:
     other = with_params(desk, data={"columns": columns})
 
     assert other.check(11.5).record["champion"] == 1
-
-
-def test_former_champions_are_scored_on_mature_rows_alone(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "late", labels="later", changes={"split": {"judge_rows": 96}})
-    for day in (10, 20):
-        desk.land(desk.rows(day - 10, day), day)
-        desk.land(desk.rows(day - 10, day), day + 0.1, kind="labels")
-        desk.make_version(day + 0.2)
-    desk.land(desk.rows(20, 24).assign(outcome=np.nan), 24)
-    desk.land(desk.rows(20, 22), 24.1, kind="labels")
-    table, live = read_as_of(desk.workspace, as_of=desk.day(25)), load_stored_version(desk.workspace, 2).predictor
-    found = score_previous_champions(desk.workspace, table, live, 2, previous=None)
-
-    assert found is not None
-    assert found.rows == 48

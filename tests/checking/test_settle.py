@@ -32,7 +32,6 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         drift={"kind": "none", "size": 0.0, "since": START},
         changes={
             "triggers": LEVEL,
-            "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
         version_at=10,
@@ -87,7 +86,6 @@ def test_under_manual_a_settled_alarm_is_answered_while_it_stays_up(tmp_path: Pa
         tmp_path / "manual",
         changes={
             "triggers": LEVEL | {"rules": ["drift", "manual"]},
-            "previous_champions": {"most": 0},
             "drift": {"min_rows": 24, "alarms": None, "tests": WIDE, "score": {}},
         },
         version_at=10,

@@ -173,7 +173,7 @@ VERDICTS: dict[str, tuple[CheckVerdict, str, dict[str, str]]] = {
         {"do": "retrim policy acknowledge"},
     ),
     "a retraining starts": (verdict(NORMAL, outcome="retrain"), "retraining", {"do": "starts"}),
-    "a former champion comes back": (verdict(NORMAL, outcome="restore"), "retraining", {}),
+    "a rolled back version goes": (verdict(NORMAL, outcome="rollback"), "retraining", {}),
     "without a loss rows are too few": (verdict(None), "too_few_rows", {}),
     "without a live version it is the first": (verdict(None, champion=None, outcome="retrain"), "first", {}),
 }

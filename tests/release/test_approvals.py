@@ -28,7 +28,6 @@ pytestmark = pytest.mark.slow  # makes champions with the stages
 
 ASKS = {"moves": ["promote"]}
 CHANGES: dict[str, dict[str, Any]] = {
-    "previous_champions": {"most": 0},
     "drift": {"min_rows": 24, "tests": drift_tests()},
     "release": {"approval": ASKS},
 }

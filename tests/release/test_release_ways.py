@@ -1,7 +1,6 @@
 """Every way in which a version goes live, and none of them without a verdict that promotes and checks that passed."""
 
 import ast
-import json
 import signal
 import threading
 import time
@@ -17,18 +16,13 @@ import sqlalchemy as sa
 
 from retrim.adapters.database import iso
 from retrim.adapters.migrations.schema import VERSIONS
-from retrim.checking.previous_champions import restore_champions
 from retrim.decision import release_checks as limits
-from retrim.decision.previous_champions import PreviousChampions
-from retrim.decision.stored_rows import DecisionRow
 from retrim.errors import MachineFaultError, RefusedError
 from retrim.files import folder_digest
 from retrim.gate.reference_rows import REFERENCE_ROWS
-from retrim.gate.verdict import Check, Verdict
 from retrim.release import release
 from retrim.release.release import FIRST, check_stored, recorded, release_checks
 from retrim.release.versions import find_live_version
-from tests.builders.answers import kept_check
 from tests.builders.desk import REPOSITORY, Desk, copy_of, make_desk
 from tests.builders.proved import move
 
@@ -72,25 +66,6 @@ def record_bundle(desk: Desk, version: int) -> None:
         connection.execute(sa.update(VERSIONS).where(VERSIONS.c.version == version).values(bundle=digest))
 
 
-def decide_to_restore(desk: Desk, version: int) -> str:
-    at = iso(desk.day(14))
-    verdict = Verdict(str(version), (Check("gain", True, 1.0, 0.0, "it leads", None),), {}, 10, None)
-    record = kept_check(
-        desk.day(14), previous_champions=PreviousChampions(10, 2.0, {version: 1.0}, verdict), champion=2
-    )
-    row = {
-        "id": "check-14",
-        "model": "generated",
-        "source": "check",
-        "as_of": at,
-        "at": at,
-        "actor": "a test",
-        "outcome": "restore",
-    }
-    desk.workspace.store.add_decision(DecisionRow(**row, reason="it leads", text=json.dumps(record)))
-    return "check-14"
-
-
 WAYS: dict[str, Any] = {
     "promote": lambda desk, n: release.promote_version(
         desk.workspace, n, judged_against=2, by="a test", reason="x", now=desk.day(14)
@@ -99,7 +74,6 @@ WAYS: dict[str, Any] = {
         desk.workspace, n, action="import", expected=2, by="a test", reason="x", now=desk.day(14)
     ),
     "roll back": lambda desk, n: release.rollback(desk.workspace, n, by="a test", reason="x", now=desk.day(14)),
-    "restore": lambda desk, n: restore_champions(desk.workspace, decide_to_restore(desk, n), now=desk.day(14)),
     "the store": lambda desk, n: desk.workspace.store.add_release(
         move("generated", n, at=iso(desk.day(14))), expected=2, keys=desk.workspace.keys
     ),

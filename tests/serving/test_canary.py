@@ -26,13 +26,11 @@ from tests.serving.test_server import as_json
 
 pytestmark = pytest.mark.slow
 
-QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0}}
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1; version 2, which is live; version 3, which learned from days whose target lay higher, is refused."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=QUIET)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace")
     for since, until in ((0, 10), (10, 14)):
         desk.land(desk.rows(since, until), until)
         desk.make_version(until)

@@ -24,13 +24,11 @@ from tests.serving.test_server import as_json
 
 pytestmark = pytest.mark.slow
 
-QUIET: dict[str, dict[str, Any]] = {"previous_champions": {"most": 0}}
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Version 1; the live version 2, which learned from days whose target lay higher; version 3, which is refused."""
-    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", changes=QUIET, version_at=10)
+    desk = make_desk(tmp_path_factory.mktemp("desk") / "workspace", version_at=10)
     desk.land(desk.rows(10, 16).assign(outcome=lambda rows: rows["outcome"] + 6.0), 16)
     desk.make_version(16)
     desk.make_version(17, promote=False)

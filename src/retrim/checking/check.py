@@ -35,7 +35,7 @@ class CheckOutcome:
 
     @property
     def outcome(self) -> str:
-        """`none`, `retrain`, `restore`, `rollback` or `held`."""
+        """`none`, `retrain`, `rollback` or `held`."""
         return self.record.decision.outcome
 
     @property

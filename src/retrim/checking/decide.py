@@ -7,15 +7,13 @@ import pandas as pd
 from retrim.checking.history import month_spent, new_rows, past_of_store
 from retrim.checking.holds import rolled_back
 from retrim.checking.mode import mode_now
-from retrim.checking.previous_champions import checks_since_release, led_before
 from retrim.checking.probation import rolled_back_instead
 from retrim.checking.totals import deposited, read_totals
 from retrim.decision.accumulated_gain import LifeTotals
-from retrim.decision.brakes import after_rollback, ask_to_restore, while_paused
+from retrim.decision.brakes import after_rollback, while_paused
 from retrim.decision.check_record import CheckEvidence, CheckRecord, StoredCheck
 from retrim.decision.check_verdict import make_verdict
 from retrim.decision.history import CheckHistory, summarise_checks
-from retrim.decision.previous_champions import restore_instead
 from retrim.decision.rules import Decision, decide
 from retrim.decision.stored_rows import DecisionRow
 from retrim.decision.triggers import Evidence
@@ -44,7 +42,7 @@ def decide_on(
         return _seen_already(evidence, previous)
     rollback = rolled_back(workspace, decisions, table.times)
     known = _rule_evidence(workspace, evidence, table, past_of_store(workspace, past, decisions, now=evidence.as_of))
-    decision = after_rollback(_by_rules(workspace, known, evidence, past=past), rollback)
+    decision = after_rollback(decide(known, workspace.params.triggers), rollback)
     decision = rolled_back_instead(workspace, decision, evidence.probation, previous)
     paused = pause_now(workspace)
     decision = while_paused(decision, paused, version=_back_to(evidence, decision))
@@ -80,37 +78,8 @@ def _seen_already(evidence: CheckEvidence, previous: StoredCheck) -> CheckRecord
     )
 
 
-def _by_rules(
-    workspace: Workspace, known: Evidence, evidence: CheckEvidence, *, past: Sequence[StoredCheck]
-) -> Decision:
-    """What the rules say; restoring a previous champion where one has led and costs no training.
-
-    While a run goes on or its version waits for a person none is restored: that version was judged against the one
-    that is live, and could not go live after it.
-    """
-    params = workspace.params
-    decision, previous_champions = decide(known, params.triggers), evidence.previous_champions
-    if previous_champions is None or evidence.champion is None:
-        return decision
-    if known.going_on is not None or known.waiting is not None:
-        return decision
-    reading = evidence.probe.reading
-    decision = restore_instead(
-        decision,
-        previous_champions,
-        probe_loss=None if reading is None else reading.probe_loss,
-        led_before=led_before(past[-1] if past else None, evidence.champion, previous_champions.best),
-        checks_since_release=checks_since_release(workspace, past),
-        cooldown_checks=params.triggers.cooldown_checks,
-        manual="manual" in params.triggers.rules,
-    )
-    return ask_to_restore(decision, previous_champions.best, params.release.approval)
-
-
 def _back_to(evidence: CheckEvidence, decision: Decision) -> int | None:
-    """The earlier version that a decision to restore or to roll back makes live; None for any other."""
-    if decision.outcome == "restore":
-        return None if evidence.previous_champions is None else evidence.previous_champions.best
+    """The earlier version that a decision to roll back makes live; None for any other."""
     return None if decision.outcome != "rollback" or evidence.probation is None else evidence.probation.against
 
 

@@ -12,7 +12,6 @@ from retrim.checking.drift import DriftLook, find_drift
 from retrim.checking.estimate import estimate_newest
 from retrim.checking.gain import balance_after, deposit, refused_since, retraining_cost_now
 from retrim.checking.measure import MeasuredRows, beside_judged, judged_rows, measure_champion
-from retrim.checking.previous_champions import score_previous_champions
 from retrim.checking.probation import look_at_probation
 from retrim.checking.probe import ProbeOutcome, last_probed, preview_before, run_probe, watch_before
 from retrim.checking.rows import row_counts
@@ -86,7 +85,6 @@ def _of_champion(
     drift = find_drift(workspace, table, champion, counts)
     measured = measure_champion(workspace, mature, predictor, version, counts)
     estimate = estimate_newest(workspace, table, predictor, version, past=past, now=now)
-    previous_champions = score_previous_champions(workspace, table, predictor, version, previous=previous)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)
     performance, drift_evidence = _performance(
@@ -125,7 +123,6 @@ def _of_champion(
         estimate=estimate,
         probe=probe,
         gain=gain,
-        previous_champions=previous_champions,
         probation=probation,
     ), taken
 

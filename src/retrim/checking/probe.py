@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrim.checking.measure import naive_losses_on
+from retrim.checking.previous_champions import previous_losses
 from retrim.checking.sizing import recipe_digest, refitted, shown_before, sized
 from retrim.decision.check_record import ProbeLosses, StoredCheck
 from retrim.decision.probe import (
@@ -41,7 +42,7 @@ class ProbeOutcome:
 
     Args:
         reading: The gain of a refit over the champion.
-        refits: Mean loss of the refits by training window.
+        refits: Mean loss of the refits by training window, and of a previous champion.
         preview: What the gate would say of these refits; None where it cannot judge on so few rows.
         losses: Its blocks and the recipe that was refitted, for the gate of a run to come.
         taken: Rows of the table that enter the accumulated gain, shape (rows,).
@@ -92,13 +93,14 @@ def run_probe(
     digest = recipe_digest(workspace, predictor)
     whole = ShownEvidence.of_rows(event_times, champion, refits, block_rows=block_rows)
     life = shown_before(workspace, version, digest)
-    chosen = chosen_losses(refits, block_rows=block_rows)
+    candidates = refits | previous_losses(workspace, mature, judging, version)
+    chosen = chosen_losses(candidates, block_rows=block_rows)
     reading = reading_of(champion, chosen, apart=apart, block_rows=block_rows)
     after_change = 0 if watch.changed is None else int((events >= watch.changed).sum())
     return ProbeOutcome(
         reading=replace(reading.with_waiting(len(waiting), earlier=watch.gain), after_change=after_change),
-        refits={kind: float(losses.mean()) for kind, losses in refits.items()},
-        preview=_preview(workspace, mature, predictor, judging, champion, refits, [*life, whole]),
+        refits={kind: float(losses.mean()) for kind, losses in candidates.items()},
+        preview=_preview(workspace, mature, predictor, judging, champion, refits, candidates, [*life, whole]),
         losses=ProbeLosses(**vars(whole), of=digest),
         cost=_cost_of(workspace, mature.times, judged, predictor, changed=changed, retraining_cost=retraining_cost),
         taken=mature.in_whole(unprobed),
@@ -167,39 +169,40 @@ def _preview(
     predictor: Predictor,
     judging: np.ndarray,
     champion: np.ndarray,
-    losses: dict[str, np.ndarray],
+    refits: dict[str, np.ndarray],
+    candidates: dict[str, np.ndarray],
     life: Sequence[ShownEvidence],
 ) -> GatePreview | None:
-    """What the gate would say of the refits on as many of the newest rows as would judge a run."""
+    """What the gate would say of all candidates on as many of the newest rows as would judge a run."""
     params, block_rows = workspace.params, workspace.params.judge.block_rows
     unseen = mature.only(judging)
-    size = sized(workspace, unseen, life, tries=len(losses), judged=(), eased=True, mature=len(mature))
+    size = sized(workspace, unseen, life, tries=len(candidates), judged=(), eased=True, mature=len(mature))
     naive = naive_losses_on(workspace, mature, predictor, predictor.view.seen(unseen.read()))
     judging_part, before = slice(-size.rows, None), slice(None, -size.rows)
     events = list(unseen.times["_event"])
     newest = ShownEvidence.of_rows(
         events[before],
         champion[before],
-        {kind: values[before] for kind, values in losses.items()},
+        {kind: values[before] for kind, values in refits.items()},
         block_rows=block_rows,
     )
     shown = [*(evidence.before(events[judging_part][0]) for evidence in life[:-1]), newest]
     most = 0.0 if params.gate.non_inferiority is None else params.gate.non_inferiority.most
     answer = preview(
-        {kind: values[judging_part] for kind, values in losses.items()},
+        {kind: values[judging_part] for kind, values in candidates.items()},
         champion[judging_part],
         {name: naive[name][judging_part] for name in params.gate.baselines if name in naive},
         params.gate,
         rows=len(champion[judging_part]),
         draws=params.judge.draws,
         block_rows=block_rows,
-        support={kind: support_of(shown, kind, most=most) for kind in losses},
+        support={kind: support_of(shown, kind, most=most) for kind in refits},
     )
     if answer is None:
         return None
     best, least = (
         min((float(np.mean(values[judging_part])) for values in by_name.values()), default=np.inf)
-        for by_name in (losses, naive)
+        for by_name in (candidates, naive)
     )
     return replace(answer, short=size.short if best < least else None)  # else more rows would not help
 
@@ -250,7 +253,7 @@ def _cost_of(
     retraining = retraining_work(
         max(len(times) - params.split.judge_rows, 0),
         rounds,
-        mode="refit" if params.retrain.mode == "auto" else params.retrain.mode,
+        mode=params.retrain.mode,
         windows=params.train.windows,
         recipes=params.train.recipes,
         sliding_rows=params.split.sliding_rows,

@@ -10,7 +10,6 @@ from retrim.checking.history import (
 )
 from retrim.checking.holds import held_since
 from retrim.decision.alerts import AlertKind
-from retrim.decision.brakes import RESTORE_ASKED
 from retrim.decision.check_record import (
     CheckRecord,
     StoredCheck,
@@ -44,11 +43,7 @@ def tell(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp) -> Non
         text = f"{month.text}: the budget allows one more"
         record_alert(workspace, AlertKind.BUDGET_NEAR, text, now=now, about=month.month)
     if decision.outcome == "held" and decision.stopped != "hold":
-        previous = record.previous_champions
-        if previous is not None and decision.change == RESTORE_ASKED:
-            record_alert(workspace, AlertKind.RESTORE_NEEDED, decision.reason, now=now, about=str(previous.best))
-        else:
-            record_alert(workspace, AlertKind.HELD, record.sentence, now=now, about=held_since(workspace))
+        record_alert(workspace, AlertKind.HELD, record.sentence, now=now, about=held_since(workspace))
 
 
 def _tell_health(workspace: Workspace, record: CheckRecord, *, now: pd.Timestamp) -> None:

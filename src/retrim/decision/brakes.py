@@ -10,8 +10,6 @@ from retrim.stats.codec import Moment, written
 from retrim.stats.plugins import SettingsSection
 
 Move = Literal["first", "promote", "restore"]
-RESTORE_ASKED = "release.approval.moves without restore"
-"""What would have changed a decision that is held because a person approves restores."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def after_rollback(decision: Decision, rolled_back: RolledBack | None) -> Decisi
     Args:
         rolled_back: The rollback that was answered by no person; None where there is none.
     """
-    if rolled_back is None or not rolled_back.holds or decision.outcome not in ("retrain", "restore"):
+    if rolled_back is None or not rolled_back.holds or decision.outcome != "retrain":
         return decision
     more = rolled_back.needed - rolled_back.rows
     return replace(
@@ -120,11 +118,3 @@ class ApprovalParams(SettingsSection):
         if "restore" not in self.moves:
             return None
         return f"{reason}; but release.approval asks a person: `retrim versions rollback --to {version} --reason ...`"
-
-
-def ask_to_restore(decision: Decision, version: int, params: ApprovalParams) -> Decision:
-    """A decision to restore a previous champion, held where that is a person's to approve."""
-    reason = params.asked_to_restore(decision.reason, version)
-    if decision.outcome != "restore" or reason is None:
-        return decision
-    return replace(decision, outcome="held", reason=reason, change=RESTORE_ASKED)

@@ -8,7 +8,6 @@ from retrim.decision.band import Band
 from retrim.decision.brakes import Paused, RolledBack
 from retrim.decision.check_verdict import CheckVerdict, SuspectBatch
 from retrim.decision.loss_comparison import LossComparison
-from retrim.decision.previous_champions import PreviousChampions
 from retrim.decision.probation import ProbationCheck
 from retrim.decision.probe import GatePreview, ProbeReading
 from retrim.decision.probe_watch import ProbeWatch
@@ -167,7 +166,7 @@ class ProbeEvidence:
 
     Args:
         reading: Its result; None if none ran or too few rows were due.
-        refits: Mean loss of the refits, by training window.
+        refits: Mean loss of the refits by training window, and of a previous champion as `version 3`.
         losses: Losses by block, kept for the gate of a later run.
         cost: What it cost.
         preview: The gate's answer for the refits of this probe or, where none ran, of the one before.
@@ -219,7 +218,6 @@ class CheckEvidence:
         estimate: Its estimated loss on newer rows, whose labels are not known yet.
         probe: What a refit gains.
         gain: The accumulated gain.
-        previous_champions: Comparison of previous champions with the live version on the newest rows.
         probation: Probation of the live version.
     """
 
@@ -234,7 +232,6 @@ class CheckEvidence:
     estimate: EstimateEvidence = field(default_factory=EstimateEvidence)
     probe: ProbeEvidence = field(default_factory=ProbeEvidence)
     gain: GainEvidence
-    previous_champions: PreviousChampions | None = None
     probation: ProbationCheck | None = None
 
     @property
@@ -331,7 +328,7 @@ class StoredCheck:
     Args:
         sequence: Its number among the checks; None: an older store did not count them.
         as_of: The moment it was about, ISO 8601 in UTC.
-        outcome: `none`, `retrain`, `restore`, `rollback` or `held`.
+        outcome: `none`, `retrain`, `rollback` or `held`.
         actor: Who or what made it.
         row: Of the store; its evidence is read when it is first asked for, as a life has thousands of checks.
     """

@@ -34,7 +34,7 @@ LITTLE = 0.2  # share of the excess loss below which a refit helps only a little
 NAMED = 3  # columns that a sentence names; the others are counted
 BESIDE_FEATURES = (TARGET, SCORE, CONFIDENCE, TOGETHER)
 LOSSES = {"mae": "MAE", "mse": "MSE", "log_loss": "log loss", "brier": "Brier score", "poisson": "Poisson loss"}
-Answer = Literal["none", "retrain", "restore", "rollback", "held", "paused"]
+Answer = Literal["none", "retrain", "rollback", "held", "paused"]
 """The decision of a check; `paused` if a pause kept it from acting."""
 Benefit = Literal["helps", "little", "naive", "none", "unknown"]
 """What a retraining does to the loss: lowers it; lowers it a little so far; lowers it, but not clearly below a naive
@@ -276,7 +276,7 @@ def _answer(outcome: Answer) -> str:
         return "it is paused, and would have acted: if you agree, retrim policy pause --end --reason WHY"
     if outcome == "retrain":
         return "nothing, a retraining starts"
-    if outcome in ("restore", "rollback"):
+    if outcome == "rollback":
         return "nothing, an earlier version goes live again"
     return ""
 

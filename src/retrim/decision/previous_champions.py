@@ -1,118 +1,19 @@
-"""Previous champions on the newest rows: a regime that returns may have its old model back, at no training cost."""
+"""Previous champions as challengers: a regime that returns may have its old model back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from retrim.decision.rules import Decision
-from retrim.gate.losses import judge
-from retrim.gate.verdict import Check, GateParams, Verdict
-from retrim.stats.codec import written
+from retrim.gate.verdict import Check, Verdict
 from retrim.stats.metrics import row_losses
-from retrim.stats.plugins import SettingsSection
 from retrim.training.bundle import Predictor
 
+CONSIDERED = 3
+"""Previous champions that are looked at, the newest: older ones rarely fit the newest rows."""
 COMPETING = 1
-"""Previous champions that a run judges beside its challengers, at most: each makes the gate stricter for all models."""
-
-
-@dataclass(frozen=True)
-class PreviousChampions:
-    """Comparison of previous champions with the live version, on rows that none of them was trained on.
-
-    Args:
-        rows: Rows evaluated.
-        champion_loss: The live version's mean loss on those rows.
-        losses: Mean loss of each previous champion, by version.
-        verdict: The gate's verdict, with the best previous champion as the challenger.
-        rests_on: Digest of the rows, versions and settings behind the comparison; empty if it was not recorded.
-    """
-
-    rows: int
-    champion_loss: float
-    losses: Mapping[int, float]
-    verdict: Verdict
-    rests_on: str = ""
-
-    @written
-    def best(self) -> int:
-        """The previous champion with the lowest loss."""
-        return min(sorted(self.losses), key=lambda version: self.losses[version])
-
-
-def judge_previous_champions(
-    losses: Mapping[int, np.ndarray], champion: np.ndarray, gate: GateParams, *, draws: int, block_rows: int
-) -> PreviousChampions | None:
-    """Previous champions through the gate, as challengers of the live version; None where there is none.
-
-    Args:
-        losses: Loss of each judged row, in time order, of each previous champion.
-    """
-    if not losses or not len(champion):
-        return None
-    named = {str(version): values for version, values in losses.items()}
-    verdict = judge(named, champion, {}, gate, draws=draws, block_rows=block_rows, uses=0.0)
-    means = {version: float(values.mean()) for version, values in losses.items()}
-    return PreviousChampions(len(champion), float(champion.mean()), means, verdict)
-
-
-def restore_instead(
-    decision: Decision,
-    previous_champions: PreviousChampions | None,
-    *,
-    probe_loss: float | None,
-    led_before: bool,
-    checks_since_release: int | None,
-    cooldown_checks: int,
-    manual: bool,
-) -> Decision:
-    """The decision to promote a previous champion again, where that is better than what was decided; else what was.
-
-    It has to pass the gate, to have led at the check before too, and to lose less than a
-    refit would where one is decided on. A cooldown after each release keeps two models from taking turns.
-
-    Args:
-        decision: What the rules decided: `none` or `retrain`; a hold is a person's.
-        previous_champions: As judged; None where there are none.
-        probe_loss: What a refit lost on this check's rows; None where nobody knows.
-        checks_since_release: Checks since something went live, this one counted; None if nothing ever did.
-    """
-    if (
-        previous_champions is None
-        or not previous_champions.verdict.promote
-        or not led_before
-        or decision.outcome == "held"
-    ):
-        return decision
-    if checks_since_release is not None and checks_since_release <= cooldown_checks:
-        return decision
-    if (
-        decision.outcome == "retrain"
-        and probe_loss is not None
-        and probe_loss < previous_champions.losses[previous_champions.best]
-    ):
-        return decision
-    text = (
-        f"version {previous_champions.best}, a previous champion, is better again: {previous_champions.verdict.reason}"
-    )
-    if manual:
-        reason = f"{text}; but manual is set: `retrim versions rollback --to {previous_champions.best} --reason ...`"
-        return replace(decision, outcome="held", reason=reason, change="a person", fired=())
-    return replace(decision, outcome="restore", reason=text, change="a previous champion with a higher loss", fired=())
-
-
-class PreviousChampionParams(SettingsSection):
-    """How previous champions are scored at checks."""
-
-    most: int = Field(
-        exclude=True,
-        default=3,
-        ge=0,
-        description="number of previous champions that are scored, newest first; older ones rarely fit the newest rows",
-    )
+"""Previous champions that a probe and a run judge beside the refits, at most: each makes the gate stricter for all."""
 
 
 @dataclass(frozen=True)

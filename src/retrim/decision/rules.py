@@ -11,7 +11,7 @@ from retrim.decision.triggers import RULES, BudgetParams, Evidence, RuleResult, 
 RELEASE = "`retrim retrain --reason ...`, or without a run `retrim policy acknowledge --reason ...`"
 
 
-Outcome = Literal["none", "retrain", "restore", "rollback", "held"]
+Outcome = Literal["none", "retrain", "rollback", "held"]
 Guard = Literal["hold", "cooldown", "circle", "budget", "gate", "manual", "pause"]
 GUARDS: tuple[Guard, ...] = get_args(Guard)
 """What may keep a rule that fires from a run: refusals running, the checks after a run, an alarm that goes round in a
@@ -23,7 +23,7 @@ class Decision:
     """The answer.
 
     Args:
-        outcome: `none`, `retrain`, `restore` (a previous champion), `rollback` (a probation), or `held` for a person.
+        outcome: `none`, `retrain`, `rollback` (a probation), or `held` for a person.
         reason: Why, in a sentence.
         said: What every rule said.
         change: What would have changed the answer.

@@ -12,11 +12,7 @@ from retrim.stats.timetable import CRON, next_due
 class RetrainParams(SettingsSection):
     """How a version is made."""
 
-    mode: Literal["refit", "search", "auto"] = Field(
-        default="refit",
-        description="mode of every version after the first; auto: a search if the gain of earlier "
-        "searches covers their cost, else a refit",
-    )
+    mode: Literal["refit", "search"] = Field(default="refit", description="mode of every version after the first")
     refit_after: bool = Field(
         default=True,
         description="whether the winner of a promotion is fitted again on all mature rows, including the holdout "

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from retrim.checking.previous_champions import forbidden_in, group_checks
+from retrim.checking.previous_champions import forbidden_in
 from retrim.errors import RefusedError
+from retrim.gate.fairness import limit_checks
 from retrim.gate.losses import EarlierVerdict, uses
 from retrim.gate.models import judge_models
 from retrim.gate.verdict import HoldoutJudgement, ScoredModel, StatedInterval, VerdictRecord, score_stored
@@ -79,7 +80,9 @@ def judge_import(
         uses=uses(earlier_verdicts(workspace), rows["_event"]),
     )
     scored = judged.challengers[verdict.winner]
-    verdict = verdict.with_checks(group_checks(workspace, scored, rows))
+    verdict = verdict.with_checks(
+        limit_checks(scored, rows, params.data.task, params.fairness, params.judge, params.gate)
+    )
     record = to_record(verdict) | {
         "judged_from": rows["_event"].iloc[0].isoformat(),
         "judged_until": rows["_event"].iloc[-1].isoformat(),

@@ -62,7 +62,7 @@ from retrim.training.tuning import Trial, read_trials
 
 Say = Callable[[str], None]
 POLL_SECONDS = 0.5
-ACTS = ("retrain", "restore", "rollback")
+ACTS = ("retrain", "rollback")
 
 
 def outcome_of(workspace: Workspace, decision: str) -> RunOutcome | None:

@@ -81,11 +81,6 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
     if (newest := check.estimate.newest) is not None:
         estimated = f"{figure(newest.loss)} on {newest.rows} rows without labels, by the {newest.by}"
         estimated += "" if quality is None else f"; {quality}"
-    previous = check.previous_champions
-    former = None
-    if previous is not None:
-        losses = ", ".join(f"version {version}: {figure(loss)}" for version, loss in previous.losses.items())
-        former = f"{losses}; live: {figure(previous.champion_loss)}, on {previous.rows} rows new to all of them"
     return [
         ("live", check.champion),
         ("loss", loss),
@@ -96,7 +91,6 @@ def _evidence(check: CheckRecord) -> list[tuple[str, Any]]:
         ("probe against it", None if check.probe.reading is None else _reading(check.probe.reading)),
         ("accumulated gain", gain_of(check.gain.now.balance, check.gain.retraining_cost, check.gain.money)),
         ("too few rows", check.short),
-        ("previous champions", former),
         ("probation", probation_of(check.probation)),
         ("probe", _probe(check)),
         ("cost so far", cost_so_far(check.totals)),
