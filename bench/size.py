@@ -46,14 +46,16 @@ CHECK = """
 import ast, sys, tempfile
 from pathlib import Path
 import coverage
+from retrim.checking.check import check
 from tests.lives.life import begin_life
 from tests.lives.worlds import nothing
 sources = str(Path(sys.argv[1]).resolve() / "src")
 life = begin_life(Path(tempfile.mkdtemp(dir=sys.argv[2])), nothing(1, 2))
 life.play(1)
+life._land(life.world.week(2), 2)
 watch = coverage.Coverage(data_file=None, source=[sources])
 watch.start()
-life.play(1)
+assert check(life.workspace, by="size", now=life.now(2)).outcome == "none"
 watch.stop()
 data = watch.get_data()
 def in_functions(path):
