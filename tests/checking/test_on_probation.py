@@ -8,6 +8,8 @@ import pytest
 from retrim.checking.check import check
 from retrim.checking.probation import carry_out
 from retrim.cli.answers import find_versions
+from retrim.cli.screens.status import status_facts
+from retrim.cli.status_answer import find_status
 from retrim.errors import RefusedError
 from retrim.release.release import rollback
 from retrim.release.versions import PROBATION_ROLLBACK, find_live_version
@@ -51,6 +53,7 @@ def worse(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     fires = {
         "gain": {"rows_per_check": 48, "cost": 1e-9, "errors": 0.0},
         "gate": {"confidence": 0.51, "non_inferiority": None},
+        "probation": {"acts": True},
     }
     desk = begin(tmp_path_factory.mktemp("worse"), odd=6.0, **fires)
     first = beat(desk, 20)
@@ -131,15 +134,21 @@ def test_one_that_is_better_is_confirmed_once_and_stays(tmp_path: Path) -> None:
     assert find_live_version(good.workspace).version == 2  # type: ignore[union-attr]
 
 
-def test_where_all_is_a_persons_it_is_held_once(tmp_path: Path) -> None:
-    desk = begin(tmp_path, odd=6.0, triggers={"rules": ["gain", "manual"]})
+@pytest.mark.parametrize(
+    "changes", [{}, {"probation": {"acts": True}, "triggers": {"rules": ["gain", "manual"]}}], ids=["shipped", "manual"]
+)
+def test_a_rollback_is_proposed_once_where_it_is_a_persons(tmp_path: Path, changes: dict[str, Any]) -> None:
+    desk = begin(tmp_path, odd=6.0, **changes)
     checked, day = until_it_ends(desk)
     later = beat(desk, day + 2)
+    alerts = [row.kind for row in desk.workspace.store.alerts(desk.workspace.model)]
+    status = dict(status_facts(find_status(desk.workspace, now=desk.day(day + 2))))
 
-    assert checked.outcome == "held"
-    assert "retrim versions rollback --to 1" in checked.reason
-    assert "on probation" not in later.reason
+    assert checked.record["probation"]["outcome"] == "worse"
+    assert {checked.outcome, later.outcome} <= {"none", "held", "retrain"}
+    assert alerts.count("probation worse") == 1
     assert find_live_version(desk.workspace).version == 2  # type: ignore[union-attr]
+    assert "retrim versions rollback --reason WHY" in status["probation"]
 
 
 def test_a_rollback_that_is_refused_is_told_and_decided_again(worse: dict[str, Any]) -> None:

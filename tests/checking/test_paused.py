@@ -120,7 +120,8 @@ def test_it_is_paused_once_with_a_reason_and_resumed_once(desk: Desk) -> None:
 
 
 def test_a_worse_version_is_rolled_back_only_after_the_pause(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path / "workspace", changes={**CHANGES, "triggers": {"rules": ["gain"]}}, version_at=12)
+    acting = {**CHANGES, "triggers": {"rules": ["gain"]}, "probation": {"acts": True}}
+    desk = make_desk(tmp_path / "workspace", changes=acting, version_at=12)
     desk.land(desk.rows(12, 18).assign(outcome=lambda rows: rows["outcome"] + 6.0), 18)
     desk.make_version(18)
     paused(desk, 18)

@@ -109,26 +109,17 @@ def test_a_probation_without_rows_says_so() -> None:
 
 def test_a_rollback_goes_before_a_retraining_and_keeps_what_waits_for_a_person() -> None:
     worse = ProbationVerdict("worse", 0.1, 50.0, 0.0, 0.01)
-    decision = roll_back_instead(RETRAIN, worse, against=1, text="figures", manual=False)
+    decision = roll_back_instead(RETRAIN, worse, text="figures")
 
     assert (decision.outcome, decision.fired) == ("rollback", ())
-    assert roll_back_instead(NONE, worse, against=1, text="", manual=False).held == ("drift",)
-
-
-def test_where_all_is_a_persons_nothing_is_rolled_back_by_itself() -> None:
-    decision = roll_back_instead(
-        RETRAIN, ProbationVerdict("worse", 0.1, 50.0, 0.0, 0.01), against=1, text="figures", manual=True
-    )
-
-    assert decision.outcome == "held"
-    assert "retrim versions rollback --to 1" in decision.reason
+    assert roll_back_instead(NONE, worse, text="").held == ("drift",)
 
 
 @pytest.mark.parametrize("outcome", ["going on", "confirmed", "over", "replaced"])
 def test_any_other_end_leaves_the_decision_alone(outcome: str) -> None:
     judged = ProbationVerdict(outcome, 0.0, 1.0, 1.0, 0.0)  # type: ignore[arg-type]
 
-    assert roll_back_instead(RETRAIN, judged, against=1, text="", manual=False) is RETRAIN
+    assert roll_back_instead(RETRAIN, judged, text="") is RETRAIN
 
 
 def test_one_that_errs_where_the_former_never_did_is_found_worse() -> None:

@@ -1,4 +1,4 @@
-"""A killed restore: before anything moved the next check decides it again; after the release row the alias follows."""
+"""A run that restores a previous champion is killed: before anything moved, and after the release row."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrim.decision.stored_rows import DecisionRow
 from retrim.release.versions import find_live_version
 from tests.builders.world import START, World, make_world
 from tests.drills.scene import Scene, all_is_settled, champion_is_whole
@@ -40,10 +39,6 @@ class Returning(Scene):
         self.world.land(self.world.day(self.day), since=self.world.day(before))
         return self.world.day(self.day)
 
-    def decided(self, at: str) -> DecisionRow | None:
-        """The check of a moment."""
-        return self.world.workspace.store.decision(f"generated-{pd.Timestamp(at):%Y%m%dT%H%M%SZ}")
-
     def live(self) -> tuple[int, int]:
         """The version that the store says is live, and the one that the alias points at."""
         now_live = find_live_version(self.world.workspace)
@@ -58,26 +53,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: str) -> Returning:
 
 @pytest.mark.drill
 @pytest.mark.server
-def test_a_restore_killed_before_anything_moved_is_decided_again_by_the_next_check(scene: Returning) -> None:
+def test_a_run_killed_while_it_restores_is_finished_by_the_next_check(scene: Returning) -> None:
     assert scene.live() == (2, 2)
-    scene.world.retrim("check", "--now", scene.next_day())  # the previous champion leads for the first time
-    killed_at = scene.next_day()
-    scene.kill("retrim.release.release:make_live:before", "check", "--now", killed_at)
+    scene.kill("retrim.release.release:make_live:before", "retrain", "--as-of", scene.next_day())
     champion_is_whole(scene.world)
-    kept = scene.decided(killed_at)
-    assert kept is not None
-    assert kept.outcome == "restore"
     assert scene.live() == (2, 2)
 
-    again_at = scene.next_day()
-    scene.kill("retrim.adapters.store:Store.add_release:after", "check", "--now", again_at)
+    scene.kill("retrim.adapters.store:Store.add_release:after", "check", "--now", scene.next_day())
     champion_is_whole(scene.world)
-    again = scene.decided(again_at)
-    assert again is not None
-    assert again.outcome == "restore"
     assert scene.live() == (1, 2)
 
-    scene.world.retrim("check", "--now", again_at)
+    scene.world.retrim("check", "--now", scene.next_day())
     assert scene.live() == (1, 1)
     champion_is_whole(scene.world)
     all_is_settled(scene.world)

@@ -1,4 +1,4 @@
-"""The champion on probation: at each check it is scored beside the one before, and rolled back where it is worse."""
+"""The champion on probation: each check scores it beside the one before; where it is worse, a rollback follows."""
 
 from dataclasses import replace
 
@@ -68,27 +68,31 @@ def look_at_probation(
     probation = _after(workspace, table, champion, before, now=now)
     if probation.ended is not None:
         _keep_end(workspace, probation)
-        if probation.outcome != "worse" or "manual" in workspace.params.triggers.rules:
+        if probation.outcome != "worse" or not acts(workspace):
             kind = AlertKind(f"probation {probation.outcome}")
             record_alert(workspace, kind, probation.said, now=now, about=str(probation.version))
     return probation
+
+
+def acts(workspace: Workspace) -> bool:
+    """Whether a version that is worse on probation is rolled back without a person."""
+    return workspace.params.probation.acts and "manual" not in workspace.params.triggers.rules
 
 
 def rolled_back_instead(
     workspace: Workspace, decision: Decision, probation: ProbationCheck | None, previous: StoredCheck | None
 ) -> Decision:
     """The decision to roll back where a probation asks for that now, else what was decided."""
-    if probation is None or not _is_to_act(probation, previous):
+    if probation is None or not acts(workspace) or not _is_to_act(probation, previous):
         return decision
-    manual, against = "manual" in workspace.params.triggers.rules, probation.against
-    return roll_back_instead(decision, probation, against=against, text=probation.said, manual=manual)
+    return roll_back_instead(decision, probation, text=probation.said)
 
 
 def _is_to_act(probation: ProbationCheck, previous: StoredCheck | None) -> bool:
     """Whether a probation that ended worse is to be acted on now.
 
     It ended at this check, or a kill, a refusal or a pause came between the check before and its rollback. What was
-    held for a person is that person's.
+    proposed to a person is that person's.
     """
     if probation.outcome != "worse":
         return False

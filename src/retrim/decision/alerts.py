@@ -135,7 +135,9 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.COLUMN_GONE: KindFacts(WARNING, "declare its new name as the text says, or", ("retrain",), lasts=True),
     AlertKind.PROBATION_CONFIRMED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_OVER: KindFacts(INFO, *SEE_VERSION),
-    AlertKind.PROBATION_WORSE: KindFacts(WARNING, "answer it", ("versions rollback --reason WHY", *ANSWER_HOLD)),
+    AlertKind.PROBATION_WORSE: KindFacts(
+        WARNING, "to bring the previous champion back", ("versions rollback --reason WHY",)
+    ),
     AlertKind.PROBATION_REPLACED: KindFacts(INFO, *SEE_VERSION),
     AlertKind.PROBATION_ROLLBACK: KindFacts(WARNING, *SEE_VERSION),
     AlertKind.ROLLBACK_REFUSED: KindFacts(

@@ -22,6 +22,11 @@ class ProbationParams(SettingsSection):
     checks: int = Field(
         default=26, ge=0, description="maximum number of checks on probation for a new champion; 0: no probation"
     )
+    acts: bool = Field(
+        default=False,
+        description="whether a version that is worse on probation is rolled back without a person; else an alert "
+        "proposes it: seasonal models that were equal were rolled back in 16% to 27% of years",
+    )
     block_share: float = Field(
         exclude=True,
         default=0.5,
@@ -322,9 +327,7 @@ def blocks_side_by_side(is_new: np.ndarray, losses: np.ndarray, *, block_rows: i
     return losses[is_new][there], (sums[blocks] / np.maximum(rows[blocks], 1))[there]
 
 
-def roll_back_instead(
-    decision: Decision, judged: ProbationVerdict, *, against: int, text: str, manual: bool
-) -> Decision:
+def roll_back_instead(decision: Decision, judged: ProbationVerdict, *, text: str) -> Decision:
     """The decision to roll back where the probation says so, whatever else was decided: no run starts in that check.
 
     A retraining would be judged against a champion that has just been found worse than the one before; with that back,
@@ -333,9 +336,4 @@ def roll_back_instead(
     if judged.outcome != "worse":
         return decision
     change = "less evidence from the probation that the new champion is worse"
-    if manual:
-        reason = (
-            f"worse on probation: {text}; but manual is set: `retrim versions rollback --to {against} --reason ...`"
-        )
-        return replace(decision, outcome="held", reason=reason, change=change, fired=())
     return replace(decision, outcome="rollback", reason=f"worse on probation: {text}", change=change, fired=())

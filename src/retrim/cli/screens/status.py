@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from retrim.adapters.prefect_server import NextRun
     from retrim.cli.status_answer import CanaryFacts, HeldBatch
     from retrim.decision.brakes import RolledBack
+    from retrim.decision.probation import ProbationNow
     from retrim.release.approval import WaitingVersion
     from retrim.release.versions import LiveVersion
     from retrim.reports.health import ModelPlace
@@ -77,7 +78,7 @@ def status_facts(status: StatusAnswer) -> list[tuple[str, Any]]:
         ("loss", judged_in_words(champion.loss) if champion else None),
         ("because", brief(champion.reason, REASON) if champion else None),
         ("lacks", lacking(status.lacks)),
-        ("probation", probation_of(status.probation)),
+        ("probation", _probation(status.probation)),
         ("shadow", "; ".join(f"{one.outcome}: {one.said}" for one in status.shadows) or None),
         ("canary", _canary(status.canary)),
         ("paused", None if status.paused is None else f"{status.paused.text}; to end that: {RESUME}"),
@@ -176,6 +177,14 @@ def in_quarantine(batches: "Sequence[HeldBatch]") -> str | None:
         return None
     count = counted(len(batches), "batch", "batches")
     return f"{count}, the last on {moment(batches[-1].arrived)}: retrim batch show --quarantined"
+
+
+def _probation(probation: "ProbationNow | None") -> str | None:
+    """How the live version does on probation, and what brings the one before back where it is worse."""
+    text = probation_of(probation)
+    if probation is None or probation.outcome != "worse":
+        return text
+    return f"{text}. To bring version {probation.against} back: retrim versions rollback --reason WHY"
 
 
 def _canary(facts: "CanaryFacts | None") -> str | None:
