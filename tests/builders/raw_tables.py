@@ -37,13 +37,19 @@ def csv(frame: pd.DataFrame, **options: Any) -> bytes:
     return frame.to_csv(index=False, **options).encode("utf-8")
 
 
-def looked_at(content: bytes, *, target: str = "minutes", **wishes: Any) -> WorkspaceDraft:
-    """What is drafted for a table when nobody is there to be asked."""
+def looked_at(
+    content: bytes,
+    *,
+    target: str = "minutes",
+    ask: Ask = lambda _, proposal, __: proposal,
+    **wishes: Any,
+) -> WorkspaceDraft:
+    """What is drafted for a table when nobody is there to be asked, unless somebody is."""
     given: Mapping[str, Any] = {"target": target, "model": "own", **wishes}
     return draft(
         read_raw(content, "table"),
         InitRequest(**given),
-        ask=lambda _, proposal, __: proposal,
+        ask=ask,
         confidence=0.95,
         seed=7,
         threads=1,

@@ -31,17 +31,39 @@ def test_a_series_that_only_repeats_its_week_needs_no_model() -> None:
 class TestASeriesThatWanders:
     wanders = np.cumsum(np.random.default_rng(7).normal(size=1200))
 
-    def test_it_is_said_how_a_model_comes_to_see_its_last_value(self) -> None:
-        told = said(looked_at(csv(table(1200, minutes=self.wanders))), "worth a model")
+    def test_its_past_becomes_features_as_it_is_known_by_then(self) -> None:
+        drafted = looked_at(csv(table(1200, minutes=self.wanders)))
 
-        assert "lowest loss: last value" in told
-        assert "--ahead SPAN" in told
+        assert "minutes lag 1" in drafted.data.history.columns
+        assert "naive last value loses" in said(drafted, "past")
 
-    def test_a_model_that_sees_it_is_not_sent_there(self) -> None:
-        assert "--ahead" not in said(looked_at(csv(table(1200, minutes=self.wanders)), ahead="1h"), "worth a model")
+    def test_a_past_that_is_known_too_late_to_help_is_not_taken(self) -> None:
+        drafted = looked_at(csv(table(1200, minutes=self.wanders)), horizon="30D")
 
-    def test_rows_without_a_time_have_no_span_to_look_back(self) -> None:
-        assert "--ahead" not in said(looked_at(csv(table(1200, at=None, minutes=self.wanders))), "worth a model")
+        assert drafted.data.history.features == ()
+        assert "lowest loss" in said(drafted, "worth a model")
+
+
+class TestAColumnThatSaysWhatARowIsAbout:
+    def test_an_identifier_that_repeats_is_the_entity_and_no_number(self) -> None:
+        drafted = looked_at(csv(self.meters()))
+
+        assert (drafted.data.columns["licence_no"].type, drafted.data.history.entity) == ("category", ("licence_no",))
+        assert "minutes lag 1 by licence_no" in drafted.data.history.columns
+        assert "each in about 20 rows" in said(drafted, "entity")
+        assert said(drafted, "known before?") == ""
+
+    def test_a_person_may_say_that_nothing_does(self) -> None:
+        answers = lambda question, proposal, _: "none" if "about" in question else proposal  # noqa: E731
+
+        assert looked_at(csv(self.meters()), ask=answers).data.history.entity == ()
+
+    @staticmethod
+    def meters() -> pd.DataFrame:
+        """60 meters that are read in turn, each with a level of its own that wanders."""
+        random = np.random.default_rng(7)
+        level = 50 + random.normal(0, 20, 60) + np.cumsum(random.normal(0, 2, (20, 60)), axis=0)
+        return table(1200, minutes=level.ravel(), licence_no=np.tile(random.permutation(9000)[:60] + 1000, 20))
 
 
 def test_one_rule_that_does_as_well_is_named() -> None:
@@ -91,6 +113,6 @@ def test_no_expectation_of_the_draft_blocks_a_past_batch() -> None:
 
 def test_errors_that_stay_alike_make_longer_blocks() -> None:
     slow = np.repeat(np.random.default_rng(7).normal(size=ROWS * 5 // 20), 20)
-    drafted = looked_at(csv(table(ROWS * 5, minutes=table(ROWS * 5)["minutes"] + 10 * slow)))
+    drafted = looked_at(csv(table(ROWS * 5, minutes=table(ROWS * 5)["minutes"] + 10 * slow)), horizon="90D")
 
     assert drafted.choices["judge", "block_rows"].value > 8

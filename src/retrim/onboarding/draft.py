@@ -14,10 +14,11 @@ from retrim.errors import RefusedError
 from retrim.onboarding.desk import TIMES_AHEAD, Ask, InitRequest, TablePlan, reading_of
 from retrim.onboarding.forecast import as_forecast
 from retrim.onboarding.labels import choose_horizon, known_times, labels_of
+from retrim.onboarding.past import with_past_of_target
 from retrim.onboarding.rows import calendar_of, choose_key, plan_table
 from retrim.profile.aim import Aim, note_imbalance
 from retrim.profile.drafted_suite import ExpectationDraft, draft_suite
-from retrim.profile.first_model import FirstFit, first_fit, worth_notes
+from retrim.profile.first_model import FirstFit, first_fit, saves, worth_notes
 from retrim.profile.horizons import LabelHistory
 from retrim.profile.leaks import count_twins
 from retrim.profile.rhythm import (
@@ -137,9 +138,21 @@ def draft(
     data, leaks, known_before, unsure = _ask_about_leaks(
         desk, table, data, calendar=tuple(calendar), judge_rows=judge_rows, seed=seed, threads=threads
     )
-    fit = partial(first_fit, labelled, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+    judge = partial(first_fit, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+
+    def fit(section: DataParams) -> FirstFit | None:
+        return judge(_labelled(with_past(table, section, section.history), section), section)
+
     can_measure = desk.in_order and not leaks.refused
-    worth = _worth(desk, data, aim, fit, unsure, confidence=confidence) if can_measure else None
+    worth = fit(data) if can_measure else None
+    if worth is not None:
+        surely = partial(saves, confidence=confidence, seed=seed)
+        data, worth = with_past_of_target(
+            desk, data, labelled, worth, fit, surely, season=season, rhythm=rhythm, calendar=tuple(calendar)
+        )
+        table = with_past(table, data, data.history)
+    if can_measure:
+        _note_worth(desk, data, aim, worth, fit, unsure, confidence=confidence)
     _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
     n = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     sized = partial(sizes, n, rhythm, aim, judge_rows=judging_rows(n, rhythm, aim), season=season)
@@ -257,7 +270,7 @@ def _ask_about_leaks(
     known_before: dict[str, str] = {}
     unsure: dict[str, str] = {}
     while not leaks.refused:
-        suspects = suspects_of(labelled, data, leaks, calendar=calendar)
+        suspects = suspects_of(labelled, data, leaks, calendar=(*calendar, wishes.entity or ""))
         known_before |= {name: reasons[name] for name in suspects if name in reasons}
         column = next((name for name in suspects if name not in known_before and name not in unsure), None)
         if column is None:
@@ -312,22 +325,19 @@ def _labelled(table: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     return table[table[data.target].notna()].reset_index(drop=True)
 
 
-def _worth(
+def _note_worth(
     desk: TablePlan,
     data: DataParams,
     aim: Aim,
+    worth: FirstFit | None,
     fit: Callable[[DataParams], FirstFit | None],
     unsure: tuple[str, ...],
     *,
     confidence: float,
-) -> FirstFit | None:
-    """A first model, and whether it is worth training; notes are added."""
-    worth, without = fit(data), fit(_without(data, unsure)) if unsure else None
-    looks_back = desk.timed and not data.history.features
-    desk.notes += worth_notes(
-        worth, loss=aim.loss, confidence=confidence, looks_back=looks_back, unsure=unsure, without=without
-    )
-    return worth
+) -> None:
+    """Whether a model is worth training; notes are added."""
+    without = fit(_without(data, unsure)) if unsure else None
+    desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, unsure=unsure, without=without)
 
 
 def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:

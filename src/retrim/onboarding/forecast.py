@@ -41,7 +41,7 @@ def as_forecast(
     entity = desk.series if wishes.entity is None else (wishes.entity,)
     known = [name for name in data.own_features if name in (*wishes.known_ahead, *calendar, *entity)]
     early = [name for name in data.own_features if name not in known]
-    features = _features(data, early, season, rhythm, ahead=pd.Timedelta(ahead))
+    features = past_proposals(data, early, season, rhythm.step, ahead=pd.Timedelta(ahead))
     late = {name: data.columns[name].model_copy(update={"role": "forbidden"}) for name in early}
     record = data.model_copy(update={"columns": data.columns | late}).model_dump(mode="json", exclude_unset=True)
     usable = all(
@@ -63,16 +63,21 @@ def as_forecast(
     return forecast
 
 
-def _features(
-    data: DataParams, early: list[str], season: TableSeason | None, rhythm: Rhythm, *, ahead: pd.Timedelta
+def past_proposals(
+    data: DataParams, early: list[str], season: TableSeason | None, step: pd.Timedelta, *, ahead: pd.Timedelta
 ) -> list[dict[str, str | int]]:
-    """The newest known target, whole seasons back, a mean; and the newest known value of other numbers."""
+    """The newest known target, whole seasons back, a mean; and the newest known value of other numbers.
+
+    Args:
+        early: Columns whose past is proposed, those of numbers among them.
+        step: The usual time between two rows; without a season the mean is of so many steps.
+    """
     numbers = [name for name in early if data.columns[name].type in ("number", "integer")][:MOST_OTHERS]
     others: list[dict[str, str | int]] = [{"of": name, "lag": 1} for name in numbers]
     if data.task == "multiclass":
         return others
     features: list[dict[str, str | int]] = [{"of": data.target, "lag": 1}]
-    span = pd.Timedelta(season.span) if season is not None else rhythm.step * STEPS
+    span = pd.Timedelta(season.span) if season is not None else step * STEPS
     if season is not None:
         least = ahead + pd.Timedelta(data.label_horizon or 0)
         first = int(max(least // span, 1))

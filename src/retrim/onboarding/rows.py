@@ -8,6 +8,7 @@ from retrim.onboarding.desk import Ask, InitRequest, TablePlan, checked_span, fi
 from retrim.onboarding.roles import choose_aim, choose_time
 from retrim.profile.aim import Aim
 from retrim.profile.dates import CLOCKS, DAYS
+from retrim.profile.raw_columns import ID_NAME
 from retrim.profile.rhythm import Rhythm, one_after_another, rhythm_of, rhythm_of_order, series_of, usual_rows
 from retrim.reading.raw import RawTable
 from retrim.table.data import LABEL_TIME
@@ -19,6 +20,8 @@ LOST = (
     "rows are used in order of arrival: seasons, gaps and late rows cannot be detected, labels count from arrival, and "
     "batches are told apart by when they landed"
 )
+REPEATS = 4
+"""Rows of an identifier's value, on average, from which it says what a row is about."""
 FEW = 1000
 """Values of a column, at most, of which each may name a series."""
 
@@ -49,6 +52,7 @@ def _events(desk: TablePlan) -> tuple[pd.Series, Rhythm]:
         event = arrival_times(len(desk.rows))
         rhythm = rhythm_of_order(event)
         _note_no_time(desk)
+    _propose_entity(desk)
     _find_series(desk, event)
     every = desk.wishes.every
     if every is None:
@@ -91,6 +95,26 @@ def _note_no_time(desk: TablePlan) -> None:
         )
         desk.in_order = False
         desk.notes.warn("series", series, f"the rows of each of its {many} values form one block in the file", lost)
+
+
+def _propose_entity(desk: TablePlan) -> None:
+    """An identifier that repeats says what a row is about, unless a person named a column; a note is added."""
+    may_be = {
+        name: column.look.distinct
+        for name, column in desk.columns.items()
+        if column.role == "feature" and column.type == "category" and ID_NAME.search(name)
+        if column.look.distinct > 1 and column.look.filled >= REPEATS * column.look.distinct
+    }
+    if desk.wishes.entity is not None or not may_be:
+        return
+    proposed = max(may_be, key=lambda name: may_be[name])
+    answer = desk.ask("which column says what a row is about (none: no column)?", proposed, (*may_be, "none"))
+    if answer == "none":
+        return
+    desk.wishes = replace(desk.wishes, entity=answer)
+    rows = desk.columns[answer].look.filled / may_be[answer]
+    seen = f"{may_be[answer]} values, each in about {rows:.0f} rows"
+    desk.notes.tell("entity", answer, seen, "taken as what a row is about; --entity COL names another column")
 
 
 def _find_series(desk: TablePlan, event: pd.Series) -> None:

@@ -41,7 +41,6 @@ DRAWS = 1000
 WORTH = "worth a model"
 """What the note is about that says whether a model is the right tool: yes or no first."""
 GATE = " This is one quick fit: the gate judges a tuned model, and may still promote it"
-LOOK_BACK = " The model sees no earlier values of the target; to add those known when predicting: --ahead SPAN."
 
 
 @dataclass(frozen=True)
@@ -175,6 +174,12 @@ def first_fit(
     return FirstFit(len(model), model, others, gains, bounds)
 
 
+def saves(fit: FirstFit, other: FirstFit, *, confidence: float, seed: int) -> bool:
+    """Whether a model loses less than another on the same rows, with so much confidence."""
+    saved = other.model - fit.model
+    return mean_bound(saved, confidence=confidence, block_rows=max(len(saved) // 20, 1), draws=DRAWS, seed=seed) > 0
+
+
 def _by_leaf(tree: Any, rows: FirstRows, loss: str) -> np.ndarray:
     """What one tree says as a rule: median, quantile or mean of each leaf, by the loss; of classes their share."""
     leaves, newest = (
@@ -200,7 +205,6 @@ def worth_notes(
     *,
     loss: str,
     confidence: float,
-    looks_back: bool,
     unsure: Collection[str] = (),
     without: FirstFit | None = None,
 ) -> list[TableNote]:
@@ -220,7 +224,6 @@ def worth_notes(
     if naive:
         lowest = min(fit.others, key=lambda name: float(fit.others[name].mean()))
         done = f"a model is the wrong tool unless that changes (lowest loss: {_words(lowest)})."
-        done += LOOK_BACK if looks_back and "last_value" in naive else ""
         best = min(naive, key=lambda name: fit.gains[name])
         how = "does as well" if fit.gains[best] > 0 else "does better"
         seen = f"the naive {_words(best)} {how}: a first model gains {gains[best]} over it in {loss}"
