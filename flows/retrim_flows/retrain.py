@@ -14,7 +14,7 @@ from retrim.adapters.dvc_session import DvcSession
 from retrim.decision.history import RunOutcome
 from retrim.decision.stored_rows import RunRow
 from retrim.lineage.locks import held_locks, lock_beats, using_cache
-from retrim.lineage.workspace import Workspace, clock, stage_teller
+from retrim.lineage.workspace import Workspace, clock, report_progress, stage_teller
 from retrim.retraining import retrain as op
 from retrim.retraining.recover import give_up, limits_of
 from retrim.retraining.retrain import marked, watching_trials
@@ -69,6 +69,7 @@ def build(workspace: Workspace, run: RunRow, parent: str, now: pd.Timestamp) -> 
                     workspace, session, parent, stage, (number, len(names)), limits
                 )
             workspace.store.add_stage_times(run, session.seconds)
+        report_progress("registering the version", len(names), len(names))
     return publish(workspace, run, run_directory, parent, now)
 
 

@@ -179,18 +179,25 @@ def retrain_now(
     workspace: "Workspace", at: "pd.Timestamp", *, mode: "Mode | None", by: str, reason: str
 ) -> "tuple[RunOutcome, list[str]]":
     """A person's retraining as of a moment, and the decisions whose killed runs were finished first."""
+    from retrim.checking.mode import mode_now
     from retrim.cli import render
-    from retrim.lineage.workspace import ask_for_run, decision_of
+    from retrim.lineage.workspace import ask_for_run, decision_of, report_progress
     from retrim.retraining.retrain import outcome_of, retrain_at_once
 
     deferred = retrain_at_once(workspace, as_of=at, mode=mode, by=by, reason=reason, now=as_time(None))
     if deferred is not None:
         return deferred, []
-    with flows_of(workspace):
-        from retrim_flows.maintain import put_right
-        from retrim_flows.retrain import retrain
+    chosen = mode_now(workspace)
+    why = f"{chosen.mode} ({chosen.reason})" if mode in (None, chosen.mode) else f"{mode} (--mode)"
+    with render.progress():
+        report_progress(f"a new version of {workspace.model} from the rows as of {at:%Y-%m-%d %H:%M}; mode: {why}")
+        report_progress(
+            "each stage runs whose rows, settings or code changed; starting Prefect"
+        )
+        with flows_of(workspace):
+            from retrim_flows.maintain import put_right
+            from retrim_flows.retrain import retrain
 
-        with render.progress():
             decision = decision_of(workspace, at)
             finished = put_right(workspace, at)
             # One that was killed and asked for again with the same words has just been finished.

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -172,9 +173,14 @@ class _Bars(logging.Handler):
 
 
 class _Lines(logging.Handler):
-    """A line for each step but the trials of a search."""
+    """A line for each step but the trials of a search, with the seconds since the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
         step = getattr(record, "step", None)
         if step is not None and "loss" not in step.what:
-            ERR.print(f"{step.what} ({step.done}/{step.total})" if step.total else step.what)
+            since = time.monotonic() - self.began
+            ERR.print(f"{step.what} ({step.done}/{step.total}, after {since:.0f} s)" if step.total else step.what)
