@@ -163,6 +163,16 @@ class TestABinaryTarget:
         assert held.faults[0].rule == "is 'True' or 'False', because a binary target has two values"
         assert [example.value for example in held.faults[0].examples] == ["TRUEE"]
 
+    def test_that_is_one_class_against_the_rest_has_those_that_are_declared(self, flagged: Counter) -> None:
+        target = {"type": "category", "role": "target", "rest": ["no", "maybe"]}
+        columns = {**flagged.data.model_dump()["columns"], "price": target}
+        flagged.data = DataParams.model_validate({**flagged.data.model_dump(), "columns": columns})
+
+        assert flagged.land("order,price\n1,True\n2,maybe\n", labels=True).outcome == "landed"
+        held = flagged.land("order,price\n3,never\n4,no\n", labels=True)
+        assert held.faults[0].rule == "is 'True' or 'no' or 'maybe', because a binary target has these values"
+        assert "add it to data.columns.price.rest" in held.faults[0].cure
+
     def test_with_a_third_value_that_was_released_takes_it(self, flagged: Counter) -> None:
         held = flagged.land("order,price\n1,no\n2,no\n3,maybe\n", labels=True)
         flagged.release(held.batch)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrim.errors import UnknownNameError
 from retrim.settings import parse_params
 from tests.builders.raw_tables import ROWS, csv, hours, looked_at, said, table
 from tests.builders.shipped import whole
@@ -64,6 +65,21 @@ class TestAColumnThatSaysWhatARowIsAbout:
         random = np.random.default_rng(7)
         level = 50 + random.normal(0, 20, 60) + np.cumsum(random.normal(0, 2, (20, 60)), axis=0)
         return table(1200, minutes=level.ravel(), licence_no=np.tile(random.permutation(9000)[:60] + 1000, 20))
+
+
+class TestOneClassAgainstTheRest:
+    late = np.random.default_rng(7).choice(["late", "early", "in time"], 1200, p=[0.2, 0.3, 0.5])
+
+    def test_is_asked_for_by_its_name(self) -> None:
+        drafted = looked_at(csv(table(1200, state=self.late)), target="state", positive="late")
+
+        assert (drafted.data.task, drafted.data.positive) == ("binary", "late")
+        assert drafted.data.columns["state"].rest == ("early", "in time")
+        assert "of the rows are 'late'" in drafted.aim.why
+
+    def test_that_is_not_there_is_refused(self) -> None:
+        with pytest.raises(UnknownNameError, match="'never'"):
+            looked_at(csv(table(1200, state=self.late)), target="state", positive="never")
 
 
 def test_one_rule_that_does_as_well_is_named() -> None:

@@ -191,9 +191,7 @@ def retrain_now(
     why = f"{chosen.mode} ({chosen.reason})" if mode in (None, chosen.mode) else f"{mode} (--mode)"
     with render.progress():
         report_progress(f"a new version of {workspace.model} from the rows as of {at:%Y-%m-%d %H:%M}; mode: {why}")
-        report_progress(
-            "each stage runs whose rows, settings or code changed; starting Prefect"
-        )
+        report_progress("each stage runs whose rows, settings or code changed; starting Prefect")
         with flows_of(workspace):
             from retrim_flows.maintain import put_right
             from retrim_flows.retrain import retrain

@@ -224,25 +224,27 @@ def _settle_open(
 
 
 def _settle_classes(frame: pd.DataFrame, data: DataParams, *, landing: Landing) -> list[Fault]:
-    """Spells true and false as the positive class is spelt, and faults a third class of a binary target.
+    """Spells true and false as the positive class is spelt, and faults a class of a binary target that is not known.
 
-    Whatever is not the positive class would count as the negative one.
+    Whatever is not the positive class would count as the negative one. Two are known, or those that `rest` declares.
     """
-    target, positive = data.target, data.positive
+    target, positive, rest = data.target, data.positive, data.columns[data.target].rest
     if positive is None:
         return []
     words = frame[target].value_counts().index
     if words.isin([positive]).all():
         return []
     spelt = {word: _spelt_as(positive, word) for word in words}
-    known = _known_classes(spelt, positive, data, landing=landing)
+    known = [positive, *rest] if rest else _known_classes(spelt, positive, data, landing=landing)
     spelt = {word: spelling for word, spelling in spelt.items() if word not in known and word != spelling}
     frame[target] = frame[target].replace(spelt)
     new = [word for word in frame[target].value_counts().index if word not in known]
     if len(known) == 1:  # the commonest one is the negative class
         known, new = [*known, *new[:1]], new[1:]
-    rule = f"is {' or '.join(map(repr, known))}, because a binary target has two values"
+    rule = f"is {' or '.join(map(repr, known))}, because a binary target has {'these' if rest else 'two'} values"
     cure = "correct these labels, or spell them as those that have landed"
+    if rest:
+        cure += f"; a class that is new: add it to data.columns.{target}.rest"
     return _of(frame, frame[target].isin(new), target, rule, releasable=True, cure=cure)
 
 

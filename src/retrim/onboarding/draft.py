@@ -183,12 +183,14 @@ def data_of(
     desk: TablePlan, aim: Aim, reading: ReadingParams, rhythm: Rhythm, key: list[str], *, labels: str
 ) -> DataParams:
     """The section; without a column that says when labels are due, the horizon is 0 until one is chosen."""
-    columns: dict[str, dict[str, str]] = {}
+    columns: dict[str, dict[str, Any]] = {}
     if reading.arrival is not None:
         columns[reading.arrival] = {"type": "time", "role": "time"}
     for name, column in desk.columns.items():
         if not column.skip and name != desk.wishes.label_time:
             columns[name] = {"type": column.type, "role": column.role}
+    if aim.rest:
+        columns[desk.wishes.target]["rest"] = list(aim.rest)
     columns |= {name: {"type": "integer", "role": "feature"} for name in reading.calendar}
     if all(column["role"] != "feature" for column in columns.values()):
         raise RefusedError(

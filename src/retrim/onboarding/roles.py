@@ -27,7 +27,7 @@ def choose_aim(desk: TablePlan) -> Aim:
     if column.look.stored == "other":
         raise BadInputError(f"the target {name!r} contains {OTHER}; choose a column of numbers or text")
     kind, words, numbers = target_cells(column, desk.spelling)
-    aim = aim_of(name, kind, words, numbers, wishes.task)
+    aim = aim_of(name, kind, words, numbers, wishes.task, wishes.positive)
     if aim.task == "regression" and aim.unsure:
         seen = f"{len(words)} distinct whole numbers: they could be classes"
         desk.notes.warn("unsure", name, seen, "treated as numbers; to change this: --task multiclass")
@@ -39,7 +39,10 @@ def choose_aim(desk: TablePlan) -> Aim:
             f"the target {name!r} is stored as floating-point numbers, which cannot be classes; store it as "
             "whole numbers or text"
         )
-    if aim.task == "binary":
+    if aim.rest:
+        done = f"{aim.positive!r} is predicted against all of them together; declared, columns: `rest`"
+        desk.notes.tell("classes", name, f"{len(aim.rest)} other classes: {', '.join(aim.rest)}", done)
+    elif aim.task == "binary":
         aim = replace(aim, positive=_positive(desk, aim, [str(word) for word in words.index]))
     if wishes.loss is not None:
         aim = _with_loss(aim, wishes.loss, numbers)

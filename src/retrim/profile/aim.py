@@ -1,12 +1,12 @@
 """What is to be predicted: the task, its positive class, and the loss by which everything is judged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from retrim.errors import RefusedError
+from retrim.errors import RefusedError, UnknownNameError
 from retrim.profile.table import Notes
 from retrim.table.data import ColumnType
 
@@ -45,10 +45,16 @@ class Aim:
     positive: str | None = None
     unsure: str = ""
     rarest: float | None = None
+    rest: tuple[str, ...] = ()  # the other classes, where one is held against several
 
 
 def aim_of(
-    name: str, kind: ColumnType, words: "pd.Series[int]", numbers: np.ndarray | None, wanted: Task | None
+    name: str,
+    kind: ColumnType,
+    words: "pd.Series[int]",
+    numbers: np.ndarray | None,
+    wanted: Task | None,
+    positive: str | None = None,
 ) -> Aim:
     """What a target asks for.
 
@@ -56,6 +62,7 @@ def aim_of(
         words: How often each distinct value is there, commonest first.
         numbers: Its values where they are numbers, none missing; else None.
         wanted: The task that was asked for; None: as it looks.
+        positive: The class that was asked for; with more than two it is held against all others together.
 
     Raises:
         RefusedError: Nothing can be learned of it, or it does not fit the task.
@@ -67,6 +74,8 @@ def aim_of(
     if kind == "time":
         raise RefusedError(f"the target {name!r} is a time; choose a target that is a number, a yes or no, or a class")
     example = f"such as {str(words.index[0])[:40]!r}"
+    if positive is not None and distinct > 2 and wanted in (None, "binary"):
+        return _one_against_the_rest(name, words, positive)
     task: Task = wanted or ("binary" if distinct == 2 else "regression" if numbers is not None else "multiclass")
     if task == "regression":
         if numbers is None:
@@ -78,8 +87,8 @@ def aim_of(
         return _regression(kind, numbers, unsure="multiclass" if few else "")
     if task == "binary" and distinct != 2:
         raise RefusedError(
-            f"the target {name!r} has {distinct} distinct values, but a binary task needs 2; pass --task multiclass or "
-            "--task regression"
+            f"the target {name!r} has {distinct} distinct values, but a binary task needs 2; pass --positive CLASS for "
+            "one against the rest, or --task multiclass or regression"
         )
     if task == "multiclass" and distinct > MOST_CLASSES:
         raise RefusedError(
@@ -128,6 +137,16 @@ def look_like_counts(numbers: np.ndarray) -> bool:
 
     spread = float(np.sum(np.square(numbers - numbers.mean())) / numbers.mean())
     return bool(chi2.cdf(spread, len(numbers) - 1) > SURE)
+
+
+def _one_against_the_rest(name: str, words: "pd.Series[int]", positive: str) -> Aim:
+    classes = [str(word) for word in words.index]
+    if positive not in classes:
+        raise UnknownNameError(f"class of {name!r}:", positive, classes)
+    one = int(words.iloc[classes.index(positive)])
+    aim = _classes("binary", pd.Series({positive: one, f"not {positive}": int(words.sum()) - one}))
+    rest = tuple(sorted(word for word in classes if word != positive))
+    return replace(aim, positive=positive, unsure="", rest=rest)
 
 
 def _classes(task: Task, words: "pd.Series[int]") -> Aim:

@@ -61,6 +61,9 @@ class ColumnParams(SettingsForm):
     was: Annotated[tuple[str, ...], BeforeValidator(several)] = Field(
         default=(), description="earlier name or names of the column in landed files"
     )
+    rest: tuple[str, ...] = Field(
+        default=(), description="of a binary target: the other classes, where one is predicted against several"
+    )
 
 
 class DataParams(SettingsSection):
@@ -149,6 +152,13 @@ class DataParams(SettingsSection):
                     f"columns: {name!r} is a time, but a feature must be a number, an integer or a category; change "
                     "its role"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _agree_on_rest(self) -> "DataParams":
+        for name, column in self.columns.items():
+            if column.rest and (name != self.target or self.positive is None or self.positive in column.rest):
+                raise ValueError(f"columns: `rest` of {name!r} is for the other classes of a binary target; remove it")
         return self
 
     @model_validator(mode="after")
