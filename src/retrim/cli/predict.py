@@ -35,7 +35,7 @@ def predict(
         str | None,
         argument(
             "[IN]",
-            "Rows to predict: a file or folder (CSV, JSON lines, Parquet, Arrow), its URL, or a database URL. "
+            "Rows to predict: a file or folder (CSV, JSON lines, Parquet, Arrow, Excel), its URL, or a database URL. "
             "Default: the landed rows.",
         ),
     ] = None,

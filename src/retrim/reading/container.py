@@ -1,4 +1,4 @@
-"""Opens a file that may be anything: CSV, JSON lines, Parquet or Arrow gives columns, the rest gives faults.
+"""Opens a file that may be anything: CSV, JSON lines, Parquet, Arrow or Excel gives columns, the rest gives faults.
 
 What a file is, is told by its content; CSV and JSON lines may be gzipped.
 """
@@ -18,6 +18,7 @@ import pyarrow.feather as paf
 import pyarrow.json as pajson
 
 from retrim.parquet import parquet_table
+from retrim.reading.excel import SheetError, is_workbook, sheets_of
 from retrim.table.data import LABEL_TIME
 from retrim.table.fault import Example, Fault, of_rows, shown_name, whole_file
 from retrim.table.reading import PLAIN, ReadingParams
@@ -35,7 +36,7 @@ STEP = 8 << 20
 MIXED = re.compile(r"Column\((.*)\) changed from (\w+) to (\w+) in row")
 TWICE = re.compile(r"Column\(/?(.*)\) was specified twice in row")
 """What Arrow says of lines of JSON that are whole, but no table."""
-STORED_AS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON lines"}
+STORED_AS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON lines", "excel": "Excel"}
 AS_LINES = "write JSON lines: each row as an object on its own line"
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 SHOWN = 12
@@ -78,7 +79,7 @@ def columns_of(
             raise NoTableError(whole_file("is a table of text", value="a JSON array", cure=AS_LINES))
         if not JSON_LINE.match(content):
             return _from_csv(content, *names, separator=reading.separator)
-    table = read_stored(kind or "json", content)
+    table = read_stored(kind or "json", content, required=names[0])
     for name in (name for name in names[0] if name in elsewhere and name not in table.column_names):
         table = table.append_column(name, pa.nulls(table.num_rows))
     _check_names(table.column_names, *names)
@@ -127,13 +128,20 @@ def _long_line(text: bytes) -> Fault | None:
     return None
 
 
-def stored_kind(content: bytes) -> Literal["parquet", "arrow"] | None:
+def stored_kind(content: bytes) -> Literal["parquet", "arrow", "excel"] | None:
     """What a file of typed columns is; None: it is text."""
-    return "parquet" if content.startswith(PARQUET) else "arrow" if content.startswith(ARROW) else None
+    if content.startswith(PARQUET):
+        return "parquet"
+    return "arrow" if content.startswith(ARROW) else "excel" if is_workbook(content) else None
 
 
-def read_stored(kind: Literal["parquet", "arrow", "json"], content: bytes) -> pa.Table:
-    """The columns of Parquet, Arrow or lines of JSON in UTF-8, as they are stored.
+def read_stored(
+    kind: Literal["parquet", "arrow", "json", "excel"], content: bytes, *, required: Collection[str] = ()
+) -> pa.Table:
+    """The columns of Parquet, Arrow, a workbook or lines of JSON in UTF-8, as they are stored.
+
+    Args:
+        required: Of a workbook with several tables it is the one that has these columns.
 
     Raises:
         NoTableError: It is damaged, or no table.
@@ -143,6 +151,8 @@ def read_stored(kind: Literal["parquet", "arrow", "json"], content: bytes) -> pa
             table = read_json(content)
         elif kind == "parquet":
             table = parquet_table(content)
+        elif kind == "excel":
+            table = _sheet(content, required)
         else:
             table = paf.read_table(pa.BufferReader(content), use_threads=False)  # which copies nothing
     except (pa.ArrowException, OSError, UnicodeError) as error:
@@ -161,6 +171,19 @@ def read_stored(kind: Literal["parquet", "arrow", "json"], content: bytes) -> pa
         rule, cure = "has text in UTF-8 and complete columns", "store text as UTF-8"
         raise NoTableError(whole_file(rule, value=str(error), cure=cure)) from error
     return without_views(table)
+
+
+def _sheet(content: bytes, required: Collection[str]) -> pa.Table:
+    try:
+        sheets = sheets_of(content, most=MOST_WHOLE)
+    except SheetError as error:
+        cure = "open and save it in Excel again, with the table in one sheet and its column names in the first line"
+        raise NoTableError(whole_file("is a workbook with a table", value=str(error), cure=cure)) from error
+    fitting = [name for name, table in sheets.items() if set(required) <= set(table.column_names)] or list(sheets)
+    if len(fitting) > 1:
+        rule, cure = "has one sheet with the table", "keep the sheet with the table, and remove the others"
+        raise NoTableError(whole_file(rule, value=f"several: {', '.join(map(repr, fitting))}", cure=cure))
+    return sheets[fitting[0]]
 
 
 def without_views(table: pa.Table) -> pa.Table:

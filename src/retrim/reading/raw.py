@@ -34,9 +34,11 @@ from retrim.table.reading import RawColumn, Stored
 SEPARATORS = (",", ";", "\t", "|")
 HEAD, LINES, SAME = 1 << 18, 20, 0.6
 """Bytes and lines looked at for the separator, and the share of lines with as many cells as the first has."""
-Kind = Literal["csv", "json", "parquet", "arrow"]
-SUFFIXES: dict[Kind, str] = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet"}
-KINDS = "CSV, JSON lines, Parquet or Arrow"
+Kind = Literal["csv", "json", "parquet", "arrow", "excel"]
+SUFFIXES: dict[Kind, str] = {
+    "csv": ".csv", "json": ".jsonl", "parquet": ".parquet", "arrow": ".parquet", "excel": ".parquet"
+}  # fmt: skip
+KINDS = "CSV, JSON lines, Parquet, Arrow or Excel"
 MOST_COLUMNS = 10_000
 
 
@@ -136,7 +138,7 @@ class RawTable:
         only: Mapping[str, str] | None = None,
         beside: Mapping[str, Sequence[str]] | None = None,
     ) -> bytes:
-        """Some of its rows as a file of the same kind, cells untouched; Arrow and JSON lines become Parquet."""
+        """Some of its rows as a file of the same kind, cells untouched; the others become Parquet."""
         chosen = only or {name: name for name in self.columns.column_names if name not in without}
         part = self.columns.select(list(chosen)).take(pa.array(rows, pa.int64())).rename_columns(list(chosen.values()))
         for name, cells in reversed(list((beside or {}).items())):
@@ -281,8 +283,8 @@ def _decoded(content: bytes, where: str) -> tuple[bytes, str]:
             ) from error
     if b"\0" in content:
         raise BadInputError(
-            f"{where} is binary data (a zero byte at {content.index(0)}) but not Parquet or Arrow; unpack it, or "
-            f"save it as {KINDS}"
+            f"{where} is binary data (a zero byte at {content.index(0)}) but not Parquet, Arrow or Excel; "
+            f"unpack it, or save it as {KINDS}"
         )
     if not content.strip():
         raise BadInputError(f"{where} is empty; specify a file with a table")

@@ -139,7 +139,7 @@ def _local(where: str) -> list[ReadableFile]:
         paths = files_in(path)
         if not paths:
             raise BadInputError(
-                f"{path} contains no files; specify a folder with CSV, JSON lines, Parquet or Arrow files"
+                f"{path} contains no files; specify a folder with CSV, JSON lines, Parquet, Arrow or Excel files"
             )
     elif path.is_file():
         paths = [path]
