@@ -35,9 +35,7 @@ def workbook(**sheets: list[list[Cell]]) -> bytes:
     }
     for (n, _), rows in zip(numbered, sheets.values(), strict=True):
         lines = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
-        files[f"xl/worksheets/sheet{n}.xml"] = (
-            f'<worksheet xmlns="{MAIN}"><sheetData>{lines}</sheetData></worksheet>'
-        )
+        files[f"xl/worksheets/sheet{n}.xml"] = f'<worksheet xmlns="{MAIN}"><sheetData>{lines}</sheetData></worksheet>'
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
