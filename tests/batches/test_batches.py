@@ -169,6 +169,15 @@ def test_what_the_world_does_is_let_in(change: Any) -> None:
     assert verdict(change(NOW)).kind != "broken"
 
 
+def test_half_of_the_rows_are_suspicious_where_a_whole_batch_was_due() -> None:
+    found = verdict(NOW.iloc[::2])
+
+    assert (found.kind, found.concerns[0].check) == ("suspicious", "cut short")
+    assert "84 rows, but no batch of the 12 before has fewer than 168" in found.concerns[0].text
+    assert verdict(NOW.iloc[::2], arrives=0.5).kind == "ok"
+    assert verdict(NOW.iloc[::2], [*PAST[:-1], PAST[-1].iloc[::2]]).kind == "ok"
+
+
 def test_a_short_batch_that_comes_early_is_whole() -> None:
     assert verdict(NOW.iloc[:24], arrives=1 / 7).kind == "ok"
 

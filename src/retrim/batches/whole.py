@@ -15,6 +15,8 @@ LEAST_SPANS = 4  # earlier batches, at least, to know what a usual span is
 FEW_FOR_SPAN = 0.1  # rows for its span, as a share of the fewest there ever were in as much time
 SURELY_ROWS = 20.0  # rows that are usual for its span at least: hardly any of them is no chance
 CUT_SHORT = 0.5  # share of the shortest usual span, less than which is cut short
+FEW_ROWS = 0.6  # of the fewest rows of the newest batches, where files come in even steps
+NEWEST = 12  # batches, at most, whose fewest rows those are
 EVEN = 1.25  # the longest of even steps over the shortest: months are such
 
 
@@ -85,8 +87,11 @@ def cut_concern(
     if covered < CUT_SHORT * shortest and lag > max(lags) + CUT_SHORT * shortest:
         text = f"it ends {_days(covered)} after the previous batch and {_days(lag)} before its arrival; the shortest "
         text += f"earlier batch covered {_days(shortest)}: cut short"
-        arrivals = [end + delay for end, delay in zip(ends, lags, strict=True)][-LEAST_SPANS - 1 :]
-        return Concern("broken" if _was_due(arrives, arrivals) else "suspicious", "cut short", "", text)
+        return Concern("broken" if _was_due(arrives, ends, lags) else "suspicious", "cut short", "", text)
+    fewest = min(counts[-NEWEST:])
+    if fewest >= SURELY_ROWS and len(event) < FEW_ROWS * fewest and _was_due(arrives, ends, lags):
+        text = f"it has {len(event)} rows, but no batch of the {len(counts[-NEWEST:])} before has fewer than {fewest}"
+        return Concern("suspicious", "cut short", "", f"{text}: cut short, or sampled")
     least = min(rows / span.total_seconds() for span, rows in spans) * covered.total_seconds()
     if least < SURELY_ROWS or len(event) >= FEW_FOR_SPAN * least:
         return None
@@ -94,8 +99,9 @@ def cut_concern(
     return Concern("suspicious", "cut short", "", text)
 
 
-def _was_due(arrives: pd.Timestamp, arrivals: Sequence[pd.Timestamp]) -> bool:
-    """Whether batches came in even steps, and this one a step after the last."""
+def _was_due(arrives: pd.Timestamp, ends: Sequence[pd.Timestamp], lags: Sequence[pd.Timedelta]) -> bool:
+    """Whether the newest batches came in even steps, and this one a step after the last."""
+    arrivals = [end + delay for end, delay in zip(ends, lags, strict=True)][-LEAST_SPANS - 1 :]
     steps = [later - earlier for earlier, later in pairwise(arrivals)]
     even = pd.Timedelta(0) < max(steps) <= EVEN * min(steps)
     return bool(even and min(steps) / EVEN <= arrives - arrivals[-1] <= EVEN * max(steps))
