@@ -38,6 +38,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "Latin-1": (GOOD.replace("NL", "Österreich").encode("latin-1"), "", "is UTF-8 text"),
     "UTF-16": (GOOD.encode("utf-16"), "", "is UTF-8 text"),
     "short row": (GOOD + "2024-01-01T12:00:00Z,3\n", "", "has exactly one value for each of the 6 columns"),
+    "row cut off": (GOOD.rstrip("\n") + "\n2024-01-01T12:00:00Z,3", "", "ends with a whole row"),
     "torn Parquet": (torn_parquet(), "", "is a complete Parquet file"),
     "torn gzip": (b"\x1f\x8b\x08\0\0\0\0\0\0\x03KL", "", "is a complete gzip file"),
 }

@@ -403,6 +403,12 @@ def test_a_name_that_differs_in_blanks_or_capitals_is_named_in_the_cure(shop: Da
     )
 
 
+def test_a_column_that_is_called_otherwise_by_now_is_named_with_the_line_that_mends_it(shop: DataParams) -> None:
+    (fault,) = read_content(GOOD.replace(b"weight", b"weight_kg"), shop, labels=False).faults
+
+    assert "weight may be called weight_kg now: `weight_kg: {..., was: weight}`" in fault.cure
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [(lambda path: path.mkdir(), "is a folder"), (lambda path: None, "does not exist")],

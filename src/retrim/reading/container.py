@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -40,6 +41,7 @@ STORED_AS = {"parquet": "Parquet", "arrow": "Arrow", "json": "JSON lines", "exce
 AS_LINES = "write JSON lines: each row as an object on its own line"
 SAVE_AS = "save it as CSV in UTF-8, separated by commas, or as Parquet"
 SHOWN = 12
+ALIKE = 0.6  # of two names, as difflib has it: the same column, likely, under another name
 
 
 class NoTableError(ValueError):
@@ -267,6 +269,9 @@ def _from_csv(content: bytes, required: tuple[str, ...], optional: tuple[str, ..
         table, ragged = read_texts(content, header, separator)
     except pa.ArrowException as error:
         raise NoTableError(whole_file("is a table of text", value=str(error), cure=SAVE_AS)) from error
+    if len(ragged) == 1 and ragged[0].actual_columns < len(header) and content.endswith(ragged[0].text.encode()):
+        rule, cure = "ends with a whole row", "send the file again: its last row is cut off"
+        raise NoTableError(whole_file(rule, value=ragged[0].text[:60], cure=cure))
     if ragged:
         lines = ((row.number - 2, None, row.text) for row in ragged)
         rule = f"has exactly one value for each of the {len(header)} columns"
@@ -326,6 +331,8 @@ def _check_names(
         cure = f"if these are labels, land them with `retrim ingest FILE --labels`; otherwise {cure}"
     elif alike:
         cure += f"; {alike}"
+    elif renamed := hint_of_names(missing, extra):
+        cure = f"{renamed}; else {cure}"
     rule = f"has the columns {_listed(required)}" + (f" (and may have {_listed(optional)})" if optional else "")
     raise NoTableError(Fault("", rule, len(examples), examples[:20], releasable=False, cure=cure))
 
@@ -349,6 +356,17 @@ def hint_of_spelling(missing: Iterable[str], others: Iterable[str]) -> str:
     plain = ((name.strip().casefold(), name) for name in missing)
     alike = [f"{spelt[word]!r} is not {name!r}" for word, name in plain if word in spelt]
     return f"column names must match exactly, including blanks and capitals: {_listed(alike)}" if alike else ""
+
+
+def hint_of_names(missing: Sequence[str], others: Sequence[str]) -> str:
+    """What to declare where missing columns are likely called otherwise by now; empty where none is."""
+    pairs = [(name, likely[0]) for name in missing if (likely := get_close_matches(name, others, 1, ALIKE))]
+    if not pairs and len(missing) == len(others) == 1:
+        pairs = [(missing[0], others[0])]
+    lines = [
+        f"{shown_name(name)} may be called {shown_name(now)} now: `{now}: {{..., was: {name}}}`" for name, now in pairs
+    ]
+    return f"{', '.join(lines)}; if so, rename it so in data.columns of params.yaml" if lines else ""
 
 
 def _listed(names: Sequence[str]) -> str:
