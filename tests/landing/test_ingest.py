@@ -142,6 +142,16 @@ def test_bad_labels_are_set_aside(counter_later: Counter, content: str, column: 
     assert len(counter_later.landed) == 1
 
 
+def test_the_same_rows_in_other_bytes_are_known_and_one_changed_cell_is_not(counter: Counter) -> None:
+    first = counter.land(GOOD)
+    again = counter.land("\r\n".join(reversed(GOOD.splitlines()[1:])).join([GOOD.splitlines()[0] + "\r\n", "\r\n"]))
+    other = counter.land(GOOD.replace("0.5", "0.25"))
+
+    assert (first.outcome, again.outcome, again.batch) == ("landed", "already", first.batch)
+    assert other.outcome == "quarantined"
+    assert len(counter.landed) == 1
+
+
 class TestABinaryTarget:
     @pytest.fixture
     def flagged(self, counter: Counter, shop: DataParams) -> Counter:

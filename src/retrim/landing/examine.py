@@ -173,6 +173,20 @@ def _column_of(file: BatchFile, name: str, data: DataParams, *, landing: Landing
     return LandedRows([file.path], read, root=landing.root).narrow([name])[name]
 
 
+def landed_alike(frame: pd.DataFrame, data: DataParams, *, landing: Landing) -> BatchFile | None:
+    """The landed batch that holds these rows, cell by cell, from a file of other bytes; None: none does."""
+    names = [name for name in (KEY, *data.columns) if name in frame]
+    rows = frame[names].sort_values(KEY, ignore_index=True)
+    for file in reversed(landing.standing()):
+        if file.kind != "rows" or file.rows != len(rows):
+            continue
+        columns = {name: _column_of(file, name, data, landing=landing) for name in names}
+        there = pd.DataFrame(columns).sort_values(KEY, ignore_index=True)
+        if all(bool(((rows[name] == there[name]) | (rows[name].isna() & there[name].isna())).all()) for name in names):
+            return file
+    return None
+
+
 def _key_faults(frame: pd.DataFrame, kind: Kind, *, landing: Landing, correction: bool) -> list[Fault]:
     keys = frame[KEY]
     twice = keys.duplicated(keep=False)

@@ -18,7 +18,7 @@ from retrim.batches.verdict import VerdictKind
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, file_digest, name_of
 from retrim.landing.as_of_view import refuse_changes
-from retrim.landing.examine import AFTER_ARRIVAL, Incoming, examine, hold_to_suite, look_at_batch
+from retrim.landing.examine import AFTER_ARRIVAL, Incoming, examine, hold_to_suite, landed_alike, look_at_batch
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.landing.withdraw import A_SECOND, refuse_withdrawn
 from retrim.lineage.workspace import clock, require_who_and_why
@@ -72,7 +72,7 @@ class Landed:
     """The result of landing a batch.
 
     Args:
-        outcome: `already`: the same bytes had landed before, so nothing was done.
+        outcome: `already`: the same bytes, or all their rows, had landed before, so nothing was done.
         digest: SHA-256 of the file's bytes.
         rows: Rows of the batch; 0 if it could not be read.
         path: The landed file, or the folder in quarantine.
@@ -159,6 +159,10 @@ def land_batch(
         frame, faults, verdict, notes = _judged(
             incoming, suite, data, reading, look, landing=landing, begun=begun, now=now
         )
+        if frame is not None and kind == "rows" and any((f.column, f.count) == (KEY, len(frame)) for f in faults):
+            alike = landed_alike(frame, data, landing=landing)
+            if alike is not None:
+                return Landed.already(alike, size=len(incoming.content))
         closed = now or clock()
         # Late, so that a check just now has not seen it.
         now = arrival(landing, now, correction=correction, first_came=first_came)
