@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from retrim.errors import BadInputError, BusyError, RefusedError
+from retrim.errors import BadInputError, BusyError, RefusedError, UnknownNameError
 from retrim.landing.as_of_view import read_as_of
 from retrim.reading.table import RULES
 from retrim.release.versions import load_stored_version
@@ -24,6 +24,7 @@ from retrim.serving import predict as module
 from retrim.serving import rows_in, rows_out
 from retrim.serving.predict import PredictedRows, UnseenValues, predict
 from tests.builders.desk import Desk, copy_of, make_desk, with_params
+from tests.builders.workbooks import workbook
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,10 @@ def in_form(rows: pd.DataFrame, form: str, folder: Path) -> str:
     if form == "parquet":
         rows.to_parquet(folder / "in.parquet", index=False)
         return str(folder / "in.parquet")
+    if form == "excel":
+        cells = rows.assign(at=rows["at"].astype(str)).astype(object)
+        (folder / "in.xlsx").write_bytes(workbook(new=[list(cells.columns), *cells.to_numpy().tolist()]))
+        return str(folder / "in.xlsx")
     if form == "arrow":
         with pa.ipc.new_file(folder / "in.arrow", (table := pa.Table.from_pandas(rows)).schema) as file:
             file.write_table(table)
@@ -86,7 +91,25 @@ def in_form(rows: pd.DataFrame, form: str, folder: Path) -> str:
     return f"sqlite:///{folder}/in.db"
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "arrow", "folder", "address", "database"])
+def test_columns_of_in_are_kept_and_the_highest_prediction_comes_first(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    rows = new_rows(desk).assign(name=[f"person {number}" for number in range(48)], floor=0.5)
+    where = in_form(rows, "csv", tmp_path)
+    run(desk, where, tmp_path / "plain.parquet")
+    run(desk, where, tmp_path / "out.parquet", keep=("name", "level"), by_risk=True)
+    plain, found = (pd.read_parquet(tmp_path / file) for file in ("plain.parquet", "out.parquet"))
+
+    assert "name" not in plain
+    assert found["prediction"].tolist() == sorted(plain["prediction"], reverse=True)
+    assert found["name"].tolist() == [f"person {row}" for row in found["row"]]
+    assert found["level"].astype(float).tolist() == rows["level"].iloc[found["row"]].tolist()
+    with pytest.raises(UnknownNameError, match="'nme'"):
+        run(desk, where, tmp_path / "other.parquet", keep=("nme",))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "excel", "arrow", "folder", "address", "database"])
 def test_rows_of_every_form_get_what_the_version_says(
     form: str, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from retrim.cli.base import (
     past_time,
     workspace_here,
 )
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, UnknownNameError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +51,12 @@ def predict(
     explained: Annotated[
         int, option("--explain K", "Write the K largest feature contributions beside each prediction.", min=0)
     ] = 0,
+    keep: Annotated[
+        str | None, option("--keep COLS", "Columns of IN to write beside each prediction, such as name,address.")
+    ] = None,
+    sort: Annotated[
+        str | None, option("--sort risk", "Write the highest prediction first. Default: the order of IN.")
+    ] = None,
     query: Query = None,
     table: Table = None,
     into: Annotated[str, option("--into NAME", "If OUT is a database: the table to write.")] = "predictions",
@@ -73,12 +79,14 @@ def predict(
         _show_stored(since, as_json=as_json)
         return
     if rows is None:
-        if version is not None or explained or query is not None or table is not None:
+        if version is not None or explained or any(option is not None for option in (keep, sort, query, table)):
             raise BadInputError(
-                "--version, --explain, --query and --table need IN, the rows to predict; pass IN, or leave these "
-                "options out"
+                "--version, --explain, --keep, --sort, --query and --table need IN, the rows to predict; pass IN, or "
+                "leave these options out"
             )
         raise typer.Exit(_score_landed(now=past_time(now), as_json=as_json))
+    if sort not in (None, "risk"):
+        raise UnknownNameError("order", str(sort), ("risk",))
     if out is None:
         raise BadInputError("OUT is missing; pass a file to write the predictions to: retrim predict IN OUT")
     with render.progress():
@@ -86,7 +94,17 @@ def predict(
 
         workspace, at = workspace_here(), past_time(now)
         done = op(
-            workspace, rows, out, version=version, explained=explained, query=query, table=table, into=into, now=at
+            workspace,
+            rows,
+            out,
+            version=version,
+            explained=explained,
+            query=query,
+            table=table,
+            into=into,
+            now=at,
+            keep=tuple(dict.fromkeys(keep.split(","))) if keep else (),
+            by_risk=sort is not None,
         )
     again = "predicted before" if done.already else "predicted"
     render.show(done, f"{again}: {done.rows:,} rows by version {done.version}, {done.out}", as_json=as_json)

@@ -363,9 +363,8 @@ def hint_of_names(missing: Sequence[str], others: Sequence[str]) -> str:
     pairs = [(name, likely[0]) for name in missing if (likely := get_close_matches(name, others, 1, ALIKE))]
     if not pairs and len(missing) == len(others) == 1:
         pairs = [(missing[0], others[0])]
-    lines = [
-        f"{shown_name(name)} may be called {shown_name(now)} now: `{now}: {{..., was: {name}}}`" for name, now in pairs
-    ]
+    shown = [(shown_name(name), shown_name(now)) for name, now in pairs]
+    lines = [f"{name} may be called {now} now: `{now}: {{..., was: {name}}}`" for name, now in shown]
     return f"{', '.join(lines)}; if so, rename it so in data.columns of params.yaml" if lines else ""
 
 

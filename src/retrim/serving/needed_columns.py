@@ -23,6 +23,7 @@ class NeededColumns:
         past: Features from the past: taken as they are where they are there, else made.
         calendar: Features that are a part of the event's time, where they are not there.
         filled: Columns that may not be blank.
+        kept: Columns that a person wants beside the prediction, as they stand in IN.
     """
 
     required: Mapping[str, ColumnType]
@@ -32,11 +33,12 @@ class NeededColumns:
     time: str
     filled: frozenset[str]
     suite: Suite
+    kept: tuple[str, ...] = ()
 
     @property
     def columns(self) -> set[str]:
         """All that may be read of a file."""
-        return {*self.required, *self.carried, *self.past, *self.calendar}
+        return {*self.required, *self.carried, *self.past, *self.calendar, *self.kept}
 
 
 def version_to_ask(workspace: Workspace, version: int | None) -> Stored:

@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 
 from retrim import __version__
 from retrim.adapters.database import iso
-from retrim.errors import BadInputError
+from retrim.errors import BadInputError, UnknownNameError
 from retrim.files import count_cores, make_private_folder, write_file
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, report_progress
+from retrim.parquet import parquet_table
 from retrim.reading.address import place_of
 from retrim.release.versions import Stored, interval_width
 from retrim.serving.checked_rows import check_rows
@@ -101,6 +102,7 @@ class _Scoring:
     request: str
     past: LandedPast | None
     folder: Path
+    by_risk: bool
 
 
 def predict(
@@ -114,11 +116,15 @@ def predict(
     table: str | None,
     into: str,
     now: pd.Timestamp,
+    keep: tuple[str, ...] = (),
+    by_risk: bool = False,
 ) -> PredictedRows:
     """Predicts the rows at `where` and writes them to `to`.
 
     Args:
         version: Whose predictions; None: the live version's.
+        keep: Columns of IN that are written beside each prediction, as they stand there.
+        by_risk: Whether the highest prediction comes first; else rows come as in IN.
 
     Raises:
         BadInputError: IN or OUT cannot be used, no version is live, or a column is missing.
@@ -138,9 +144,16 @@ def predict(
         TemporaryDirectory(prefix="predict-", dir=workspace.paths.tmp) as name,
     ):
         rows_in = open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in")
-        needs, history = needed_columns(workspace, stored, rows_in.names())
+        there = rows_in.names()
+        if strange := [column for column in keep if column not in there]:
+            raise UnknownNameError("column", strange[0], sorted(there))
+        if by_risk and stored.predictor.view.task == "multiclass":
+            raise BadInputError("--sort risk needs one number a row, but this model predicts several classes")
+        needs, history = needed_columns(workspace, stored, there)
+        needs = replace(needs, kept=keep)
         past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
-        request = _request(workspace, stored, rows_in, out, explained, past, needs, now=now)
+        about = [keep, "risk"] if by_risk else [keep] if keep else []
+        request = _request(workspace, stored, rows_in, out, explained, past, needs, about, now=now)
         scoring = _Scoring(
             stored=stored,
             needs=needs,
@@ -152,6 +165,7 @@ def predict(
             request=request,
             past=past,
             folder=Path(name),
+            by_risk=by_risk,
         )
         with held_locks(workspace, f"predict-{request}"):
             return _once(scoring, home / f"{request}.json", now=now)
@@ -169,6 +183,8 @@ def _once(scoring: _Scoring, record: Path, *, now: pd.Timestamp) -> PredictedRow
         out.refuse_existing()
     count, rows, unseen = _predict_parts(scoring)
     parts, rejected = (sorted(scoring.folder.glob(f"part-*{kind}")) for kind in (".parquet", ".rejected"))
+    if scoring.by_risk:
+        _sort(parts)
     if not publishing.exists():
         out.refuse_existing()
     write_file(publishing, b"")
@@ -181,6 +197,17 @@ def _once(scoring: _Scoring, record: Path, *, now: pd.Timestamp) -> PredictedRow
     return done
 
 
+def _sort(parts: list[Path]) -> None:
+    """Puts the highest prediction of all parts first; rows with the same stay as in IN."""
+    table = pa.concat_tables([parquet_table(path.read_bytes()) for path in parts])
+    table = table.sort_by([("prediction", "descending"), ("row", "ascending")])
+    first = 0
+    for path in parts:
+        rows = pq.read_metadata(path).num_rows
+        pq.write_table(table.slice(first, rows), path, compression="zstd")
+        first += rows
+
+
 def _request(
     workspace: Workspace,
     stored: Stored,
@@ -189,6 +216,7 @@ def _request(
     explained: int,
     past: LandedPast | None,
     needs: NeededColumns,
+    wanted: list[Any],
     *,
     now: pd.Timestamp,
 ) -> str:
@@ -197,7 +225,7 @@ def _request(
     batches = [] if past is None else sorted(file.batch for file in workspace.landing.batches(now))
     settings = [workspace.params.reading.model_dump(mode="json"), workspace.params.data.model_dump(mode="json")]
     about = [workspace.model, stored.version, None if row is None else row.bundle, rows_in.state(), explained, batches]
-    return _id([*about, settings, to_record(needs.suite), __version__, place_of(out.where), out.table])
+    return _id([*about, settings, to_record(needs.suite), __version__, place_of(out.where), out.table, *wanted])
 
 
 def _id(about: list[Any]) -> str:
@@ -264,7 +292,9 @@ def _make_part(
         name: UnseenValues(len(cells), min(cells.astype(str))[:EXAMPLE])
         for name, cells in scoring.stored.predictor.view.unseen_values(frame).items()
     }
-    pq.write_table(_predictions(scoring, frame, rows), path, compression="zstd")
+    places = pa.array(np.searchsorted(loaded.rows, rows))
+    kept = {name: loaded.table.column(name).take(places) for name in scoring.needs.kept}
+    pq.write_table(_predictions(scoring, frame, rows, kept), path, compression="zstd")
     if len(rejected):
         if scoring.out.is_table:
             rejected = rejected.append_column(REQUEST, pa.array([scoring.request] * len(rejected), pa.string()))
@@ -272,7 +302,9 @@ def _make_part(
     return len(loaded.rows) + len(loaded.ragged), len(frame), unseen
 
 
-def _predictions(scoring: _Scoring, frame: pd.DataFrame, rows: np.ndarray) -> pa.Table:
+def _predictions(
+    scoring: _Scoring, frame: pd.DataFrame, rows: np.ndarray, kept: Mapping[str, pa.ChunkedArray]
+) -> pa.Table:
     predictor = scoring.stored.predictor
     view = predictor.view
     predicted = predictor.predict(frame)
@@ -280,6 +312,7 @@ def _predictions(scoring: _Scoring, frame: pd.DataFrame, rows: np.ndarray) -> pa
     for name, kind in scoring.needs.carried.items():
         if name in frame:
             columns[name] = _carried(frame[name], kind)
+    columns |= {name: cells for name, cells in kept.items() if name not in columns}
     answers = predicted_columns(view, predicted, predictor.decide(predicted), scoring.width)
     wanted = {"prediction": True, "class": view.task == "multiclass", "decision": predictor.threshold is not None}
     columns |= {name: values for name, values in answers.items() if wanted.get(name, scoring.width is not None)}

@@ -30,10 +30,12 @@ from retrim.reading.container import (
     UTF8_MARK,
     NoTableError,
     header_of,
+    read_stored,
     read_texts,
     utf8_text,
     without_views,
 )
+from retrim.reading.excel import MARK
 from retrim.table.reading import ReadingParams
 
 ROWS = 1 << 18
@@ -219,6 +221,9 @@ def _parts_of(stream: BinaryIO, reading: ReadingParams, columns: Collection[str]
             yield from _grouped(stored.iter_batches(ROWS, columns=wanted, use_threads=False))
     elif head.startswith(ARROW):
         yield from _grouped(_arrow(stream, columns))
+    elif head.startswith(MARK):
+        table = read_stored("excel", stream.read(), required=columns)
+        yield len(table), lambda: (table, ())
     elif not head:
         raise BadInputError("the file is empty; specify a file with a header of column names")
     else:

@@ -141,5 +141,5 @@ def of_rows(
 
 
 def shown_name(name: str) -> str:
-    """A column's name, in quotes where blanks around it would not be seen."""
-    return name if name == name.strip() else repr(name)
+    """A column's name, in quotes where blanks around it would not be seen, or signs in it would act on a terminal."""
+    return name if name == name.strip() and name.isprintable() else repr(name)
