@@ -1,5 +1,6 @@
 """What a server says beside predictions: why, figures; and the answers that it lands."""
 
+import json
 import re
 import threading
 from http import HTTPStatus
@@ -11,6 +12,7 @@ import pytest
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.landing.ingest import Landed
+from retrim.serving import past_features
 from retrim.serving.predict import predict
 from tests.builders.desk import Desk, make_desk
 from tests.builders.http_client import ROW, Client, running, serving_of
@@ -33,6 +35,41 @@ def figures(client: Client) -> dict[str, float]:
     status, text = client.ask("GET", "/metrics")
     assert status == HTTPStatus.OK
     return {name: float(value) for name, value in re.findall(r"^(\S+) (\S+)$", text.decode(), re.MULTILINE)}
+
+
+def test_features_from_the_past_are_made_of_what_has_landed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past_features, "LOOK_SECONDS", 0.0)
+    history = {"entity": ["group"], "features": [{"of": "outcome", "lag": 1}, {"of": "level", "lag": 1}]}
+    desk = make_desk(tmp_path / "a", data={"history": history}, version_at=10)
+    rows = desk.rows(10, 12)[list(ROW)].tail(1)
+    row = json.loads(rows.assign(at=rows["at"].astype(str)).to_json(orient="records"))[0]
+    given = {"version": None, "explained": 0, "query": None, "table": None, "into": ""}
+
+    def written(name: str) -> float:
+        rows.to_csv(tmp_path / "in.csv", index=False)
+        predict(desk.workspace, str(tmp_path / "in.csv"), str(tmp_path / name), now=desk.day(13), **given)  # type: ignore[arg-type]
+        return float(pd.read_parquet(tmp_path / name)["prediction"].iloc[0])
+
+    def served(client: Client, **more: float) -> float:
+        return float(client.json("/predict", row | more)[1]["predictions"][0]["prediction"])
+
+    with running(serving_of(desk)) as client:
+        before = served(client)
+        brought = served(client, **dict.fromkeys(desk.workspace.params.data.history.columns, -30.0))
+        assert before == written("before.parquet")
+        past = client.serving.served.past
+        assert past is not None
+        seen = [past.features(rows)["level lag 1 by group"][0]]
+        desk.land(desk.rows(10, 11), 11)
+        after = served(client)
+        seen.append(past.features(rows)["level lag 1 by group"][0])
+        described = client.json("/openapi.json")[1]["paths"]["/predict"]["post"]["requestBody"]
+
+    assert after == written("after.parquet")
+    assert before != brought
+    landed = desk.rows(0, 11)
+    assert seen[1] == landed[landed["group"] == rows["group"].iloc[0]]["level"].iloc[-1] != seen[0]
+    assert "lag 1" not in json.dumps(described)
 
 
 def test_it_explains_what_predict_explains(desk: Desk, tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
 
 import numpy as np
 import pandas as pd
 
 from retrim.errors import BadInputError
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, clock
 from retrim.table.data import with_past
 from retrim.table.keys import row_keys, total_order
 from retrim.table.lags import HistoryParams, past_takes
+
+LOOK_SECONDS = 5.0
+"""For which what has landed is not asked for again by a server."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class LandedPast:
         keys = row_keys(rows, data.key, "") if named else pd.Series([f"\0{n}" for n in range(len(rows))])
         fresh = rows.assign(_key=keys.to_numpy(), _event=rows[data.time], _due=None, _place=np.arange(len(rows)))
         before = self.landed[~self.landed["_key"].isin(fresh["_key"])] if named else self.landed
+        for name in self.history.entity:  # rows of other entities say nothing
+            before = before[before[name].isin(rows[name])]
         fresh = fresh.reindex(columns=[*before.columns, "_place"])
         fresh = fresh.astype({name: before[name].dtype for name in before})
         table = pd.concat([before.assign(_place=-1), fresh], ignore_index=True)
@@ -76,3 +83,29 @@ def read_past(workspace: Workspace, history: HistoryParams, needed: Iterable[str
         )
     columns = dict.fromkeys(["_key", "_event", "_due", workspace.params.data.time, *takes])
     return LandedPast(workspace, history, table.times[[name for name in columns if name in table.times]])
+
+
+class PastInMemory:
+    """What has landed, for a server: read again where something landed since."""
+
+    def __init__(self, workspace: Workspace, history: HistoryParams, needed: Iterable[str]) -> None:
+        self._workspace, self._history, self._needed = workspace, history, tuple(needed)
+        self._lock, self._looked = Lock(), -LOOK_SECONDS
+        self._batches: list[str] = []
+        self._past: LandedPast | None = None
+
+    def features(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+        """As `LandedPast.features`, of what has landed up to some seconds ago.
+
+        Raises:
+            BadInputError: As `read_past`.
+        """
+        with self._lock:
+            if monotonic() - self._looked >= LOOK_SECONDS or self._past is None:
+                now, self._looked = clock(), monotonic()
+                batches = [file.batch for file in self._workspace.landing.standing()]
+                if self._past is None or batches != self._batches:
+                    self._past = read_past(self._workspace, self._history, self._needed, now=now)
+                    self._batches = batches
+            past = self._past
+        return past.features(past.narrow(rows))

@@ -207,7 +207,7 @@ def _json(record: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 def _predict_described(served: ServedVersion) -> dict[str, JsonValue]:
     """What /predict takes and gives, by the columns of the version."""
-    needs = served.needs
+    needs = served.needs if served.past_needs is None else served.past_needs
     columns = {**needs.carried, **needs.required}
     required = [name for name in needs.required if name not in needs.calendar]
     if needs.calendar and needs.time not in required:

@@ -14,6 +14,7 @@ from retrim.lineage.workspace import Workspace
 from retrim.release.versions import Stored, interval_width
 from retrim.serving.needed_columns import NeededColumns, history_of, needed_columns
 from retrim.serving.one_row import OneRow, ReadRows, UnusualRowError
+from retrim.serving.past_features import PastInMemory
 from retrim.serving.request_rows import typed_rows
 from retrim.serving.rules import rule_of
 from retrim.stats.codec import from_parquet
@@ -53,6 +54,8 @@ class ServedVersion:
         key: Columns that name a row.
         width: Half the width of the interval around a number.
         one: The short way for a plain row; None where it has none.
+        past: Makes the features from the past of rows that do not bring them; None: the version has none.
+        past_needs: What such rows need in their place.
     """
 
     version: int
@@ -62,6 +65,8 @@ class ServedVersion:
     key: tuple[str, ...]
     width: float | None
     one: OneRow | None
+    past: PastInMemory | None = None
+    past_needs: NeededColumns | None = None
 
     @property
     def view(self) -> FeatureView:
@@ -98,8 +103,19 @@ class ServedVersion:
         if self.one is not None and len(rows) == 1:
             with suppress(UnusualRowError):
                 return self.one.read(rows[0])
-        frame = typed_rows(rows, self.needs, self.reading)
+        frame = self._frame(rows)
         return self.view.matrix(frame), self._keys(frame), self._events(frame), self._unseen(frame)
+
+    def _frame(self, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        """The rows as the version takes them; features from the past are made where a row does not bring all."""
+        if self.past is None or self.past_needs is None:
+            return typed_rows(rows, self.needs, self.reading)
+        made = [name for name in self.needs.required if name not in self.past_needs.required]
+        if all(name in row for row in rows for name in made):
+            return typed_rows(rows, self.needs, self.reading)
+        frame = typed_rows(rows, self.past_needs, self.reading)
+        features = self.past.features(frame)
+        return frame.assign(**{name: features[name] for name in made})
 
     def explain(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         """What each feature adds to the raw score of each row, the largest first: as `retrim predict --explain`.
@@ -108,7 +124,7 @@ class ServedVersion:
             WrongRequestError: A cell cannot be used.
             RefusedError: The model has no exact contributions.
         """
-        frame = typed_rows(rows, self.needs, self.reading)
+        frame = self._frame(rows)
         matrix = self.view.matrix(frame)
         most = len(self.view.needs)
         columns = largest_contributions(self.predictor, matrix, self.predictor.predict(frame), most)
@@ -158,14 +174,19 @@ def serve_version(workspace: Workspace, stored: Stored) -> ServedVersion:
         BadInputError: The suite cannot be read.
     """
     data, reading, predictor = workspace.params.data, workspace.params.reading, stored.predictor
-    needs, _ = needed_columns(workspace, stored, set(history_of(workspace, stored.version).columns))
+    past = history_of(workspace, stored.version)
+    needs, _ = needed_columns(workspace, stored, set(past.columns))
+    past_needs, history = needed_columns(workspace, stored, set())
     needs = replace(needs, required={**needs.required, **dict.fromkeys(needs.past, "number")}, past=())
     rules = [rule_of(expectation, needs.required) for expectation in needs.suite.expectations]
-    one = None
-    if None not in rules and not predictor.view.steps and not is_own(predictor.recipe.model):
+    one, in_memory = None, None
+    if history is not None:
+        in_memory = PastInMemory(workspace, history, stored.predictor.view.needs)
+    elif None not in rules and not predictor.view.steps and not is_own(predictor.recipe.model):
         one = OneRow(predictor, needs, [rule for rule in rules if rule is not None], reading, data.key)
     _try(stored)
-    return ServedVersion(stored.version, predictor, needs, reading, data.key, interval_width(stored), one)
+    width = interval_width(stored)
+    return ServedVersion(stored.version, predictor, needs, reading, data.key, width, one, in_memory, past_needs)
 
 
 def _try(stored: Stored) -> None:
