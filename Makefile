@@ -69,8 +69,8 @@ docs: $(ready) ## Build the site of the documents and the reference into site/, 
 	@.ci/docs
 
 .PHONY: audit
-audit: $(ready) ## Look for secrets in the code and for known vulnerabilities of the locked packages (half a minute).
-	@.ci/audit
+audit: $(ready) ## Look for secrets in the code and for known vulnerabilities of the locked packages; STRICT=1 fails if it cannot look.
+	@STRICT=$(STRICT) .ci/audit
 
 .PHONY: sbom
 sbom: $(ready) ## Write the parts list of a release, CycloneDX, to var/sbom.json; needs no network.

@@ -175,7 +175,10 @@ def test_a_cell_that_cannot_be_used_is_named_with_its_value_and_what_is_allowed(
     assert client.json("/predict", plain(column))[0] == status
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"[7]", b"null", b'{"level": NaN}', b"[" * 9999, b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"7", b"[7]", b"null", b'{"level": NaN}', b"[" * 9999, b"\xff", b'{"level": 1, "level": 2}'],
+)
 def test_what_is_no_row_is_refused_and_not_an_error_of_the_server(body: bytes, client: Client) -> None:
     status, said = client.ask("POST", "/predict", body, content_type="application/json")
 

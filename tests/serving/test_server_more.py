@@ -1,6 +1,7 @@
 """What a server says beside predictions: why, figures; and the answers that it lands."""
 
 import json
+import logging
 import re
 import threading
 from http import HTTPStatus
@@ -9,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from retrim.cli.serve import log_requests
 from retrim.errors import BadInputError
 from retrim.landing.as_of_view import read_as_of
 from retrim.landing.ingest import Landed
+from retrim.lineage.tokens import add_token
 from retrim.serving import past_features
 from retrim.serving.predict import predict
 from tests.builders.desk import Desk, make_desk
@@ -85,6 +88,7 @@ def test_it_explains_what_predict_explains(desk: Desk, tmp_path: Path) -> None:
     expected = {written[f"feature {k}"]: written[f"contribution {k}"] for k in range(1, 5)}
     assert (status, wrong) == (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
     assert list(said["contributions"][0].items()) == list(expected.items())
+    assert said["base"][0] + sum(expected.values()) == pytest.approx(written["prediction"])
 
 
 def test_labels_land_and_join_their_rows(desk: Desk) -> None:
@@ -142,6 +146,7 @@ def test_figures_count_requests_and_say_what_is_live(desk: Desk) -> None:
     assert found['retrim_requests_total{path="/predict",status="200"}'] == 3
     assert found['retrim_requests_total{path="/predict",status="422"}'] == 1
     assert found['retrim_requests_total{path="other",status="404"}'] == 1
+    assert found["process_resident_memory_bytes"] > 0
     assert found['retrim_request_seconds_count{path="/predict"}'] == 4
     assert (found["retrim_served_version"], found["retrim_live_version"]) == (1, 1)
     assert "retrim_last_check_age_seconds" not in found  # no check was made
@@ -157,3 +162,44 @@ def test_figures_of_the_last_check_are_those_of_its_record(tmp_path: Path) -> No
     assert found["retrim_last_check_age_seconds"] == 86400
     assert found["retrim_accumulated_gain"] == check.record["gain"]["now"]["balance"]
     assert found["retrim_retraining_cost"] == check.record["gain"]["retraining_cost"]
+
+
+def test_where_no_version_can_answer_the_default_is_given_and_marked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = serving_of(desk)
+    with running(serving) as client:
+        monkeypatch.setattr(type(serving.served), "answer", lambda *_: 1 / 0)
+        refused, _ = client.json("/predict", ROW)
+        serving.default = serving.served.checked_default("12.5")
+        status, said = client.json("/predict", [ROW, ROW])
+
+    assert (refused, status) == (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK)
+    assert (said["version"], said["default"], said["predictions"]) == (None, True, [{"prediction": 12.5}] * 2)
+    with pytest.raises(BadInputError, match="'much' is not a number"):
+        serving.served.checked_default("much")
+
+
+def test_each_request_is_a_line_of_the_access_log(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "a", version_at=10)
+    secret = add_token(desk.workspace, "shop", ["predict"], now=desk.day(11)).split()[-1]
+    logger = logging.getLogger("retrim.access")
+    before = list(logger.handlers)
+    log_requests(tmp_path / "access.jsonl")
+    try:
+        with running(serving_of(desk)) as client:
+            _, said = client.json("/predict", [ROW, ROW], authorization=f"Bearer {secret}")
+            client.json("/predict", ROW)
+    finally:
+        for handler in set(logger.handlers) - set(before):
+            logger.removeHandler(handler)
+            handler.close()
+        logger.setLevel(logging.NOTSET)
+    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    assert [(line["path"], line["status"], line["token"], line["rows"]) for line in lines] == [
+        ("/predict", 200, "shop", 2),
+        ("/predict", 401, None, None),
+    ]
+    assert lines[0]["request_id"] == said["request_id"]
+    assert secret not in (tmp_path / "access.jsonl").read_text(encoding="utf-8")

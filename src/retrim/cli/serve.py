@@ -1,5 +1,6 @@
 """The HTTP server by command, and the tokens of those who may ask it."""
 
+import logging
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -62,6 +63,14 @@ def serve(
     durable: Annotated[
         bool, option("--durable", "Flush each prediction to disk before it is sent. Default: flush once a second.")
     ] = False,
+    default: Annotated[
+        str | None,
+        option("--default VALUE", "What to answer, marked, when no version can. Without it such a request gets 503."),
+    ] = None,
+    access_log: Annotated[
+        Path | None,
+        option("--access-log FILE", "Append a line of JSON per request: id, token, rows, ms, status."),
+    ] = None,
     wait: Annotated[bool, option("--wait", "If no version is live, wait for one instead of exiting.")] = False,
 ) -> None:
     """Serve predictions over HTTP until Ctrl-C.
@@ -93,8 +102,23 @@ def serve(
         now=lambda: as_time(None),
         shadows=shadows,
         jobs_under=jobs_under or [],
+        default=default,
     )
+    if access_log is not None:
+        log_requests(access_log)
     _answer(roots, open_one, listener, host, port, wait=wait, cert=cert, key=key)
+
+
+def log_requests(file: Path) -> None:
+    try:
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"{file} cannot be written ({error}); pass another file to --access-log") from error
+    logger = logging.getLogger("retrim.access")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _refuse_versions(version: int | None, shadows: list[str], *, workspaces: int) -> None:

@@ -144,8 +144,7 @@ class Doorkeeper:
             self._seen = seen
         return self._by_digest
 
-    def allows(self, given: bytes, scope: Scope) -> bool | None:
-        """Whether the value of an Authorization header allows something; None where it names no token that is known."""
+    def token_of(self, given: bytes) -> Token | None:
+        """The token in the value of an Authorization header; None where that names none that is known."""
         kind, _, text = given.partition(b" ")
-        token = self.tokens().get(sha256(text.strip()).hexdigest()) if kind.lower() == b"bearer" else None
-        return None if token is None else scope in token.scopes
+        return self.tokens().get(sha256(text.strip()).hexdigest()) if kind.lower() == b"bearer" else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 import pandas as pd
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -70,6 +70,7 @@ class Metrics:
 
     def __init__(self, loop: Collector | None = None) -> None:
         registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # CPU seconds, memory, open files
         self.requests = Counter(
             "retrim_requests", "number of requests, by path and status", ("path", "status"), registry=registry
         )

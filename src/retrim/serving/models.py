@@ -198,11 +198,13 @@ def open_model(
     now: Callable[[], pd.Timestamp],
     shadows: Sequence[str] = (),
     jobs_under: Sequence[str] = (),
+    default: str | None = None,
 ) -> ServedModel:
     """A model with its version loaded and tried.
 
     Args:
         version: That answers; None: the live one, whichever it is.
+        default: What is answered where no version can, as a person wrote it; None: nothing.
         jobs_under: Folders and addresses below which jobs may read and write; none: `JOB_FILES`.
 
     Raises:
@@ -228,7 +230,15 @@ def open_model(
     workspace_of = while_as_it_is(open_here, paths.params)
     metrics = Metrics(LoopFigures(workspace, lambda: serving.served.version, now))
     serving = Serving(
-        served, door, log.add, partial(land_labels, workspace_of), metrics, load=load, jobs=jobs, is_local=is_local
+        served,
+        door,
+        log.add,
+        partial(land_labels, workspace_of),
+        metrics,
+        load=load,
+        jobs=jobs,
+        is_local=is_local,
+        default=default,
     )
     follower = Follower(workspace, open_here, serving, now) if version is None else None
     if not shadows:

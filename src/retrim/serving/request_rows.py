@@ -1,5 +1,7 @@
 """Rows of a request, typed and held to the rules; and what is wrong with them."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +23,8 @@ MOST_BYTES = 16 << 20
 """Of a body: 10,000 rows of 100 columns fit."""
 MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
+NAME = re.compile(rb'"\s*:')
+"""The end of a name in JSON."""
 DEEPEST = 254
 """Levels of arrays and objects that orjson writes."""
 
@@ -86,7 +90,18 @@ def rows_of_json(body: bytes) -> list[dict[str, Any]]:
         raise WrongRequestError(
             [WrongCell(number, None, _shown(row), "is an object: {column: value}") for number, row in others]
         )
+    if len(NAME.findall(body)) != sum(map(len, rows)):  # or a text holds a quote and a colon
+        json.loads(body, object_pairs_hook=_each_once)
     return rows
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise wrong("names each column once", f"{twice[:LONGEST]!r} twice in a row")
+    return row
 
 
 def _as_json(value: Any) -> bytes:

@@ -1,6 +1,7 @@
 """The HTTP server: an application for each model, mounted below /models/NAME, the first one at / too."""
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -24,14 +25,18 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from retrim import __version__
+from retrim.adapters.database import iso
 from retrim.errors import BadInputError, RefusedError
 from retrim.lineage.tokens import Scope
+from retrim.lineage.workspace import clock
 from retrim.serving.metrics import OTHER, Metrics
 from retrim.serving.request_rows import MOST_BYTES, MOST_ROWS, WrongRequestError, wrong
 from retrim.serving.served import ServedVersion
 from retrim.serving.server import DEGRADED, Serving, refusal
 from retrim.table.data import ColumnType
 
+ACCESS = logging.getLogger("retrim.access")
+"""A line of JSON for each request, where `retrim serve --access-log` asks for it."""
 JSON = "application/json"
 SECONDS = 30
 """That a request may take to arrive."""
@@ -69,7 +74,7 @@ async def read_body(request: Request) -> bytes:
 
 
 class Counted:
-    """Counts the requests of an application: path of the route, status, seconds."""
+    """Counts the requests of an application, path of the route, status, seconds, and notes each in the access log."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -87,8 +92,13 @@ class Counted:
         finally:
             route = scope.get("route")  # the mount, where none of the application takes it
             path = route.path if isinstance(route, APIRoute) else OTHER
+            seconds = perf_counter() - began
             self._metrics.requests.labels(path, str(status)).inc()
-            self._metrics.seconds.labels(path).observe(perf_counter() - began)
+            self._metrics.seconds.labels(path).observe(seconds)
+            if ACCESS.isEnabledFor(logging.INFO):
+                facts = {name: scope.get("state", {}).get(name) for name in ("request_id", "token", "rows")}
+                line = {"at": iso(clock()), "path": path, "status": status, "ms": round(1000 * seconds, 3), **facts}
+                ACCESS.info(orjson.dumps(line).decode())
 
 
 def make_app(models: Mapping[str, Serving]) -> Router:
@@ -125,21 +135,22 @@ def app_of_model(serving: Serving) -> FastAPI:
     @app.post("/predict", summary="Predict one row or many")
     async def predict(request: Request) -> Response:
         """A row or an array of rows, as JSON. ?version=N selects a version."""
-        serving.check(request.headers.raw, "predict")
+        request.state.token = serving.check(request.headers.raw, "predict")
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind != JSON:
             reason = f"the content type {kind[:100]!r} is not supported; send {JSON}"
             raise refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
         body, version = await read_body(request), request.query_params.get("version")
+        facts = request.scope["state"]
         if version is None and serving.is_quick(body):
-            return Response(serving.answer(body), media_type=JSON)
-        answer = await _in_turn(serving.answers, lambda: serving.answer(body, version=version))
+            return Response(serving.answer(body, facts=facts), media_type=JSON)
+        answer = await _in_turn(serving.answers, lambda: serving.answer(body, version=version, facts=facts))
         return Response(answer, media_type=JSON)
 
     async def json_in_turn(
         thread: Executor | None, request: Request, scope: Scope, work: Callable[[bytes], bytes]
     ) -> Response:
-        serving.check(request.headers.raw, scope)
+        request.state.token = serving.check(request.headers.raw, scope)
         body = await read_body(request)
         return Response(await _in_turn(thread, lambda: work(body)), media_type=JSON)
 

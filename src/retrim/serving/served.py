@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from retrim.errors import RefusedError
+from retrim.errors import BadInputError, RefusedError, UnknownNameError
 from retrim.features.view import FeatureView, row_digests
 from retrim.gate.reference_rows import REFERENCE_ROWS, TOLERANCE, answers_of, farthest
 from retrim.lineage.workspace import Workspace
@@ -22,7 +23,7 @@ from retrim.table.keys import row_keys
 from retrim.table.reading import ReadingParams
 from retrim.training.bundle import Predictor
 from retrim.training.estimators import is_own
-from retrim.training.predicted import largest_contributions
+from retrim.training.predicted import base_values, largest_contributions
 
 
 class RowAnswer(NamedTuple):
@@ -117,22 +118,45 @@ class ServedVersion:
         features = self.past.features(frame)
         return frame.assign(**{name: features[name] for name in made})
 
-    def explain(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    def explain(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, float]], list[float]]:
         """What each feature adds to the raw score of each row, the largest first: as `retrim predict --explain`.
+
+        Returns:
+            Contributions by feature, and of each row the base value: both together are the raw score.
 
         Raises:
             WrongRequestError: A cell cannot be used.
             RefusedError: The model has no exact contributions.
         """
         frame = self._frame(rows)
-        matrix = self.view.matrix(frame)
-        most = len(self.view.needs)
-        columns = largest_contributions(self.predictor, matrix, self.predictor.predict(frame), most)
+        matrix, most = self.view.matrix(frame), len(self.view.needs)
+        predicted = self.predictor.predict(frame)
+        columns = largest_contributions(self.predictor, matrix, predicted, most)
         parts = {name: values.to_pylist() for name, values in columns.items()}
-        return [
+        contributions = [
             {parts[f"feature {k}"][row]: parts[f"contribution {k}"][row] for k in range(1, most + 1)}
             for row in range(len(frame))
         ]
+        return contributions, base_values(self.predictor, matrix, predicted).tolist()
+
+    def checked_default(self, value: float | str) -> float | str:
+        """A declared answer, as this version would give one: a number, a probability, or a class.
+
+        Raises:
+            BadInputError: It is none.
+        """
+        if self.view.task == "multiclass":
+            if value not in self.view.classes:
+                raise UnknownNameError("class", str(value), self.view.classes)
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = nan
+        if not isfinite(number) or (self.view.task == "binary" and not 0 <= number <= 1):
+            what = "a probability from 0 to 1" if self.view.task == "binary" else "a number"
+            raise BadInputError(f"the default {value!r} is not {what}, which this model predicts; pass one")
+        return number
 
     def _keys(self, frame: pd.DataFrame) -> list[str | None]:
         if not self.key or not set(self.key) <= set(frame):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what lands is needed once labels come
 MOST_VERSIONS = 4
 """Versions other than the live one that are held ready; the one that was not asked for longest goes."""
 VERSION_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+CANNOT = "no version can answer; see the server's log for the reason"
 DEGRADED = "degraded"
 """In an answer: why another version than the live one gave it."""
 LOGGER = logging.getLogger("retrim.serve")
@@ -68,6 +69,7 @@ class Serving:
         land: Lands labels: lines of JSON.
         shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
+        default: What is answered, marked, where no version can; None: nothing.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class Serving:
         jobs: Jobs,
         shadow: Callable[[bytes, str], None] | None = None,
         is_local: bool = True,
+        default: float | str | None = None,
     ) -> None:
         self.served, self.door, self.keep, self.is_local = served, door, keep, is_local
+        self.default = None if default is None else served.checked_default(default)
         self.land, self.metrics, self.jobs, self.shadow = land, metrics, jobs, shadow
         self.before: ServedVersion | None = None
         self.behind: str | None = None
@@ -119,16 +123,17 @@ class Serving:
                 f"version {number} cannot be loaded; see the server's log for the reason",
             ) from error
 
-    def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> None:
-        """Refuses who may not ask: without a known token, or where none is needed, from elsewhere or from a page.
+    def check(self, headers: list[tuple[bytes, bytes]], scope: Scope) -> str | None:
+        """The name of the token that asks, None where none is needed; who may not ask is refused.
 
+        That is who has no known token, or where none is needed, who asks from elsewhere or from a page.
         Every page in a browser reaches loopback. A browser names the page's origin, and programs name none. A proxy on
         this machine reaches it too, for whomever it serves. Jobs read and write files, so they always need a token.
         """
         given = dict(headers)
         try:
             is_open = self.is_local and scope != "operate" and self.door.is_open()
-            allows = None if is_open else self.door.allows(given.get(b"authorization", b""), scope)
+            token = None if is_open else self.door.token_of(given.get(b"authorization", b""))
         except BadInputError as error:
             raise refusal(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -136,13 +141,13 @@ class Serving:
             ) from error
         forbidden = None
         if not is_open:
-            if allows is None:
+            if token is None:
                 raise refusal(
                     HTTPStatus.UNAUTHORIZED,
                     "the request has no valid token; send the header Authorization: Bearer TOKEN (the operator creates "
                     f"one with retrim token NAME --scope {scope})",
                 )
-            if not allows:
+            if scope not in token.scopes:
                 forbidden = f"the token lacks the scope {scope}; send a token that has this scope"
         elif proxied := next((name for name in given if name in FORWARDED or name.startswith(X_FORWARDED)), None):
             forbidden = (
@@ -155,16 +160,28 @@ class Serving:
             forbidden = f"the request names a host other than {', '.join(LOOPBACK)}; use one of these names"
         if forbidden is not None:
             raise refusal(HTTPStatus.FORBIDDEN, forbidden)
+        return None if token is None else token.name
 
     def is_quick(self, body: bytes) -> bool:
         """Whether a request takes a millisecond, and so no other thread: a single row that can go the short way."""
         return self.served.one is not None and body[:1] == b"{"
 
-    def answer(self, body: bytes, *, version: str | None = None) -> bytes:
-        """The answer to a request; a prediction by another version than the others of the answer names it."""
+    def answer(self, body: bytes, *, version: str | None = None, facts: dict[str, Any] | None = None) -> bytes:
+        """The answer to a request; a prediction by another version than the others of the answer names it.
+
+        Args:
+            facts: Is given the request's id and rows, for the access log.
+        """
         request, named, at, began = token_hex(8), self.pick(version), time_ns() // 1000, thread_time()
         rows = rows_of_json(body)
-        served, answers, degraded = self._answered(rows, request, named)
+        if facts is not None:
+            facts |= {"request_id": request, "rows": len(rows)}
+        try:
+            served, answers, degraded = self._answered(rows, request, named)
+        except HTTPException:
+            if self.default is None or named is not None:
+                raise
+            return self._default_for(rows, request, CANNOT)
         canary, by_canary = self.canary, dict[int, RowAnswer]()
         if canary is not None and named is None and served.version == canary.canary.against:
             by_canary = canary.answer(rows, answers, thread_time() - began, request)
@@ -203,6 +220,12 @@ class Serving:
                 degraded = f"version {version.version} cannot answer"
         raise refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{degraded}; see the server's log for the reason")
 
+    def _default_for(self, rows: Sequence[Mapping[str, Any]], request: str, why: str) -> bytes:
+        """The declared answer where no version can give one, marked; it is no prediction, so it is not stored."""
+        name = "class" if isinstance(self.default, str) else "prediction"
+        record = {"version": None, "request_id": request, DEGRADED: why, "default": True}
+        return orjson.dumps({**record, "predictions": [{name: self.default} for _ in rows]})
+
     def _keep(self, version: int, request: str, at: int, answers: Sequence[RowAnswer], role: Role) -> None:
         for answer in answers:
             for column in answer.unseen or ():
@@ -228,7 +251,8 @@ class Serving:
     def explain(self, body: bytes, *, version: str | None = None) -> bytes:
         """What each feature adds to the raw score of rows of JSON."""
         served = self.pick(version) or self.served
-        return orjson.dumps({"version": served.version, "contributions": served.explain(rows_of_json(body))})
+        contributions, base = served.explain(rows_of_json(body))
+        return orjson.dumps({"version": served.version, "contributions": contributions, "base": base})
 
     def take_labels(self, body: bytes) -> bytes:
         """Lands labels, and says which batch they are."""

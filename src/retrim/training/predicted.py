@@ -96,6 +96,13 @@ def largest_contributions(
     return columns
 
 
+def base_values(predictor: Predictor, matrix: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """What each raw score is without any feature, shape (n,): of several classes that of the most probable one."""
+    base = predictor.model.contributions(matrix)[:, :, -1]
+    of_class = predicted.argmax(axis=1) if predicted.ndim == 2 and len(predicted) else np.zeros(len(base), "int64")
+    return np.asarray(base[np.arange(len(base)), of_class])
+
+
 @dataclass(frozen=True)
 class Importance:
     """How much each feature weighs, by exact contributions.
