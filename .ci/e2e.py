@@ -84,7 +84,7 @@ def install(folder: Path, requirements: list[str], *, wheel: Path | None = None)
 def write_tables(scratch: Path) -> None:
     """The table of the tutorial, and the week that comes after it."""
     sys.path.insert(0, str(ROOT))
-    from tests.builders.deliveries import csv, deliveries
+    from retrim.onboarding.example import csv, deliveries
 
     (scratch / "deliveries.csv").write_bytes(csv())
     week = deliveries(2400 + 168).tail(168)

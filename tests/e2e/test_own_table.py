@@ -5,10 +5,10 @@ import shlex
 from pathlib import Path
 
 from retrim.adapters.great_expectations import read_suite
+from retrim.onboarding.example import csv
 from retrim.onboarding.new import lay_workspace
 from retrim.settings import parse_params
 from retrim.yaml_files import load_yaml
-from tests.builders.deliveries import csv
 from tests.builders.sessions import masked, session
 from tests.builders.world import REPOSITORY, World
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from retrim.onboarding.example import csv, deliveries
 from retrim.onboarding.new import lay_workspace
-from tests.builders.deliveries import csv, deliveries
 from tests.builders.sessions import is_printed, session
 from tests.builders.world import REPOSITORY, World
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from retrim.onboarding.example import START, deliveries
 from retrim.yaml_files import load_yaml
 from tests.builders.churn import churn
-from tests.builders.deliveries import START, deliveries
 from tests.builders.world import REPOSITORY
 from tests.lives import worlds
 from tests.oracle.player import Player

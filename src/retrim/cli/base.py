@@ -40,7 +40,7 @@ OTHER_NAMES = {
 }
 """What somebody may look for under another name."""
 PANELS = {
-    "Begin": "demo new init profile",
+    "Begin": "demo new init profile example",
     "Every day": "ingest check retrain predict serve status why settings",
     "Operate": "alerts backup doctor token up",
     "Groups": "batch policy versions",

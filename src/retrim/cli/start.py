@@ -33,7 +33,8 @@ def task_name(text: str) -> str:
 EventTime = Annotated[str | None, option("--event-time COL", "Column with the event time of each row.")]
 TaskName = Annotated[str | None, option("--task NAME", "regression, binary or multiclass.", parser=task_name)]
 Positive = Annotated[
-    str | None, option("--positive CLASS", "For a binary task: the class whose probability is predicted.")
+    str | None,
+    option("--positive CLASS", "Class whose probability is predicted; with more than two, one against the rest."),
 ]
 
 
@@ -359,6 +360,25 @@ def profile(
     render.show_report(profile_report(profiled))
     if to is not None:
         render.say(render.harmless(f"\nwritten: {to}{', without ' if dropped else ''}{', '.join(dropped)}"))
+
+
+@app.command("example", epilog=example("retrim example deliveries"))
+def example_file(
+    name: Annotated[str | None, argument("[NAME]", "Which file: deliveries or own-model. Default: list both.")] = None,
+) -> None:
+    """Write a file to start from: a table, or a model of your own.
+
+    deliveries writes deliveries.csv, 100 days of food deliveries. own-model writes models/my_model.py, a custom model
+    for `train.model: own:models/my_model.py`.
+    """
+    from retrim.onboarding.example import EXAMPLES, write_example
+
+    if name is None:
+        render.say("\n".join(f"{each:11} {place}" for each, (place, _) in EXAMPLES.items()))
+    elif name not in EXAMPLES:
+        raise UnknownNameError("example", name, EXAMPLES)
+    else:
+        render.say(f"written: {write_example(name, Path.cwd())}")
 
 
 def _refuse_without_data(given: Mapping[str, object]) -> None:

@@ -1,7 +1,15 @@
-"""The table of docs/tutorial/own-table.md: 100 days of food deliveries, one an hour, as another program saved them."""
+"""Files to start from: the tutorial's table, as another program would have saved it, and a model of one's own."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from retrim import templates
+from retrim.errors import RefusedError
+from retrim.files import write_file
 
 START = pd.Timestamp("2024-11-24", tz="UTC")
 
@@ -32,5 +40,32 @@ def deliveries(rows: int = 2400) -> pd.DataFrame:
 
 
 def csv(rows: int = 2400) -> bytes:
-    """The file, cells separated by semicolons."""
+    """100 days of food deliveries, one an hour, cells separated by semicolons."""
     return deliveries(rows).to_csv(index=False, sep=";", lineterminator="\n").encode()
+
+
+def own_model() -> bytes:
+    """scikit-learn's boosting behind the protocol of custom models."""
+    return (files(templates) / "own_model.py").read_bytes()
+
+
+EXAMPLES: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "deliveries": ("deliveries.csv", csv),
+    "own-model": ("models/my_model.py", own_model),
+}
+"""By name: where the file goes, and what is in it."""
+
+
+def write_example(name: str, folder: Path) -> Path:
+    """Writes a file to start from below a folder.
+
+    Raises:
+        RefusedError: A file of that name is there.
+    """
+    place, content = EXAMPLES[name]
+    path = folder / place
+    if path.exists():
+        raise RefusedError(f"{path} exists already; move it away, or go on with it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, content())
+    return path
