@@ -12,7 +12,7 @@ from retrim.onboarding.desk import Ask, InitRequest
 from retrim.onboarding.draft import WorkspaceDraft, draft
 from retrim.onboarding.init import InspectedTable, inspect_table, replaced, settle_request
 from retrim.onboarding.write import WrittenFiles
-from retrim.reading.raw import read_raw
+from retrim.reading.raw import open_raw, read_raw
 from tests.builders.world import REPOSITORY
 
 ROWS = 400
@@ -38,16 +38,16 @@ def csv(frame: pd.DataFrame, **options: Any) -> bytes:
 
 
 def looked_at(
-    content: bytes,
+    content: bytes | Path,
     *,
     target: str = "minutes",
     ask: Ask = lambda _, proposal, __: proposal,
     **wishes: Any,
 ) -> WorkspaceDraft:
-    """What is drafted for a table when nobody is there to be asked, unless somebody is."""
+    """What is drafted for a table, or a folder of its files, when nobody is there to be asked, unless somebody is."""
     given: Mapping[str, Any] = {"target": target, "model": "own", **wishes}
     return draft(
-        read_raw(content, "table"),
+        open_raw(str(content)) if isinstance(content, Path) else read_raw(content, "table"),
         InitRequest(**given),
         ask=ask,
         confidence=0.95,

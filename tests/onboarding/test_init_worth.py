@@ -1,5 +1,7 @@
 """It is said when a model is the wrong tool, and what the table's own rhythm makes of the settings."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +91,18 @@ def test_one_rule_that_does_as_well_is_named() -> None:
     )
 
     assert "8 cases" in said(drafted, "worth a model")
+
+
+def test_a_file_per_month_is_a_cadence_and_files_that_overlap_are_none(tmp_path: Path) -> None:
+    days = table(540, at=hours(540, every="8h"))
+    for month, rows in days.groupby(days["at"].dt.strftime("%Y-%m")):
+        (tmp_path / f"{month}.csv").write_bytes(csv(rows))
+    monthly = looked_at(tmp_path)
+    (tmp_path / "late.csv").write_bytes(csv(days.iloc[::90]))
+
+    assert monthly.rhythm.batch_every == "30D"
+    assert "6 files, each with the rows of a month" in said(monthly, "cadence")
+    assert said(looked_at(tmp_path), "cadence") == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from retrim.onboarding.desk import Ask, InitRequest, TablePlan, checked_span, find_rows_to_land, open_desk, settle_types
@@ -22,6 +23,8 @@ LOST = (
 )
 REPEATS = 4
 """Rows of an identifier's value, on average, from which it says what a row is about."""
+FEW_FILES, UNEVEN, MONTH = 4, 1.5, (28, 32)
+"""Files from which their cadence shows, the longest of their steps over the shortest at most, and days of a month."""
 FEW = 1000
 """Values of a column, at most, of which each may name a series."""
 
@@ -56,13 +59,32 @@ def _events(desk: TablePlan) -> tuple[pd.Series, Rhythm]:
     _find_series(desk, event)
     every = desk.wishes.every
     if every is None:
-        answer = desk.ask("how often does a file with new rows arrive?", rhythm.batch_every, ())
+        proposal = _cadence_of_files(desk, event) or rhythm.batch_every
+        answer = desk.ask("how often does a file with new rows arrive?", proposal, ())
         every = checked_span("how often files arrive", answer, above_zero=True)
     if every == rhythm.batch_every:
         return event, rhythm
     # Made times say an order and no more.
     rows = usual_rows(event, every) if rhythm.span > pd.Timedelta(every) else rhythm.batch_rows
     return event, replace(rhythm, batch_every=every, batch_rows=rows)
+
+
+def _cadence_of_files(desk: TablePlan, event: pd.Series) -> str | None:
+    """How often a file came, in days, where each has the rows of a time of its own; a note is added."""
+    sizes = np.array(desk.raw.sizes)
+    if not desk.timed or len(sizes) < FEW_FILES:
+        return None
+    times = event.groupby(np.repeat(np.arange(len(sizes)), sizes)[desk.rows]).agg(["min", "max"]).sort_values("min")
+    if (times["min"].iloc[1:].to_numpy() < times["max"].iloc[:-1].to_numpy()).any():
+        return None
+    steps = times["min"].diff().dropna()
+    step, longest, shortest = (pd.Timedelta(value).round("1D") for value in (steps.median(), steps.max(), steps.min()))
+    if step < pd.Timedelta("1D") or longest > UNEVEN * shortest:
+        return None
+    cadence = "30D" if MONTH[0] <= step.days <= MONTH[1] else f"{step.days}D"
+    seen = f"{len(sizes)} files, each with the rows of {'a month' if cadence == '30D' else f'{step.days} days'}"
+    desk.notes.tell("cadence", "", seen, f"declared, data.batch_every: {cadence}; --every SPAN names another one")
+    return cadence
 
 
 def arrival_times(rows: int) -> pd.Series:

@@ -112,6 +112,7 @@ class RawTable:
         columns: Text columns for CSV, with blank cells missing; else as stored.
         ragged: Lines of a CSV that had too many or too few cells, and were left out.
         before: Rows of its file before these, which are not among them.
+        sizes: Rows of each file, where there are several.
     """
 
     kind: Kind
@@ -121,6 +122,7 @@ class RawTable:
     ragged: int
     files: int
     before: int = 0
+    sizes: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -193,7 +195,7 @@ def raw_of(columns: pa.Table, where: str) -> RawTable:
 
 def last_of(named: Sequence[tuple[str, bytes]], where: str, *, before: int) -> RawTable:
     """The last pieces of a file as one table."""
-    return replace(_together(named, where), files=1, before=before)
+    return replace(_together(named, where), files=1, before=before, sizes=())
 
 
 def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
@@ -222,7 +224,8 @@ def _together(named: Sequence[tuple[str, bytes]], where: str) -> RawTable:
         raise BadInputError(
             f"{where}: a column has different types in different files ({error}); pass the files one by one"
         ) from error
-    return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read))
+    sizes = tuple(table.rows for table in read)
+    return replace(first, columns=columns, ragged=sum(table.ragged for table in read), files=len(read), sizes=sizes)
 
 
 def read_raw(content: bytes, where: str) -> RawTable:
