@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from secrets import token_hex
+from socket import gethostname
 
 import pandas as pd
 
@@ -77,6 +78,7 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
     Raises:
         BadInputError: As `addresses_of`.
     """
+    place = f"{gethostname()}, {workspace.paths.root}"
     claims: list[tuple[str, str, AlertAddress, Message, list[tuple[AlertRow, int]]]] = []
     addresses = addresses_of(workspace) if workspace.env.tells else {}
     for name, address in addresses.items():
@@ -87,7 +89,7 @@ def tell_people(workspace: Workspace, *, now: pd.Timestamp, send: Send = send_me
             workspace.model, name, partial(_choose, workspace, now), claim=claim, now=iso(now), until=iso(now + LEASE)
         )
         if rows:
-            message = compose_message(workspace.model, [_as_alert(row) for row, _ in rows])
+            message = compose_message(workspace.model, [_as_alert(row) for row, _ in rows], place=place)
             claims.append((claim, name, address, message, rows))
     if not claims:
         return []

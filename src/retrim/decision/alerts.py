@@ -9,6 +9,8 @@ from textwrap import shorten
 
 import pandas as pd
 
+CALL = re.compile("([@<])(?=everyone|here|channel|all|[!@&#])")
+"""What calls people in Discord, Slack, Teams or Matrix; a sign of no width behind it makes it text."""
 MESSAGE_EVERY = pd.Timedelta("10min")
 """Least time between two messages to an address: what is raised in between goes in one message."""
 REMIND_AFTER = pd.Timedelta("3D")
@@ -278,11 +280,12 @@ class Message:
     body: str
 
 
-def compose_message(model: str, alerts: Sequence[Alert]) -> Message:
-    """One message of some alerts.
+def compose_message(model: str, alerts: Sequence[Alert], *, place: str) -> Message:
+    """One message of some alerts; no word in it calls people in a chat.
 
     Args:
         alerts: 1 or more, the gravest first.
+        place: Host and folder of the workspace that tells.
     """
     first = alerts[0]
     happened = Counter(str(alert.kind) for alert in alerts)
@@ -290,7 +293,8 @@ def compose_message(model: str, alerts: Sequence[Alert]) -> Message:
     parts = [_spell_out(alert) for alert in alerts[:SHOWN]]
     if len(alerts) > SHOWN:
         parts.append(f"and {len(alerts) - SHOWN} more: `retrim alerts` lists them")
-    return Message(first.severity, f"retrim {model}: {listed}", "\n\n".join(parts))
+    parts.append(f"from: {place}")
+    return Message(first.severity, f"retrim {model}: {listed}", CALL.sub("\\1\u200b", "\n\n".join(parts)))
 
 
 def _spell_out(alert: Alert) -> str:
