@@ -69,8 +69,8 @@ def test_a_mail_says_what_happened_why_and_what_to_do(tmp_path: Path) -> None:
     lines = text.splitlines()
     assert "CRITICAL: run failed (run-1), 2026-03-01 06:00 UTC" in lines
     assert "why: 815f: a column is missing" in lines
-    to_do = "look at it, then ingest a corrected file or release it"
-    assert f"do: {to_do}: `retrim batch show 815f`, or `retrim batch release 815f --reason WHY`" in lines
+    to_do = "look at it and at the cure of each fault, then ingest a corrected file"
+    assert f"do: {to_do}: `retrim batch show 815f`" in lines
 
 
 def test_what_a_receiver_missed_reaches_it_once_when_it_is_back(tmp_path: Path) -> None:

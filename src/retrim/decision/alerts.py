@@ -150,8 +150,8 @@ KIND_FACTS: Mapping[AlertKind, KindFacts] = {
     AlertKind.CANARY_ENDED: KindFacts(WARNING, "to see how it compared with the live version", ("status",)),
     AlertKind.BATCH_QUARANTINED: KindFacts(
         WARNING,
-        "look at it, then ingest a corrected file or release it",
-        ("batch show {about}", "batch release {about} --reason WHY"),
+        "look at it and at the cure of each fault, then ingest a corrected file",
+        ("batch show {about}",),
         lasts=True,
     ),
     AlertKind.BATCH_OVERDUE: KindFacts(WARNING, "deliver it", ("ingest FILE",), lasts=True),

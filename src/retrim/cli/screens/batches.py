@@ -72,7 +72,11 @@ def quarantined_report(entry: "QuarantinedBatch") -> Report:
         ("by", entry.by or None),
         ("reason", entry.reason or None),
     )
-    return (Facts(facts), *tables)
+    if entry.state != "held":
+        return (Facts(facts), *tables)
+    can = all(fault.releasable for fault in entry.faults)
+    release = f"if its values are right: retrim batch release {entry.batch} --reason WHY"
+    return (Facts(facts), *tables, release if can else "it cannot be released: ingest a corrected file")
 
 
 def audit_report(audit: "Audit") -> Report:
