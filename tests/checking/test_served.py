@@ -143,6 +143,18 @@ def test_without_a_stored_prediction_rows_are_predicted_again_and_counted(desk: 
     assert measured_in(record)["loss"] == pytest.approx(mean_loss(desk, 1))
 
 
+def test_where_labels_land_with_their_rows_what_was_predicted_before_the_check_was_served(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path / "workspace", version_at=10)
+    desk.land(desk.rows(10, 11), 11)
+    score(desk.workspace, now=desk.day(11))
+    served = measured_in(desk.check(11.5).record)["served"]
+    desk.land(desk.rows(11, 12), 12)
+    again = measured_in(desk.check(12.5).record)["served"]
+
+    assert (served["by_version"], served["predicted_again"]) == ({"1": 24}, 0)
+    assert (again["by_version"], again["predicted_again"]) == ({}, 24)
+
+
 def test_a_row_that_was_not_predicted_with_its_batch_is_predicted_later(desk: Desk) -> None:
     change(desk, lambda _: None)
 

@@ -83,7 +83,7 @@ def _of_champion(
     previous, mature = past[-1] if past else None, table.mature()
     score_table(workspace, table, champion, now=now)
     drift = find_drift(workspace, table, champion, counts)
-    measured = measure_champion(workspace, mature, predictor, version, counts)
+    measured = measure_champion(workspace, mature, predictor, version, counts, now=now)
     estimate = estimate_newest(workspace, table, predictor, version, past=past, now=now)
     probation = look_at_probation(workspace, table, predictor, previous=previous, now=now)
     look_at_canary(workspace, table, now=now)

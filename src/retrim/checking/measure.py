@@ -80,14 +80,14 @@ class MeasuredRows:
 
 
 def measure_champion(
-    workspace: Workspace, mature: AsOfTable, predictor: Predictor, version: int, counts: RowCounts
+    workspace: Workspace, mature: AsOfTable, predictor: Predictor, version: int, counts: RowCounts, *, now: pd.Timestamp
 ) -> MeasuredRows | None:
     """The champion's loss on the matured rows that no check has measured; None where those are too few."""
     params, fresh = workspace.params, counts.waiting("measured")[mature.places]
     if fresh.sum() < params.probe.min_rows:
         return None
     rows = mature.only(fresh).read()
-    predicted, served = predictions_of(workspace, rows, predictor, version)
+    predicted, served = predictions_of(workspace, rows, predictor, version, now=now)
     judged = predictor.view.seen(rows)
     actual = predictor.view.actual(judged)
     losses = row_losses(params.judge.loss, actual, predicted)

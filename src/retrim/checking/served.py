@@ -17,9 +17,11 @@ from retrim.training.bundle import Predictor
 
 
 def predictions_of(
-    workspace: Workspace, rows: pd.DataFrame, champion: Predictor, version: int
+    workspace: Workspace, rows: pd.DataFrame, champion: Predictor, version: int, *, now: pd.Timestamp
 ) -> tuple[np.ndarray, ServedPredictions]:
-    """The prediction of each row as it was served; where none was stored before its label was due, as of now.
+    """The prediction of each row as it was served; where none was stored in time, as of now.
+
+    In time is before the label was due, or of a table whose rows land with their labels, before this check.
 
     The oldest counts: a later champion predicts rows again that are still without a label, and nobody acted on that. An
     answer to a request counts if the request had the features that the row landed with, so that no client chooses it.
@@ -32,7 +34,7 @@ def predictions_of(
     """
     now_by_champion = champion.predict(champion.view.seen(rows))
     predicted = np.array(now_by_champion)
-    stored = _stored_in_time(workspace, rows)
+    stored = _stored_in_time(workspace, rows, now=now)
     versions: list[int] = sorted(stored["version"].unique().tolist())
     makers = {number: champion if number == version else _predictor(workspace, number) for number in versions}
     chosen = _served_or_unlike(stored, rows, makers)
@@ -50,8 +52,8 @@ def predictions_of(
         part, values = part[usable], values[usable]
         if maker is not None and set(maker.view.needs) <= set(rows.columns):
             landed = rows.iloc[part["place"]]
-            now = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(landed))
-            compared.append(part.assign(skew=skews_of(values, now)))
+            again = now_by_champion[part["place"]] if maker is champion else maker.predict(maker.view.seen(landed))
+            compared.append(part.assign(skew=skews_of(values, again)))
         counts = part["counts"].to_numpy()
         predicted[part["place"].to_numpy()[counts]] = in_classes(values[counts], view, champion.view)
         if counts.any():
@@ -61,8 +63,8 @@ def predictions_of(
     )
 
 
-def _stored_in_time(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predictions of rows that were stored before the label was due, the oldest first.
+def _stored_in_time(workspace: Workspace, rows: pd.DataFrame, *, now: pd.Timestamp) -> pd.DataFrame:
+    """Predictions of rows that were stored in time, the oldest first.
 
     Returns:
         As `PredictionLog.answers`, with `place`, the number of the row, and `is_request`.
@@ -75,7 +77,11 @@ def _stored_in_time(workspace: Workspace, rows: pd.DataFrame) -> pd.DataFrame:
         ]
     ).sort_values(["at", "version"], kind="stable", ignore_index=True)
     every["place"] = pd.Index(rows["_key"]).get_indexer(pd.Index(every["key"]))
-    in_time: pd.DataFrame = every[(every["at"] < rows["_due"].iloc[every["place"]].to_numpy()).to_numpy()]
+    is_in_time = (every["at"] < rows["_due"].iloc[every["place"]].to_numpy()).to_numpy()
+    if workspace.params.data.labels != "later":  # labels land with their rows, so that no landed row is without
+        is_of_landing = ~every["is_request"].to_numpy(dtype=bool)
+        is_in_time = is_in_time | (is_of_landing & (every["at"] < now).to_numpy())
+    in_time: pd.DataFrame = every[is_in_time]
     return in_time
 
 

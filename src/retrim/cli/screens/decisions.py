@@ -159,7 +159,7 @@ def served_by(served: "ServedPredictions | None") -> str | None:
     versions = ", ".join(f"version {version}: {rows}" for version, rows in served.by_version.items())
     parts = [f"{served.rows} rows by their served predictions{f' ({versions})' if versions else ''}"]
     if served.predicted_again:
-        parts.append(f"{served.predicted_again} rows predicted now, because none was stored before the label was due")
+        parts.append(f"{served.predicted_again} rows predicted now, because none was stored before the label was known")
     if served.unreadable:
         parts.append(f"{served.unreadable} rows whose stored prediction is not a number")
     text, skew = ", ".join(parts if served.rows or len(parts) == 1 else parts[1:]), served.skew
