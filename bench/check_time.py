@@ -1,15 +1,17 @@
-"""How long the drift part of a check takes, and its memory: 1,000,000 x 30 rows against a stored profile, and scipy.
+"""How long the drift part of a check takes, and its memory: 1,000,000 x 30 rows against a stored profile, and peers.
 
-    python bench/check_time.py [--rows 1000000] [--repeats 3] [--only NAME ...]
+    python bench/check_time.py [--rows 1000000] [--repeats 3] [--peers FOLDER] [--only NAME ...]
 
-Each line is a process of its own. Ours reads the profile and the current window, counts, tests and ranks; scipy
-holds the reference in memory beside the current window, and is timed without reading either. Times are the
+Each line is a process of its own. Ours reads the profile and the current window, counts, tests and ranks; the others
+hold the reference in memory beside the current window, and what they do is timed without reading either. Times are the
 least of the repeats, the first beside it; processor seconds are the mean of the later ones, and tell more where others
 use the machine too. Memory is how far it rose during the first check, above what lay there before.
+With `--peers FOLDER` Frouros, NannyML and Evidently too, in the environments of false_alarms.py.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,7 +115,75 @@ def scipy(folder: Path) -> tuple[Timed, dict[str, float]]:
     return check, {"read_s": read, **_size(current)}
 
 
-SYSTEMS = {"retrim": ours, "scipy": scipy}
+def frouros(folder: Path) -> tuple[Timed, dict[str, float]]:
+    import numpy as np
+    from frouros.detectors.data_drift import ChiSquareTest, KSTest
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+
+    def check() -> Any:
+        found = []
+        for place in range(NUMBERS):
+            test = KSTest()
+            test.fit(X=reference[f"x{place}"].dropna().to_numpy())
+            found.append(test.compare(X=current[f"x{place}"].dropna().to_numpy())[0])
+        for place in range(CATEGORIES):
+            test = ChiSquareTest()
+            test.fit(X=np.asarray(reference[f"k{place}"].astype(object)))
+            found.append(test.compare(X=np.asarray(current[f"k{place}"].astype(object)))[0])
+        return found
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def nannyml(folder: Path) -> tuple[Timed, dict[str, float]]:
+    import nannyml as nml
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+    names = [name for name in current.columns if name != "_event"]
+
+    def check() -> Any:
+        calculator = nml.UnivariateDriftCalculator(
+            column_names=names, continuous_methods=["kolmogorov_smirnov"], categorical_methods=["chi2"], chunk_number=1
+        )
+        calculator.fit(reference)
+        return calculator.calculate(current).to_df()
+
+    return check, {"read_s": read, **_size(current)}
+
+
+def evidently(folder: Path) -> tuple[Timed, dict[str, float]]:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    reference, _ = _read(folder / "reference.parquet")
+    current, read = _read(folder / "current.parquet")
+    kinds = DataDefinition(
+        numerical_columns=[f"x{place}" for place in range(NUMBERS)],
+        categorical_columns=[f"k{place}" for place in range(CATEGORIES)],
+    )
+
+    plain = {f"k{place}": object for place in range(CATEGORIES)}
+
+    def check() -> Any:
+        sides = [
+            Dataset.from_pandas(window.drop(columns="_event").astype(plain), data_definition=kinds)
+            for window in (current, reference)
+        ]
+        return Report([DataDriftPreset()]).run(*sides).dict()
+
+    return check, {"read_s": read, **_size(current)}
+
+
+SYSTEMS = {
+    "retrim": ours,
+    "scipy": scipy,
+    "frouros": frouros,
+    "nannyml": nannyml,
+    "evidently": evidently,
+}
 
 
 def measure(system: str, folder: Path, repeats: int) -> dict[str, float]:
@@ -166,6 +236,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--peers", type=Path, metavar="FOLDER", help="times Frouros, NannyML, Evidently; FOLDER keeps them"
+    )
     parser.add_argument("--only", nargs="*", default=list(SYSTEMS), metavar="NAME", help="these alone")
     parser.add_argument("--system", choices=sorted(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -173,14 +246,22 @@ def main() -> None:
     if asked.system:
         print(json.dumps(measure(asked.system, asked.folder, asked.repeats)))
         return
+    from false_alarms import PEERS, environment
+
+    peers = {peer.name.lower(): peer for peer in PEERS if peer.name.lower() in SYSTEMS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, asked.rows)
         print("| system | reading, s | check, s (first) | processor, s | window, MB | rose by, MB | window and rise |")
         print("|---|---|---|---|---|---|---|")
-        for system in asked.only:
-            options = ["--system", system, "--folder", str(folder), "--repeats", str(asked.repeats)]
-            done = subprocess.run([sys.executable, __file__, *options], capture_output=True, text=True, check=False)
+        for system in (name for name in asked.only if name not in peers or asked.peers):
+            python = environment(asked.peers or folder, peers[system]) if system in peers else sys.executable
+            if isinstance(python, str) and system in peers:
+                print(f"| {system} | not installed: {python} |")
+                continue
+            command = [python, __file__, "--system", system, "--folder", folder, "--repeats", str(asked.repeats)]
+            quiet = {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=quiet)
             if done.returncode:
                 print(f"| {system} | failed: {done.stderr.strip().splitlines()[-1]} |")
                 continue
