@@ -29,6 +29,12 @@ MOST = 100_000  # predictions that are shown at once
 SHOWN = 20
 
 
+Keep = Annotated[
+    str | None, option("--keep COLS", "Columns of IN to write beside each prediction, such as name,address.")
+]
+Sort = Annotated[str | None, option("--sort risk", "Write the highest prediction first. Default: the order of IN.")]
+
+
 @app.command(epilog=example("retrim predict new.csv predicted.csv"))
 def predict(
     rows: Annotated[
@@ -51,12 +57,8 @@ def predict(
     explained: Annotated[
         int, option("--explain K", "Write the K largest feature contributions beside each prediction.", min=0)
     ] = 0,
-    keep: Annotated[
-        str | None, option("--keep COLS", "Columns of IN to write beside each prediction, such as name,address.")
-    ] = None,
-    sort: Annotated[
-        str | None, option("--sort risk", "Write the highest prediction first. Default: the order of IN.")
-    ] = None,
+    keep: Keep = None,
+    sort: Sort = None,
     query: Query = None,
     table: Table = None,
     into: Annotated[str, option("--into NAME", "If OUT is a database: the table to write.")] = "predictions",

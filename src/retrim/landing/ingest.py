@@ -159,10 +159,8 @@ def land_batch(
         frame, faults, verdict, notes = _judged(
             incoming, suite, data, reading, look, landing=landing, begun=begun, now=now
         )
-        if frame is not None and kind == "rows" and any((f.column, f.count) == (KEY, len(frame)) for f in faults):
-            alike = landed_alike(frame, data, landing=landing)
-            if alike is not None:
-                return Landed.already(alike, size=len(incoming.content))
+        if (alike := _resent(frame, kind, faults, data, landing=landing)) is not None:
+            return Landed.already(alike, size=len(incoming.content))
         closed = now or clock()
         # Late, so that a check just now has not seen it.
         now = arrival(landing, now, correction=correction, first_came=first_came)
@@ -180,6 +178,15 @@ def land_batch(
             _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(incoming.digest), "rows": len(frame)})
     return Landed("landed", kind, incoming.digest, len(frame), path, notes=notes, **about)
+
+
+def _resent(
+    frame: pd.DataFrame | None, kind: Kind, faults: tuple[Fault, ...], data: DataParams, *, landing: Landing
+) -> BatchFile | None:
+    """The landed batch with the same rows, where all keys have landed; None: there is none."""
+    if frame is None or kind != "rows" or not any((f.column, f.count) == (KEY, len(frame)) for f in faults):
+        return None
+    return landed_alike(frame, data, landing=landing)
 
 
 def _set_aside(incoming: Incoming, faults: tuple[Fault, ...], quarantine: Quarantine, *, arrived: pd.Timestamp) -> Path:

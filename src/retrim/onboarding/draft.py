@@ -138,21 +138,13 @@ def draft(
     data, leaks, known_before, unsure = _ask_about_leaks(
         desk, table, data, calendar=tuple(calendar), judge_rows=judge_rows, seed=seed, threads=threads
     )
-    judge = partial(first_fit, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
-
-    def fit(section: DataParams) -> FirstFit | None:
-        return judge(_labelled(with_past(table, section, section.history), section), section)
-
-    can_measure = desk.in_order and not leaks.refused
-    worth = fit(data) if can_measure else None
-    if worth is not None:
+    worth = None
+    if desk.in_order and not leaks.refused:
+        judge = partial(first_fit, loss=aim.loss, season=season, confidence=confidence, seed=seed, threads=threads)
+        past = partial(with_past_of_target, season=season, rhythm=rhythm, calendar=tuple(calendar))
         surely = partial(saves, confidence=confidence, seed=seed)
-        data, worth = with_past_of_target(
-            desk, data, labelled, worth, fit, surely, season=season, rhythm=rhythm, calendar=tuple(calendar)
-        )
+        data, worth = _first_model(desk, data, aim, table, judge, past, surely, unsure, confidence=confidence)
         table = with_past(table, data, data.history)
-    if can_measure:
-        _note_worth(desk, data, aim, worth, fit, unsure, confidence=confidence)
     _note_cost(worth, floors_of(aim, season), rhythm, loss=aim.loss, notes=desk.notes)
     n = len(labelled) + round(raw.before * len(labelled) / raw.rows)
     sized = partial(sizes, n, rhythm, aim, judge_rows=judging_rows(n, rhythm, aim), season=season)
@@ -327,19 +319,29 @@ def _labelled(table: pd.DataFrame, data: DataParams) -> pd.DataFrame:
     return table[table[data.target].notna()].reset_index(drop=True)
 
 
-def _note_worth(
+def _first_model(
     desk: TablePlan,
     data: DataParams,
     aim: Aim,
-    worth: FirstFit | None,
-    fit: Callable[[DataParams], FirstFit | None],
+    table: pd.DataFrame,
+    judge: Callable[[pd.DataFrame, DataParams], FirstFit | None],
+    past: Callable[..., tuple[DataParams, FirstFit]],
+    saves: Callable[[FirstFit, FirstFit], bool],
     unsure: tuple[str, ...],
     *,
     confidence: float,
-) -> None:
-    """Whether a model is worth training; notes are added."""
+) -> tuple[DataParams, FirstFit | None]:
+    """The section with the past that helps a first model, and that model; notes say whether it is worth training."""
+
+    def fit(section: DataParams) -> FirstFit | None:
+        return judge(_labelled(with_past(table, section, section.history), section), section)
+
+    worth = fit(data)
+    if worth is not None:
+        data, worth = past(desk, data, _labelled(table, data), worth, fit, saves)
     without = fit(_without(data, unsure)) if unsure else None
     desk.notes += worth_notes(worth, loss=aim.loss, confidence=confidence, unsure=unsure, without=without)
+    return data, worth
 
 
 def _target_numbers(rows: pd.DataFrame, data: DataParams) -> np.ndarray:

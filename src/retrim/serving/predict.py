@@ -145,10 +145,7 @@ def predict(
     ):
         rows_in = open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in")
         there = rows_in.names()
-        if strange := [column for column in keep if column not in there]:
-            raise UnknownNameError("column", strange[0], sorted(there))
-        if by_risk and stored.predictor.view.task == "multiclass":
-            raise BadInputError("--sort risk needs one number a row, but this model predicts several classes")
+        _refuse_wishes(keep, there, by_risk=by_risk, task=stored.predictor.view.task)
         needs, history = needed_columns(workspace, stored, there)
         needs = replace(needs, kept=keep)
         past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
@@ -169,6 +166,13 @@ def predict(
         )
         with held_locks(workspace, f"predict-{request}"):
             return _once(scoring, home / f"{request}.json", now=now)
+
+
+def _refuse_wishes(keep: tuple[str, ...], there: set[str], *, by_risk: bool, task: str) -> None:
+    if strange := [column for column in keep if column not in there]:
+        raise UnknownNameError("column", strange[0], sorted(there))
+    if by_risk and task == "multiclass":
+        raise BadInputError("--sort risk needs one number a row, but this model predicts several classes")
 
 
 def _once(scoring: _Scoring, record: Path, *, now: pd.Timestamp) -> PredictedRows:
