@@ -166,8 +166,10 @@ def land_batch(
         now = arrival(landing, now, correction=correction, first_came=first_came)
         about: dict[str, Any] = {"faults": faults, "verdict": verdict, "size": len(incoming.content)}
         if frame is None or (faults and verdict == "broken"):
-            folder = _set_aside(incoming, faults, quarantine, arrived=first_came or now)
-            rows = 0 if frame is None else len(frame)
+            folder, rows = (
+                _set_aside(incoming, faults, quarantine, arrived=first_came or now),
+                0 if frame is None else len(frame),
+            )
             return Landed("quarantined", kind, incoming.digest, rows, folder, notes=notes, **about)
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             more = f"{new} of {len(frame)} {kind} had not landed before; they were added, as there was nothing to"

@@ -125,11 +125,7 @@ def draft(
     history = LabelHistory(table, table["_known"], data.target) if frame["_known"].notna().any() else None
     data, horizon = choose_horizon(desk, aim, rhythm, data, history, seed=seed, threads=threads)
     table = with_past(_table(frame, data), data, data.history)
-    labelled = _labelled(table, data)
-    if len(labelled) < LEAST_ROWS:
-        raise RefusedError(
-            f"{len(labelled)} labelled rows are too few to train and evaluate a model; pass at least {LEAST_ROWS}"
-        )
+    labelled = _enough(_labelled(table, data))
     season = season_of(labelled["_event"], _target_numbers(labelled, data), rhythm) if desk.timed else None
     data = as_forecast(desk, data, season, rhythm, calendar=tuple(calendar))
     table = with_past(table, data, data.history)
@@ -169,6 +165,14 @@ def draft(
         known=frame["_known"] if wishes.label_time else None,
         label_time=wishes.label_time or "",
     )
+
+
+def _enough(labelled: pd.DataFrame) -> pd.DataFrame:
+    if len(labelled) < LEAST_ROWS:
+        raise RefusedError(
+            f"{len(labelled)} labelled rows are too few to train and evaluate a model; pass at least {LEAST_ROWS}"
+        )
+    return labelled
 
 
 def data_of(

@@ -63,7 +63,9 @@ def history_of(workspace: Workspace, version: int) -> HistoryParams:
     return HistoryParams.model_validate(noted) if noted else HistoryParams()
 
 
-def needed_columns(workspace: Workspace, stored: Stored, there: set[str]) -> tuple[NeededColumns, HistoryParams | None]:
+def needed_columns(
+    workspace: Workspace, stored: Stored, there: set[str], kept: tuple[str, ...] = ()
+) -> tuple[NeededColumns, HistoryParams | None]:
     """Columns that a version takes, and its features from the past where IN does not have them."""
     data, reading = workspace.params.data, workspace.params.reading
     history = history_of(workspace, stored.version)
@@ -84,4 +86,5 @@ def needed_columns(workspace: Workspace, stored: Stored, there: set[str]) -> tup
     filled = frozenset({data.time} if calendar or to_make else ())
     suite = suite_of_rows(workspace.paths.root / data.suite, required)
     taken = () if to_make else tuple(from_past)
-    return NeededColumns(required, carried, taken, calendar, data.time, filled, suite), history if to_make else None
+    needs = NeededColumns(required, carried, taken, calendar, data.time, filled, suite, kept)
+    return needs, history if to_make else None

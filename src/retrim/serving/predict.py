@@ -146,8 +146,7 @@ def predict(
         rows_in = open_rows(where, workspace.params.reading, query=query, table=table, spool=Path(name) / "in")
         there = rows_in.names()
         _refuse_wishes(keep, there, by_risk=by_risk, task=stored.predictor.view.task)
-        needs, history = needed_columns(workspace, stored, there)
-        needs = replace(needs, kept=keep)
+        needs, history = needed_columns(workspace, stored, there, kept=keep)
         past = None if history is None else read_past(workspace, history, stored.predictor.view.needs, now=now)
         about = [keep, "risk"] if by_risk else [keep] if keep else []
         request = _request(workspace, stored, rows_in, out, explained, past, needs, about, now=now)
