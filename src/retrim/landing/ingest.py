@@ -149,8 +149,7 @@ def land_batch(
         entry, before = quarantine.find(incoming.digest), landing.find(incoming.digest)
         if before is not None:
             refuse_withdrawn(before, landing.withdrawals().get(before.batch))
-            if entry is not None:
-                _close_landed(quarantine, entry, before.released, by="", now=now or clock())
+            _close_landed(quarantine, entry, before.released, by="", now=now or clock())
             return Landed.already(before, size=len(incoming.content))
         first_came = _came(entry, kind, correction=correction)
         refuse_changes(landing, data)
@@ -166,18 +165,15 @@ def land_batch(
         now = arrival(landing, now, correction=correction, first_came=first_came)
         about: dict[str, Any] = {"faults": faults, "verdict": verdict, "size": len(incoming.content)}
         if frame is None or (faults and verdict == "broken"):
-            folder, rows = (
-                _set_aside(incoming, faults, quarantine, arrived=first_came or now),
-                0 if frame is None else len(frame),
-            )
+            folder = _set_aside(incoming, faults, quarantine, arrived=first_came or now)
+            rows = 0 if frame is None else len(frame)
             return Landed("quarantined", kind, incoming.digest, rows, folder, notes=notes, **about)
         if correction and (new := int((~landing.known(frame[KEY], kind=kind, surely=False)).sum())):
             more = f"{new} of {len(frame)} {kind} had not landed before; they were added, as there was nothing to"
             notes = (*notes, f"{more} correct")
         why = "; ".join(f"{fault}; {fault.cure}" for fault in faults) if verdict == "suspicious" else ""
         path = _write(landing, incoming, frame, data, now=now, suspicious=why)
-        if entry is not None:
-            _close_landed(quarantine, entry, "", by="", now=closed)
+        _close_landed(quarantine, entry, "", by="", now=closed)
     log.info("batch landed", extra={"batch": batch_id(incoming.digest), "rows": len(frame)})
     return Landed("landed", kind, incoming.digest, len(frame), path, notes=notes, **about)
 
@@ -373,9 +369,11 @@ def quarantine_unread(
 
 
 def _close_landed(
-    quarantine: Quarantine, entry: QuarantinedBatch, released: str, *, by: str, now: pd.Timestamp
+    quarantine: Quarantine, entry: QuarantinedBatch | None, released: str, *, by: str, now: pd.Timestamp
 ) -> None:
     """Ends an entry whose bytes have landed: released with that reason, or else accepted when they came again."""
+    if entry is None:
+        return
     state: State = "released" if released else "landed"
     quarantine.close(
         entry, state=state, by=by if released else "", reason=released or "accepted when it was ingested again", now=now
