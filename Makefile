@@ -128,11 +128,6 @@ mutants: $(ready) ## Apply every mutant (a known mistake) to a copy of the tree 
 lives: $(ready) ## Play whole lives on made tables with a known truth: eight worlds, twenty seeds, 52 checks each (hours).
 	@$(python) bench/lives.py
 
-# Which lives: LIVES="whole late" plays two; ITSELF=1 plays the frozen wheel against itself, which must show nothing.
-.PHONY: oracle
-oracle: $(ready) ## Play lives through the wheel of a frozen commit and through this code, and show what differs (half an hour).
-	@$(python) -m tests.oracle $(if $(LIVES),--lives $(LIVES)) $(if $(ITSELF),--itself)
-
 .PHONY: bench
 bench: $(ready) ## Measure the overhead beyond the bare script (long).
 	@$(python) bench/overhead.py
