@@ -188,7 +188,7 @@ def ask(desk: Desk, rows: pd.DataFrame, at: float, request: str = REQUEST) -> No
     version = served_version(desk)
     answers = version.answer(as_json(rows.drop(columns="outcome")), request)
     log = log_of(desk)
-    log.add((version.version, request, int(desk.day(at).value // 1000), answers, "request"))
+    log.add((version.version, request, int(desk.day(at).value // 1000), answers, "request", None))
     log.close()
 
 

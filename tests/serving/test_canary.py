@@ -215,7 +215,7 @@ def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
         own = [
             (key, event, value + off, *rest) for key, event, value, *rest in said if canary.holds(key) == (number == 3)
         ]
-        log.add((number, f"request {at}", at, own, role))  # type: ignore[arg-type]
+        log.add((number, f"request {at}", at, own, role, None))  # type: ignore[arg-type]
     log.close()
 
 

@@ -239,7 +239,7 @@ def test_what_another_server_writes_is_left_to_it_and_what_one_left_is_taken(des
     folder, predictions = desk.workspace.paths.requests, desk.workspace.predictions
     first, second = (RequestLog(folder, predictions, is_durable=True) for _ in range(2))
     line = [("a", None, 1.0, None, None, None, None, None, "f")]
-    first.add((1, "r", 0, line, "request"))
+    first.add((1, "r", 0, line, "request", None))
     second.store()
     before = predictions.of_role("request").all_keys(1)
     os.close(first._file)  # as the system does when a process dies
@@ -255,7 +255,7 @@ def test_an_answer_after_the_end_is_refused_and_written_nowhere(desk: Desk, tmp_
     log = log_of(desk)
     log.close()
     with (tmp_path / "another").open("wb"), pytest.raises(OSError, match="descriptor"):
-        log.add((1, "r", 0, LINE, "request"))
+        log.add((1, "r", 0, LINE, "request", None))
 
     assert (tmp_path / "another").stat().st_size == 0
 
@@ -267,17 +267,17 @@ def test_a_line_that_a_full_disk_cut_does_not_spoil_the_next(desk: Desk) -> None
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))  # bytes that a file may have
     try:
         with pytest.raises(OSError, match="full"):
-            log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
+            log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request", None))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    log.add((1, "s", 0, [("b", None, 1.0, None, None, None, None, None, "f")], "request"))
+    log.add((1, "s", 0, [("b", None, 1.0, None, None, None, None, None, "f")], "request", None))
     log.close()
 
     assert predictions.of_role("request").all_keys(1) == ["b"]
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
-    lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]\n[1,"s",0,[["b",null,1.0,null,nu'
+    lines = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request",null]\n[1,"s",0,[["b",null,1.0,null,nu'
 
     assert read_lines(BytesIO(lines))[1, "request"]["key"].to_pylist() == ["a"]
 
@@ -288,13 +288,13 @@ def test_a_line_that_was_cut_off_is_left_out() -> None:
         b"[]",
         b"7",
         b"{",
-        b'[1,"r",0,[["b"]],"request"]',
-        b'[1,"r",0,7,"request"]',
-        b'["v","r",0,[[1,2,3,4,5,6,7,8,9]],"request"]',
+        b'[1,"r",0,[["b"]],"request",null]',
+        b'[1,"r",0,7,"request",null]',
+        b'["v","r",0,[[1,2,3,4,5,6,7,8,9]],"request",null]',
     ],
 )
 def test_a_line_that_holds_no_answer_is_passed_over(torn: bytes) -> None:
-    whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request"]'
+    whole = b'[1,"r",0,[["a",null,1.0,null,null,null,null,null,"f"]],"request",null]'
     found = read_lines(BytesIO(torn + b"\n" + whole + b"\n"))
 
     assert {version: rows["key"].to_pylist() for version, rows in found.items()} == {(1, "request"): ["a"]}
@@ -314,7 +314,7 @@ def test_what_cannot_be_stored_now_is_stored_later(desk: Desk, monkeypatch: pyte
 
     log = RequestLog(desk.workspace.paths.requests, replace_add(fail_once), is_durable=False)
     log.start()
-    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request"))
+    log.add((1, "r", 0, [("a", None, 1.0, None, None, None, None, None, "f")], "request", None))
     assert failed.wait(SECONDS)
     stored: list[str] = []
     until = time.monotonic() + SECONDS
@@ -338,7 +338,7 @@ def test_what_cannot_be_stored_before_the_server_stops_is_stored_by_the_next(
 
     log = RequestLog(folder, replace_add(hang), is_durable=False)
     log.start()
-    log.add((1, "r", 0, LINE, "request"))
+    log.add((1, "r", 0, LINE, "request", None))
     log.close()
     goes_on.set()
     following = RequestLog(folder, predictions, is_durable=False)

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import threading
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from retrim.landing.ingest import Landed
 from retrim.lineage.tokens import add_token
 from retrim.serving import past_features
 from retrim.serving.predict import predict
+from retrim.serving.request_rows import WrongRequestError, typed_rows
+from retrim.table.reading import ReadingParams
 from tests.builders.desk import Desk, make_desk
-from tests.builders.http_client import ROW, Client, running, serving_of
+from tests.builders.http_client import ROW, Client, running, served_version, serving_of
 from tests.builders.served import SECONDS
 
 pytestmark = pytest.mark.slow
@@ -203,3 +206,15 @@ def test_each_request_is_a_line_of_the_access_log(tmp_path: Path) -> None:
     ]
     assert lines[0]["request_id"] == said["request_id"]
     assert secret not in (tmp_path / "access.jsonl").read_text(encoding="utf-8")
+
+
+def test_times_of_json_are_read_in_iso_8601_whatever_files_have(desk: Desk) -> None:
+    needs = replace(served_version(desk).needs, carried={"at": "time"})
+    reading = ReadingParams(dates={"at": ["%d.%m.%Y %H:%M"]})
+    times = ["2024-01-16T00:00", "16.01.2024 00:00", "2024-01-16T01:00+01:00"]
+
+    read = [typed_rows([{**ROW, "at": at}], needs, reading)["at"].iloc[0] for at in times]
+
+    assert read == [pd.Timestamp("2024-01-16", tz="UTC")] * 3
+    with pytest.raises(WrongRequestError, match="at is a time in the format"):
+        typed_rows([{**ROW, "at": "16/01/2024"}], needs, reading)

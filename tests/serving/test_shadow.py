@@ -74,8 +74,8 @@ def test_a_shadow_that_fails_leaves_the_others(desk: Desk) -> None:
     answers = Shadows(lambda: desk.workspace, ["1", "3", "99"], kept.append, Metrics().shadows)
     answers.look()
     answers.versions[3] = None  # type: ignore[assignment]
-    answers.offer(json.dumps([ROW]).encode(), "r")
-    answers.offer(b"not JSON", "s")
+    answers.offer(json.dumps([ROW]).encode(), "r", "a client")
+    answers.offer(b"not JSON", "s", None)
     answers._thread.shutdown()
 
     assert [(line[0], line[1], line[4]) for line in kept] == [(1, "r", "shadow")]
@@ -117,10 +117,10 @@ def test_a_store_that_is_away_leaves_the_shadows_that_there_are_and_a_stop_ends_
     shadows = Shadows(open_here, ["previous"], kept.append, Metrics().shadows)
     for number, request in enumerate("abc"):
         shadows.look()
-        shadows.offer(BODY % number, request)
+        shadows.offer(BODY % number, request, None)
         until(lambda: shadows._room._value == shadow.MOST_WAITING)
     shadows.stop()
-    shadows.offer(BODY % 3, "d")
+    shadows.offer(BODY % 3, "d", None)
 
     assert [(line[0], line[1]) for line in kept] == [(1, "b"), (1, "c")]
 
@@ -133,7 +133,7 @@ def answer(desk: Desk, rows: pd.DataFrame, *, shadows: tuple[int, ...], live: in
     for number in (live, *shadows):
         version = served_version(desk, number)
         said = version.answer(asked, "r")
-        log.add((number, f"request {at}", at, said, "request" if number == live else "shadow"))
+        log.add((number, f"request {at}", at, said, "request" if number == live else "shadow", None))
     log.close()
 
 
@@ -158,7 +158,7 @@ def test_only_answers_to_the_same_request_are_pairs(desk: Desk) -> None:
     version = served_version(desk, 1)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
     said = version.answer(asked, "r")
-    log.add((1, "another request", int(rows["at"].iloc[0].value // 1000), said, "shadow"))
+    log.add((1, "another request", int(rows["at"].iloc[0].value // 1000), said, "shadow", None))
     log.close()
     desk.land(rows, 20)
 

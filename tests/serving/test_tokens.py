@@ -20,10 +20,10 @@ from cryptography.x509.oid import NameOID
 
 from retrim.adapters.mlflow_server import HOST
 from retrim.errors import BadInputError, UnknownNameError
-from retrim.lineage.tokens import Doorkeeper, add_token, read_tokens, remove_token
+from retrim.lineage.tokens import Doorkeeper, add_token, last_uses, read_tokens, remove_token
 from retrim.serving import routes
 from tests.builders.desk import Desk
-from tests.builders.http_client import ROW, running, serving_of
+from tests.builders.http_client import ROW, log_of, running, serving_of
 from tests.builders.receivers import free_port
 from tests.builders.typed import Sit
 
@@ -109,6 +109,32 @@ def test_a_token_allows_its_scopes_and_none_is_refused_once_there_is_one(desk: D
     assert token not in kept
     assert reader not in kept
     assert desk.workspace.paths.tokens.stat().st_mode & 0o077 == 0
+
+
+def test_a_prediction_names_the_token_that_asked_and_the_token_its_last_use(desk: Desk) -> None:
+    log = log_of(desk)
+    names = ["a client", "nobody yet"]
+    token, _ = (add_token(desk.workspace, name, ["predict"], now=NOW) for name in names)
+    with running(serving_of(desk, keep=log.add)) as client:
+        client.json("/predict", ROW, authorization=bearer(token))
+        client.json("/predict", [ROW] * 2, authorization=bearer(token))
+    log.close()
+
+    stored = desk.workspace.predictions.of_role("request").since(None, most=9)
+    assert set(stored["token"]) == {"a client"}
+    assert list(last_uses(desk.workspace.paths.tokens)) == ["a client"]
+
+
+def test_what_the_server_offers_is_listed_offline_to_anybody(desk: Desk) -> None:
+    add_token(desk.workspace, "a client", ["predict"], now=NOW)
+    with running(serving_of(desk)) as client:
+        listed = client.json("/")[1]["paths"]
+        status, page = client.ask("GET", "/docs")
+
+    assert {"/predict", "/explain", "/labels", "/metrics"} <= set(listed)
+    assert status == HTTPStatus.OK
+    assert all(f" {path}<" in page.decode() for path in listed)
+    assert b"://" not in page
 
 
 def test_where_others_can_connect_nobody_is_answered_without_a_token(desk: Desk) -> None:

@@ -150,6 +150,7 @@ def stored_rows(
         "probabilities": probabilities_of(predicted, view.classes) if wide else pa.nulls(n, SCHEMA.field(6).type),
         "at": pa.array([now.to_pydatetime()] * n, SCHEMA.field("at").type),
         "request_id": pa.array([sha256(about.encode()).hexdigest()[:16]] * n, pa.string()),
+        "token": pa.nulls(n, pa.string()),
         "batch": pa.array(rows["_batch"].astype("str"), pa.string()) if "_batch" in rows else pa.nulls(n, pa.string()),
         "features": pa.nulls(n, pa.string()),  # those of the landed row
     }

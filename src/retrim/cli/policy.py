@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
+NOT_COMMITTED = (
+    "params.yaml is not committed; runs use it as it is. To keep it with the history: git commit params.yaml"
+)
+
 policy_app = typer.Typer(help="Compare retraining policies, acknowledge holds, and pause.")
 settings_app = typer.Typer()
 
@@ -277,7 +281,7 @@ def settings(
     elif any("=" in word for word in words):
         changed = set_settings(paths, assignments(words))
         lines = [f"{key}: {old} -> {new}" for key, (old, new) in changed.items()]
-        text = "\n".join(lines) or "params.yaml already has these values"
+        text = "\n".join([*lines, NOT_COMMITTED]) if lines else "params.yaml already has these values"
         render.show({"changes": changed}, text, as_json=as_json)
     elif len(words) > 1:
         raise BadInputError(f"cannot show {len(words)} keys at once; pass one key, or KEY=VALUE to change settings")

@@ -199,16 +199,21 @@ def token(
     except /health and /ready needs one, even from this machine, and also after the last one is removed. Jobs always
     need one. Running servers refuse a revoked token at once.
     """
-    from retrim.lineage.tokens import add_token, open_without_tokens, read_tokens, remove_token
+    from retrim.lineage.tokens import add_token, last_uses, open_without_tokens, read_tokens, remove_token
 
     if (name is None and (scopes or remove)) or bool(scopes) + remove + without > 1 or (without and name is not None):
         raise BadInputError("pass NAME with --scope to add a token or with --remove to revoke it, or --open alone")
     workspace = workspace_here()
     if name is None and not without:
         tokens = read_tokens(workspace.paths.tokens).values()
-        rows = [(token.name, ", ".join(token.scopes), render.moment(token.made)) for token in tokens]
-        answer = {"tokens": list(tokens)}
-        render.show_list(answer, ("name", "scopes", "made"), rows, none="there is no token", as_json=as_json)
+        used = last_uses(workspace.paths.tokens)
+        rows = [
+            (one.name, ", ".join(one.scopes), render.moment(one.made), render.moment(used.get(one.name)) or "never")
+            for one in tokens
+        ]
+        answer = {"tokens": list(tokens), "last_used": used}
+        titles = ("name", "scopes", "made", "last used")
+        render.show_list(answer, titles, rows, none="there is no token", as_json=as_json)
     elif name is None:
         open_without_tokens(workspace)
         render.OUT.print("programs on this machine need no token, except for jobs")

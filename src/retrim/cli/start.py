@@ -186,23 +186,32 @@ def _ask(question: str, proposal: str, choices: Sequence[str]) -> str:
 
 
 def _show(inspected: "InspectedTable") -> None:
-    """What was seen, warnings first, and what was decided."""
+    """What a person should decide, then what was found, warnings first."""
     from retrim.profile.first_model import WORTH
     from retrim.table.fault import shown_name
 
     drafted = inspected.drafted
     data = drafted.data
+    price = next((f"{note.done}: {note.seen}" for note in drafted.notes if note.about == "cost"), "")
+    due = f"due at {data.due}" if data.due else f"known within {data.label_horizon} of the event"
+    decisive = [
+        ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
+        ("loss", f"{drafted.aim.loss}: {drafted.aim.why}; other: --loss"),
+        ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows; other: --every"),
+        ("labels", f"{due}; other: --horizon, --label-due, --label-time"),
+        *([("price", price)] if price else []),
+    ]
+    render.say("these choices decide most; init --again changes them:")
+    render.show_facts(decisive)
+    render.say("the rest:")
     facts = [
         ("table", f"{inspected.raw.rows} rows, {inspected.raw.columns.num_columns} columns, {inspected.raw.kind}"),
-        ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
-        ("loss", f"{drafted.aim.loss}: {drafted.aim.why}"),
         ("event time", data.time if drafted.reading.arrival is None else "none; rows are in order of arrival"),
-        ("batches", f"every {data.batch_every}, about {drafted.rhythm.batch_rows} rows"),
         ("features", ", ".join(map(shown_name, data.features))),
     ]
     render.show_facts(facts)
     for note in sorted(drafted.notes, key=lambda note: (note.about != WORTH, note.weight != "warn")):
-        if note.about != "loss":
+        if note.about not in ("loss", "cost"):
             sign = "! " if note.weight == "warn" else "  "
             render.say(render.harmless(f"{sign}{note}"))
     for leak in drafted.allowed:

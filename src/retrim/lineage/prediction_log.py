@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
         "decision": pa.bool_(),
         "at": TIME,
         "request_id": pa.string(),
+        "token": pa.string(),
         "batch": pa.string(),
         "features": pa.string(),
     }

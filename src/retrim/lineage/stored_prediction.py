@@ -26,6 +26,7 @@ class StoredPrediction:
         probabilities: Probability of each of several classes, by name; empty for another task.
         decision: Whether the row was selected; None if the model makes no decisions.
         request: Id of the request that made the prediction.
+        token: Name of the token that the request came with; None if it had none.
         batch: The landed batch that the row is in; a `Role` if a request sent the row; None if this is not known.
     """
 
@@ -44,6 +45,7 @@ class StoredPrediction:
     probabilities: Annotated[dict[str, float], BeforeValidator(lambda pairs: dict(pairs or []))]
     decision: bool | None
     request: Annotated[str | None, Field(validation_alias="request_id")]
+    token: str | None
     batch: str | None
 
     @classmethod

@@ -5,10 +5,12 @@ A token is 32 random bytes, so its plain SHA-256 tells nothing of it.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
+from time import monotonic
 from typing import Literal, get_args
 
 import pandas as pd
@@ -24,6 +26,8 @@ Scope = Literal["read", "predict", "label", "operate"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """read: metrics and the description; predict: predictions and why; label: answers land; operate: jobs."""
 LONGEST_NAME = 60
+NOTED_SECONDS = 60
+"""So old may the noted last use of a token be while it is used."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,21 @@ def read_tokens(file: Path) -> dict[str, Token]:
         raise BadInputError(
             f"{file} does not contain valid tokens ({error}); write [] into the file, and create the tokens again"
         ) from error
+
+
+def last_uses(file: Path) -> dict[str, pd.Timestamp]:
+    """When each token was last used, within `NOTED_SECONDS`, by name; of one that was never used, nothing."""
+    used = {name: _note_of_use(file, token) for name, token in read_tokens(file).items()}
+    return {
+        name: pd.Timestamp(note.stat().st_mtime, unit="s", tz="UTC").floor("s")
+        for name, note in used.items()
+        if note.exists()
+    }
+
+
+def _note_of_use(file: Path, token: Token) -> Path:
+    """An empty file that is as old as the last use; tokens themselves stay as their owner wrote them."""
+    return file.with_name(f"used-{token.digest[:16]}")
 
 
 def add_token(workspace: Workspace, name: str, scopes: Sequence[str], *, now: pd.Timestamp) -> str:
@@ -103,6 +122,7 @@ def remove_token(workspace: Workspace, name: str) -> None:
         if name not in there:
             raise UnknownNameError("token", name, there)
         _write(workspace, {other: token for other, token in there.items() if other != name})
+        _note_of_use(workspace.paths.tokens, there[name]).unlink(missing_ok=True)
 
 
 def open_without_tokens(workspace: Workspace) -> None:
@@ -131,6 +151,7 @@ class Doorkeeper:
         self._file = file
         self._seen: tuple[int, ...] | None = None
         self._by_digest: dict[str, Token] = {}
+        self._noted: dict[str, float] = {}
 
     def is_open(self) -> bool:
         """Whether nobody needs a token: none was ever made, or a person opened the server again."""
@@ -147,4 +168,9 @@ class Doorkeeper:
     def token_of(self, given: bytes) -> Token | None:
         """The token in the value of an Authorization header; None where that names none that is known."""
         kind, _, text = given.partition(b" ")
-        return self.tokens().get(sha256(text.strip()).hexdigest()) if kind.lower() == b"bearer" else None
+        token = self.tokens().get(sha256(text.strip()).hexdigest()) if kind.lower() == b"bearer" else None
+        if token is not None and monotonic() - self._noted.get(token.digest, -NOTED_SECONDS) >= NOTED_SECONDS:
+            self._noted[token.digest] = monotonic()
+            with suppress(OSError):  # a request is answered all the same
+                _note_of_use(self._file, token).touch(mode=0o600)
+        return token

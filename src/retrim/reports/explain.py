@@ -38,6 +38,7 @@ class PredictionLineage:
 
     Args:
         request: Id of the call that made it; None if it was made before calls had ids.
+        token: Name of the token that the request came with; None if it had none.
         batch: The landed batch of its row; None if it is not known.
         version: The version that made it.
         run: The run that made the version.
@@ -48,6 +49,7 @@ class PredictionLineage:
     """
 
     request: str | None
+    token: str | None
     at: str
     batch: str | None
     version: int
@@ -66,6 +68,7 @@ def lineage_of(workspace: Workspace, prediction: StoredPrediction) -> Prediction
     origin = row.made_from
     return PredictionLineage(
         request=prediction.request,
+        token=prediction.token,
         at=iso(prediction.at),
         batch=prediction.batch,
         version=prediction.version,

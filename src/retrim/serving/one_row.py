@@ -58,7 +58,6 @@ class OneRow:
         self._missing = frozenset(word.strip() for word in reading.missing)
         self._is_utc = reading.zone == "UTC"
         self._zone = ZoneInfo(reading.zone)
-        self._dated = frozenset(reading.dates)
         self._calendar, self._time, self._key = needs.calendar, needs.time, key
 
     def read(self, row: Mapping[str, Any]) -> ReadRows:
@@ -123,7 +122,7 @@ class OneRow:
         raise UnusualRowError
 
     def _moment(self, name: str, value: Any) -> datetime:
-        if type(value) is not str or name in self._dated or PLAIN_TIME.fullmatch(value) is None:
+        if type(value) is not str or PLAIN_TIME.fullmatch(value) is None:
             raise UnusualRowError
         if not (self._is_utc or value.endswith("Z")) or value in self._missing:
             raise UnusualRowError

@@ -37,8 +37,9 @@ LINES_AT_ONCE = 1_000
 SUFFIX = ".jsonl"
 STORED = len(RowAnswer.__annotations__) - 1
 """How much of what is said of a row is stored, all but what was unseen: the rest of a row is of its request."""
-Line = tuple[int, str, int, Sequence[Sequence[Any]], Role]
-"""Version, request, moment in microseconds since 1970, what is said of each row (`RowAnswer`), and why it was."""
+Line = tuple[int, str, int, Sequence[Sequence[Any]], Role, str | None]
+"""Version, request, moment in microseconds since 1970, what is said of each row (`RowAnswer`), why it was, and the name
+of the token that asked."""
 
 
 class RequestLog:
@@ -66,8 +67,8 @@ class RequestLog:
         Raises:
             OSError: The disk does not take it.
         """
-        version, request, at, answers, role = line
-        content = orjson.dumps((version, request, at, [answer[:STORED] for answer in answers], role)) + b"\n"
+        version, request, at, answers, role, token = line
+        content = orjson.dumps((version, request, at, [answer[:STORED] for answer in answers], role, token)) + b"\n"
         with self._lock:
             written = os.write(self._file, content)
             if written != len(content):
@@ -192,14 +193,14 @@ def read_lines(lines: Iterable[bytes]) -> dict[tuple[int, Role], pa.Table]:
 
 def _rows_of(text: bytes) -> tuple[tuple[int, Role], list[tuple[Any, ...]]]:
     """The version, the role and the rows of a line, in the order of the data set."""
-    version, request, at, answers, role = orjson.loads(text)
+    version, request, at, answers, role, token = orjson.loads(text)
     if role not in ROLES:
         raise ValueError(role)
     rows = []
     for key, event, prediction, label, lower, upper, shares, decision, features in answers:
         pairs = None if shares is None else list(shares.items())
         moment = at if event is None else event
-        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, role, features))
+        rows.append((key, moment, prediction, label, lower, upper, pairs, decision, at, request, token, role, features))
     return (version, role), rows
 
 

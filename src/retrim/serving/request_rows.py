@@ -25,6 +25,7 @@ MOST_ROWS = 10_000
 """Of a request: a tenth of a second for 300 trees, while others wait. `retrim predict` takes any number."""
 NAME = re.compile(rb'"\s*:')
 """The end of a name in JSON."""
+JSON_TIME = re.compile(r"\d{4}-\d\d-\d\dT.*")
 DEEPEST = 254
 """Levels of arrays and objects that orjson writes."""
 
@@ -138,6 +139,7 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading:
     }
     if wrong_cells:
         raise WrongRequestError(wrong_cells)
+    reading = _as_json_spells(rows, reading)
     loaded = LoadedRows("the request", pa.table(table), np.arange(len(rows)))
     frame, _, rejected = check_rows(loaded, needs, reading)
     if len(rejected):
@@ -146,6 +148,13 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading:
             [WrongCell(row, column, value, reason.removeprefix(BREAKS)) for row, column, value, reason in cells]
         )
     return frame
+
+
+def _as_json_spells(rows: Sequence[Mapping[str, Any]], reading: ReadingParams) -> ReadingParams:
+    """Without the formats of dates of columns whose times are all in ISO 8601 here, whatever files have."""
+    given = {name: [row[name] for row in rows if row.get(name) is not None] for name in reading.dates}
+    iso = {name for name, cells in given.items() if all(JSON_TIME.match(str(cell)) for cell in cells)}
+    return reading.model_copy(update={"dates": {name: form for name, form in reading.dates.items() if name not in iso}})
 
 
 def _column(

@@ -48,6 +48,16 @@ LEFT = 499
 """Status of a request whose client left before all of it had come; nobody reads it, the figures count it."""
 REFUSED = (BadInputError, RefusedError, ClientDisconnect)
 """Errors that are answers, beside those of FastAPI."""
+SAFE = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'", "x-frame-options": "DENY"}
+DOCS = """<!doctype html><html lang="en"><meta charset="utf-8"><title>retrim</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em;color:#222;background:#fff}}
+td{{padding:.2em 1.5em .2em 0;vertical-align:top}}code{{white-space:nowrap}}
+@media(prefers-color-scheme:dark){{body{{color:#ddd;background:#181818}}a{{color:#8bf}}}}</style>
+<h1>retrim serves a model</h1><table>{rows}</table>
+<p>The description of rows and answers for programs is at <a href="openapi.json">openapi.json</a>. Where the server has
+tokens, each request but those of this page, <code>/</code>, <code>/health</code> and <code>/ready</code> needs the
+header <code>Authorization: Bearer TOKEN</code>.</html>"""
+"""The page of the routes: it loads nothing from elsewhere, and says nothing of the model."""
 JSON_TYPES: dict[ColumnType, dict[str, JsonValue]] = {
     "number": {"type": ["number", "null"]},
     "integer": {"type": ["integer", "null"]},
@@ -129,7 +139,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 def app_of_model(serving: Serving) -> FastAPI:
     """The routes of a model."""
-    app = FastAPI(openapi_url=None, exception_handlers=dict.fromkeys(REFUSED, _refuse))
+    app = FastAPI(openapi_url=None, docs_url=None, exception_handlers=dict.fromkeys(REFUSED, _refuse))
     app.add_middleware(Counted, metrics=serving.metrics)
 
     @app.post("/predict", summary="Predict one row or many")
@@ -199,6 +209,15 @@ def _add_facts(app: FastAPI, serving: Serving) -> None:
         record = {"ready": True, "version": serving.served.version}
         return _json(record if serving.behind is None else {**record, DEGRADED: serving.behind})
 
+    @app.get("/", include_in_schema=False)
+    async def paths() -> Response:
+        return _json({"retrim": __version__, "docs": "docs", "paths": [path for path, _, _ in _listed(app)]})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        lines = (f"<tr><td><code>{ways} {path}</code><td>{text}." for path, ways, text in _listed(app))
+        return Response(DOCS.format(rows="\n".join(lines)), media_type="text/html", headers=SAFE)
+
     @app.get("/openapi.json", include_in_schema=False)
     async def describe(request: Request) -> Response:
         serving.check(request.headers.raw, "read")
@@ -206,6 +225,12 @@ def _add_facts(app: FastAPI, serving: Serving) -> None:
         schema = get_openapi(title="retrim", version=__version__, routes=app.routes, servers=at)
         schema["paths"]["/predict"]["post"] |= _predict_described(serving.served)
         return _json(schema)
+
+
+def _listed(app: FastAPI) -> list[tuple[str, str, str]]:
+    """The path, the methods and the summary of each route that is for programs."""
+    routes = (route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema)
+    return [(route.path, ", ".join(sorted(route.methods or ())), route.summary or "") for route in routes]
 
 
 async def _in_turn(thread: Executor | None, work: Callable[[], bytes]) -> bytes:

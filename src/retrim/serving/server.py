@@ -82,7 +82,7 @@ class Serving:
         *,
         load: Callable[[int], ServedVersion],
         jobs: Jobs,
-        shadow: Callable[[bytes, str], None] | None = None,
+        shadow: Callable[[bytes, str, str | None], None] | None = None,
         is_local: bool = True,
         default: float | str | None = None,
     ) -> None:
@@ -170,12 +170,13 @@ class Serving:
         """The answer to a request; a prediction by another version than the others of the answer names it.
 
         Args:
-            facts: Is given the request's id and rows, for the access log.
+            facts: Says which `token` asks; is given the request's id and rows, for the access log.
         """
         request, named, at, began = token_hex(8), self.pick(version), time_ns() // 1000, thread_time()
         rows = rows_of_json(body)
         if facts is not None:
             facts |= {"request_id": request, "rows": len(rows)}
+        token = None if facts is None else facts.get("token")
         try:
             served, answers, degraded = self._answered(rows, request, named)
         except HTTPException:
@@ -187,16 +188,16 @@ class Serving:
             by_canary = canary.answer(rows, answers, thread_time() - began, request)
         is_live = named is None or named is self.served
         by_served = [answer for row, answer in enumerate(answers) if row not in by_canary]
-        self._keep(served.version, request, at, by_served, "request" if is_live else "named")
+        self._keep(served.version, request, at, by_served, "request" if is_live else "named", token)
         predictions, version_number = [served.as_record(answer) for answer in answers], served.version
         if canary is not None and by_canary:
-            self._keep(canary.served.version, request, at, [*by_canary.values()], "canary")
+            self._keep(canary.served.version, request, at, [*by_canary.values()], "canary", token)
             beside = {"version": canary.served.version} if by_served else {}
             version_number = served.version if by_served else canary.served.version
             for row, answer in by_canary.items():
                 predictions[row] = canary.served.as_record(answer) | beside
         if self.shadow is not None and is_live:
-            self.shadow(body, request)
+            self.shadow(body, request, token)
         record: dict[str, Any] = {"version": version_number, "request_id": request}
         if degraded is not None:
             record[DEGRADED] = degraded
@@ -226,13 +227,15 @@ class Serving:
         record = {"version": None, "request_id": request, DEGRADED: why, "default": True}
         return orjson.dumps({**record, "predictions": [{name: self.default} for _ in rows]})
 
-    def _keep(self, version: int, request: str, at: int, answers: Sequence[RowAnswer], role: Role) -> None:
+    def _keep(
+        self, version: int, request: str, at: int, answers: Sequence[RowAnswer], role: Role, token: str | None
+    ) -> None:
         for answer in answers:
             for column in answer.unseen or ():
                 self.metrics.unseen.labels(column).inc()
         if answers:
             with _stored("prediction"):
-                self.keep((version, request, at, answers, role))
+                self.keep((version, request, at, answers, role, token))
 
     def take_job(self, body: bytes) -> bytes:
         """Keeps a job for later."""

@@ -60,13 +60,15 @@ class Shadows:
         self._thread, self._room = ThreadPoolExecutor(1, "shadows"), BoundedSemaphore(MOST_WAITING)
         self.versions: dict[int, ServedVersion] = {}
 
-    def offer(self, body: bytes, request: str) -> None:
+    def offer(self, body: bytes, request: str, token: str | None) -> None:
         """Has the shadows answer a request later, if there is room; returns at once, and never fails."""
         has_room = len(body) <= LARGEST and self._room.acquire(blocking=False)
         self._counter.labels("taken" if has_room else "dropped").inc()
         if has_room:
             with suppress(RuntimeError):  # it was stopped meanwhile
-                self._thread.submit(self._answer, body, request).add_done_callback(lambda _: self._room.release())
+                self._thread.submit(self._answer, body, request, token).add_done_callback(
+                    lambda _: self._room.release()
+                )
 
     def stop(self) -> None:
         """Ends after the answer that is under way; what waits has no shadow."""
@@ -89,9 +91,10 @@ class Shadows:
                     LOGGER.warning("version %s cannot answer as a shadow: %s", number, error)
         self.versions = versions
 
-    def _answer(self, body: bytes, request: str) -> None:
+    def _answer(self, body: bytes, request: str, token: str | None) -> None:
         for number, version in self.versions.items():
             try:
-                self._keep((number, request, time_ns() // 1000, version.answer(rows_of_json(body), request), "shadow"))
+                answers = version.answer(rows_of_json(body), request)
+                self._keep((number, request, time_ns() // 1000, answers, "shadow", token))
             except Exception as error:  # noqa: BLE001  as above
                 LOGGER.warning("shadow version %s cannot answer request %s: %s", number, request, error)

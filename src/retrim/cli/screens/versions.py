@@ -10,7 +10,7 @@ from retrim.gate.losses import share_in_words
 from retrim.profile.findings import findings
 from retrim.profile.whole import TableProfile
 from retrim.reports.changed_settings import RefitComparison
-from retrim.reports.explain import ExplainedRow
+from retrim.reports.explain import ExplainedRow, PredictionLineage
 
 FEW_SLICES = 3
 BAR = 12  # characters of a bar on either side
@@ -210,7 +210,7 @@ def explanation_report(row: ExplainedRow, *, top: int) -> Report:
             ("prediction", output),
             ("stored", stored),
             ("classes", _classes(explanation.outputs)),
-            ("made", None if origin is None else f"{moment(origin.at)}, request {origin.request}"),
+            ("made", None if origin is None else _made(origin)),
             ("from batch", None if origin is None else origin.batch),
             ("version's run", None if origin is None else origin.run),
             ("its code", None if origin is None else origin.commit),
@@ -244,6 +244,11 @@ def explanation_report(row: ExplainedRow, *, top: int) -> Report:
     exact = "exact (TreeSHAP, or a linear model's terms); the sum differs from the score by "
     table = Table("What each feature adds", ("feature", "value", "adds", ""), rows)
     return (facts, table, f"\n{exact}{abs(explanation.remainder):.1e}")
+
+
+def _made(origin: PredictionLineage) -> str:
+    by = f", by token {origin.token}" if origin.token else ""
+    return f"{moment(origin.at)}, request {origin.request}{by}"
 
 
 def _bar(part: float, largest: float) -> str:
