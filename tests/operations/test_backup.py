@@ -15,11 +15,12 @@ import pytest
 
 from retrim.adapters import git
 from retrim.cli.operate import backup as command
+from retrim.decision.alerts import AlertKind
 from retrim.environment import Env
 from retrim.errors import BadInputError, BusyError, RefusedError, RetrimError
 from retrim.files import WorkspacePaths
 from retrim.lineage.locks import alone_with_cache, held_locks, using_cache
-from retrim.lineage.workspace import Workspace
+from retrim.lineage.workspace import Workspace, record_alert
 from retrim.operations import backup as module
 from retrim.operations.backup import back_up_here, make_backup, verify_backups
 from retrim.operations.backup_parts import NOT_KEPT, content_state
@@ -82,6 +83,19 @@ def record(place: str) -> Backup:
 def landed(backup: Backup) -> BackupFile:
     """A landed file of a backup."""
     return next(file for file in backup.files if re.search(r"^var/landing/.*parquet$", file.place))
+
+
+def test_a_restored_copy_sends_no_alert_of_the_original_and_its_own(desk: Desk, place: str, tmp_path: Path) -> None:
+    record_alert(desk.workspace, AlertKind.CANARY_ENDED, "an old one", now=desk.day(11))
+    back_up(desk, place)
+
+    back = restored(desk, place, tmp_path / "back")
+    record_alert(back, AlertKind.CANARY_ENDED, "a new one", now=desk.day(12))
+
+    assert [(row.text, row.queued is None) for row in back.store.alerts(back.model)][-2:] == [
+        ("an old one", True),
+        ("a new one", False),
+    ]
 
 
 def holds(place: str, content: bytes) -> list[Path]:

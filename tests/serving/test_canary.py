@@ -15,6 +15,7 @@ from retrim.decision.canary import Canary
 from retrim.errors import BadInputError, RefusedError
 from retrim.release.canary import end_canary, newest_canary, start_canary
 from retrim.release.release import rollback
+from retrim.release.versions import find_live_version
 from retrim.serving.models import Follower
 from retrim.serving.served import RowAnswer
 from retrim.serving.server import Serving
@@ -40,7 +41,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 def begin(desk: Desk, share: float = 0.5, entity: str | None = None, day: int = 18) -> Any:
-    return start_canary(desk.workspace, 3, share=share, by="a test", reason="a test", now=desk.day(day), entity=entity)
+    return start_canary(
+        desk.workspace, 3, shares=[share], by="a test", reason="a test", now=desk.day(day), entity=entity
+    )
 
 
 def follower_of(desk: Desk, serving: Any) -> Follower:
@@ -203,17 +206,19 @@ def test_one_that_cannot_be_loaded_ends(desk: Desk) -> None:
     assert (ended.outcome, "cannot be loaded" in ended.said) == ("errors", True)
 
 
-def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0) -> None:
-    """Has the live version and the canary answer rows at the event of the first; the canary wrong by `odd`."""
+def answered(desk: Desk, rows: pd.DataFrame, *, odd: float = 0.0, live_odd: float = 0.0) -> None:
+    """Has the live version and the canary answer rows at the event of the first, each wrong by so much more."""
     log = log_of(desk)
     canary, at = newest(desk), int(rows["at"].iloc[0].value // 1000)
     asked = as_json(rows[["at", "number", "level", "slope", "noise", "group"]])
-    for number, role in ((2, "request"), (3, "canary")):
+    for number, role in ((canary.against, "request"), (canary.version, "canary")):
         version = served_version(desk, number)
         said = version.answer(asked, "r")
-        off = odd if number == 3 else 0.0
+        off = odd if role == "canary" else live_odd
         own = [
-            (key, event, value + off, *rest) for key, event, value, *rest in said if canary.holds(key) == (number == 3)
+            (key, event, value + off, *rest)
+            for key, event, value, *rest in said
+            if canary.holds(key) == (role == "canary")
         ]
         log.add((number, f"request {at}", at, own, role, None))  # type: ignore[arg-type]
     log.close()
@@ -298,9 +303,9 @@ def test_a_share_is_above_0_and_a_half_at_most(share: float, desk: Desk) -> None
 
 def test_the_live_version_and_one_that_is_not_there_are_no_canaries(desk: Desk) -> None:
     with pytest.raises(RefusedError):
-        start_canary(desk.workspace, 2, share=0.1, by="", reason="", now=desk.day(18))
+        start_canary(desk.workspace, 2, shares=[0.1], by="", reason="", now=desk.day(18))
     with pytest.raises(BadInputError):
-        start_canary(desk.workspace, 9, share=0.1, by="", reason="", now=desk.day(18))
+        start_canary(desk.workspace, 9, shares=[0.1], by="", reason="", now=desk.day(18))
 
 
 def test_a_person_begins_and_ends_it(desk: Desk, sit: Sit) -> None:
@@ -316,3 +321,44 @@ def test_a_person_begins_and_ends_it(desk: Desk, sit: Sit) -> None:
     assert again["version"] == 3
     assert session.says("versions canary --reason what", code=2)
     assert alerts(desk) == []
+
+
+def test_a_canary_rises_by_its_steps_while_its_test_goes_on_and_goes_live_where_it_is_confirmed(desk: Desk) -> None:
+    rollback(desk.workspace, 1, by="a test", reason="a test", now=desk.day(18))
+    start_canary(desk.workspace, 2, shares=[0.2, 0.5], by="a person", reason="again", now=desk.day(18.1), promotes=True)
+    shares, day = [newest(desk).share], 19
+    while newest(desk).ended is None and day < 120:
+        rows = desk.rows(day, day + 6)
+        answered(desk, rows, live_odd=1.0)
+        desk.land(rows, day + 6)
+        check(desk.workspace, by="a test", now=desk.day(day + 6))
+        day += 6
+        shares.append(newest(desk).share)
+    ended, live = newest(desk), find_live_version(desk.workspace)
+
+    assert shares == sorted(shares)
+    assert set(shares) == {0.2, 0.5}
+    assert ended.outcome == "confirmed"
+    assert ended.said.endswith("it is live")
+    assert live is not None
+    assert live.version == 2
+    assert [row.actor for row in desk.workspace.store.releases(desk.workspace.model)][-1] == "a person"
+
+
+def test_a_share_rises_after_enough_rows_and_never_past_its_last_step() -> None:
+    begun = Canary(3, 2, 0.01, "", "", "", steps=(0.1, 0.5))
+    few, enough = begun.after(deciding.STEP_ROWS - 1), begun.after(deciding.STEP_ROWS)
+    last = enough.after(3 * deciding.STEP_ROWS)
+
+    assert (few, enough.share, enough.after(deciding.STEP_ROWS)) == (begun, 0.1, enough)
+    assert (last.share, last.after(10**6)) == (0.5, last)
+
+
+def test_what_the_gate_refused_is_no_canary_that_goes_live(desk: Desk) -> None:
+    with pytest.raises(RefusedError, match="--promote"):
+        start_canary(desk.workspace, 3, shares=[0.1], by="", reason="", now=desk.day(18), promotes=True)
+
+
+@pytest.mark.parametrize("steps", ["0.1,0.01", "0.1,0.1", "0.1,0.9", "0.1,x", ""])
+def test_steps_are_shares_that_rise(desk: Desk, sit: Sit, steps: str) -> None:
+    sit(desk).says(f"versions canary 3 --steps '{steps}' --reason new", code=2)

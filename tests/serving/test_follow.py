@@ -53,7 +53,7 @@ def write_long_ago(desk: Desk) -> None:
 
 
 def begin_canary(desk: Desk) -> None:
-    start_canary(desk.workspace, 2, share=0.5, by="a test", reason="a test", now=desk.day(15))
+    start_canary(desk.workspace, 2, shares=[0.5], by="a test", reason="a test", now=desk.day(15))
 
 
 def test_a_new_champion_is_swapped_in_without_a_failed_request(desk: Desk) -> None:

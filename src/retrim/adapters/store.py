@@ -169,6 +169,11 @@ class Outbox(SqlTables):
         """What addresses were sent of the alerts of a model, or are to be."""
         return self.rows(sa.select(DELIVERIES).where(DELIVERIES.c.model == model), DeliveryRow)
 
+    def forget_untold(self) -> None:
+        """Takes all alerts so far off the queue: a copy of a store sends nothing of what the original has told."""
+        with self.begin() as connection:
+            connection.execute(sa.update(ALERTS).values(queued=None))
+
     def claim_alerts(
         self,
         model: str,

@@ -9,7 +9,7 @@ from retrim.decision.probation import ServedBeside, blocks_side_by_side, compare
 from retrim.errors import BadInputError, RefusedError
 from retrim.landing.as_of_view import AsOfTable, read_as_of
 from retrim.lineage.workspace import Workspace
-from retrim.release.canary import end_canary, newest_canary
+from retrim.release.canary import end_canary, follow_test, newest_canary
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.stats.metrics import row_losses
 
@@ -83,7 +83,7 @@ def answered_losses(workspace: Workspace, table: AsOfTable, version: int, answer
 
 
 def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp) -> None:
-    """Ends the canary that goes on, if its test has come to something."""
+    """Ends the canary that goes on, promotes it or raises its share, if its test has come to something."""
     going = newest_canary(workspace)
     if going is None or going.ended is not None:
         return
@@ -92,8 +92,8 @@ def look_at_canary(workspace: Workspace, table: AsOfTable, *, now: pd.Timestamp)
     except (RefusedError, BadInputError) as error:
         end_canary(workspace, going, "errors", f"it cannot be compared with {going.against}: {error}", now=now)
         return
-    if comparison.outcome in ("worse", "confirmed", "over"):
-        end_canary(workspace, going, comparison.outcome, comparison.said, now=now)
+    outcome = comparison.outcome if comparison.outcome in ("worse", "confirmed", "over") else None
+    follow_test(workspace, going, outcome, comparison.said, rows=comparison.rows, now=now)
 
 
 def compare_canary(workspace: Workspace, table: AsOfTable, canary: Canary) -> ServedBeside:

@@ -423,6 +423,11 @@ def canary(
             "data.history.entity or, if there is none, the key of the row.",
         ),
     ] = None,
+    steps: Annotated[
+        str | None,
+        option("--steps SHARES", "Shares in ascending order, such as 0.01,0.1,0.5; used one after the other."),
+    ] = None,
+    promote: Annotated[bool, option("--promote", "Make the version live if the test confirms it.")] = False,
     stop: Annotated[bool, option("--stop", "End the running canary.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -430,7 +435,8 @@ def canary(
 
     The entity of a row decides which version predicts the row, so the same customer always gets the same version. The
     canary ends automatically if the version fails, is slow, or is worse once labels arrive. It ends at the latest after
-    the maximum duration of a probation. It never restarts automatically. `retrim status` shows its state.
+    the maximum duration of a probation. It never restarts automatically. `retrim status` shows its state. With
+    `--steps`, the share rises after each 100 rows that have a label.
     """
     from retrim.release.canary import start_canary, stop_canary
 
@@ -440,6 +446,12 @@ def canary(
     if version is None:
         canary, note = stop_canary(workspace, by=by, reason=reason, now=now), "ended"
     else:
-        canary = start_canary(workspace, version, share=share, by=by, reason=reason, now=now, entity=entity)
+        try:
+            shares = [share] if steps is None else [float(step) for step in steps.split(",")]
+        except ValueError as error:
+            raise BadInputError(f"--steps {steps}: not a list of numbers; write --steps 0.01,0.1,0.5") from error
+        canary = start_canary(
+            workspace, version, shares=shares, by=by, reason=reason, now=now, entity=entity, promotes=promote
+        )
         note = f"serves {canary.share:.0%} of the rows instead of version {canary.against}"
     render.show(canary, f"canary: version {canary.version} {note}", as_json=as_json)

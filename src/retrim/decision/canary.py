@@ -1,7 +1,7 @@
 """A canary: which rows a version answers in place of the live one, and when its requests end that by themselves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from statistics import median
 from typing import Literal
@@ -17,6 +17,8 @@ SLOWER, SLOWER_SECONDS = 2.0, 0.001
 """A canary may take twice the processor time of the live version, and a millisecond more, which no caller notices."""
 LARGEST_SHARE = 0.5
 """More than half is a release, which the gate is for."""
+STEP_ROWS = 100
+"""Rows with a label that a step lasts at least: so few show a fault that matters before more callers meet it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Canary:
         said: Why it ended, in words; empty while it goes on.
         entity: Column that identifies the entity of a row; empty: the key of the row, which is also used if the column
             has no value.
+        steps: Shares that follow, ascending; empty: the share stays.
+        promotes: Whether the version goes live where the test confirms it.
+        stepped: Rows with a label that the test had when the share was last raised.
     """
 
     version: int
@@ -48,6 +53,9 @@ class Canary:
     outcome: CanaryEnd | None = None
     said: str = ""
     entity: str = ""
+    steps: tuple[float, ...] = ()
+    promotes: bool = False
+    stepped: int = 0
 
     def holds(self, entity: str) -> bool:
         """Whether the rows of an entity are the canary's: the same answer as long as it goes on, in every server.
@@ -56,6 +64,12 @@ class Canary:
         """
         digest = sha256(f"{self.version} since {self.began}\0{entity}".encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") < self.share * 2**64
+
+    def after(self, rows: int) -> "Canary":
+        """The canary with its next share where the test has gone on for `STEP_ROWS` more of `rows` labelled rows."""
+        if not self.steps or rows < self.stepped + STEP_ROWS:
+            return self
+        return replace(self, share=self.steps[0], steps=self.steps[1:], stepped=rows)
 
 
 def judge_failures(failed: int, answered: int) -> str | None:

@@ -192,7 +192,7 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
         load_postgresql(fresh / f"{place}{DUMPED}", address)
     filled = to_fill | {place: f"sqlite:///{fresh / place}" for place in addresses if (fresh / place).is_file()}
     if STORE in filled:
-        _forget_run_directories(filled[STORE])
+        _forget_what_is_not_here(filled[STORE])
     variables = {STORE: "RETRIM_STORE_URL", MLFLOW: "RETRIM_MLFLOW_URL"}
     to_do = [
         f"{place}{DUMPED} was written by pg_dump; to load it into a database, restore again with {variables[place]} "
@@ -203,8 +203,10 @@ def _fill(backup: Backup, fresh: Path, folder: Path, env: Env) -> tuple[int, lis
     return move_places(filled[MLFLOW], places) if MLFLOW in filled else 0, to_do
 
 
-def _forget_run_directories(address: str) -> None:
+def _forget_what_is_not_here(address: str) -> None:
+    """Run directories, which are not in a backup, and alerts that the original sends."""
     store = Store(address)
+    store.forget_untold()
     for run in store.all_runs(state=UNPUSHED):
         detail = replace(run.detail, run_directory=None)
         store.end_run(run.id, state=UNPUSHED, ended=str(run.ended), version=None, detail=detail)

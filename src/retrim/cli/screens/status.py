@@ -195,9 +195,11 @@ def _canary(facts: "CanaryFacts | None") -> str | None:
     if canary.ended is not None:
         return f"version {canary.version}, {canary.outcome} on {moment(canary.ended)}: {canary.said}"
     stands = "" if beside is None else f"; {beside.outcome}: {beside.said}"
+    following = f", then {', '.join(map('{:.0%}'.format, canary.steps))}" if canary.steps else ""
+    end = "; it goes live if it is confirmed" if canary.promotes else ""
     return (
-        f"version {canary.version} has served {canary.share:.0%} of the rows since {moment(canary.began)}"
-        f"{stands}; it ends after {facts.rows:,} rows"
+        f"version {canary.version} has served {canary.share:.0%} of the rows since {moment(canary.began)}{following}"
+        f"{stands}; it ends after {facts.rows:,} rows{end}"
     )
 
 
