@@ -17,4 +17,6 @@ def backup(now: str | None = None) -> BackupMade | None:
             return None
         snapshot = back_up_here(open_workspace(), None)
         say("backed up", f"{snapshot.name} at {snapshot.where}, {snapshot.new_bytes} new bytes")
+        if snapshot.damaged:
+            say("damaged", f"{len(snapshot.damaged)} contents of earlier backups, such as {snapshot.damaged[0]}")
         return snapshot

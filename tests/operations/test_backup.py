@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def record(place: str) -> Backup:
     """That of the newest backup at a place."""
     store = BackupStore(place)
     return store.read(store.chosen(None))
+
+
+def make_record(desk: Desk, place: str) -> Backup:
+    back_up(desk, place)
+    return record(place)
 
 
 def landed(backup: Backup) -> BackupFile:
@@ -225,6 +231,48 @@ def test_a_file_that_is_damaged_or_missing_is_named_and_nothing_is_restored(
     monkeypatch.chdir(desk.workspace.paths.root)
     with pytest.raises(RetrimError, match="1 of 1 backups are damaged"):
         command(place, verify=True)
+
+
+def test_a_file_that_is_damaged_can_be_left_out_but_no_database(desk: Desk, place: str, tmp_path: Path) -> None:
+    back_up(desk, place)
+    backup = record(place)
+    hurt = landed(backup)
+    next(Path(place).rglob(hurt.digest)).unlink()
+
+    with pytest.raises(RetrimError, match="--without FILE"):
+        restored(desk, place, tmp_path / "back")
+    with pytest.raises(BadInputError, match=r"--without .*retrim\.db"):
+        restore_backup(place, tmp_path / "back", until=None, env=Env(), without=[backup.databases[0].place])
+    done = restore_backup(place, tmp_path / "back", until=None, env=Env(), without=[hurt.place])
+
+    assert done.to_do[0].startswith(f"{hurt.place} was left out")
+    assert not (tmp_path / "back" / hurt.place).exists()
+
+
+def test_all_contents_are_read_again_within_a_month_and_a_damaged_one_is_copied_anew(desk: Desk, place: str) -> None:
+    back_up(desk, place)
+    backup = record(place)
+    hurt, gone = landed(backup), b"of an older backup"
+    lost = sha256(gone).hexdigest()
+    old = Path(place, "objects", lost[:2], lost)
+    old.parent.mkdir(exist_ok=True)
+    for file in (next(Path(place).rglob(hurt.digest)), old):
+        file.write_bytes(b"x" * hurt.size)
+    damaged = {one for day in range(12, 40) for one in make_backup(desk.workspace, place, now=desk.day(day)).damaged}
+
+    assert damaged == {f"objects/{lost[:2]}/{lost}"}
+    assert BackupStore(place).is_sound(hurt)
+
+
+def test_folders_keep_their_modes(desk: Desk, place: str, tmp_path: Path) -> None:
+    folder = (desk.workspace.paths.root / landed(make_record(desk, place)).place).parent
+    folder.chmod(0o750)
+    make_backup(desk.workspace, place, now=desk.day(12))
+
+    back = restored(desk, place, tmp_path / "back")
+
+    inside = back.paths.root / folder.relative_to(desk.workspace.paths.root)
+    assert inside.stat().st_mode & 0o777 == 0o750
 
 
 def alter(desk: Desk, place: str, **fields: Any) -> None:

@@ -1,6 +1,6 @@
 """Commands of those who keep an installation running."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,21 +201,27 @@ def backup(
             "--at TIME", "With --restore: the newest backup made at or before this time (UTC). Default: the newest."
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        option("--without FILE", "With --restore: leave out a file that is damaged. Can be passed several times."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Back up this workspace, even while it is in use, or restore one.
 
     A backup contains the git repository with its tags, the store, MLflow, the landing zone, the DVC cache and the
     predictions. Files that are already at DEST are not copied again. Keys and passwords are not included; the output
-    names them.
+    names them. A part of the files at DEST is read again each day, all of them within 28 days; damaged ones are copied
+    anew.
 
     --restore makes a workspace from a backup, at any path or on any machine. Every file is checked against its SHA-256.
-    If a file is missing or damaged, the error names it and nothing is restored.
+    If a file is missing or damaged, the error names it and nothing is restored;
+    --without leaves it out.
     """
     from retrim.operations.backup import back_up_here
 
-    if verify + listed + (into is not None) > 1 or (at is not None and into is None):
-        raise BadInputError("pass one of --verify, --list and --restore DIR; --at only with --restore")
+    if verify + listed + (into is not None) > 1 or ((at or without) and into is None):
+        raise BadInputError("pass one of --verify, --list and --restore DIR; --at and --without only with --restore")
     if verify:
         _verify_backups(where, as_json=as_json)
         return
@@ -225,10 +231,12 @@ def backup(
         if into is None:
             _list_backups(where, as_json=as_json)
         else:
-            _restore(where, into, until=None if at is None else as_time(at), as_json=as_json)
+            _restore(where, into, until=None if at is None else as_time(at), without=without or (), as_json=as_json)
         return
     with render.progress():
         backup = back_up_here(workspace_here(), where)
+    for place in backup.damaged:
+        render.say(f"{place} at {backup.where} is damaged, and no file of the workspace has that content any more")
     whole, fresh = render.size(backup.size), render.size(backup.new_bytes)
     text = (
         f"backup {backup.name} at {backup.where}\n"
@@ -264,12 +272,12 @@ def _list_backups(where: str, *, as_json: bool) -> None:
     render.show({"backups": backups}, (Table("", ("at", "model", "files", "size"), rows),), as_json=as_json)
 
 
-def _restore(where: str, folder: Path, *, until: "pd.Timestamp | None", as_json: bool) -> None:
+def _restore(where: str, folder: Path, *, until: "pd.Timestamp | None", without: Sequence[str], as_json: bool) -> None:
     from retrim.environment import Env
     from retrim.operations.restore import restore_backup
 
     with render.progress():
-        done = restore_backup(where, folder, until=until, env=Env())
+        done = restore_backup(where, folder, until=until, env=Env(), without=without)
     restored = f"restored {done.folder} as of {render.moment(done.at)}: {done.files:,} files, {render.size(done.size)}"
     render.show(done, "\n".join((restored, *(f"to do: {task}" for task in done.to_do))), as_json=as_json)
 

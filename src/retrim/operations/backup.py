@@ -8,7 +8,7 @@ store that is older than its copies is refused.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ def make_backup(workspace: Workspace, where: str, *, now: pd.Timestamp) -> Backu
     _require_apart(workspace, where)
     with held_locks(workspace, "backup"), using_cache(workspace):
         store.clear_staged()
+        store.look_again(now)
         maker = _Maker(workspace, store, _newest_there(workspace, store))
         aside = workspace.paths.var / parts.ASIDE
         rmtree(aside, ignore_errors=True)
@@ -68,6 +69,7 @@ def make_backup(workspace: Workspace, where: str, *, now: pd.Timestamp) -> Backu
         new_files=len(store.added),
         new_bytes=sum(store.added.values()),
         left_out=left_out,
+        damaged=tuple(f"objects/{digest[:2]}/{digest}" for digest in store.damaged),
         seconds=round(time.monotonic() - began, 2),
     )
 
@@ -125,6 +127,12 @@ def _newest_there(workspace: Workspace, store: BackupStore) -> Backup | None:
     return newest
 
 
+def _modes(root: Path, places: Iterable[str]) -> dict[str, int]:
+    """Permission bits of the folders below a workspace that hold these files."""
+    folders = {str(folder) for place in places for folder in Path(place).parents if folder != Path()}
+    return {name: (root / name).stat().st_mode & 0o777 for name in sorted(folders) if (root / name).is_dir()}
+
+
 class _Maker:
     def __init__(self, workspace: Workspace, store: BackupStore, before: Backup | None) -> None:
         self.workspace, self.store, self.before = workspace, store, before
@@ -158,6 +166,7 @@ class _Maker:
             databases=databases,
             files=tuple(files),
             repository=git.first_commit(root),
+            folders=_modes(root, [file.place for file in (*git_state.changed, *files)]),
         )
         return backup, (*behind_server, *parts.left_out(workspace, differing))
 

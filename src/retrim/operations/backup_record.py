@@ -1,6 +1,6 @@
 """What a backup says of itself: one record, by which every file of it is found and checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Self
 
 from retrim.stats.codec import Absent, Moment, key
@@ -72,6 +72,7 @@ class Backup:
         artifacts: Folder or address of MLflow's files.
         databases: The store and MLflow's database, SQLite or as `pg_dump` writes them.
         repository: First commit of the repository.
+        folders: Permission bits of each folder of the workspace that holds a file of the backup.
     """
 
     format: int = FORMAT
@@ -84,6 +85,7 @@ class Backup:
     databases: tuple[BackupFile, ...]
     files: tuple[BackupFile, ...]
     repository: Absent[str] = None
+    folders: dict[str, int] = field(default_factory=dict)
 
     def every_file(self) -> tuple[BackupFile, ...]:
         return (self.git.bundle, *self.git.changed, *self.databases, *self.files)
@@ -124,6 +126,7 @@ class BackupMade(BackupListed):
         new_files: Files that had to be copied because no earlier backup holds their contents.
         new_bytes: Size of these files, in bytes.
         left_out: What the backup does not contain, and why.
+        damaged: Contents of earlier backups that were read again, are damaged and are no longer in the workspace.
         seconds: Duration, in seconds.
     """
 
@@ -131,6 +134,7 @@ class BackupMade(BackupListed):
     new_files: int
     new_bytes: int
     left_out: tuple[LeftOut, ...]
+    damaged: tuple[str, ...]
     seconds: float
 
 

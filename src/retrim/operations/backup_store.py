@@ -29,6 +29,8 @@ RECORD_NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})\.json", re.ASCII)
 OBJECT_NAME = re.compile(r"[0-9a-f]{64}", re.ASCII)
 STAMP = "%Y%m%dT%H%M%SZ"
 PIECE = 1 << 20
+TURNS = 28
+"""Days within which every content is read again."""
 STAGED_SECONDS = 24 * 3600
 """What is staged for so long is of a backup that was killed: one file is copied in less."""
 
@@ -57,8 +59,11 @@ class BackupStore:
         return {name: size for name, size in sizes.items() if OBJECT_NAME.fullmatch(name)}
 
     def has(self, file: BackupFile) -> bool:
-        """Whether a content of that digest and length is here."""
-        return self._objects.get(file.digest) == file.size
+        """Whether a content of that digest and length is here, and was not found damaged."""
+        return self._holds(file.digest, file.size)
+
+    def _holds(self, digest: str, size: int) -> bool:
+        return self._objects.get(digest) == size and self._sound.get(digest, True)
 
     def put(self, source: BinaryIO, place: str, state: str = "") -> BackupFile:
         """Lays a content here, whole or not at all, if it is not here yet.
@@ -69,9 +74,10 @@ class BackupStore:
         with self._wrapped("written"), self._staged() as staged:
             with open_private(staged) as file:
                 digest, size = _copy(_pieces(source, place), file)
-            if self._objects.get(digest) != size:
+            if not self._holds(digest, size):
                 self._lay(staged, self._path_of(digest))
                 self._objects[digest] = self.added[digest] = size
+                self._sound[digest] = True
         return BackupFile(place=place, digest=digest, size=size, state=state)
 
     def get(self, digest: str, to: Path) -> None:
@@ -97,6 +103,24 @@ class BackupStore:
         if file.digest not in self._sound:
             self._sound[file.digest] = self.has(file) and _copy(self._pieces_of(file.digest))[0] == file.digest
         return self._sound[file.digest]
+
+    def look_again(self, now: pd.Timestamp) -> None:
+        """Reads the contents whose turn came since the newest backup, each once in `TURNS` days; the damaged are laid
+        anew by the next `put`.
+        """
+        newest = self.newest()
+        days = range(0) if newest is None else range(newest.toordinal(), now.tz_convert("UTC").toordinal())
+        turns = {day % TURNS for day in days[-TURNS:]}
+        for digest in [name for name in self._objects if int(name[:8], 16) % TURNS in turns]:
+            try:
+                self._sound[digest] = _copy(self._pieces_of(digest))[0] == digest
+            except RetrimError:  # a disk that cannot read it
+                self._sound[digest] = False
+
+    @property
+    def damaged(self) -> list[str]:
+        """Contents that were found damaged and not laid anew."""
+        return sorted(digest for digest, sound in self._sound.items() if not sound)
 
     def _pieces_of(self, digest: str) -> Iterator[bytes]:
         with self._wrapped("read"), self._system.open(self._path_of(digest), "rb") as source:

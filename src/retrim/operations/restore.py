@@ -9,7 +9,7 @@ import glob
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from retrim.retraining.run_directory import UNPUSHED
 SHOWN = 5
 """Missing files that an error names."""
 ANOTHER = "restore an older backup (--list shows the backups, --at TIME chooses one)"
+OR_WITHOUT = f"{ANOTHER}, or leave a file out: --without FILE for each (retrim backup --verify names all of them)"
 KEY_TO_DO = (
     "keys and passwords are not in backups; put your copy of var/keys/signing.key in place, or do nothing: a new key "
     "is then created, and signatures of the old key stay valid"
@@ -51,17 +52,23 @@ def list_backups(where: str) -> list[BackupListed]:
     return [BackupListed.of(name, store.read(name)) for name in reversed(store.names())]
 
 
-def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, env: Env) -> BackupRestored:
+def restore_backup(
+    where: str, folder: Path, *, until: pd.Timestamp | None, env: Env, without: Collection[str] = ()
+) -> BackupRestored:
     """Makes a workspace of the newest backup, or the newest whose cut is at or before a moment.
 
+    Args:
+        without: Files to leave out, as the backup names them: neither the repository nor a database.
+
     Raises:
-        BadInputError: The folder is not empty, or there is no such backup.
+        BadInputError: The folder is not empty, or there is no such backup, or no such file in it.
         RefusedError: A database that is to be filled is not empty.
         RetrimError: A file of the backup is missing or damaged; names it.
     """
     began, store, folder = time.monotonic(), BackupStore(where), folder.absolute()
     name = store.chosen(until)
     backup = store.read(name)
+    backup = _leave_out(backup, without)
     _require_whole(store, name, backup)
     with _made_beside(folder) as fresh:
         _lay_all(store, backup, fresh)
@@ -74,9 +81,26 @@ def restore_backup(where: str, folder: Path, *, until: pd.Timestamp | None, env:
         backup,
         folder=str(folder),
         moved=moved,
-        to_do=(*to_do, *_left_to_do(env)),
+        to_do=(
+            *(f"{place} was left out; put it in place, or check what needs it" for place in without),
+            *to_do,
+            *_left_to_do(env),
+        ),
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _leave_out(backup: Backup, without: Collection[str]) -> Backup:
+    files, changed = (
+        tuple(file for file in listed if file.place not in without) for listed in (backup.files, backup.git.changed)
+    )
+    unknown = set(without) - {file.place for file in (*backup.files, *backup.git.changed)}
+    if unknown:
+        raise BadInputError(
+            f"--without {min(unknown)}: the backup has no such file that can be left out; pass the path as the error "
+            f"names it. Without the repository or a database nothing can be restored: {ANOTHER}"
+        )
+    return replace(backup, files=files, git=replace(backup.git, changed=changed))
 
 
 def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
@@ -85,7 +109,7 @@ def _require_whole(store: BackupStore, name: str, backup: Backup) -> None:
     if lost:
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         named = ", ".join(lost[:SHOWN])
-        raise RetrimError(f"backup {name} at {store.shown} has missing or truncated files: {named}{more}; {ANOTHER}")
+        raise RetrimError(f"backup {name} at {store.shown} has missing or truncated files: {named}{more}; {OR_WITHOUT}")
 
 
 @contextmanager
@@ -154,13 +178,16 @@ def _lay_all(store: BackupStore, backup: Backup, fresh: Path) -> None:
         target.unlink(missing_ok=True)
         _get(store, file.place, file.digest, target)
         target.chmod(file.mode & 0o777)
+    for name, mode in backup.folders.items():
+        if (inside := _below(fresh, name)).is_dir():
+            inside.chmod(mode & 0o777 | 0o700)
 
 
 def _get(store: BackupStore, place: str, digest: str, to: Path) -> None:
     try:
         store.get(digest, to)
     except RetrimError as error:
-        raise RetrimError(f"{place} cannot be restored: {error}; nothing was written; {ANOTHER}") from error
+        raise RetrimError(f"{place} cannot be restored: {error}; nothing was written; {OR_WITHOUT}") from error
 
 
 def _below(folder: Path, place: str) -> Path:
