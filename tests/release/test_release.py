@@ -9,7 +9,7 @@ from retrim.decision.alerts import AlertKind
 from retrim.errors import RefusedError
 from retrim.landing.withdraw import withdraw
 from retrim.release import release
-from retrim.release.release import make_live, rollback
+from retrim.release.release import make_live, rollback, tell_promoted
 from retrim.release.versions import find_live_version
 from retrim.retraining.recover import recover
 from tests.builders.desk import Desk, make_desk
@@ -33,6 +33,22 @@ def test_the_version_before_goes_live_again(desk: Desk) -> None:
 
     assert now_live is not None
     assert (now_live.version, now_live.previous, now_live.action) == (1, 2, "rollback")
+
+
+def test_the_message_of_a_promotion_has_the_loss_before_and_after_on_the_same_rows(desk: Desk) -> None:
+    better = desk.make_version(13, promote=True, losses={"all": 1.4, "champion": 1.52})
+    for version in (1, better):
+        tell_promoted(desk.workspace, version, reason="better", now=desk.day(13))
+    texts = {row.about: row.text for row in desk.workspace.store.alerts(desk.workspace.model) if "better" in row.text}
+    row = desk.workspace.store.version(desk.workspace.model, better)
+
+    assert row is not None
+    assert texts == {
+        "1": "version 1 is live: better",
+        str(better): (
+            f"version {better} is live: better (mae on the same {row.judged.rows:,} rows: 1.52 before, 1.4 now)"
+        ),
+    }
 
 
 def test_what_the_gate_refused_does_not_go_live_by_a_rollback(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from retrim.files import write_private
 from retrim.lineage.locks import held_locks
 from retrim.lineage.workspace import Workspace, record_alert
 from retrim.release.approval import approve, waiting
-from retrim.release.release import make_live
+from retrim.release.release import make_live, tell_promoted
 from retrim.release.versions import find_live_version, load_stored_version
 from retrim.stats.codec import from_record, to_json, to_record
 
@@ -156,8 +156,7 @@ def _promote(workspace: Workspace, canary: Canary, said: str, *, now: pd.Timesta
             approve(workspace, version, by=by, reason=reason, now=now)
         else:
             make_live(workspace, version, action="promote", expected=canary.against, by=by, reason=reason, now=now)
-            text = f"version {version} is live: {reason}"
-            record_alert(workspace, AlertKind.PROMOTED, text, now=now, about=str(version))
+            tell_promoted(workspace, version, reason=reason, now=now)
     except RetrimError as error:
         return f"it is not promoted: {error}"
     return "it is live"

@@ -146,7 +146,17 @@ def promote_version(
             if not _was_promoted(workspace, version):  # else somebody who carries out the same word was faster
                 raise
     sync_aliases(workspace)
-    text = f"version {version} is live: {reason}"
+    tell_promoted(workspace, version, reason=reason, now=now)
+
+
+def tell_promoted(workspace: Workspace, version: int, *, reason: str, now: pd.Timestamp) -> None:
+    """Tells people that a version went live, and what it is worth: the loss before and after on the same rows."""
+    row = workspace.store.version(workspace.model, version)
+    worth, before = "", None if row is None else row.judged.losses.get("champion")
+    if row is not None and before is not None:
+        loss = workspace.params.judge.loss
+        worth = f" ({loss} on the same {row.judged.rows:,} rows: {before:.4g} before, {row.judged.loss:.4g} now)"
+    text = f"version {version} is live: {reason}{worth}"
     record_alert(workspace, AlertKind.PROMOTED, text, now=now, about=str(version))
 
 
