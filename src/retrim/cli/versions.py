@@ -279,7 +279,16 @@ def log_show(
 
 
 @versions_app.command(epilog=example("retrim versions approve 3 --reason 'looked at the slices with Ines'"))
-def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJson = False) -> None:
+def approve(
+    version: Version,
+    reason: Why,
+    by: By,
+    key: Annotated[
+        Path | None, option("--key FILE", "Your SSH key, if the workspace has a file `approvers`; names you.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
     """Approve a version that waits for approval, so that it goes live.
 
     The release checks run, and the champion must still be the version that the new version was judged against. If the
@@ -288,7 +297,7 @@ def approve(version: Version, reason: Why, by: By, now: Now = None, as_json: AsJ
     from retrim.release.approval import approve as op
 
     workspace = workspace_here()
-    answer = op(workspace, version, by=by, reason=reason, now=past_time(now))
+    answer = op(workspace, version, by=by, reason=reason, now=past_time(now), key=key)
     render.show(answer, f"version {answer.version} is live: {answer.words}", as_json=as_json)
 
 

@@ -78,6 +78,7 @@ class ApprovalAnswer:
         by: Who answered; None if nobody did.
         reason: The reason that was given.
         at: When the answer was given.
+        signature: By the SSH key of who approved; None where none is asked for.
     """
 
     version: int
@@ -85,6 +86,7 @@ class ApprovalAnswer:
     by: str | None
     reason: str
     at: str
+    signature: Absent[str] = None
 
     @property
     def words(self) -> str:

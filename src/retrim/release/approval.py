@@ -2,10 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from pydantic import JsonValue
 
+from retrim.adapters import git, ssh_signing
 from retrim.adapters.database import iso
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import ApprovalAnswer, RunDetail, RunRow, Said
@@ -19,6 +21,8 @@ from retrim.stats.codec import from_record
 EXPIRES = pd.Timedelta("7D")
 """Time after which a version that waits for approval is refused."""
 ANSWER = "answer"  # the one entry of its kind in an envelope: a second answer has no place
+APPROVERS = "approvers"
+"""File of the workspace, committed: who may approve, a line `NAME ssh-ed25519 KEY` each, as git lists its signers."""
 APPROVAL, WAITING = "approval", "waiting"
 
 
@@ -71,21 +75,56 @@ def answer_of(workspace: Workspace, version: int) -> ApprovalAnswer | None:
     return from_record(ApprovalAnswer, {"version": version, **rows[0].record}) if rows else None
 
 
-def approve(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
+def approve(
+    workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp, key: Path | None = None
+) -> ApprovalAnswer:
     """Lets a version that waits go live; asked again after a kill, it finishes what was begun.
+
+    Args:
+        key: The SSH key of who approves, where a committed file `approvers` asks for one; its name there replaces `by`.
 
     Raises:
         BadInputError: There is no such version, or nobody or no reason is named.
         RefusedError: It does not wait, was answered otherwise, has expired, or cannot go live: the champion is
-            another than the one it was judged against, a release check failed, its bundle was altered.
+            another than the one it was judged against, a release check failed, its bundle was altered, or it is not
+            signed by an approver.
         RetrimError: Its bundle is gone. It still waits.
     """
     run = _to_answer(workspace, version, "approved", by=by, reason=reason, now=now)
     require_reason_for_withdrawn(workspace, version, reason=reason)  # first: an answer cannot be changed
     workspace.registry.bundle_folder(version)  # first: an answer that nothing can carry out holds up every check
-    answer = _keep(workspace, version, "approved", by=by, reason=reason, now=now)
+    by, signature = _sign(workspace, run, by=by, reason=reason, key=key)
+    answer = _keep(workspace, version, "approved", by=by, reason=reason, now=now, signature=signature)
     _finish(workspace, run, answer, now=now)
     return answer
+
+
+def _sign(workspace: Workspace, run: RunRow, *, by: str, reason: str, key: Path | None) -> tuple[str, str | None]:
+    """Who approves, and the signature that shows it; the name alone where no approvers are committed."""
+    root = workspace.paths.root
+    commit = git.commit_of(root, git.HEAD)
+    listed = commit is not None and git.git(root, "ls-tree", "--name-only", commit, APPROVERS)
+    if not listed:
+        if key is not None:
+            raise BadInputError(
+                f"--key is given, but no file {APPROVERS} is committed in the workspace; add one with a line "
+                "NAME ssh-ed25519 KEY for each person who may approve, and commit it"
+            )
+        return by, None
+    if key is None:
+        raise RefusedError(
+            f"the committed file {APPROVERS} asks for a signature: retrim versions approve {run.made} "
+            "--key ~/.ssh/id_ed25519 --reason WHY"
+        )
+    row = workspace.store.version(workspace.model, run.made)
+    assert row is not None, run.made
+    content = f"approve {workspace.model} version {run.made}\nbundle {row.bundle}\nreason {reason}\n".encode()
+    signature = ssh_signing.sign(content, key)
+    name = ssh_signing.signer_of(content, signature, git.file_at(root, str(commit), f"./{APPROVERS}"))
+    asked = workspace.store.decision(run.decision)
+    if asked is not None and asked.actor == name:
+        raise RefusedError(f"{name} started the retraining of version {run.made}; somebody else has to approve it")
+    return name, signature
 
 
 def reject(workspace: Workspace, version: int, *, by: str, reason: str, now: pd.Timestamp) -> ApprovalAnswer:
@@ -162,7 +201,14 @@ def _unanswered(workspace: Workspace, run: RunRow, *, now: pd.Timestamp) -> Appr
 
 
 def _keep(
-    workspace: Workspace, version: int, answer: Said, *, by: str | None, reason: str, now: pd.Timestamp
+    workspace: Workspace,
+    version: int,
+    answer: Said,
+    *,
+    by: str | None,
+    reason: str,
+    now: pd.Timestamp,
+    signature: str | None = None,
 ) -> ApprovalAnswer:
     """Adds an answer to the envelope; gives what stands there.
 
@@ -170,6 +216,8 @@ def _keep(
         RefusedError: Another answer was faster.
     """
     record: dict[str, JsonValue] = {"answer": answer, "by": by, "reason": reason, "at": iso(now)}
+    if signature is not None:
+        record["signature"] = signature
     workspace.store.add_to_envelope(workspace.model, version, kind=APPROVAL, name=ANSWER, at=iso(now), record=record)
     kept = answer_of(workspace, version)
     assert kept is not None
