@@ -26,6 +26,7 @@ from retrim.files import WorkspacePaths
 if TYPE_CHECKING:
     import pandas as pd
 
+    from retrim.operations.backup_record import BackupMade
     from retrim.operations.parts import Installation
 
 app = typer.Typer()
@@ -235,6 +236,10 @@ def backup(
         return
     with render.progress():
         backup = back_up_here(workspace_here(), where)
+    _show_backup(backup, as_json=as_json)
+
+
+def _show_backup(backup: "BackupMade", *, as_json: bool) -> None:
     for place in backup.damaged:
         render.say(f"{place} at {backup.where} is damaged, and no file of the workspace has that content any more")
     whole, fresh = render.size(backup.size), render.size(backup.new_bytes)

@@ -60,27 +60,14 @@ def start_canary(
         RefusedError: Nothing is live, the version is, it was altered, it is to be promoted though the gate refused it,
             or another canary goes on.
     """
-    bad = next((share for share in shares if not 0 < share <= LARGEST_SHARE), None)
-    if bad is not None:
-        raise BadInputError(
-            f"{bad:g} is not a valid share for a canary; set --share to a number above 0 and at most {LARGEST_SHARE}"
-        )
-    if list(shares) != sorted(set(shares)):
-        raise BadInputError(
-            f"the steps {', '.join(map('{:g}'.format, shares))} do not rise; write them in ascending order: "
-            "--steps 0.01,0.1,0.5"
-        )
+    _check_shares(shares)
     columns = workspace.params.data.columns
     entity = workspace.params.data.entity if entity is None else entity
     if entity and entity not in columns:
         raise BadInputError(f"{entity!r} is not a column of the table; name one of: {', '.join(columns)}")
     load_stored_version(workspace, version)
-    row = workspace.store.version(workspace.model, version)
-    if promotes and row is not None and not (row.judged.promote or row.is_baseline):
-        raise RefusedError(
-            f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; run the canary "
-            "without --promote"
-        )
+    if promotes:
+        _require_passed_gate(workspace, version)
     with held_locks(workspace, "canary"):
         live, before = find_live_version(workspace), newest_canary(workspace)
         if live is None or live.version == version:
@@ -108,6 +95,28 @@ def start_canary(
         )
         write_private(workspace.paths.canary, to_json(to_record(begun)))
     return begun
+
+
+def _require_passed_gate(workspace: Workspace, version: int) -> None:
+    row = workspace.store.version(workspace.model, version)
+    if row is not None and not (row.judged.promote or row.is_baseline):
+        raise RefusedError(
+            f"version {version} cannot go live, because the gate refused it: {row.judged.reason}; run the canary "
+            "without --promote"
+        )
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    bad = next((share for share in shares if not 0 < share <= LARGEST_SHARE), None)
+    if bad is not None:
+        raise BadInputError(
+            f"{bad:g} is not a valid share for a canary; set --share to a number above 0 and at most {LARGEST_SHARE}"
+        )
+    if list(shares) != sorted(set(shares)):
+        raise BadInputError(
+            f"the steps {', '.join(map('{:g}'.format, shares))} do not rise; write them in ascending order: "
+            "--steps 0.01,0.1,0.5"
+        )
 
 
 def end_canary(
