@@ -192,7 +192,7 @@ def _show(inspected: "InspectedTable") -> None:
 
     drafted = inspected.drafted
     data = drafted.data
-    price = next((f"{note.done}: {note.seen}" for note in drafted.notes if note.about == "cost"), "")
+    price = next((f"{note.done}; in the loss: {note.seen}" for note in drafted.notes if note.about == "cost"), "")
     due = f"due at {data.due}" if data.due else f"known within {data.label_horizon} of the event"
     decisive = [
         ("target", f"{data.target}, {data.task}" + (f", probability of {data.positive!r}" if data.positive else "")),
