@@ -11,9 +11,12 @@ import pytest
 
 from retrim.errors import BadInputError
 from retrim.files import (
+    claimed,
+    claims,
     count_cores,
     file_digest,
     folder_digest,
+    login,
     platform_tag,
     read_folder,
     uncollected,
@@ -135,3 +138,12 @@ def test_garbage_of_what_is_done_again_and_again_is_found_later() -> None:
 
     assert gc.isenabled()
     assert gc.get_freeze_count() == before
+
+
+def test_another_name_than_that_of_the_login_is_kept_as_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ines")  # anybody can set it
+    actor = claimed("ines")
+
+    assert login() != "ines"
+    assert (claimed(login()), actor, claimed(" ")) == (login(), f"ines (claimed by {login()})", " ")
+    assert [claims(actor, name) for name in ("ines", login(), "juan")] == [True, True, False]

@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import os
 import platform
+import pwd
 import secrets
 import shutil
 import sys
@@ -30,6 +31,7 @@ NO_CHAMPION = "none.json"
 BEFORE_FILE = "mitigation/before.parquet"
 """In the folder of a challenger fitted on weighted rows: what it would have predicted without weights."""
 CORES_VARIABLE = "RETRIM_CORES"
+CLAIMED_BY = " (claimed by "
 
 
 class Below:
@@ -153,10 +155,27 @@ def login() -> str:
     Raises:
         BadInputError: The system knows none.
     """
+    with suppress(KeyError):  # asked first: what the environment says of it anybody can set
+        return pwd.getpwuid(os.getuid()).pw_name
     try:
         return getpass.getuser()
     except (OSError, KeyError) as error:
         raise BadInputError("the system has no login name for you; pass your name with --by NAME") from error
+
+
+def claimed(name: str) -> str:
+    """A name that somebody gives as theirs, with the login name behind it where that is another."""
+    try:
+        behind = login()
+    except BadInputError:
+        behind = "a process without a login name"
+    return name if name == behind or not name.strip() else f"{name}{CLAIMED_BY}{behind})"
+
+
+def claims(actor: str, name: str) -> bool:
+    """Whether this is the actor of a record, or the login name behind the one that was given there."""
+    given, _, behind = actor.partition(CLAIMED_BY)
+    return name in (given, behind.removesuffix(")"))
 
 
 def platform_tag() -> str:

@@ -172,7 +172,7 @@ module.restore_backup(sys.argv[2], Path(sys.argv[3]), until=None, env=Env())
 """
 
 
-@pytest.mark.parametrize("at", ["_forget_run_directories", "_put_in_place"])
+@pytest.mark.parametrize("at", ["_forget_what_is_not_here", "_put_in_place"])
 def test_a_killed_restore_is_run_again_with_a_new_database_and_what_it_filled_stays(
     in_postgresql: Desk, tmp_path: Path, database_server: PostgreSQL, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

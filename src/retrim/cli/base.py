@@ -15,7 +15,7 @@ import typer
 
 import retrim
 from retrim.errors import BadInputError, RetrimError, UnknownNameError
-from retrim.files import WorkspacePaths, collect_seldom, lightgbm_alone, login, uncollected, workspaces
+from retrim.files import WorkspacePaths, claimed, collect_seldom, lightgbm_alone, login, uncollected, workspaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,9 @@ By = Annotated[
     str,
     option(
         "--by NAME",
-        "Your name, which is stored with the record. Default: your login name.",
+        "Your name, which is stored with the record, as claimed by your login name. Default: your login name.",
         default_factory=login,
+        parser=claimed,
         show_default=False,
     ),
 ]

@@ -12,6 +12,7 @@ from retrim.adapters.database import iso
 from retrim.decision.alerts import AlertKind
 from retrim.decision.stored_rows import ApprovalAnswer, RunDetail, RunRow, Said
 from retrim.errors import BadInputError, MachineFaultError, RefusedError
+from retrim.files import claims
 from retrim.lineage.workspace import Workspace, record_alert, require_who_and_why
 from retrim.release.outcome import REFUSED_AT_RELEASE, WAITING_FOR_APPROVAL, show_outcome
 from retrim.release.release import promote_version, require_reason_for_withdrawn, show_challenger
@@ -122,7 +123,7 @@ def _sign(workspace: Workspace, run: RunRow, *, by: str, reason: str, key: Path 
     signature = ssh_signing.sign(content, key)
     name = ssh_signing.signer_of(content, signature, git.file_at(root, str(commit), f"./{APPROVERS}"))
     asked = workspace.store.decision(run.decision)
-    if asked is not None and asked.actor == name:
+    if asked is not None and claims(asked.actor, name):
         raise RefusedError(f"{name} started the retraining of version {run.made}; somebody else has to approve it")
     return name, signature
 
