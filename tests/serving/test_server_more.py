@@ -17,6 +17,7 @@ from retrim.landing.as_of_view import read_as_of
 from retrim.landing.ingest import Landed
 from retrim.lineage.tokens import add_token
 from retrim.serving import past_features
+from retrim.serving.models import land_labels
 from retrim.serving.predict import predict
 from retrim.serving.request_rows import WrongRequestError, typed_rows
 from retrim.table.reading import ReadingParams
@@ -218,3 +219,19 @@ def test_times_of_json_are_read_in_iso_8601_whatever_files_have(desk: Desk) -> N
     assert read == [pd.Timestamp("2024-01-16", tz="UTC")] * 3
     with pytest.raises(WrongRequestError, match="at is a time in the format"):
         typed_rows([{**ROW, "at": "16/01/2024"}], needs, reading)
+
+
+def test_labels_sent_as_json_have_its_times_and_numbers_whatever_files_have(tmp_path: Path) -> None:
+    reading = {"dates": {"at": ["%d.%m.%Y %H:%M"]}, "numbers": "1.234,5"}
+    desk = make_desk(tmp_path / "a", labels="later", data={"key": ["number", "at"]}, changes={"reading": reading})
+    rows = desk.rows(0, 1).head(2)
+    desk.land(rows.assign(outcome=float("nan")), 1)
+    sent = [
+        {"number": int(row.number), "at": row.at.isoformat(), "outcome": 1.5} for row in rows.itertuples(index=False)
+    ]
+
+    landed = land_labels(lambda: desk.workspace, sent)
+
+    assert (landed.outcome, landed.rows) == ("landed", 2)
+    table = read_as_of(desk.workspace, as_of=pd.Timestamp.now("UTC")).read()
+    assert table["outcome"].tolist() == [1.5, 1.5]

@@ -5,13 +5,13 @@ brings land as a file of labels does.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -28,6 +28,7 @@ from retrim.serving.jobs import AllowedPlaces, Jobs
 from retrim.serving.metrics import LoopFigures, Metrics
 from retrim.serving.needed_columns import version_to_ask
 from retrim.serving.request_log import RequestLog
+from retrim.serving.request_rows import as_json, as_json_spells
 from retrim.serving.served import ServedVersion, serve_version
 from retrim.serving.server import Serving
 from retrim.serving.shadow import Shadows
@@ -261,8 +262,8 @@ def while_as_it_is(open_here: Callable[[], Workspace], settings: Path) -> Callab
     return lambda: opened(file_state(settings))
 
 
-def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":
-    """Lands labels, or quarantines them; the same again changes nothing.
+def land_labels(open_here: Callable[[], Workspace], rows: Sequence[Mapping[str, Any]]) -> "Landed":
+    """Lands labels that were sent as JSON, or quarantines them; the same again changes nothing.
 
     Raises:
         BadInputError: They are no labels of this table.
@@ -270,7 +271,11 @@ def land_labels(open_here: Callable[[], Workspace], body: bytes) -> "Landed":
     """
     from retrim.landing.take_in import take_in
 
+    workspace = open_here()
+    reading = as_json_spells(rows, workspace.params.reading)
+    if reading != workspace.params.reading:
+        workspace = replace(workspace, params=workspace.params.model_copy(update={"reading": reading}))
     with TemporaryDirectory(prefix="retrim-labels-") as folder:
         path = Path(folder) / "labels.jsonl"
-        path.write_bytes(body)
-        return next(iter(take_in(open_here(), path, now=None, labels=True, correction=False, large=None)))
+        path.write_bytes(b"\n".join(map(as_json, rows)))
+        return next(iter(take_in(workspace, path, now=None, labels=True, correction=False, large=None)))

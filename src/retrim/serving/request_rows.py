@@ -64,15 +64,6 @@ def wrong(allowed: str, value: str | None = None) -> WrongRequestError:
     return WrongRequestError([WrongCell(None, None, value, allowed)])
 
 
-def lines_of_json(body: bytes) -> bytes:
-    """The objects of a JSON array, or the one that it is, a line each: as files that land hold them.
-
-    Raises:
-        WrongRequestError: It is no such JSON, or has too many rows.
-    """
-    return b"\n".join(map(_as_json, rows_of_json(body)))
-
-
 def rows_of_json(body: bytes) -> list[dict[str, Any]]:
     """The objects of a JSON array, or the one that it is.
 
@@ -105,7 +96,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _as_json(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
     """A part of a request as JSON: more levels can be read than written."""
     try:
         return orjson.dumps(value)
@@ -114,7 +105,7 @@ def _as_json(value: Any) -> bytes:
 
 
 def _shown(value: Any) -> str:
-    return _as_json(value).decode()[:LONGEST]
+    return as_json(value).decode()[:LONGEST]
 
 
 def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading: ReadingParams) -> pd.DataFrame:
@@ -139,7 +130,7 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading:
     }
     if wrong_cells:
         raise WrongRequestError(wrong_cells)
-    reading = _as_json_spells(rows, reading)
+    reading = as_json_spells(rows, reading)
     loaded = LoadedRows("the request", pa.table(table), np.arange(len(rows)))
     frame, _, rejected = check_rows(loaded, needs, reading)
     if len(rejected):
@@ -150,7 +141,7 @@ def typed_rows(rows: Sequence[Mapping[str, Any]], needs: NeededColumns, reading:
     return frame
 
 
-def _as_json_spells(rows: Sequence[Mapping[str, Any]], reading: ReadingParams) -> ReadingParams:
+def as_json_spells(rows: Sequence[Mapping[str, Any]], reading: ReadingParams) -> ReadingParams:
     """Without the formats of dates of columns whose times are all in ISO 8601 here, whatever files have."""
     given = {name: [row[name] for row in rows if row.get(name) is not None] for name in reading.dates}
     iso = {name for name, cells in given.items() if all(JSON_TIME.match(str(cell)) for cell in cells)}

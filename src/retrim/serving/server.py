@@ -22,7 +22,7 @@ from retrim.serving.checked_rows import LONGEST
 from retrim.serving.jobs import Jobs
 from retrim.serving.metrics import Metrics
 from retrim.serving.request_log import Line
-from retrim.serving.request_rows import lines_of_json, rows_of_json, wrong
+from retrim.serving.request_rows import rows_of_json, wrong
 from retrim.serving.served import RowAnswer, ServedVersion
 from retrim.stats.codec import to_record
 
@@ -66,7 +66,7 @@ class Serving:
 
     Args:
         keep: Keeps what was answered, before it is sent.
-        land: Lands labels: lines of JSON.
+        land: Lands labels: the objects that were sent.
         shadow: Is given each request that the live version answered; returns at once, and never fails.
         is_local: Whether only this machine can connect.
         default: What is answered, marked, where no version can; None: nothing.
@@ -77,7 +77,7 @@ class Serving:
         served: ServedVersion,
         door: Doorkeeper,
         keep: Callable[[Line], None],
-        land: "Callable[[bytes], Landed]",
+        land: "Callable[[Sequence[Mapping[str, Any]]], Landed]",
         metrics: Metrics,
         *,
         load: Callable[[int], ServedVersion],
@@ -259,7 +259,7 @@ class Serving:
 
     def take_labels(self, body: bytes) -> bytes:
         """Lands labels, and says which batch they are."""
-        landed = self.land(lines_of_json(body))
+        landed = self.land(rows_of_json(body))
         if landed.outcome == "quarantined":
             raise wrong("; ".join(map(str, landed.faults)), f"batch {landed.batch}, which is in quarantine")
         return orjson.dumps({"batch": landed.batch, "outcome": landed.outcome, "rows": landed.rows})
