@@ -57,14 +57,14 @@ class Incoming:
 
 def examine(
     incoming: Incoming, data: DataParams, reading: ReadingParams, *, landing: Landing, now: pd.Timestamp
-) -> tuple[pd.DataFrame | None, tuple[Fault, ...]]:
-    """Typed rows with their `_key`, and every fault but the suite's; None when it cannot be read at all."""
+) -> tuple[pd.DataFrame | None, tuple[Fault, ...], tuple[Fault, ...]]:
+    """Typed rows with their `_key` (None: it cannot be read), faults and warnings, without those of the suite."""
     kind, correction = incoming.kind, incoming.correction
     content = read_content(
         incoming.content, data, labels=kind == "labels", reading=reading, elsewhere=incoming.elsewhere
     )
     if content.frame is None or content.faults:
-        return None, content.faults
+        return None, content.faults, content.warnings
     frame = content.frame
     open_faults = _settle_open(frame, content.either, kind, data, landing=landing, correction=correction)
     if kind == "rows":
@@ -86,18 +86,18 @@ def examine(
         cure = "send the rows with their labels, or set data.labels to 'later' or 'or_never' in params.yaml"
         rule = "is not blank, because labels come with the rows"
         faults += _of(frame, frame[data.target].isna(), data.target, rule, releasable=True, cure=cure)
-    return frame, tuple(faults)
+    return frame, tuple(faults), content.warnings
 
 
 def hold_to_suite(
     frame: pd.DataFrame, kind: Kind, suite: Suite, *, landing: Landing, data: DataParams
-) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
-    """Faults by the suite as far as it fits the columns that have landed, and what does not fit."""
+) -> tuple[tuple[Fault, ...], tuple[Fault, ...], tuple[str, ...]]:
+    """Faults and warnings by the suite as far as it fits the columns that have landed, and what does not fit."""
     landed, names = landed_columns(landing, data)
     suite, notes = fit_suite(suite, data.suite, columns=frame.columns, landed=landed, names=names)
-    if kind == "rows":
-        return validate(frame, suite), notes
-    return validate(frame, for_columns(suite, frame.columns)), ()
+    if kind == "labels":
+        suite, notes = for_columns(suite, frame.columns), ()
+    return validate(frame, suite.without(data.warned)), validate(frame, for_columns(suite, data.warned)), notes
 
 
 def look_at_batch(

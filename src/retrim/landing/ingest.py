@@ -5,7 +5,7 @@ Each use case may be killed between any two of its writes and run again: what ha
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from retrim.batches.verdict import VerdictKind
 from retrim.errors import BadInputError, RefusedError
 from retrim.files import WorkspacePaths, file_digest, name_of
 from retrim.landing.as_of_view import refuse_changes
-from retrim.landing.examine import AFTER_ARRIVAL, Incoming, examine, hold_to_suite, landed_alike, look_at_batch
+from retrim.landing.examine import AFTER_ARRIVAL, CURE, Incoming, examine, hold_to_suite, landed_alike, look_at_batch
 from retrim.landing.quarantine import Quarantine, QuarantinedBatch, State
 from retrim.landing.withdraw import A_SECOND, refuse_withdrawn
 from retrim.lineage.workspace import clock, require_who_and_why
@@ -231,16 +231,19 @@ def _judged(
     now: pd.Timestamp | None,
 ) -> tuple[pd.DataFrame | None, tuple[Fault, ...], VerdictKind | None, tuple[str, ...]]:
     """Rows of a file (None: it cannot be read), its faults, the verdict, and expectations left out."""
-    frame, faults = examine(incoming, data, reading, landing=landing, now=begun)
+    frame, faults, warnings = examine(incoming, data, reading, landing=landing, now=begun)
     notes: tuple[str, ...] = ()
     if frame is not None and all(fault.releasable for fault in faults):
-        more, notes = hold_to_suite(frame, incoming.kind, suite, landing=landing, data=data)
-        faults += more
+        more, warned, notes = hold_to_suite(frame, incoming.kind, suite, landing=landing, data=data)
+        faults, warnings = faults + more, warnings + warned
     verdict: VerdictKind | None = "broken" if frame is None or faults else None
     if frame is not None and not faults and batches is not None and batches.skip != "all":
         verdict, faults = look_at_batch(
             frame, landing=landing, now=now or clock(), of=incoming.of, data=data, params=batches, reading=reading
         )
+    if warnings:
+        verdict = "broken" if verdict == "broken" else "suspicious"
+        faults += tuple(replace(fault, releasable=True, cure=CURE["suspicious"]) for fault in warnings)
     return frame, faults, verdict, notes
 
 
@@ -306,7 +309,7 @@ def release_quarantined(
         counted_from = arrival(landing, arrived, correction=entry.correction, first_came=entry.arrived)
         elsewhere = data.columns if entry.of else ()
         incoming = Incoming(content, entry.file, entry.kind, entry.correction, entry.of, entry.beside, elsewhere)
-        frame, faults = examine(incoming, data, reading, landing=landing, now=counted_from)
+        frame, faults, _ = examine(incoming, data, reading, landing=landing, now=counted_from)
         stubborn = [fault for fault in faults if not fault.releasable]
         if stubborn or frame is None:
             listed = "; ".join(f"{fault}: {fault.cure}" for fault in stubborn)

@@ -276,12 +276,14 @@ class FileContent:
         frame: Typed rows in the order of the file; None when it is no such table.
         either: By time column, the later instants of rows whose local time comes twice, where nothing in the file tells
             which it is: `frame` has the earlier ones. Missing in all other rows; without a column that has none.
+        warnings: Faults of columns of which they are no more than that; the cells are missing.
     """
 
     digest: str
     frame: pd.DataFrame | None
     faults: tuple[Fault, ...]
     either: Mapping[str, pd.Series] = field(default_factory=dict)
+    warnings: tuple[Fault, ...] = ()
 
 
 def declared(
@@ -346,16 +348,17 @@ def read_content(
         return FileContent(digest, None, (fault,))
     columns: dict[str, pd.Series] = {}
     faults: list[Fault] = []
+    warnings: list[Fault] = []
     there = dict(zip(stored.column_names, stored.columns, strict=True))  # asked by name a table looks through all
     for name, kind in {**required, **optional}.items():
         cells = there[name] if name in there else pa.chunked_array([pa.nulls(stored.num_rows)])
         columns[name], more = typed(cells, name, kind, reading)
-        faults.extend(more)
+        (warnings if name in data.warned else faults).extend(more)
     frame = pd.DataFrame(columns)
     if not faults:
         faults.extend(_missing(frame, data, labels=labels))
     either = {} if faults or reading.zone == "UTC" else _settle_repeated(frame, stored, data, reading)
-    return FileContent(digest, frame, tuple(faults), either)
+    return FileContent(digest, frame, tuple(faults), either, tuple(warnings))
 
 
 def _settle_repeated(

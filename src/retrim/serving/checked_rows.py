@@ -68,7 +68,7 @@ def check_rows(
             later, _ = typed(cells, name, "time", reading, later=True)
             twice = (columns[name].notna() & (columns[name] != later)).to_numpy()
             reject(name, twice, cells, f"is a time that occurs only once in {reading.zone}, or has a UTC offset")
-        if faults:
+        if faults and name not in needs.warned:
             unread = columns[name].isna().to_numpy() & ~pc.is_null(there, nan_is_null=True).to_numpy()
             reject(name, unread, cells, rule_of(name, kind, reading))
         if kind == "category" and is_text and name in needs.required:

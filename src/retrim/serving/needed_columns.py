@@ -24,6 +24,7 @@ class NeededColumns:
         calendar: Features that are a part of the event's time, where they are not there.
         filled: Columns that may not be blank.
         kept: Columns that a person wants beside the prediction, as they stand in IN.
+        warned: Columns whose cells are missing where they cannot be read.
     """
 
     required: Mapping[str, ColumnType]
@@ -34,6 +35,7 @@ class NeededColumns:
     filled: frozenset[str]
     suite: Suite
     kept: tuple[str, ...] = ()
+    warned: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> set[str]:
@@ -84,7 +86,7 @@ def needed_columns(
             required.setdefault(name, types.get(name, "category" if name in history.entity else "number"))
     carried = {name: types[name] for name in (*data.key, data.time) if name in types}
     filled = frozenset({data.time} if calendar or to_make else ())
-    suite = suite_of_rows(workspace.paths.root / data.suite, required)
+    suite = suite_of_rows(workspace.paths.root / data.suite, required).without(data.warned)
     taken = () if to_make else tuple(from_past)
-    needs = NeededColumns(required, carried, taken, calendar, data.time, filled, suite, kept)
+    needs = NeededColumns(required, carried, taken, calendar, data.time, filled, suite, kept, data.warned)
     return needs, history if to_make else None

@@ -105,7 +105,7 @@ def _ask_suite(
     schemas = schemas_of(file for file in files if file.kind == "rows")
     names = ColumnNames((file.schema for file in files), data)
     known = {name for file in files for name in file.schema.types}
-    suite = for_tables(read_suite(paths.root / data.suite))
+    suite = for_tables(read_suite(paths.root / data.suite)).without(data.warned)
     ours = [str(name) for name in bound if str(name).startswith("_")]  # what only the champion reads is not the table's
     suite, notes = fit_suite(suite, data.suite, columns=[*OURS, *ours, *data.columns], landed=known, names=names)
     without = lacking(schemas, data.columns, names)

@@ -64,6 +64,12 @@ class ColumnParams(SettingsForm):
     rest: tuple[str, ...] = Field(
         default=(), description="of a binary target: the other classes, where one is predicted against several"
     )
+    faults: Literal["block", "warn"] = Field(
+        default="block",
+        exclude_if=lambda faults: faults == "block",
+        description="what a fault in the column does to a batch: it is quarantined (block), or lands as suspicious, "
+        "with cells that cannot be read as missing (warn)",
+    )
 
 
 class DataParams(SettingsSection):
@@ -162,6 +168,13 @@ class DataParams(SettingsSection):
         return self
 
     @model_validator(mode="after")
+    def _agree_on_faults(self) -> "DataParams":
+        held = sorted(self.warned & {self.target, self.time, self.due, *self.key})
+        if held:
+            raise ValueError(f"columns: `faults` of {held[0]!r} cannot be warn, as no row can do without it; remove it")
+        return self
+
+    @model_validator(mode="after")
     def _agree_on_history(self) -> "DataParams":
         columns = {name: (column.type, column.role) for name, column in self.columns.items()}
         faults = history_faults(self.history, columns, key=self.key, task=self.task, horizon=self.label_horizon)
@@ -213,6 +226,11 @@ class DataParams(SettingsSection):
     def features(self) -> dict[str, ColumnType]:
         """Features and their types in the order of params.yaml: columns of the table, then those from its past."""
         return {**self.own_features, **dict.fromkeys(self.history.columns, "number")}
+
+    @property
+    def warned(self) -> frozenset[str]:
+        """Columns of which a fault is a warning."""
+        return frozenset(name for name, column in self.columns.items() if column.faults == "warn")
 
     @property
     def own_features(self) -> dict[str, ColumnType]:

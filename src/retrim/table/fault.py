@@ -1,6 +1,6 @@
 """What is asked of a batch, and what is wrong with it: column, rule, how often, and a few of the rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
@@ -71,6 +71,11 @@ class Suite:
     def only(self, expectations: Iterable[Expectation]) -> "Suite":
         """The same with these alone."""
         return replace(self, expectations=tuple(expectations))
+
+    def without(self, columns: Collection[str]) -> "Suite":
+        """The same without what is asked of these columns alone."""
+        asked = set(columns)
+        return self.only(one for one in self.expectations if not one.columns or not one.columns <= asked)
 
 
 @dataclass(frozen=True)
