@@ -10,10 +10,12 @@ import time
 import urllib.error
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from retrim.adapters import prefect_server
 from retrim.adapters.prefect_server import (
     KEEP_RUNS_DAYS,
     LOGIN_FILE,
@@ -198,3 +200,22 @@ def test_a_login_in_the_address_is_refused_and_not_shown(tmp_path: Path) -> None
         pass
 
     assert "planted" not in str(refused.value)
+
+
+def test_a_signal_in_the_midst_of_the_launch_waits_until_the_server_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = prefect_server._launch
+    launched = []
+
+    def interrupted(*given: Any, **named: Any) -> "subprocess.Popen[bytes]":
+        process = launch(*given, **named)
+        launched.append(process)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(prefect_server, "_launch", interrupted)
+    with pytest.raises(KeyboardInterrupt), prefect_server.own(tmp_path, pages=False):
+        pass
+
+    assert [process.poll() is None for process in launched] == [False]

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -224,8 +225,9 @@ class Server:
         """Starts it and notes it, while no other server starts here."""
         if self.process is not None:
             stop(self.process)  # what is left of its group
-        self.process = process = _launch(self.home, self.api, pages=self.pages)
         try:
+            with _signals_held():  # one in the midst of the launch would leave a server that nobody knows
+                self.process = process = _launch(self.home, self.api, pages=self.pages)
             _note_server(self.home, self.api, process.pid)
             _wait_until_it_answers(self.home, self.api, process)
         except BaseException:  # Ctrl-C and SIGTERM too
@@ -311,6 +313,25 @@ def _launch(home: Path, api: PrefectApi, *, pages: bool) -> "subprocess.Popen[by
         return subprocess.Popen(
             _command(api, pages=pages), env=environment, stdout=log, stderr=log, start_new_session=True, umask=0o077
         )
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Lets signals that have a handler wait until the block is done; they run in the main thread alone."""
+    came: list[int] = []
+    held = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in held.items() if callable(handler)}
+    if threading.current_thread() is not threading.main_thread():
+        held = {}
+    for caught in held:
+        signal.signal(caught, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for caught, handler in held.items():
+            signal.signal(caught, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _wait_until_it_answers(home: Path, api: PrefectApi, process: "subprocess.Popen[bytes]") -> None:
