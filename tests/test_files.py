@@ -147,3 +147,4 @@ def test_another_name_than_that_of_the_login_is_kept_as_claimed(monkeypatch: pyt
     assert login() != "ines"
     assert (claimed(login()), actor, claimed(" ")) == (login(), f"ines (claimed by {login()})", " ")
     assert [claims(actor, name) for name in ("ines", login(), "juan")] == [True, True, False]
+    assert claims(claimed("ines (claimed by juan)"), login())

@@ -174,8 +174,8 @@ def claimed(name: str) -> str:
 
 def claims(actor: str, name: str) -> bool:
     """Whether this is the actor of a record, or the login name behind the one that was given there."""
-    given, _, behind = actor.partition(CLAIMED_BY)
-    return name in (given, behind.removesuffix(")"))
+    given, _, behind = actor.rpartition(CLAIMED_BY)  # the last one is ours: a name may hold others
+    return name in (actor, given, behind.removesuffix(")"))
 
 
 def platform_tag() -> str:

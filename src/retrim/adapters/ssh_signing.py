@@ -21,7 +21,7 @@ def sign(content: bytes, key: Path) -> str:
     """The signature of these bytes by a private key, or by the agent or device that holds it.
 
     Raises:
-        BadInputError: There is no such key, or it cannot sign.
+        BadInputError: The key does not exist, or it cannot sign.
     """
     if not key.is_file():
         raise BadInputError(f"--key {key}: no such file; pass your SSH key, such as ~/.ssh/id_ed25519")

@@ -82,7 +82,7 @@ By = Annotated[
     str,
     option(
         "--by NAME",
-        "Your name, which is stored with the record, as claimed by your login name. Default: your login name.",
+        "Your name, which is stored with the record, and beside it your login name. Default: your login name.",
         default_factory=login,
         parser=claimed,
         show_default=False,

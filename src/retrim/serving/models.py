@@ -271,11 +271,12 @@ def land_labels(open_here: Callable[[], Workspace], rows: Sequence[Mapping[str, 
     """
     from retrim.landing.take_in import take_in
 
-    workspace = open_here()
-    reading = as_json_spells(rows, workspace.params.reading)
-    if reading != workspace.params.reading:
-        workspace = replace(workspace, params=workspace.params.model_copy(update={"reading": reading}))
-    with TemporaryDirectory(prefix="retrim-labels-") as folder:
-        path = Path(folder) / "labels.jsonl"
+    here = workspace = open_here()
+    reading = as_json_spells(rows, here.params.reading)
+    with ExitStack() as until_landed:
+        if reading != here.params.reading:
+            workspace = replace(here, params=here.params.model_copy(update={"reading": reading}))
+            until_landed.callback(workspace.store.close)
+        path = Path(until_landed.enter_context(TemporaryDirectory(prefix="retrim-labels-"))) / "labels.jsonl"
         path.write_bytes(b"\n".join(map(as_json, rows)))
         return next(iter(take_in(workspace, path, now=None, labels=True, correction=False, large=None)))

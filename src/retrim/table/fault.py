@@ -74,8 +74,7 @@ class Suite:
 
     def without(self, columns: Collection[str]) -> "Suite":
         """The same without what is asked of these columns alone."""
-        asked = set(columns)
-        return self.only(one for one in self.expectations if not one.columns or not one.columns <= asked)
+        return self.only(one for one in self.expectations if not one.columns or not one.columns <= {*columns})
 
 
 @dataclass(frozen=True)
